@@ -1,0 +1,99 @@
+"""Experiments: the fixed benchmark, read from a YAML file under `experiments/`.
+
+A wrong file is answered with its name, the line, what was found and what was expected. What a launch chooses (slots,
+tag, proposers) is not here; see `settings.py`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoresearch_ray.errors import SettingsError
+
+Constant = bool | int | float | str
+
+
+class Experiment(BaseModel):
+    """One benchmark: data, tokenizer, budget and the starting candidate. Scores compare only within one experiment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
+    contract: Literal["train", "script"] = "train"
+    candidate: str = "train.py"  # beside the YAML file
+    data: Annotated[str, Field(min_length=1)]  # stdlib, tinystories, climbmix, a hub name, or a local file
+    text_column: str = "text"
+    corpus_mb: Annotated[int, Field(ge=0)] = 0  # read at most this much text; 0: all
+    seq_len: Annotated[int, Field(ge=8, le=65536)]
+    vocab_size: Annotated[int, Field(ge=257, le=65536)]  # 256 bytes, the document start, and merges
+    eval_tokens: Annotated[int, Field(ge=1024)] = 65536  # scored in each of the validation and held-out splits
+    budget_seconds: Annotated[float, Field(gt=0, le=86400)]
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    amp: Literal["auto", "none", "fp16", "bf16"] = "auto"
+    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    trials: Annotated[int, Field(ge=4)] = 100
+    constants: dict[str, Constant] = {}
+
+    def with_budget(self, seconds: float | None) -> "Experiment":
+        """The same experiment with another budget (None: unchanged)."""
+        return self if seconds is None else self.model_copy(update={"budget_seconds": seconds})
+
+
+def load_experiment(path: Path) -> Experiment:
+    """The experiment in `path`; `candidate` and a local `data` file become absolute. SettingsError says what is wrong."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}); expected an experiment's YAML file") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not text; expected an experiment's YAML file") from None
+    values, lines = _parsed(path, text)
+    try:
+        experiment = Experiment.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_described(path, error, lines)) from None
+    return _resolved(path, experiment)
+
+
+def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
+    try:
+        node, values = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError(f"{path}:{line}: is not YAML: {error.problem}; expected lines like `seq_len: 128`") from None
+    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+        raise SettingsError(f"{path}:1: found {type(values).__name__}; expected a mapping with lines like `seq_len: 128`")
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        if key.value in lines:
+            raise SettingsError(f"{path}:{key.start_mark.line + 1}: `{key.value}` is set twice; keep one of the two")
+        lines[str(key.value)] = key.start_mark.line + 1
+    return values, lines
+
+
+def _described(path: Path, error: ValidationError, lines: dict[str, int]) -> str:
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    where = f"{path}:{lines.get(key, 1)}"
+    if first["type"] == "extra_forbidden":
+        return f"{where}: unknown key `{key}`; expected one of {', '.join(sorted(Experiment.model_fields))}"
+    if first["type"] == "missing":
+        return f"{where}: `{key}` is missing; add it (see experiments/cpu.yaml)"
+    return f"{where}: `{key}: {first['input']}` is wrong: {first['msg'].lower()}"
+
+
+def _resolved(path: Path, experiment: Experiment) -> Experiment:
+    folder = path.resolve().parent
+    candidate = folder / experiment.candidate
+    if not candidate.is_file():
+        raise SettingsError(f"{path}: candidate {candidate} does not exist; expected a train.py beside the file")
+    update = {"candidate": str(candidate)}
+    local = folder / experiment.data
+    if Path(experiment.data).suffix in {".txt", ".jsonl", ".parquet"}:
+        if not local.exists():
+            raise SettingsError(f"{path}: data file {local} does not exist; expected a .txt, .jsonl or .parquet file")
+        update["data"] = str(local.resolve())
+    return experiment.model_copy(update=update)

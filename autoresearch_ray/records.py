@@ -1,0 +1,174 @@
+"""The records that cross module borders, and how they become JSON.
+
+Frozen, with named fields and units in the names. Times are UTC seconds since the epoch. A score that does not exist
+is NaN (null in JSON). Nothing here decides or acts.
+"""
+
+import json
+import math
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+Kind = Literal["baseline", "knobs", "code", "merge", "replicate"]
+Purpose = Literal["baseline", "screen", "confirm", "prove", "idle"]
+Status = Literal["ok", "crash", "timeout", "oom", "invalid", "lost", "stopped"]
+Verdict = Literal["measure", "promising", "discard", "advance", "keep", "drop"]
+StepKind = Literal["start", "advance", "keep", "drop"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A validated candidate with its parent and its hypothesis, waiting for a slot."""
+
+    proposal_id: str
+    kind: Kind
+    proposer: str  # who made it: baseline, tpe, random, merge, search, anthropic:MODEL ...
+    source_sha: str  # sha256 of the candidate's text, hex
+    parent_sha: str  # the candidate that it started from; "" for the baseline
+    parent_revision: int  # the frontier's version when it was made
+    hypothesis: str
+    lines_added: int = 0
+    lines_removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One execution of one candidate with one seed on one slot."""
+
+    trial_id: str  # t00001, t00002 ... in the order of claiming
+    proposal: Proposal
+    purpose: Purpose
+    seed: int
+    claimed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One progress report of a trial, about twenty a trial."""
+
+    seconds: float  # on the training clock
+    step: int
+    tokens: int
+    train_bpb: float  # the candidate's own word, for curves and early stopping alone; NaN if it says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a trial measured, or how it failed."""
+
+    trial_id: str
+    status: Status
+    val_bpb: float = math.nan
+    holdout_bpb: float = math.nan
+    training_seconds: float = 0.0
+    startup_seconds: float = 0.0  # asked for to first batch, warm-up included
+    eval_seconds: float = 0.0
+    total_seconds: float = 0.0
+    steps: int = 0
+    tokens: int = 0
+    parameters: int = 0
+    peak_memory_mb: float = 0.0
+    slot: int = 0
+    node: str = ""
+    device_name: str = ""
+    gpus: float = 0.0
+    cotenants: int = 0  # other trials on the same device, or machine for CPU trials, when this one started
+    isolation: str = ""
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    error: str = ""
+    curve: tuple[CurvePoint, ...] = ()
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Training throughput; 0 when nothing was trained."""
+        return self.tokens / self.training_seconds if self.training_seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What followed from one trial's result."""
+
+    trial_id: str
+    verdict: Verdict
+    reason: str
+    revision: int  # the frontier's version that it was made against
+    decided_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A candidate that holds a place: the frontier or the best.
+
+    `objective` is J = val_bpb + complexity_price * code_lines: for the frontier an estimate shrunk against luck, for
+    the best the mean of its proof. `version` counts the holders of the place, from 1.
+    """
+
+    source_sha: str
+    objective: float
+    val_bpb: float
+    code_lines: int
+    version: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of frontier or best: everything that its git commit is made of."""
+
+    index: int  # 1, 2, 3 ... over the whole run
+    kind: StepKind
+    source_sha: str
+    trial_id: str  # the trial that settled it
+    proposal_id: str
+    hypothesis: str
+    proposer: str
+    val_bpb: float
+    reason: str
+    at: float
+    probability: float = math.nan  # that it is better than the best before it (keep and drop)
+    gain: float = math.nan  # in J, over the best before it (keep and drop)
+    gain_low: float = math.nan  # 95 % interval
+    gain_high: float = math.nan
+
+
+def to_json(record: object) -> str:
+    """One line of JSON for any record here; NaN becomes null."""
+    return json.dumps(_plain(record), separators=(",", ":"), allow_nan=False)
+
+
+def from_json(cls: type[T], text: str | bytes) -> T:
+    """The record of `cls` that `to_json` wrote; unknown keys are refused."""
+    return _built(cls, json.loads(text))  # type: ignore[no-any-return]  # typed by cls, built from JSON
+
+
+def _plain(value: object) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        assert math.isnan(value), f"an infinite number in a record: {value}"
+        return None
+    return value
+
+
+def _built(kind: Any, value: Any) -> Any:
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        assert set(value) <= set(hints), f"{kind.__name__}: unknown fields {sorted(set(value) - set(hints))}"
+        return kind(**{name: _built(hints[name], item) for name, item in value.items()})  # type: ignore[operator]  # a dataclass type
+    if kind is float:
+        return math.nan if value is None else float(value)
+    arguments = get_args(kind)
+    if get_origin(kind) is tuple:
+        return tuple(_built(arguments[0], item) for item in value)
+    if get_origin(kind) is dict:
+        return {key: _built(arguments[1], item) for key, item in value.items()}
+    if type(None) in arguments:
+        return None if value is None else _built(arguments[0], value)
+    return value
