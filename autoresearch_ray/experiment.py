@@ -63,9 +63,13 @@ def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
         node, values = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingsError(f"{path}:{line}: is not YAML: {error.problem}; expected lines like `seq_len: 128`") from None
+        raise SettingsError(
+            f"{path}:{line}: is not YAML: {error.problem}; expected lines like `seq_len: 128`"
+        ) from None
     if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
-        raise SettingsError(f"{path}:1: found {type(values).__name__}; expected a mapping with lines like `seq_len: 128`")
+        raise SettingsError(
+            f"{path}:1: found {type(values).__name__}; expected a mapping with lines like `seq_len: 128`"
+        )
     lines: dict[str, int] = {}
     for key, _ in node.value:
         if key.value in lines:

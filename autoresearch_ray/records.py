@@ -7,6 +7,7 @@ is NaN (null in JSON). Nothing here decides or acts.
 import json
 import math
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 Kind = Literal["baseline", "knobs", "code", "merge", "replicate"]
@@ -134,6 +135,26 @@ class Step:
     gain_high: float = math.nan
 
 
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """A trial with what has become of it so far."""
+
+    trial: Trial
+    result: Result | None
+    decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that a run's store says of its past: what tables, reports and plots are made of."""
+
+    settings: dict[str, Any]  # as in settings.json
+    rows: tuple[TrialRow, ...]  # in the order of trial ids
+    steps: tuple[Step, ...]  # in order
+    commits: dict[int, str]  # step index -> commit hash, as far as they are made
+    sources: dict[str, str]  # sha -> text, for every source that a row or a step names
+
+
 def to_json(record: object) -> str:
     """One line of JSON for any record here; NaN becomes null."""
     return json.dumps(_plain(record), separators=(",", ":"), allow_nan=False)
@@ -142,6 +163,11 @@ def to_json(record: object) -> str:
 def from_json(cls: type[T], text: str | bytes) -> T:
     """The record of `cls` that `to_json` wrote; unknown keys are refused."""
     return _built(cls, json.loads(text))  # type: ignore[no-any-return]  # typed by cls, built from JSON
+
+
+@lru_cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _plain(value: object) -> Any:
@@ -159,7 +185,7 @@ def _plain(value: object) -> Any:
 
 def _built(kind: Any, value: Any) -> Any:
     if is_dataclass(kind):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         assert set(value) <= set(hints), f"{kind.__name__}: unknown fields {sorted(set(value) - set(hints))}"
         return kind(**{name: _built(hints[name], item) for name, item in value.items()})  # type: ignore[operator]  # a dataclass type
     if kind is float:
