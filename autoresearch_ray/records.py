@@ -166,7 +166,7 @@ def from_json(cls: type[T], text: str | bytes) -> T:
 
 
 @lru_cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
@@ -184,10 +184,10 @@ def _plain(value: object) -> Any:
 
 
 def _built(kind: Any, value: Any) -> Any:
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
         assert set(value) <= set(hints), f"{kind.__name__}: unknown fields {sorted(set(value) - set(hints))}"
-        return kind(**{name: _built(hints[name], item) for name, item in value.items()})  # type: ignore[operator]  # a dataclass type
+        return kind(**{name: _built(hints[name], item) for name, item in value.items()})
     if kind is float:
         return math.nan if value is None else float(value)
     arguments = get_args(kind)

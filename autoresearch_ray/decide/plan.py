@@ -1,0 +1,108 @@
+"""What a free slot does next: pure, from the decisions' state and what is in flight.
+
+In this order: measure the baseline, confirm a contender, replicate for a proof that is open or due, run a proposal,
+replicate frontier or best when nothing is ready. None means that there is nothing to do now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoresearch_ray.decide.state import Proof, Rules, SearchState
+from autoresearch_ray.records import Purpose, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Replicate:
+    """Run this source again with a fresh seed. `other_sha` is the other side of a proof, else the same source."""
+
+    purpose: Purpose
+    source_sha: str
+    other_sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Run the next proposal of the queue."""
+
+
+def plan(
+    state: SearchState,
+    rules: Rules,
+    in_flight: Sequence[Trial],
+    *,
+    baseline_sha: str,
+    trials_left: float,
+    slots: int,
+    ready: bool,
+    idle: bool,
+) -> Replicate | Screen | None:
+    """The next thing for a free slot.
+
+    `trials_left` counts those not yet started (infinite for an endless run), `ready` says that a proposal is queued,
+    `idle` that nothing was ready for longer than is worth waiting.
+    """
+    if state.best is None:
+        return _before_noise(state, rules, in_flight, baseline_sha, ready)
+    confirming = {trial.proposal.source_sha for trial in in_flight if trial.purpose == "confirm"}
+    for contender in state.contenders:
+        sha = contender.outcome.source_sha
+        if sha not in confirming:
+            return Replicate("confirm", sha, sha)
+    replicate = _for_proof(state, rules, in_flight, trials_left, slots, idle)
+    if replicate is not None:
+        return replicate
+    if ready:
+        return Screen()
+    return Replicate("idle", state.best.source_sha, state.best.source_sha) if idle else None
+
+
+def _before_noise(
+    state: SearchState, rules: Rules, in_flight: Sequence[Trial], baseline_sha: str, ready: bool
+) -> Replicate | Screen | None:
+    running = sum(trial.purpose == "baseline" for trial in in_flight)
+    if running + state.noise.group(baseline_sha).n < rules.baseline_trials:
+        return Replicate("baseline", baseline_sha, "")
+    return Screen() if ready else None
+
+
+def _for_proof(
+    state: SearchState, rules: Rules, in_flight: Sequence[Trial], trials_left: float, slots: int, idle: bool
+) -> Replicate | None:
+    assert state.best is not None and state.frontier is not None
+    best = state.best.source_sha
+    running = [trial for trial in in_flight if trial.purpose == "prove"]
+    open_target = _open_target(state, running)
+    if open_target is None and not _due(state, rules, trials_left, idle):
+        return None
+    target = open_target or state.frontier.source_sha
+    if len(running) >= max(2, min(4, slots // 4)):
+        return None
+    proof = state.proof or Proof(state.frontier, best)
+    on_target = len(proof.target_values) + sum(trial.proposal.source_sha == target for trial in running)
+    on_best = len(proof.best_values) + sum(trial.proposal.source_sha == best for trial in running)
+    if min(on_target, on_best) >= rules.max_replicates:
+        return None
+    return Replicate("prove", target, best) if on_target <= on_best else Replicate("prove", best, target)
+
+
+def _open_target(state: SearchState, running: Sequence[Trial]) -> str | None:
+    """The candidate of the proof under way, also when none of its replicates has ended yet."""
+    assert state.best is not None
+    if state.proof is not None:
+        return state.proof.target.source_sha
+    best = state.best.source_sha
+    known = {frontier.source_sha for frontier in state.stack}
+    for trial in running:
+        sides = (trial.proposal.source_sha, trial.proposal.parent_sha)
+        target = sides[0] if sides[1] == best else sides[1]
+        if best in sides and target in known:
+            return target
+    return None
+
+
+def _due(state: SearchState, rules: Rules, trials_left: float, idle: bool) -> bool:
+    assert state.best is not None and state.frontier is not None
+    if not state.unproven or trials_left < 2 * rules.min_replicates:
+        return False
+    lead = state.best.objective - state.frontier.objective
+    return lead >= rules.lead_sd * state.noise.sd or trials_left <= rules.reserve_trials or idle

@@ -1,0 +1,109 @@
+"""What the search knows between two decisions: small, immutable, stored whole with every decision."""
+
+from dataclasses import dataclass, field
+
+from autoresearch_ray.decide.noise import Noise
+from autoresearch_ray.records import Decision, Purpose, Standing, Status, Step
+
+REMEMBERED_FRONTIERS = 16  # a result whose parent is older is compared with the oldest of them
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The numbers of the decision; J and bpb unless said otherwise."""
+
+    complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines
+    baseline_trials: int = 3  # before anything is decided
+    advance_sd: float = 0.5  # a result must beat the frontier's estimate by this many sd
+    lead_sd: float = 3.0  # an estimated lead over the best that starts a proof
+    keep_probability: float = 0.99
+    drop_probability: float = 0.2
+    max_replicates: int = 6  # of each side in one proof
+    min_replicates: int = 2
+    reserve_trials: int = 8  # kept for a proof before the run ends
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a decision needs of one finished trial."""
+
+    trial_id: str
+    purpose: Purpose
+    proposal_id: str
+    proposer: str
+    hypothesis: str
+    source_sha: str
+    parent_sha: str  # of a proof's replicate: the other side
+    status: Status
+    val_bpb: float
+    holdout_bpb: float
+    code_lines: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A screened candidate that waits for its confirming replicate."""
+
+    outcome: Outcome
+    parent_objective: float  # the estimate that it beat
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Replicates of a frontier (the target) and of the best, side by side. Values of J, then held-out J."""
+
+    target: Standing
+    best_sha: str
+    target_values: tuple[float, ...] = ()
+    best_values: tuple[float, ...] = ()
+    target_holdout: tuple[float, ...] = ()
+    best_holdout: tuple[float, ...] = ()
+    failures: int = 0  # of the target
+
+
+@dataclass(frozen=True, slots=True)
+class SearchState:
+    """The whole state of the decisions."""
+
+    noise: Noise = field(default_factory=Noise)
+    baseline_failures: tuple[str, ...] = ()
+    waiting: tuple[Outcome, ...] = ()  # finished before the noise was known
+    contenders: tuple[Contender, ...] = ()
+    frontiers: tuple[Standing, ...] = ()  # the latest is the frontier
+    frontier_weight: float = 0.0  # runs' worth of evidence behind the frontier's estimate
+    best: Standing | None = None
+    proof: Proof | None = None
+    steps: int = 0  # made so far
+
+    @property
+    def frontier(self) -> Standing | None:
+        """The candidate that new proposals start from; None before the baseline is measured."""
+        return self.frontiers[-1] if self.frontiers else None
+
+    @property
+    def stack(self) -> tuple[Standing, ...]:
+        """The frontiers since the best, oldest first: what a proof would judge."""
+        assert self.best is not None
+        newer: list[Standing] = []
+        for frontier in reversed(self.frontiers):
+            if frontier.source_sha == self.best.source_sha:
+                break
+            newer.append(frontier)
+        return tuple(reversed(newer))
+
+    @property
+    def unproven(self) -> bool:
+        """The frontier is not the best."""
+        return self.best is not None and bool(self.stack)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A new state and everything that must be written with it, in one transaction."""
+
+    state: SearchState
+    decisions: tuple[Decision, ...] = ()
+    steps: tuple[Step, ...] = ()
+    retries: tuple[str, ...] = ()  # proposal ids of contenders that must be merged and tested again
+    dropped: bool = False  # the frontier failed its proof: its steps go back to the queue one by one
