@@ -169,6 +169,16 @@ def _built(experiment: Experiment, spec: dict[str, str | int], label: str, folde
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a builder that was killed
     partial.mkdir()
+    try:
+        _fill(experiment, spec, label, partial, say)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return open_dataset(folder)
+
+
+def _fill(experiment: Experiment, spec: dict[str, str | int], label: str, partial: Path, say: Progress) -> None:
     say(f"reading {experiment.data}")
     texts = documents(experiment, cache_home() / "hub")
     spool = Spool(partial / "documents.utf8", texts, experiment.corpus_mb * 1_000_000)
@@ -176,14 +186,11 @@ def _built(experiment: Experiment, spec: dict[str, str | int], label: str, folde
         content = _content(experiment, spool, partial, say)
     finally:
         spool.close()
-        (partial / "documents.utf8").unlink()
+    (partial / "documents.utf8").unlink()
     meta = {"name": label, "spec": spec, "fingerprint": _fingerprint(content), "content": content}
     (partial / "meta.json").write_text(json.dumps(meta, indent=1))
     for path in partial.iterdir():
         path.chmod(0o444)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    return open_dataset(folder)
 
 
 def _content(experiment: Experiment, spool: Spool, partial: Path, say: Progress) -> dict[str, Any]:

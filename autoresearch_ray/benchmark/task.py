@@ -1,0 +1,153 @@
+"""What a candidate gets: sizes, device, data and clock, and a way to say how training goes.
+
+`train(task)` may warm up on dummy tokens for as long as it needs (compilation, autotuning); the clock starts at its
+first pull from `batches`, which stops when the budget is used up. Validation tokens are not in here.
+Scoring is `metric.py`; deadlines from outside are the supervisor's.
+"""
+
+import math
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import torch
+
+from autoresearch_ray.benchmark.batches import RowStream
+from autoresearch_ray.benchmark.cache import Dataset
+from autoresearch_ray.benchmark.clock import Clock
+from autoresearch_ray.records import CurvePoint
+
+WARMUP_BATCHES = 64  # at most, over all calls
+REPORTS = 20  # progress reports a budget
+RECENT_STEPS = 15  # whose median is a typical step
+STEPS_AHEAD = 2  # steps that may be queued on CUDA before the next batch is given out
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class Task:
+    """One trial as its candidate sees it. One thread."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        device: torch.device,
+        amp_dtype: torch.dtype | None,
+        seed: int,
+        budget_seconds: float,
+        on_training: Callable[[], None] | None = None,
+        on_progress: Callable[[CurvePoint], None] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`on_training` is called when the clock starts, `on_progress` about twenty times while it runs."""
+        self.vocab_size = dataset.vocab_size
+        self.seq_len = dataset.seq_len
+        self.device = device
+        self.amp_dtype = amp_dtype
+        self.seed = seed
+        self.clock = Clock(budget_seconds, now)
+        self._stream = RowStream(dataset.rows("train"), seed, device)
+        self._bits_per_nat = 1 / math.log(2) / dataset.train_bytes_per_token
+        self._on_training, self._on_progress = on_training, on_progress
+        self._warmups = self._steps = self._rows_served = 0
+        self._reports_due, self._reporting = 1, False
+        self._step_seconds: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._queued: deque[torch.cuda.Event] = deque()
+        self._yielded_at: float | None = None
+        self._stopped_at: float | None = None
+
+    @property
+    def steps(self) -> int:
+        """Training batches given out so far."""
+        return self._steps
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens given out so far."""
+        return self._rows_served * self.seq_len
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds on the clock when `batches` stopped; until then, seconds so far."""
+        return self.clock.elapsed if self._stopped_at is None else self._stopped_at
+
+    def warmup_batches(self, batch_size: int) -> Iterator[Batch]:
+        """At most 64 pairs of random tokens (batch_size, T) int64, x and y independent; before the clock starts."""
+        generator = torch.Generator().manual_seed(self.seed)
+        while self._warmups < WARMUP_BATCHES:
+            if self.clock.started:
+                raise RuntimeError("warmup_batches was pulled after the clock had started; warm up before `batches`")
+            self._warmups += 1
+            both = torch.randint(self.vocab_size, (2, batch_size, self.seq_len), generator=generator).to(self.device)
+            yield both[0], both[1]
+
+    def batches(self, batch_size: int) -> Iterator[Batch]:
+        """Training pairs x, y (batch_size, T) int64 on the device, y the token after x, until the budget is used up.
+
+        Asked again, with the same or another batch size, the same stream and the same clock go on.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+        start, ahead = self._rows_served, self._stream.batch(self._rows_served, batch_size)
+        self._begin()
+        while self._goes_on():
+            if ahead is None or start != self._rows_served:  # another call may have served rows since
+                start, ahead = self._rows_served, self._stream.batch(self._rows_served, batch_size)
+            batch, ahead = ahead, None
+            start = self._rows_served = start + batch_size
+            if self.device.type == "cuda":
+                ahead = self._stream.batch(start, batch_size)  # its copy runs ahead of the step
+            self._steps += 1
+            self._yielded_at = self.clock.elapsed
+            yield batch
+
+    def report(self, loss: float | torch.Tensor) -> None:
+        """Optional: the mean training loss of a step, in nats per token. A tensor is read twenty times a budget."""
+        self._reporting = True
+        if self.clock.elapsed >= self._due_at(self._reports_due):
+            nats = float(loss.detach()) if isinstance(loss, torch.Tensor) else float(loss)
+            self._emit(nats * self._bits_per_nat if math.isfinite(nats) else math.nan)
+
+    def _begin(self) -> None:
+        if not self.clock.started:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)  # warm-up's kernels are not training
+            self.clock.start()
+            if self._on_training:
+                self._on_training()
+
+    def _goes_on(self) -> bool:
+        if self._stopped_at is not None:
+            return False
+        self._bound_queue()
+        elapsed = self.clock.elapsed
+        if self._yielded_at is not None:
+            self._step_seconds.append(elapsed - self._yielded_at)
+        if elapsed >= self._due_at(self._reports_due + self._reporting):  # it reports late, or not at all
+            self._emit(math.nan)
+        typical = statistics.median(self._step_seconds) if self._step_seconds else 0.0
+        if elapsed + typical / 2 < self.clock.budget_seconds:
+            return True
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self._stopped_at = self.clock.elapsed
+        return False
+
+    def _bound_queue(self) -> None:
+        """Without it, a candidate that never reads its loss would queue steps on the GPU past the end of the budget."""
+        if self.device.type != "cuda" or self._yielded_at is None:
+            return
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        event.record(torch.cuda.current_stream(self.device))
+        self._queued.append(event)
+        if len(self._queued) > STEPS_AHEAD:
+            self._queued.popleft().synchronize()
+
+    def _due_at(self, report: int) -> float:
+        return self.clock.budget_seconds * report / REPORTS
+
+    def _emit(self, train_bpb: float) -> None:
+        self._reports_due = int(self.clock.progress * REPORTS) + 1
+        if self._on_progress:
+            self._on_progress(CurvePoint(self.clock.elapsed, self._steps, self.tokens, train_bpb))
