@@ -72,6 +72,11 @@ class Task:
         """Seconds on the clock when `batches` stopped; until then, seconds so far."""
         return self.clock.elapsed if self._stopped_at is None else self._stopped_at
 
+    @property
+    def slowest_step(self) -> float:
+        """Seconds of the slowest of the recent steps; 0 before the second batch."""
+        return max(self._step_seconds, default=0.0)
+
     def warmup_batches(self, batch_size: int) -> Iterator[Batch]:
         """At most 64 pairs of random tokens (batch_size, T) int64, x and y independent; before the clock starts."""
         generator = torch.Generator().manual_seed(self.seed)
