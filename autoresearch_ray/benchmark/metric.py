@@ -82,7 +82,9 @@ def probe_causality(
     generator = np.random.default_rng(seed)
     size = max(2, default_batch_rows(rows, vocab_size, device))
     block = rows[generator.permutation(len(rows))[: 2 * size]]
-    block, other = _padded(block[: (len(block) + 1) // 2], size), _padded(block[(len(block) + 1) // 2 :], size)
+    half = (len(block) + 1) // 2
+    other = block[half:] if len(block) > 1 else generator.integers(vocab_size, size=block.shape)
+    block, other = _padded(block[:half], size), _padded(other, size)
     steps = np.arange(block.shape[1])
     cut = generator.integers(0, block.shape[1] - 2, size=(size, 1))  # the last x that stays
     kept_row = generator.permutation(size)[:, None] % 2 == 0

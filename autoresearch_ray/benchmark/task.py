@@ -94,7 +94,8 @@ class Task:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
-        start, ahead = self._rows_served, self._stream.batch(self._rows_served, batch_size)
+        start = self._rows_served
+        ahead: Batch | None = self._stream.batch(start, batch_size)
         self._begin()
         while self._goes_on():
             if ahead is None or start != self._rows_served:  # another call may have served rows since

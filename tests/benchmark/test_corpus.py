@@ -1,0 +1,117 @@
+"""Corpora: what becomes a document, what is refused, and which split it lands in."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_corpus import some_documents
+
+from autoresearch_ray.benchmark.cache import prepare
+from autoresearch_ray.benchmark.corpus import Spool, documents, split
+from autoresearch_ray.errors import DataError
+from autoresearch_ray.experiment import Experiment
+
+Make = Callable[..., Experiment]
+
+
+def test_blank_lines_separate_the_documents_of_a_text_file(make: Make, corpus: Path, tmp_path: Path) -> None:
+    corpus.write_text("one\ntwo\n\nthree\n   \nfour")
+    assert list(documents(make(), tmp_path)) == ["one\ntwo", "three", "four"]
+
+
+def test_marked_documents_keep_their_blank_lines(make: Make, corpus: Path, tmp_path: Path) -> None:
+    corpus.write_text("one\n\ntwo\n<|endoftext|>\nthree\n")
+    assert list(documents(make(), tmp_path)) == ["one\n\ntwo", "three"]
+
+
+def test_a_repeated_document_is_taken_once(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", ["a", "b", "a", "", "b"], limit_bytes=0)
+    assert [spool.text(i) for i in range(len(spool))] == ["a", "b"]
+
+
+def test_no_more_text_is_read_than_asked(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", iter(["aaaa", "bbbb", "cccc"]), limit_bytes=9)
+    assert spool.total_bytes == 8
+
+
+def test_every_document_is_in_exactly_one_pool(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", some_documents(300), limit_bytes=0)
+    pools = split(spool, eval_tokens=1024)
+    assert sorted(pools.val + pools.holdout + pools.train) == list(range(300))
+    for pool in (pools.val, pools.holdout):
+        assert 0 < sum(map(spool.size, pool)) <= 0.2 * spool.total_bytes
+
+
+def test_the_split_does_not_depend_on_the_order_of_the_corpus(tmp_path: Path) -> None:
+    texts = some_documents(100)
+    spools = [Spool(tmp_path / "a", texts, 0), Spool(tmp_path / "b", reversed(texts), 0)]
+    one, two = ([spool.text(i) for i in split(spool, 1024).val] for spool in spools)
+    assert one == two
+
+
+def test_one_long_document_is_not_the_validation_set(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", [*some_documents(50), "long " * 10_000], limit_bytes=0)
+    pools = split(spool, eval_tokens=1024)
+    assert 50 in pools.train
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_jsonl_and_parquet_are_read_through_datasets(make: Make, tmp_path: Path, suffix: str) -> None:
+    texts = some_documents(120)
+    experiment = make(data=str(_table(tmp_path / f"table{suffix}", "story", texts)), text_column="story")
+    assert list(documents(experiment, tmp_path / "hub")) == texts
+    dataset = prepare(experiment)
+    assert dataset.encoding().decode(dataset.rows("val")[0].tolist()).startswith("<|bos|>")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_an_unknown_column_is_named_with_those_there_are(make: Make, tmp_path: Path, suffix: str) -> None:
+    path = _table(tmp_path / f"table{suffix}", "story", some_documents(10))
+    with pytest.raises(DataError, match=r"no column `text`; expected one of story; set text_column"):
+        prepare(make(data=str(path)))
+
+
+def test_a_broken_table_is_one_clear_line(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    path.write_bytes(b"this is not parquet")
+    with pytest.raises(DataError, match="cannot be read through `datasets`") as caught:
+        prepare(make(data=str(path)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_text_is_refused(make: Make, corpus: Path) -> None:
+    corpus.write_bytes(b"caf\xe9")
+    with pytest.raises(DataError, match="is not UTF-8"):
+        prepare(make())
+
+
+def test_an_empty_or_too_small_corpus_is_refused_and_leaves_nothing(make: Make, corpus: Path, home: Path) -> None:
+    corpus.write_text("")
+    with pytest.raises(DataError, match="holds no text"):
+        prepare(make())
+    corpus.write_text("\n\n".join(some_documents(12)))
+    with pytest.raises(DataError, match="take more text, or lower eval_tokens"):
+        prepare(make())
+    assert not [path for path in (home / "datasets").iterdir() if path.is_dir()]
+
+
+def test_a_vocabulary_larger_than_the_text_gives_is_refused(make: Make) -> None:
+    with pytest.raises(DataError, match="lower vocab_size or take more text"):
+        prepare(make(vocab_size=20_000))
+
+
+def test_climbmix_is_not_read_whole_by_mistake(make: Make) -> None:
+    with pytest.raises(DataError, match="set corpus_mb"):
+        prepare(make(data="climbmix"))
+
+
+def _table(path: Path, column: str, texts: list[str]) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps({column: text}) for text in texts))
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({column: texts}), path)
+    return path
