@@ -21,7 +21,6 @@ class Experiment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
-    contract: Literal["train", "script"] = "train"
     candidate: str = "train.py"  # beside the YAML file
     data: Annotated[str, Field(min_length=1)]  # stdlib, tinystories, climbmix, a hub name, or a local file
     text_column: str = "text"
@@ -43,7 +42,7 @@ class Experiment(BaseModel):
 
 
 def load_experiment(path: Path) -> Experiment:
-    """The experiment in `path`; `candidate` and a local `data` file become absolute. SettingsError says what is wrong."""
+    """The experiment in `path`; `candidate` and a local `data` become absolute. SettingsError says what is wrong."""
     try:
         text = path.read_text()
     except OSError as error:

@@ -53,10 +53,10 @@ def _attend(control: socket.socket, wake: int, pid: int) -> tuple[int, int]:
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
             return status, usage.ru_maxrss
-        readable, _, _ = select.select([control, wake], [], [])
+        readable, _, _ = select.select([control.fileno(), wake], [], [])
         if wake in readable:
             os.read(wake, 4096)
-        if control in readable:
+        if control.fileno() in readable:
             if not control.recv(MAX_REQUEST):
                 sys.exit(0)  # the slot is gone; PID namespace or parent-death signal ends the candidate
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A slot seen from outside: owns the process server, feeds it jobs, holds the deadlines, turns what happens into results.
+"""A slot seen from outside: owns the process server, feeds it jobs, holds deadlines, turns what happens into results.
 
     with Slot(threads=1) as slot:
         for point in slot.run(job, folder): ...      # progress; the result is slot.result when it ends
@@ -195,14 +195,14 @@ class _Execution:
         look_at = 0.0
         pipes = [self._events_end, self._output_end]
         while True:
-            readable, _, _ = select.select([self._slot.control, *pipes], [], [], POLL_SECONDS)
+            readable, _, _ = select.select([self._slot.control.fileno(), *pipes], [], [], POLL_SECONDS)
             if self._output_end in readable and not self._output.drain(self._output_end):
                 pipes.remove(self._output_end)
             if self._events_end in readable:
                 yield from self._read_events()
                 if self._events_closed:
                     pipes.remove(self._events_end)
-            if self._slot.control in readable and self._has_ended():
+            if self._slot.control.fileno() in readable and self._has_ended():
                 yield from self._read_events()
                 return
             if time.monotonic() >= look_at:
@@ -346,7 +346,7 @@ class _CappedLog:
         self._left, self._dropped = OUTPUT_LIMIT, 0
 
     def drain(self, descriptor: int) -> bool:
-        """Take what can be read now, at most a few megabytes so that the caller stays responsive. False: it is closed."""
+        """Take what can be read now, at most a few megabytes, so that the caller goes on. False: it is closed."""
         for _ in range(64):
             chunk = _read(descriptor)
             if not chunk:

@@ -1,0 +1,193 @@
+"""What a launch asks for, and the settings of a run that follow from it: resolved once, then only passed on.
+
+    request = Request(experiment=Path("experiments/cpu.yaml"), tag="monday")
+    settings = resolve(request, machine)
+
+`Request` is what a person typed (None: not said). `RunSettings` is what the run is made of; it is stored in the run's
+store and in settings.json, and a resumed run takes it from there. Nothing here starts Ray.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.experiment import Experiment
+
+PROPOSERS = ("tpe", "random")
+EARLY_STOP = ("none", "asha", "median")
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+CANDIDATE_LINES = 630  # of train.py and program.md together
+MEMORY_SHARE = 0.7  # of the machine's memory that all slots together may use
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for; None where nothing was said."""
+
+    experiment: Path | None = None
+    tag: str | None = None
+    runs_dir: Path = Path("runs")
+    trials: int | None = None
+    hours: float | None = None
+    budget_seconds: float | None = None
+    slots: int | None = None
+    gpus_per_trial: float | None = None
+    cpus_per_trial: float | None = None
+    proposers: tuple[str, ...] = ()
+    program: Path | None = None
+    seed: int | None = None
+    resume: bool = False
+    address: str | None = None
+    early_stop: str | None = None
+    plain: bool = False
+
+
+class ProposerSpec(BaseModel):
+    """A proposer and its share of the proposals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["tpe", "random"]
+    weight: float
+
+
+class RunSettings(BaseModel):
+    """The settings of one run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tag: str
+    experiment: Experiment
+    trials: int
+    hours: float | None
+    slots: int
+    memory_mb: int  # of one trial's process tree
+    device: Literal["cpu", "cuda"]
+    proposers: tuple[ProposerSpec, ...]
+    seed: int
+    early_stop: Literal["none", "asha", "median"]
+    max_staleness: int  # frontier versions that a queued proposal may lag behind
+    baseline: str  # the starting candidate's text, constants written in
+    program: str
+    dataset_fingerprint: str
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    created_at: float
+
+
+def default_experiment(device_capability: tuple[int, int] | None) -> Path:
+    """The shipped experiment that fits: None for no GPU, else its compute capability."""
+    if device_capability is None:
+        return EXPERIMENTS / "cpu.yaml"
+    return EXPERIMENTS / ("h100.yaml" if device_capability >= (8, 0) else "t4.yaml")
+
+
+def checked(request: Request) -> Request:
+    """The request, if nothing in it is wrong by itself; SettingsError names the option."""
+    for name, value, least in (
+        ("trials", request.trials, 4),
+        ("slots", request.slots, 1),
+        ("seed", request.seed, 0),
+    ):
+        if value is not None and value < least:
+            raise SettingsError(f"--{name} {value}: expected a whole number of at least {least}")
+    for name, number in (
+        ("hours", request.hours),
+        ("budget-seconds", request.budget_seconds),
+        ("cpus-per-trial", request.cpus_per_trial),
+    ):
+        if number is not None and not 0 < number < float("inf"):
+            raise SettingsError(f"--{name} {number}: expected a number above 0")
+    if request.gpus_per_trial is not None and not 0 <= request.gpus_per_trial <= 1:
+        raise SettingsError(f"--gpus-per-trial {request.gpus_per_trial}: expected a share of one GPU, 0 to 1")
+    if request.tag is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", request.tag):
+        raise SettingsError(f"--tag {request.tag!r}: expected letters, digits, '.', '_' and '-', 64 at most")
+    if request.early_stop is not None and request.early_stop not in EARLY_STOP:
+        raise SettingsError(f"--early-stop {request.early_stop}: expected one of {', '.join(EARLY_STOP)}")
+    if request.resume and request.tag is None:
+        raise SettingsError("--resume: which run? say --tag TAG")
+    proposer_specs(request.proposers)
+    if shutil.which("git") is None:
+        raise SettingsError("git is not installed; the lineage of wins is kept in it, install git and launch again")
+    return request
+
+
+def proposer_specs(texts: tuple[str, ...]) -> tuple[ProposerSpec, ...]:
+    """`NAME[=WEIGHT]` each; the knob tuner alone when nothing is said."""
+    specs = []
+    for text in texts or ("tpe",):
+        name, _, weight_text = text.partition("=")
+        if name not in PROPOSERS:
+            raise SettingsError(f"--proposer {text}: unknown proposer {name!r}; expected one of {', '.join(PROPOSERS)}")
+        try:
+            weight = float(weight_text) if weight_text else 1.0
+        except ValueError:
+            weight = -1.0
+        if not 0 < weight < float("inf"):
+            raise SettingsError(f"--proposer {text}: weight {weight_text!r} is wrong; expected a number above 0")
+        specs.append(ProposerSpec(name=name, weight=weight))  # type: ignore[arg-type]  # checked against PROPOSERS above
+    if len({spec.name for spec in specs}) < len(specs):
+        raise SettingsError(f"--proposer: {', '.join(texts)} names one twice; say each once, with its weight")
+    return tuple(specs)
+
+
+def resolved_experiment(experiment: Experiment, request: Request) -> Experiment:
+    """The experiment with what the launch overrides."""
+    update: dict[str, Any] = {}
+    if request.budget_seconds is not None:
+        update["budget_seconds"] = request.budget_seconds
+    if request.gpus_per_trial is not None:
+        update["gpus_per_trial"] = request.gpus_per_trial
+    if request.cpus_per_trial is not None:
+        update["cpus_per_trial"] = request.cpus_per_trial
+    return experiment.model_copy(update=update)
+
+
+def read_program(path: Path | None) -> str:
+    """The text that a human steers the search with."""
+    path = path or EXPERIMENTS.parent / "program.md"
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise SettingsError(f"--program {path}: cannot be read ({reason}); expected a text file") from None
+
+
+def fitting_slots(experiment: Experiment, request: Request, cpus: float, gpus: float, device: str) -> int:
+    """How many trials run at once on these resources; SettingsError if what was asked for does not fit."""
+    if device == "cuda" and experiment.gpus_per_trial > 0:
+        fit = int(gpus / experiment.gpus_per_trial + 1e-9)
+        share, what = f"{experiment.gpus_per_trial:g} GPU", f"{gpus:g} GPUs"
+    else:
+        fit = int(cpus / experiment.cpus_per_trial + 1e-9)
+        share, what = f"{experiment.cpus_per_trial:g} CPU", f"{cpus:g} CPUs"
+    if fit < 1:
+        raise SettingsError(f"a trial takes {share}, there are {what}; ask for less a trial")
+    if request.slots is not None and request.slots > fit:
+        raise SettingsError(
+            f"--slots {request.slots}: {what} hold {fit} trials of {share} each; ask for {fit} slots or less a trial"
+        )
+    return request.slots or fit
+
+
+def memory_for(slots_on_machine: int) -> int:
+    """Megabytes that one trial may use when this many share the machine."""
+    return int(psutil.virtual_memory().total * MEMORY_SHARE / max(1, slots_on_machine)) >> 20
+
+
+def default_tag(now: datetime | None = None) -> str:
+    """A tag of the day and minute."""
+    return (now or datetime.now(UTC)).strftime("%b%d-%H%M%S").lower()
+
+
+def local_cpus() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
