@@ -1,0 +1,239 @@
+"""What a run's history amounts to: baseline, best, improvement with its interval, wins, noise, utilisation.
+
+Pure functions of `History`, shared by table, picture, report and summary so that they never disagree. They describe
+a run; the decisions were made elsewhere (`decide/`) and are read here, not made again.
+"""
+
+import math
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.special import stdtrit
+
+from autoresearch_ray.records import History, Result, Step, TrialRow
+
+UNSELECTED = frozenset({"baseline", "prove", "idle"})  # purposes whose scores were not picked for being good
+CONFIDENCE = 0.975  # one side of a 95 % interval
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """From this trial on, a place (best or frontier) stood at this score."""
+
+    trial_number: int  # 1 for the first trial; 0 before any
+    val_bpb: float
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Win:
+    """A proven improvement and what it was measured against."""
+
+    number: int  # 1, 2, 3 ...
+    step: Step
+    parent_sha: str  # the best before it
+    commit: str  # "" while git has not been told
+    trial_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The headline of a run; scores in bits per byte, NaN where nothing is known yet."""
+
+    tag: str
+    experiment: str
+    baseline: float  # mean of the starting candidate's runs
+    baseline_runs: int
+    best: float  # mean of the best candidate's runs, screening left out
+    best_runs: int
+    gain: float  # baseline - best; 0 while nothing is proven
+    gain_low: float  # 95 % interval
+    gain_high: float
+    noise_sd: float  # pooled over runs of equal source
+    noise_freedom: int
+    frontier: float
+    trials: int  # with a result
+    statuses: dict[str, int]  # most frequent first
+    wins: int
+    slots: int
+    wall_seconds: float  # first trial start to last trial end
+    utilisation: float  # training seconds over slots x wall
+
+
+def score(row: TrialRow) -> float:
+    """The trial's val_bpb; NaN for a failure or a trial without result."""
+    return row.result.val_bpb if row.result is not None and row.result.status == "ok" else math.nan
+
+
+def status(row: TrialRow) -> str:
+    """The result's status, or "running"."""
+    return "running" if row.result is None else row.result.status
+
+
+def setting(history: History, name: str, default: Any) -> Any:
+    """A value of settings.json by its name, at the top or one level down."""
+    nested = [value for value in history.settings.values() if isinstance(value, dict)]
+    return next((place[name] for place in [history.settings, *nested] if name in place), default)
+
+
+def best_levels(history: History) -> tuple[Level, ...]:
+    """The proven best, from the start on."""
+    return tuple(level for level in _levels(history) if level.step.kind in ("start", "keep"))
+
+
+def frontier_levels(history: History) -> tuple[Level, ...]:
+    """The frontier from the start on; a dropped one returns to the best of that moment."""
+    best, found = math.nan, []
+    for level in _levels(history):
+        if level.step.kind in ("start", "keep"):
+            best = level.val_bpb
+        found.append(Level(level.trial_number, best, level.step) if level.step.kind == "drop" else level)
+    return tuple(found)
+
+
+def wins(history: History) -> tuple[Win, ...]:
+    """Every keep in order, each with the best before it."""
+    found: list[Win] = []
+    parent = start_sha(history)
+    for level in best_levels(history):
+        if level.step.kind == "keep":
+            commit = history.commits.get(level.step.index, "")
+            found.append(Win(len(found) + 1, level.step, parent, commit, level.trial_number))
+        parent = level.step.source_sha
+    return tuple(found)
+
+
+def start_sha(history: History) -> str:
+    """The starting candidate's hash; "" while nothing has run."""
+    starts = [step.source_sha for step in history.steps if step.kind == "start"]
+    baselines = [row.trial.proposal.source_sha for row in history.rows if row.trial.proposal.kind == "baseline"]
+    return next(iter(starts + baselines), "")
+
+
+def best_sha(history: History) -> str:
+    """The best candidate's hash; the starting candidate's while nothing is proven."""
+    levels = best_levels(history)
+    return levels[-1].step.source_sha if levels else start_sha(history)
+
+
+def trials_of(history: History, source_sha: str) -> list[TrialRow]:
+    """The finished runs of one candidate that were not picked for their score."""
+    return [
+        row
+        for row in history.rows
+        if row.trial.proposal.source_sha == source_sha
+        and row.trial.purpose in UNSELECTED
+        and math.isfinite(score(row))
+    ]
+
+
+def summarise(history: History) -> Summary:
+    """The headline of the run so far."""
+    won = wins(history)
+    sd, freedom = noise(history)
+    start, best = _scores(history, start_sha(history)), _scores(history, best_sha(history))
+    levels = best_levels(history)
+    baseline_mean = _mean(start, levels[0].val_bpb if levels else math.nan)
+    best_mean = _mean(best, levels[-1].val_bpb) if won else baseline_mean
+    low, high = _interval(baseline_mean - best_mean, sd, freedom, len(start), len(best)) if won else (0.0, 0.0)
+    frontier = frontier_levels(history)
+    results = [row.result for row in history.rows if row.result is not None]
+    slots = _slots(history, results)
+    wall = _wall_seconds(results)
+    busy = math.fsum(result.training_seconds for result in results)
+    return Summary(
+        tag=str(setting(history, "tag", "")),
+        experiment=_experiment_name(history),
+        baseline=baseline_mean,
+        baseline_runs=len(start),
+        best=best_mean,
+        best_runs=len(best),
+        gain=baseline_mean - best_mean,
+        gain_low=low,
+        gain_high=high,
+        noise_sd=sd,
+        noise_freedom=freedom,
+        frontier=frontier[-1].val_bpb if frontier else math.nan,
+        trials=len(results),
+        statuses=dict(Counter(status(row) for row in history.rows).most_common()),
+        wins=len(won),
+        slots=slots,
+        wall_seconds=wall,
+        utilisation=busy / (slots * wall) if slots and wall > 0 else 0.0,
+    )
+
+
+def noise(history: History) -> tuple[float, int]:
+    """Pooled standard deviation of runs of equal source, and its degrees of freedom; (NaN, 0) without replicates."""
+    groups: defaultdict[str, list[float]] = defaultdict(list)
+    for row in history.rows:
+        if row.trial.purpose in UNSELECTED and math.isfinite(score(row)):
+            groups[row.trial.proposal.source_sha].append(score(row))
+    squares = math.fsum((value - _mean(group)) ** 2 for group in groups.values() for value in group)
+    freedom = sum(len(group) - 1 for group in groups.values())
+    return (math.sqrt(squares / freedom), freedom) if freedom else (math.nan, 0)
+
+
+def elapsed_seconds(history: History) -> list[float]:
+    """For each trial, when it ended (or was claimed) after the run's first start; never decreasing."""
+    moments = [row.result.finished_at if row.result else row.trial.claimed_at for row in history.rows]
+    first = min((_started(row) for row in history.rows), default=0.0)
+    found, latest = [], 0.0
+    for moment in moments:
+        latest = max(latest, moment - first)
+        found.append(latest)
+    return found
+
+
+def _levels(history: History) -> list[Level]:
+    numbers = {row.trial.trial_id: number for number, row in enumerate(history.rows, 1)}
+    claims = [row.trial.claimed_at for row in history.rows]
+    baseline = _scores(history, start_sha(history))
+    found = []
+    for step in history.steps:
+        number = numbers.get(step.trial_id, bisect_right(claims, step.at))
+        if step.kind == "start":
+            number = 0
+        value = step.val_bpb if math.isfinite(step.val_bpb) or step.kind != "start" else _mean(baseline)
+        found.append(Level(number, value, step))
+    return found
+
+
+def _interval(gain: float, sd: float, freedom: int, first: int, second: int) -> tuple[float, float]:
+    """Student's interval of a difference of two means under the pooled noise."""
+    if not freedom or not first or not second:
+        return math.nan, math.nan
+    half = float(stdtrit(freedom, CONFIDENCE)) * sd * math.sqrt(1 / first + 1 / second)
+    return gain - half, gain + half
+
+
+def _scores(history: History, source_sha: str) -> list[float]:
+    return [score(row) for row in trials_of(history, source_sha)]
+
+
+def _mean(values: Iterable[float], otherwise: float = math.nan) -> float:
+    values = list(values)
+    return math.fsum(values) / len(values) if values else otherwise
+
+
+def _started(row: TrialRow) -> float:
+    return row.result.started_at if row.result and row.result.started_at else row.trial.claimed_at
+
+
+def _wall_seconds(results: list[Result]) -> float:
+    starts = [result.started_at for result in results if result.started_at]
+    ends = [result.finished_at for result in results if result.finished_at]
+    return max(0.0, max(ends) - min(starts)) if starts and ends else 0.0
+
+
+def _slots(history: History, results: list[Result]) -> int:
+    named = setting(history, "slots", None)
+    return named if isinstance(named, int) and named > 0 else len({result.slot for result in results})
+
+
+def _experiment_name(history: History) -> str:
+    named = setting(history, "experiment", "")
+    return str(named.get("name", "") if isinstance(named, dict) else named)

@@ -1,0 +1,182 @@
+"""The trial table: one row a trial, for pandas, parquet and upstream's results.tsv.
+
+Made from the store's history alone, so that rebuilding it changes nothing. A failure has no score.
+"""
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from autoresearch_ray.errors import DataError, SettingsError
+from autoresearch_ray.observe import facts
+from autoresearch_ray.observe.text import encodable, last_line, one_line, write_whole
+from autoresearch_ray.records import History, TrialRow
+
+TABLE_FILE = "trials.parquet"
+TSV_HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
+NO_COMMIT = "-------"
+DESCRIPTION_LIMIT = 400  # characters; the parquet file has all of it
+
+Dtype = Literal["string", "float64", "Int64", "time"]
+Origin = Literal["trial", "proposal", "result", "decision", "made"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its type and where its value is found."""
+
+    name: str
+    dtype: Dtype
+    origin: Origin
+    attribute: str = ""  # if it differs from the name
+
+
+def _columns(origin: Origin, dtype: Dtype, *names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, dtype, origin) for name in names)
+
+
+COLUMNS = (
+    Column("trial_id", "string", "trial"),
+    *_columns("proposal", "string", "proposal_id", "kind", "proposer"),
+    Column("parent_revision", "Int64", "proposal"),
+    *_columns("proposal", "string", "source_sha", "hypothesis"),
+    Column("seed", "Int64", "trial"),
+    Column("status", "string", "made"),
+    *_columns("made", "float64", "val_bpb", "holdout_bpb"),
+    *_columns("result", "float64", "training_seconds", "startup_seconds", "eval_seconds", "total_seconds"),
+    *_columns("result", "Int64", "steps", "tokens"),
+    Column("tokens_per_second", "float64", "result"),
+    Column("parameters", "Int64", "result"),
+    Column("peak_memory_mb", "float64", "result"),
+    Column("slot", "Int64", "result"),
+    *_columns("result", "string", "node", "device_name"),
+    Column("gpus", "float64", "result"),
+    Column("cotenants", "Int64", "result"),
+    Column("isolation", "string", "result"),
+    Column("decision", "string", "decision", "verdict"),
+    Column("decision_reason", "string", "decision", "reason"),
+    Column("commit", "string", "made"),
+    *_columns("proposal", "Int64", "lines_added", "lines_removed"),
+    *_columns("result", "time", "started_at", "finished_at"),
+    Column("error", "string", "result"),
+)
+
+
+def trial_table(history: History) -> pd.DataFrame:
+    """One row a trial in the order of ids; scores NaN unless status is ok, "running" before there is a result."""
+    made: dict[str, list[Any]] = {
+        "status": [facts.status(row) for row in history.rows],
+        "val_bpb": [facts.score(row) for row in history.rows],
+        "holdout_bpb": [_holdout(row) for row in history.rows],
+        "commit": _commits(history),
+    }
+    places: dict[str, list[Any]] = {
+        "trial": [row.trial for row in history.rows],
+        "proposal": [row.trial.proposal for row in history.rows],
+        "result": [row.result for row in history.rows],
+        "decision": [row.decision for row in history.rows],
+    }
+    columns = {}
+    for column in COLUMNS:
+        values = made[column.name] if column.origin == "made" else _read(places[column.origin], column)
+        columns[column.name] = _SERIES[column.dtype](values)
+    return pd.DataFrame(columns)
+
+
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Write the table whole or not at all; equal tables give equal bytes."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer, compression="zstd")
+    write_whole(path, buffer.getvalue())
+
+
+def load_trials(run_dir: Path | str) -> pd.DataFrame:
+    """The trial table of a run. SettingsError if `run_dir` has none, DataError if it cannot be read."""
+    path = Path(run_dir) / TABLE_FILE
+    if not path.is_file():
+        raise SettingsError(
+            f"{path}: does not exist; expected a run's folder such as runs/TAG; "
+            f"if its state.db is there, `python -m autoresearch_ray.report {run_dir}` makes the table"
+        )
+    try:
+        return pd.DataFrame(pq.read_table(path, partitioning=None).to_pandas())
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({last_line(str(error))}); "
+            f"`python -m autoresearch_ray.report {run_dir}` makes it again"
+        ) from None
+
+
+def results_tsv(history: History) -> str:
+    """Upstream's five columns, one line a finished trial; a failure's score is nan."""
+    lines = [TSV_HEADER]
+    for row, commit in zip(history.rows, _commits(history), strict=True):
+        if row.result is None:
+            continue
+        memory = f"{row.result.peak_memory_mb / 1024:.1f}"
+        proposal = row.trial.proposal
+        description = one_line(encodable(f"{proposal.kind}: {proposal.hypothesis}"), DESCRIPTION_LIMIT)
+        lines.append(f"{commit[:7] or NO_COMMIT}\t{facts.score(row):.6f}\t{memory}\t{_outcome(row)}\t{description}")
+    return "\n".join(lines) + "\n"
+
+
+def _outcome(row: TrialRow) -> str:
+    if row.result is not None and row.result.status != "ok":
+        return row.result.status
+    return row.decision.verdict if row.decision else "measure"
+
+
+def _commits(history: History) -> list[str]:
+    """For each row, the commit of the step that it settled; a keep goes before an advance."""
+    settled: dict[str, str] = {}
+    for kind in ("advance", "keep"):
+        settled |= {
+            step.trial_id: history.commits[step.index]
+            for step in history.steps
+            if step.kind == kind and step.index in history.commits
+        }
+    return [settled.get(row.trial.trial_id, "") for row in history.rows]
+
+
+def _holdout(row: TrialRow) -> float:
+    return row.result.holdout_bpb if row.result is not None and row.result.status == "ok" else math.nan
+
+
+def _read(places: list[Any], column: Column) -> list[Any]:
+    get = attrgetter(column.attribute or column.name)
+    return [None if place is None else get(place) for place in places]
+
+
+def _strings(values: list[Any]) -> "pd.Series[Any]":
+    return pd.Series(["" if value is None else encodable(value) for value in values], dtype="string")
+
+
+def _floats(values: list[Any]) -> "pd.Series[Any]":
+    return pd.Series([math.nan if value is None else value for value in values], dtype="float64")
+
+
+def _counts(values: list[Any]) -> "pd.Series[Any]":
+    return pd.Series(pd.array(values, dtype="Int64"))
+
+
+def _times(values: list[Any]) -> "pd.Series[Any]":
+    """UTC to the microsecond; a moment of 0 means that it never came."""
+    moments = [np.datetime64(round(value * 1e6), "us") if value else np.datetime64("NaT", "us") for value in values]
+    return pd.Series(np.array(moments, dtype="datetime64[us]")).dt.tz_localize("UTC")
+
+
+_SERIES: dict[Dtype, Callable[[list[Any]], "pd.Series[Any]"]] = {
+    "string": _strings,
+    "float64": _floats,
+    "Int64": _counts,
+    "time": _times,
+}
