@@ -115,7 +115,7 @@ def _advanced(
         if merged is None:
             reason = "confirmed, but conflicts with the frontier: what merges is tested again"
             decision = _decision(state, outcome, "discard", reason, now)
-            return Settled(state, (decision,), retries=(contender.outcome.proposal_id,))
+            return Settled(state, (decision,), retries=(contender.outcome,))
         (source_sha, lines), base = merged, state.frontier.objective
         reason += ", merged onto the frontier"
     estimate = base - gain

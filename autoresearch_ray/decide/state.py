@@ -105,5 +105,5 @@ class Settled:
     state: SearchState
     decisions: tuple[Decision, ...] = ()
     steps: tuple[Step, ...] = ()
-    retries: tuple[str, ...] = ()  # proposal ids of contenders that must be merged and tested again
+    retries: tuple[Outcome, ...] = ()  # screened, confirmed, and in conflict with the frontier: to be merged and tested
     dropped: bool = False  # the frontier failed its proof: its steps go back to the queue one by one

@@ -1,0 +1,76 @@
+"""The command line of a search.
+
+    python -m autoresearch_ray.launch [EXPERIMENT] [--tag T] [--trials N] [--resume] ...
+
+Exit status: 0 done; 2 the request is wrong (one line on stderr); 130 interrupted, everything saved.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from autoresearch_ray.errors import AutoresearchError, SettingsError
+from autoresearch_ray.run import run
+from autoresearch_ray.settings import EARLY_STOP, PROPOSERS, Request
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message}; see python -m autoresearch_ray.launch --help")
+
+
+def parse(arguments: Sequence[str]) -> Request:
+    """The request of a command line; SettingsError if it is not one."""
+    parser = _Parser(
+        prog="python -m autoresearch_ray.launch", description="Search for a better train.py, and prove it."
+    )
+    parser.add_argument("experiment", nargs="?", type=Path, help="YAML file (default: what fits the hardware)")
+    parser.add_argument("--tag", help="name of the run (default: day and time)")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs live (default: runs)")
+    parser.add_argument("--trials", type=int, help="trials in all, replicates included (default: the experiment's)")
+    parser.add_argument("--hours", type=float, help="wall-clock limit of this launch")
+    parser.add_argument("--budget-seconds", type=float, help="training time of a trial (default: the experiment's)")
+    parser.add_argument("--slots", type=int, help="trials at once (default: as many as fit)")
+    parser.add_argument("--gpus-per-trial", type=float, help="share of a GPU, 0 to 1")
+    parser.add_argument("--cpus-per-trial", type=float, help="CPUs of a trial, also its threads")
+    parser.add_argument(
+        "--proposer",
+        action="append",
+        default=[],
+        metavar="NAME[=WEIGHT]",
+        help=f"who proposes: {', '.join(PROPOSERS)}; repeatable (default: tpe)",
+    )
+    parser.add_argument("--program", type=Path, help="what steers the search (default: program.md)")
+    parser.add_argument("--seed", type=int, help="seed of the search and of its trials (default: 0)")
+    parser.add_argument("--resume", action="store_true", help="continue the run of --tag")
+    parser.add_argument("--address", help="join this Ray cluster (default: start Ray here)")
+    parser.add_argument("--early-stop", help=f"Tune's scheduler: {', '.join(EARLY_STOP)} (default: none)")
+    parser.add_argument("--plain", action="store_true", help="one line a decision instead of a live screen")
+    values = vars(parser.parse_args(arguments))
+    values["proposers"] = tuple(values.pop("proposer"))
+    return Request(**values)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        outcome = run(parse(sys.argv[1:] if arguments is None else arguments))
+    except AutoresearchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted before the search had begun\n")
+        return 130
+    sys.stdout.write("\n".join(outcome.summary) + "\n")
+    if outcome.failure:
+        sys.stderr.write(f"error: {outcome.failure}; see {outcome.run_dir}/trials\n")
+        return 2
+    return 130 if outcome.interrupted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""A slot as a Tune trainable: owns processes, not learning. One step is one progress report of the candidate.
+
+The actor is kept from trial to trial (`reuse_actors`), and with it the process server that has torch imported. The
+candidate's text comes from the run's store by its hash and the result goes there before Tune hears of it, so that
+no death between the two loses it; a trial that Tune starts again finds its result already there.
+"""
+
+import fcntl
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from ray import tune
+
+from autoresearch_ray.benchmark.cache import Dataset, prepare
+from autoresearch_ray.benchmark.job import job_for
+from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.errors import DataError
+from autoresearch_ray.records import CurvePoint, Result, Trial, from_json, to_json
+from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.state.actor import connect_state_actor
+from autoresearch_ray.state.board import Board
+
+LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most
+MAX_SLOTS_PER_MACHINE = 1024
+
+
+class TrialActor(tune.Trainable):
+    """One slot. `config` holds `run` (RunSettings JSON), `state` (the state actor's name), `folder`, `trial`."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take a place on the machine, open the data and start the process server, all before the first trial."""
+        self._settings = RunSettings.model_validate_json(config["run"])
+        self._board = Board(connect_state_actor(config["state"]))
+        self._place = _Place(self._settings)
+        self._slot = Slot(max(1, int(self._settings.experiment.cpus_per_trial)), self._place.cores)
+        self._slot.start()
+        self._dataset = self._prepared()
+        self._progress: Iterator[CurvePoint] | None = None
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The next trial on the same slot."""
+        self._stop_candidate()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run on until the candidate reports or ends."""
+        trial = from_json(Trial, self.config["trial"])
+        if self._progress is None:
+            known = self._board.result(trial.trial_id)
+            if known is not None:
+                return _last(known)
+            self._progress = self._run(trial)
+        point = next(self._progress, None)
+        if point is not None:
+            screening = {"train_bpb": point.train_bpb} if trial.purpose == "screen" else {}
+            return {"seconds": point.seconds, "curve_bpb": point.train_bpb} | screening
+        self._progress = None
+        result = replace(self._slot.result, trial_id=trial.trial_id)
+        result = self._place.signed(result, self._settings)
+        self._board.finish(result)
+        return _last(result)
+
+    def cleanup(self) -> None:
+        """The actor ends, and with it all its processes."""
+        self._stop_candidate()
+        self._slot.__exit__(None, None, None)
+        self._place.release()
+
+    def _run(self, trial: Trial) -> Iterator[CurvePoint]:
+        job = job_for(
+            self._settings.experiment,
+            self._board.source(trial.proposal.source_sha),
+            str(self._dataset.folder),
+            trial.seed,
+            device=self._settings.device,
+            memory_mb=self._settings.memory_mb,
+        )
+        folder = Path(self.config["folder"]) / "trials" / trial.trial_id
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "train.py").write_text(job.source)
+        with self._place.busy():
+            for _ in range(LOST_ATTEMPTS):
+                yield from self._slot.run(job, folder)
+                if self._slot.result.status != "lost":
+                    break
+        _write_curve(folder / "curve.csv", self._slot.result)
+
+    def _prepared(self) -> Dataset:
+        dataset = prepare(self._settings.experiment)
+        if dataset.fingerprint != self._settings.dataset_fingerprint:
+            raise DataError(
+                f"{socket.gethostname()}: data {dataset.fingerprint[:12]}, the run is on "
+                f"{self._settings.dataset_fingerprint[:12]}; prepare the same data on every machine"
+            )
+        return dataset
+
+    def _stop_candidate(self) -> None:
+        if self._progress is not None:
+            self._progress.close()  # type: ignore[attr-defined]  # a generator: closing it kills the candidate
+            self._progress = None
+
+
+class _Place:
+    """A numbered place on this machine or GPU, held by a file lock, so that it is free again whoever dies."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all") if settings.device == "cuda" else "cpu"
+        self._folder = Path(tempfile.gettempdir()) / f"autoresearch-places-{os.getuid()}" / gpus.replace("/", "_")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.number, self._held = self._taken()
+        self._cotenants = 0
+        self._gpus = settings.experiment.gpus_per_trial if settings.device == "cuda" else 0.0
+        self.cores = self._own_cores(settings) if settings.device == "cpu" else ()
+
+    def busy(self) -> "_Busy":
+        """Marks this place as running a trial, and counts the others that are."""
+        others = [path for path in self._folder.glob("busy-*") if path != self._busy_path and not _free(path)]
+        self._cotenants = len(others)
+        return _Busy(self._busy_path)
+
+    def signed(self, result: Result, settings: RunSettings) -> Result:
+        """The result with where it was measured."""
+        return replace(result, slot=self.number, node=socket.gethostname(), gpus=self._gpus, cotenants=self._cotenants)
+
+    def release(self) -> None:
+        self._held.close()
+
+    @property
+    def _busy_path(self) -> Path:
+        return self._folder / f"busy-{self.number}"
+
+    def _taken(self) -> tuple[int, IO[bytes]]:
+        for number in range(MAX_SLOTS_PER_MACHINE):
+            file = (self._folder / f"place-{number}").open("ab")
+            if _lock(file):
+                return number, file
+            file.close()
+        raise AssertionError(f"{MAX_SLOTS_PER_MACHINE} slots on one machine")
+
+    def _own_cores(self, settings: RunSettings) -> tuple[int, ...]:
+        """This place's share of the cores; none are fixed where they do not suffice or are shared."""
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        count = int(settings.experiment.cpus_per_trial)
+        mine = tuple(cores[self.number * count : (self.number + 1) * count])
+        return mine if count >= 1 and len(mine) == count else ()
+
+
+class _Busy:
+    """Holds the busy mark of a place while a trial runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("ab")
+        _lock(self._file)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _free(path: Path) -> bool:
+    with path.open("ab") as file:
+        return _lock(file)
+
+
+def _last(result: Result) -> dict[str, Any]:
+    return {"done": True, "result": to_json(result), "val_bpb": result.val_bpb}
+
+
+def _write_curve(path: Path, result: Result) -> None:
+    lines = ["seconds,step,tokens,train_bpb"]
+    lines += [f"{p.seconds:.3f},{p.step},{p.tokens},{p.train_bpb:.6f}" for p in result.curve]
+    path.write_text("\n".join(lines) + "\n")

@@ -1,0 +1,203 @@
+"""The two-level decision, on plain values."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from autoresearch_ray.decide.decide import decide
+from autoresearch_ray.decide.noise import Noise, compare
+from autoresearch_ray.decide.plan import Replicate, Screen, plan
+from autoresearch_ray.decide.state import Outcome, Rules, SearchState, Settled
+from autoresearch_ray.records import Proposal, Trial, from_json, to_json
+
+RULES = Rules(complexity_price=0.0)
+BASE = Outcome("t1", "baseline", "p", "tpe", "words", "base", "", "ok", 1.0, 1.0, 100)
+
+
+def no_merge(base: str, ours: str, theirs: str) -> None:
+    return None
+
+
+def told(state: SearchState, *outcomes: Outcome, merge=no_merge, rules: Rules = RULES) -> Settled:
+    settled = Settled(state)
+    for outcome in outcomes:
+        settled = decide(settled.state, outcome, rules, merge, 7.0)
+    return settled
+
+
+def run(purpose: str, source: str, parent: str, val: float, holdout: float | None = None, **more: object) -> Outcome:
+    held = val if holdout is None else holdout
+    return replace(BASE, purpose=purpose, source_sha=source, parent_sha=parent, val_bpb=val, holdout_bpb=held, **more)
+
+
+@pytest.fixture
+def started() -> SearchState:
+    """Baseline 1.00 with sd 0.01."""
+    return told(SearchState(), *(run("baseline", "base", "", v) for v in (0.99, 1.0, 1.01))).state
+
+
+@pytest.fixture
+def advanced(started: SearchState) -> SearchState:
+    return told(started, run("screen", "a", "base", 0.96), run("confirm", "a", "a", 0.95)).state
+
+
+def test_nothing_is_decided_before_three_baselines() -> None:
+    early = run("screen", "a", "base", 0.5)
+    settled = told(SearchState(), run("baseline", "base", "", 0.99), early, run("baseline", "base", "", 1.0))
+    assert settled.state.best is None and settled.state.waiting == (early,)
+    settled = told(settled.state, run("baseline", "base", "", 1.01))
+    assert [d.verdict for d in settled.decisions] == ["measure", "promising"]
+    assert settled.state.noise.sd == pytest.approx(0.01)
+    assert [s.kind for s in settled.steps] == ["start"]
+
+
+@pytest.mark.parametrize(("val", "verdict"), [(0.9951, "discard"), (0.9949, "promising"), (1.2, "discard")])
+def test_a_result_must_beat_the_estimate_by_half_an_sd(started: SearchState, val: float, verdict: str) -> None:
+    assert told(started, run("screen", "a", "base", val)).decisions[0].verdict == verdict
+
+
+def test_code_lines_have_a_price() -> None:
+    rules = Rules()
+    outcomes = [run("baseline", "base", "", v) for v in (0.99, 1.0, 1.01)]
+    state = told(SearchState(), *outcomes, rules=rules).state
+    longer = run("screen", "a", "base", 0.990, code_lines=300)
+    assert told(state, longer, rules=rules).decisions[0].verdict == "discard"
+    assert told(state, replace(longer, code_lines=100), rules=rules).decisions[0].verdict == "promising"
+
+
+def test_luck_counts_half_in_the_frontiers_estimate(started: SearchState) -> None:
+    settled = told(started, run("screen", "a", "base", 0.96), run("confirm", "a", "a", 0.99))
+    assert settled.decisions[0].verdict == "advance"
+    assert settled.state.frontier.objective == pytest.approx((0.99 + 0.98) / 2)
+    assert settled.state.best.source_sha == "base"
+
+
+def test_an_unconfirmed_contender_does_not_advance(started: SearchState) -> None:
+    settled = told(started, run("screen", "a", "base", 0.96), run("confirm", "a", "a", 1.001))
+    assert settled.decisions[0].verdict == "discard" and settled.state.frontier.source_sha == "base"
+    assert not settled.state.contenders
+
+
+@pytest.mark.parametrize("status", ["crash", "timeout", "oom", "invalid", "lost", "stopped"])
+def test_a_failure_is_never_accepted(started: SearchState, status: str) -> None:
+    failed = run("screen", "a", "base", math.nan, status=status)
+    assert told(started, failed).decisions[0].verdict == "discard"
+    state = told(started, run("screen", "a", "base", 0.5)).state
+    failed = run("confirm", "a", "a", math.nan, status=status)
+    assert told(state, failed).decisions[0].verdict == "discard"
+
+
+def test_a_nan_score_is_never_accepted(started: SearchState) -> None:
+    assert told(started, run("screen", "a", "base", math.nan)).decisions[0].verdict == "discard"
+
+
+def pairs(values: list[float], best: list[float], **more: object) -> list[Outcome]:
+    both = zip(values, best, strict=True)
+    return [o for v, b in both for o in (run("prove", "a", "base", v, **more), run("prove", "base", "a", b))]
+
+
+def test_a_proven_frontier_becomes_the_best(advanced: SearchState) -> None:
+    settled = told(advanced, *pairs([0.95, 0.955], [1.0, 1.005]))
+    assert settled.decisions[0].verdict == "keep"
+    assert settled.state.best.source_sha == "a" and not settled.state.unproven
+    assert settled.steps[0].probability > 0.99 and settled.steps[0].gain_low > 0
+    assert settled.state.best.objective == pytest.approx(0.9525)
+
+
+def test_the_held_out_split_must_not_contradict(advanced: SearchState) -> None:
+    settled = told(advanced, *pairs([0.95, 0.955], [1.0, 1.005], holdout=1.1))
+    assert settled.decisions[0].verdict == "measure"
+
+
+def test_a_frontier_that_is_worse_is_dropped(advanced: SearchState) -> None:
+    settled = told(advanced, *pairs([1.02, 1.03], [1.0, 0.995]))
+    assert settled.decisions[0].verdict == "drop" and settled.dropped
+    assert settled.state.frontier.source_sha == "base" and settled.state.frontier.version == 3
+
+
+def test_an_undecided_proof_ends_after_six_replicates(advanced: SearchState) -> None:
+    settled = told(advanced, *pairs([0.998] * 5, [1.0] * 5))
+    assert settled.decisions[0].verdict == "measure"
+    assert told(settled.state, *pairs([0.998], [1.0])).decisions[0].verdict == "drop"
+
+
+def test_screening_runs_do_not_count_in_a_proof(advanced: SearchState) -> None:
+    settled = told(advanced, run("prove", "a", "base", 0.95))
+    assert settled.state.proof.target_values == (0.95,)
+
+
+def test_a_replicate_of_a_finished_proof_only_measures(advanced: SearchState) -> None:
+    state = told(advanced, *pairs([1.02, 1.03], [1.0, 0.995])).state
+    settled = told(state, run("prove", "a", "base", 0.1))
+    assert settled.decisions[0].verdict == "measure" and settled.state.frontier.source_sha == "base"
+
+
+def test_a_win_beside_a_moved_frontier_is_merged(advanced: SearchState) -> None:
+    state = told(advanced, run("screen", "b", "base", 0.97)).state
+    settled = told(state, run("confirm", "b", "b", 0.97), merge=lambda *shas: ("+".join(shas), 101))
+    assert settled.decisions[0].verdict == "advance"
+    frontier = settled.state.frontier
+    assert frontier.source_sha == "base+a+b"
+    assert frontier.objective == pytest.approx(advanced.frontier.objective - (1.0 - (0.97 + 0.985) / 2))
+
+
+def test_a_conflicting_win_is_to_be_tested_again(advanced: SearchState) -> None:
+    settled = told(advanced, run("screen", "b", "base", 0.97), run("confirm", "b", "b", 0.97))
+    assert settled.decisions[0].verdict == "discard" and len(settled.retries) == 1
+
+
+def test_the_state_survives_json(advanced: SearchState) -> None:
+    state = told(advanced, run("prove", "a", "base", 0.95), run("screen", "b", "a", 0.9)).state
+    assert from_json(SearchState, to_json(state)) == state
+
+
+def flight(purpose: str, source: str, other: str = "") -> Trial:
+    return Trial("t9", Proposal("r9", "replicate", "search", source, other, 1, ""), purpose, 1, 0.0)
+
+
+def planned(state: SearchState, *running: Trial, left: float = 100, ready: bool = True, idle: bool = False):
+    return plan(state, RULES, running, baseline_sha="base", trials_left=left, slots=2, ready=ready, idle=idle)
+
+
+def test_the_plan_measures_the_baseline_first_and_does_not_wait_for_it() -> None:
+    assert planned(SearchState()) == Replicate("baseline", "base", "")
+    assert planned(SearchState(), *[flight("baseline", "base")] * 3) == Screen()
+
+
+def test_the_plan_confirms_before_it_screens(started: SearchState) -> None:
+    state = told(started, run("screen", "a", "base", 0.96)).state
+    assert planned(state) == Replicate("confirm", "a", "a")
+    assert planned(state, flight("confirm", "a", "a")) == Screen()
+
+
+def test_a_lead_of_three_sd_starts_a_proof_on_both_sides(advanced: SearchState) -> None:
+    first = planned(advanced)
+    assert first == Replicate("prove", "a", "base")
+    assert planned(advanced, flight("prove", "a", "base")) == Replicate("prove", "base", "a")
+    assert planned(advanced, flight("prove", "a", "base"), flight("prove", "base", "a")) == Screen()
+
+
+def test_a_small_lead_is_proven_at_the_end_of_the_run(started: SearchState) -> None:
+    state = told(started, run("screen", "a", "base", 0.99), run("confirm", "a", "a", 0.985)).state
+    assert planned(state) == Screen()
+    assert planned(state, left=8) == Replicate("prove", "a", "base")
+    assert planned(state, left=3) == Screen()
+
+
+def test_an_idle_slot_proves_or_replicates(started: SearchState, advanced: SearchState) -> None:
+    assert planned(started, ready=False) is None
+    assert planned(started, ready=False, idle=True) == Replicate("idle", "base", "base")
+    assert planned(advanced, ready=False, idle=True).purpose == "prove"
+
+
+def test_the_interval_holds_the_gain_and_the_pooled_noise_ignores_group_means() -> None:
+    noise = Noise()
+    for sha, values in (("a", (1.0, 1.02)), ("b", (5.0, 5.02))):
+        for value in values:
+            noise = noise.with_value(sha, value)
+    assert noise.sd == pytest.approx(0.01414, rel=1e-3) and noise.degrees_of_freedom == 2
+    assert noise.keeping({"a"}).sd == pytest.approx(noise.sd)
+    seen = compare((0.9, 0.9), (1.0, 1.0), noise)
+    assert seen.gain == pytest.approx(0.1)
+    assert seen.low < seen.gain < seen.high
