@@ -206,7 +206,7 @@ class SqliteStore(Store):
             if isinstance(op, Put) and op.lease and op.lease not in self._leases:
                 raise _no_lease(op.lease)
         before = read.current_revision(connection)
-        responses = tuple(_run_op(connection, op, before + 1) for op in branch)
+        responses = tuple(changes.run_op(connection, op, before + 1) for op in branch)
         answer = TxnResult(succeeded, read.current_revision(connection), responses)
         if answer.revision > before:
             changes.remember(connection, txn.request_id, answer)
