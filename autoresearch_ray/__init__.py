@@ -1,0 +1,27 @@
+"""Autonomous, parallel research on training code: fixed-budget trials on Ray, proven wins in git.
+
+    outcome = autoresearch_ray.run(trials=28)
+    table = autoresearch_ray.load_trials(outcome.run_dir)
+
+Both are imported when they are asked for, so that a candidate's process loads neither Ray nor pandas.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autoresearch_ray.observe.table import load_trials
+    from autoresearch_ray.driver import run
+
+__all__ = ["load_trials", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "run":
+        from autoresearch_ray.driver import run
+
+        return run
+    if name == "load_trials":
+        from autoresearch_ray.observe.table import load_trials
+
+        return load_trials
+    raise AttributeError(f"module autoresearch_ray has no attribute {name!r}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.run import run
+from autoresearch_ray.driver import run
 from autoresearch_ray.settings import EARLY_STOP, PROPOSERS, Request
 
 

@@ -8,6 +8,7 @@ under their own ids.
 
 import hashlib
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -66,6 +67,8 @@ class Search:
         self._state = from_json(SearchState, text) if text is not None else SearchState()
         self._claimed = int((board.last_trial_id() or "t0").lstrip("t"))
         self.in_flight: dict[str, Trial] = {}
+        self.queue_depth = 0  # at the last look
+        self.baseline_bpb = next((s.val_bpb for s in board.steps() if s.kind == "start"), math.nan)
         self._lines: dict[str, int] = {}
         self._merges = 0
         self._idle_since: float | None = None
@@ -132,6 +135,7 @@ class Search:
 
     def _planned(self, left: float) -> Trial | None:
         queued = self._fresh_queue()
+        self.queue_depth = len(queued)
         waited = 0.0 if self._idle_since is None else self._now() - self._idle_since
         what = plan(
             self._state,
@@ -206,6 +210,8 @@ class Search:
         self._state, (_, self._revision) = settled.state, self._board.search_state()
         if settled.steps:
             self._commit()
+        if settled.steps and settled.steps[0].kind == "start":
+            self.baseline_bpb = settled.steps[0].val_bpb
         if settled.dropped and best is not None:
             self._queue_alone([best.source_sha, *(standing.source_sha for standing in stack)], trial)
         for screened in settled.retries:
@@ -296,7 +302,8 @@ class Search:
     def _recover(self) -> None:
         """Git up to the steps, a decision for every result, and the trials that were cut off."""
         self._commit()
-        trials = {trial.trial_id: trial for trial in self._board.undecided_trials()}
-        for result in self._board.undecided():
+        undecided = self._board.undecided()
+        trials = {trial.trial_id: trial for trial in self._board.trials()} if undecided else {}
+        for result in undecided:
             self._settle(trials[result.trial_id], result)
         self._again = deque(sorted(self._board.unfinished(), key=lambda trial: trial.trial_id))

@@ -124,10 +124,10 @@ def _driven(settings: RunSettings, folder: Path, progress: Progress) -> RunOutco
     proposer = None
     try:
         board = Board(store)
-        board.put_settings(settings.model_dump_json().encode())
+        store.put("settings", settings.model_dump_json().encode())
         (folder / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
         search = Search(board, settings, folder / LINEAGE, listener=progress.decided)
-        proposer = start_proposer(settings, name, NAMESPACE)
+        proposer = start_proposer(settings, name)
         searcher = RunSearcher(search, settings, folder, name)
         watch = SlotWatch(search, settings.experiment.budget_seconds)
         with progress.showing(folder, settings, search, watch), _interruptible(searcher) as interrupted:
