@@ -22,8 +22,10 @@ from collections.abc import Iterable, Sequence
 
 from autoresearch_ray.errors import LineageError, StoreError
 from autoresearch_ray.records import Decision, History, Proposal, Result, Standing, Step, Trial, from_json, to_json
-from autoresearch_ray.state.history import all_under, history_of, records_under
+from autoresearch_ray.state.history import all_under, history_of, read_history, records_under
 from autoresearch_ray.state.store import Compare, Delete, Get, KeyValue, Op, Put, Store
+
+__all__ = ["Board", "read_history", "source_sha"]
 
 CACHED_SOURCES = 256  # of some 25 kB each
 GETS_AT_ONCE = 100  # keys read in one transaction, within etcd's limit of 128
@@ -91,7 +93,7 @@ class Board:
         """Turn a queued proposal into a trial; False when it is not queued any more or the trial id is taken."""
         name = trial.proposal.proposal_id
         conditions = [_present(f"queue/{name}"), _absent(f"trial/{trial.trial_id}")]
-        taken = [Delete(f"queue/{name}"), Delete(f"normal/{name}")]
+        taken: list[Op] = [Delete(f"queue/{name}"), Delete(f"normal/{name}")]
         return self.store.txn(conditions, [*taken, *_trial_writes(trial)]).succeeded
 
     def start(self, trial: Trial) -> bool:
@@ -102,7 +104,11 @@ class Board:
         """Write a claimed trial's result, once; a late duplicate is False and changes nothing."""
         name = result.trial_id
         conditions = [_present(f"trial/{name}"), _absent(f"result/{name}")]
-        writes = [Put(f"result/{name}", _bytes(result)), Put(f"pending/{name}", b""), Delete(f"running/{name}")]
+        writes: list[Op] = [
+            Put(f"result/{name}", _bytes(result)),
+            Put(f"pending/{name}", b""),
+            Delete(f"running/{name}"),
+        ]
         answer = self.store.txn(conditions, writes, [Get(f"trial/{name}")])
         if not answer.succeeded and not answer.responses[0].kvs:
             raise StoreError(f"trial {name}: a result for a trial that nobody claimed; expected claim or start before")
@@ -211,7 +217,7 @@ class Board:
         marks = [f"queue/{proposal_id}", f"normal/{proposal_id}", f"seen/{normal.value.decode()}"]
         return self.store.txn([_present(f"queue/{proposal_id}")], [Delete(key) for key in marks]).succeeded
 
-    def _get_all(self, prefix: str, marks: Sequence[KeyValue]) -> list[KeyValue]:
+    def _get_all(self, prefix: str, marks: Iterable[KeyValue]) -> list[KeyValue]:
         keys = [prefix + mark.key.partition("/")[2] for mark in marks]
         found: list[KeyValue] = []
         for start in range(0, len(keys), GETS_AT_ONCE):

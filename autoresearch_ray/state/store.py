@@ -232,6 +232,8 @@ def _check_branch(branch: Sequence[Op]) -> None:
         if isinstance(op, Put):
             if op.key in puts:
                 raise StoreError(f"duplicate key in one transaction: {op.key!r} is put twice")
+            if not isinstance(op.value, bytes):
+                raise StoreError(f"{op.key!r} cannot hold {op.value!r}; expected bytes")
             puts.add(op.key)
     for op in branch:
         if isinstance(op, Delete):

@@ -1,0 +1,164 @@
+"""The store as a Ray actor: named, detached, async, restarted onto the same file. What runs inside the actor.
+
+Writes that arrive while one sync to disk runs share the next (group commit), in a thread, so that reads and watches
+go on meanwhile. A watch is a long poll on an asyncio event and holds no thread. The history of keys is compacted to
+the last RETAINED_REVISIONS. Clients and starting: `actor.py`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from autoresearch_ray.errors import CompactedError, StoreError
+from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.state.store import Found, KeyValue, Txn, TxnResult, WatchBatch, check_txn
+
+RETAINED_REVISIONS = 2_000  # of history: minutes of the busiest run, for watches and paged reads to catch up
+COMPACT_EVERY = 1_000  # revisions
+LEASE_TICK_SECONDS = 0.25  # a lapsed lease's keys are gone this much later at most
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class StateActor:
+    """The methods that `ActorStore` calls; errors that a caller can act on are StoreErrors."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._store: SqliteStore | None = None
+        self._failure = StoreError(f"{path}: the state actor was stopped")
+        try:
+            self._store = SqliteStore(Path(path))
+        except StoreError as error:  # told to every caller; raised here, Ray would say only that the actor died
+            self._failure = error
+        self._group: _Group | None = None  # the transactions that share the next sync
+        self._writing = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._compacted = 0
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def path(self) -> str:
+        """The file, when it could be opened."""
+        return str(self._opened().path)
+
+    async def revision(self) -> int:
+        return self._opened().revision()
+
+    async def get(self, key: str, revision: int) -> KeyValue | None:
+        return self._opened().get(key, revision)
+
+    async def range(self, prefix: str, limit: int, revision: int, after: str) -> Found:
+        return self._opened().range(prefix, limit, revision, after)
+
+    async def txn(self, txn: Txn) -> TxnResult:
+        self._opened()
+        check_txn(txn)
+        if self._group is None:
+            txns: list[Txn] = []
+            self._group = _Group(txns, asyncio.get_running_loop().create_task(self._commit(txns)))
+        group, place = self._group, len(self._group.txns)
+        group.txns.append(txn)
+        answer = (await asyncio.shield(group.answers))[place]
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    async def watch(self, prefix: str, from_revision: int, timeout_seconds: float, previous: bool) -> WatchBatch:
+        store = self._opened()
+        start = from_revision or store.revision() + 1
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        while True:
+            changed = self._changed  # taken before the look, so that no change falls between
+            batch = store.events(prefix, start, previous)
+            left = deadline - asyncio.get_running_loop().time()
+            if batch.events or left <= 0:
+                return batch
+            await _set_within(changed, left)
+
+    async def grant(self, ttl_seconds: float) -> int:
+        return await self._write(lambda store: store.grant(ttl_seconds))
+
+    async def keep_alive(self, lease: int) -> float:
+        return self._opened().keep_alive(lease)
+
+    async def revoke(self, lease: int, request_id: str) -> int:
+        return await self._write(lambda store: store.revoke(lease, request_id))
+
+    async def expire_leases(self) -> int:
+        return await self._write(lambda store: store.expire_leases())
+
+    async def compact(self, revision: int) -> None:
+        await self._write(lambda store: store.compact(revision))
+
+    async def backup(self, path: str) -> None:
+        await asyncio.to_thread(self._opened().backup, Path(path))
+
+    async def close(self) -> None:
+        """Close the file; every later call is a StoreError."""
+        async with self._writing:
+            if self._store:
+                self._store.close()
+                self._store = None
+        self._tell_watches()
+
+    def _opened(self) -> SqliteStore:
+        if self._store is None:
+            raise self._failure
+        if self._ticker is None:
+            self._ticker = asyncio.get_running_loop().create_task(self._tick())
+        return self._store
+
+    async def _write(self, change: Callable[[SqliteStore], T]) -> T:
+        async with self._writing:
+            answer = await asyncio.to_thread(change, self._opened())
+        self._tell_watches()
+        return answer
+
+    async def _commit(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
+        async with self._writing:
+            self._group = None  # who comes from here on shares the sync after this one
+            answers = await asyncio.to_thread(self._opened().commit, txns)
+        self._tell_watches()
+        return answers
+
+    def _tell_watches(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _tick(self) -> None:
+        while self._store is not None:
+            await asyncio.sleep(LEASE_TICK_SECONDS)
+            try:
+                await self._end_lapsed_leases()
+                await self._forget_old()
+            except StoreError as error:  # a full disk, say: the writers hear of it too, and the next tick tries again
+                log.warning("state %s: %s", self._path, error)
+
+    async def _end_lapsed_leases(self) -> None:
+        async with self._writing:
+            ended = await asyncio.to_thread(self._opened().expire_leases)
+        if ended:
+            self._tell_watches()
+
+    async def _forget_old(self) -> None:
+        oldest = self._opened().revision() - RETAINED_REVISIONS
+        if oldest - self._compacted >= COMPACT_EVERY:
+            self._compacted = oldest
+            with suppress(CompactedError):  # by somebody else, further than this
+                await self._write(lambda store: store.compact(oldest))
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    txns: list[Txn]
+    answers: asyncio.Task[list[TxnResult | StoreError]]
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

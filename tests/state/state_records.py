@@ -1,0 +1,28 @@
+"""Small records for the board's tests."""
+
+from autoresearch_ray.records import Decision, Proposal, Result, Standing, Step, Trial
+from autoresearch_ray.state.board import source_sha
+
+
+def proposal(name: str, text: str = "x = 1\n") -> Proposal:
+    return Proposal(name, "knobs", "random", source_sha(text), source_sha("parent"), 1, "a hypothesis")
+
+
+def trial(name: str, of: Proposal) -> Trial:
+    return Trial(name, of, "screen", seed=1, claimed_at=10.0)
+
+
+def result(name: str, val_bpb: float = 1.5) -> Result:
+    return Result(name, "ok", val_bpb=val_bpb)
+
+
+def decision(name: str) -> Decision:
+    return Decision(name, "discard", "no gain", revision=1, decided_at=20.0)
+
+
+def standing(text: str, version: int = 1) -> Standing:
+    return Standing(source_sha(text), 1.6, 1.5, 100, version, since=20.0)
+
+
+def step(index: int, text: str = "x = 1\n") -> Step:
+    return Step(index, "advance", source_sha(text), "t00001", "p1", "a hypothesis", "random", 1.5, "a gain", 20.0)
