@@ -1,0 +1,175 @@
+"""Whatever a candidate does, its slot says what it was, leaves nothing behind, and goes on."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from small_corpus import small_experiment
+
+from autoresearch_ray.benchmark.cache import Dataset, prepare
+from autoresearch_ray.benchmark.job import Job
+from autoresearch_ray.benchmark.slot import OUTPUT_LIMIT, Slot
+from autoresearch_ray.records import Result
+
+HONEST = """
+import torch
+
+def train(task):
+    torch.manual_seed(task.seed)
+    model = torch.nn.Sequential(torch.nn.Embedding(task.vocab_size, 16), torch.nn.Linear(16, task.vocab_size))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in task.batches(4):
+        loss = torch.nn.functional.cross_entropy(model(x).flatten(0, 1), y.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        task.report(loss)
+    return model
+"""
+BODY = "import os, signal, sys, time, torch\nfrom torch import nn\ndef train(task):\n"
+TRAINED = "    model = nn.Embedding(task.vocab_size, task.vocab_size)\n    for _ in task.batches(4): pass\n"
+STEP = "    next(task.batches(4))\n"
+
+FAILURES = {
+    "crashes at import": ("crash", "1 / 0"),
+    "is no python": ("crash", "def train(:"),
+    "has no train": ("crash", "x = 1"),
+    "crashes in training": ("crash", BODY + STEP + "    raise ValueError('no')"),
+    "exits in training": ("crash", BODY + STEP + "    sys.exit(0)"),
+    "exits hard with 0": ("crash", BODY + STEP + "    os._exit(0)"),
+    "crashes in native code": ("crash", BODY + STEP + "    import ctypes\n    ctypes.string_at(0)"),
+    "crashes in scoring": (
+        "crash",
+        BODY + TRAINED + "    def bad(*_): raise ValueError('no')\n    model.register_forward_hook(bad)\n    return model",
+    ),
+    "returns nothing": ("invalid", BODY + TRAINED),
+    "never asks for a batch": ("invalid", BODY + "    return nn.Embedding(task.vocab_size, task.vocab_size)"),
+    "has the wrong shape": ("invalid", BODY + TRAINED + "    return nn.Embedding(task.vocab_size, 3)"),
+    "scores nan": ("invalid", BODY + TRAINED + "    model.weight.data.fill_(float('nan'))\n    return model"),
+    "hangs in training": ("timeout", BODY + STEP + "    while True: pass"),
+    "hangs in native code": ("timeout", BODY + STEP + "    import ctypes\n    ctypes.CDLL(None).pause()"),
+    "is deaf to signals": (
+        "timeout",
+        BODY + "    for n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\n" + STEP + "    time.sleep(1000)",
+    ),
+    "trains on after the budget": (
+        "timeout",
+        BODY + TRAINED + "    end = time.monotonic() + 1\n    while time.monotonic() < end: pass\n    return model",
+    ),
+    "takes memory until it ends": ("oom", BODY + STEP + "    x = []\n    while True: x.append(torch.ones(1 << 22))"),
+    "takes memory in its children": (
+        "oom",
+        BODY + STEP + "    for _ in range(3):\n        if os.fork() == 0:\n            x = torch.ones(150 << 18)\n"
+        "            time.sleep(1000)\n    time.sleep(1000)",
+    ),
+    "writes on the result pipe": (
+        "invalid",
+        BODY + STEP + "    for fd in range(3, 64):\n        try: os.write(fd, b'{}\\n')\n        except OSError: pass\n"
+        "    time.sleep(1000)",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dataset]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTORESEARCH_HOME", str(tmp_path_factory.mktemp("home")))
+        yield prepare(small_experiment(tmp_path_factory.mktemp("corpus")))
+
+
+@pytest.fixture(scope="module")
+def slot() -> Iterator[Slot]:
+    with Slot(threads=1) as slot:
+        yield slot
+
+
+def run(slot: Slot, dataset: Dataset, source: str, folder: Path, **more: object) -> Result:
+    settings = {"seed": 1, "budget_seconds": 0.6, "device": "cpu", "amp": "none", "threads": 1, "memory_mb": 1200}
+    job = Job(source=source, dataset_folder=str(dataset.folder), gpu_fraction=0.0, **(settings | more))
+    list(slot.run(job, folder))
+    return slot.result
+
+
+def below(slot: Slot) -> list[str]:
+    """Processes of the slot besides its server."""
+    names = [child for child in psutil.Process(slot.server_pid).children(recursive=True)]
+    return [child.name() for child in names if "server" not in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_a_failure_is_told_apart_and_the_slot_goes_on(slot: Slot, dataset: Dataset, what: str, tmp_path: Path) -> None:
+    status, source = FAILURES[what]
+    begin = time.monotonic()
+    result = run(slot, dataset, source, tmp_path)
+    assert (result.status, result.error != "") == (status, True), result.error
+    assert result.val_bpb != result.val_bpb, "a failure has no score"
+    assert time.monotonic() - begin < 0.6 * 1.05 + 3 + 5 + 120 * slot.cold
+    assert below(slot) == []
+    assert run(slot, dataset, HONEST, tmp_path).status == "ok"
+
+
+def test_an_honest_candidate_is_measured(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    result = run(slot, dataset, HONEST, tmp_path)
+    assert result.status == "ok" and 0 < result.val_bpb < 20 and 0 < result.holdout_bpb < 20
+    assert result.training_seconds == pytest.approx(0.6, abs=0.1)
+    assert result.steps > 10 and result.tokens > 0 and 15 <= len(result.curve) <= 21
+    assert not slot.cold and result.startup_seconds < 2
+
+
+def test_the_same_seed_trains_on_the_same_batches(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    source = HONEST.replace("for x, y in task.batches(4):", "for x, y in task.batches(4):\n        print(int(x.sum()))")
+    logs = []
+    for seed in (1, 1, 2):
+        run(slot, dataset, source, tmp_path, seed=seed)
+        logs.append((tmp_path / "output.log").read_text().split()[:20])
+    assert logs[0] == logs[1] != logs[2]
+
+
+def test_children_that_detach_do_not_outlive_the_trial(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    fork = "    if os.fork() == 0:\n        os.setsid()\n        if os.fork() == 0: time.sleep(1000)\n        os._exit(0)\n"
+    run(slot, dataset, BODY + fork + TRAINED + "    return model", tmp_path)
+    assert slot.result.status == "ok" and below(slot) == []
+
+
+def test_output_is_capped_while_it_is_written(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    loud = BODY + "    for _ in range(1000): sys.stdout.write('x' * 1_000_000)\n" + TRAINED + "    return model"
+    assert run(slot, dataset, loud, tmp_path).status == "ok"
+    assert OUTPUT_LIMIT <= (tmp_path / "output.log").stat().st_size < OUTPUT_LIMIT + 200
+
+
+def test_no_secret_of_the_environment_reaches_a_candidate(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret-key")
+    with Slot(threads=1) as slot:
+        run(slot, dataset, "import os\nprint(os.environ)\n" + HONEST, tmp_path)
+    assert "secret-key" not in (tmp_path / "output.log").read_text()
+
+
+def test_a_killed_server_loses_the_trial_and_the_slot_goes_on(dataset: Dataset, tmp_path: Path) -> None:
+    with Slot(threads=1) as slot:
+        job = Job(HONEST, str(dataset.folder), 1, 2.0, "cpu", "none", 1, 1200, 0.0)
+        progress = slot.run(job, tmp_path)
+        next(progress)
+        psutil.Process(slot.server_pid).kill()
+        list(progress)
+        assert slot.result.status == "lost"
+        assert run(slot, dataset, HONEST, tmp_path).status == "ok"
+
+
+def test_a_candidate_killed_from_elsewhere_is_lost_not_crashed(dataset: Dataset, tmp_path: Path) -> None:
+    with Slot(threads=1) as slot:
+        progress = slot.run(Job(HONEST, str(dataset.folder), 1, 2.0, "cpu", "none", 1, 1200, 0.0), tmp_path)
+        next(progress)
+        psutil.Process(slot.server_pid).children(recursive=True)[-1].kill()
+        list(progress)
+        assert slot.result.status == "lost"
+
+
+def test_closing_early_kills_the_candidate(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    progress = slot.run(Job(HONEST, str(dataset.folder), 1, 30.0, "cpu", "none", 1, 1200, 0.0), tmp_path)
+    next(progress)
+    progress.close()
+    assert slot.result.status == "stopped" and below(slot) == []
