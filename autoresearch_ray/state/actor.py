@@ -73,6 +73,10 @@ class ActorStore(Store):
         """The file, on the actor's node."""
         return Path(self._call("path"))
 
+    def process_id(self) -> int:
+        """The actor's process on its node; killing it loses nothing."""
+        return int(self._call("process_id"))
+
     def revision(self) -> int:
         return int(self._call("revision"))
 

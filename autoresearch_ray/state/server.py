@@ -7,6 +7,7 @@ the last RETAINED_REVISIONS. Clients and starting: `actor.py`.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,6 +46,10 @@ class StateActor:
     async def path(self) -> str:
         """The file, when it could be opened."""
         return str(self._opened().path)
+
+    async def process_id(self) -> int:
+        """The actor's process, which may be killed at any time without loss."""
+        return os.getpid()
 
     async def revision(self) -> int:
         return self._opened().revision()
