@@ -1,6 +1,8 @@
-"""What a run keeps: the queue, trials, results, decisions, standings, steps, on both stores."""
+"""What a run keeps: the queue, trials, results, decisions, standings, steps. All stores keep one contract, so one is
+enough here; reading the file beside a living store is tried on each."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ from autoresearch_ray.state.store import Store
 
 
 @pytest.fixture
-def board(store: Store) -> Board:
-    return Board(store)
+def board(tmp_path: Path) -> Iterator[Board]:
+    with SqliteStore(tmp_path / "state.db") as store:
+        yield Board(store)
 
 
 def test_settings_are_put_once(board: Board) -> None:

@@ -16,12 +16,14 @@ import ray
 
 from autoresearch_ray.errors import DamagedStoreError, StoreError
 from autoresearch_ray.state.actor import ActorStore, start_state_actor
+from autoresearch_ray.state.server import StateActor
 from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Compare, Put, Txn
+from autoresearch_ray.state.store import Compare, Put, Txn, TxnResult
 
 WRITER = """
 import sys
 from pathlib import Path
+from autoresearch_ray.state.server import StateActor
 from autoresearch_ray.state.sqlite import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
 for number in range(1_000_000):
@@ -159,6 +161,28 @@ def test_clients_go_on_over_kills_of_the_actor_and_write_nothing_twice(actor_sto
     assert len(set(acknowledged)) == 60
     assert actor_store.revision() == 61
     actor_store.stop()
+
+
+def test_a_write_whose_answer_was_lost_is_not_repeated(ray_session: str, tmp_path: Path) -> None:
+    died = tmp_path / "died"
+
+    class DiesBeforeItsFirstAnswer(StateActor):
+        async def txn(self, txn: Txn) -> TxnResult:
+            answer = await super().txn(txn)
+            if not died.exists():
+                died.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "max_concurrency": 10}
+    actor = ray.remote(DiesBeforeItsFirstAnswer).options(**options).remote(str(tmp_path / "state.db"))
+    store = ActorStore(actor)
+    assert store.put("a", b"1") == 2
+    kv = store.get("a")
+    assert died.exists()
+    assert kv is not None
+    assert kv.version == 1
+    store.stop()
 
 
 def test_a_watch_goes_on_over_a_kill_and_misses_nothing(actor_store: ActorStore) -> None:
