@@ -1,0 +1,124 @@
+"""When two candidates are the same program, and how long a candidate is.
+
+`normal_sha` looks through comments, formatting, docstrings, the names of function locals and the order of independent
+constants. It is careful, not complete: two texts with one sha do the same; two with different shas may.
+"""
+
+import ast
+import difflib
+import hashlib
+import tokenize
+from graphlib import TopologicalSorter
+
+from autoresearch_ray.propose.locals import rename_locals
+from autoresearch_ray.propose.syntax import docstring, parse, tokens
+
+SILENT = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}
+ORDERLY = (ast.Constant, ast.Name, ast.Load, ast.UnaryOp, ast.BinOp, ast.Tuple, ast.operator, ast.unaryop)
+
+
+def normal_sha(source: str) -> str:
+    """The sha256 (hex) of the program behind the text; knob ranges are comments. CandidateError if it is no Python."""
+    tree = parse(source)
+    _drop_idle_statements(tree)
+    rename_locals(tree)
+    tree.body = _ordered(tree.body)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def code_lines(source: str) -> int:
+    """The lines that carry code; blank lines, comments and docstrings are free."""
+    silent = [_span(text) for node in ast.walk(parse(source)) if (text := docstring(node)) is not None]
+    lines: set[int] = set()
+    for token in tokens(source):
+        free = any(start <= token.start and token.end <= end for start, end in silent)
+        if token.type not in SILENT and not free:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return len(lines)
+
+
+def line_diff(old: str, new: str) -> tuple[int, int]:
+    """(added, removed) lines between two texts, comments and blank lines included, as a diff shows them."""
+    added = removed = 0
+    matcher = difflib.SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False)
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        if tag != "equal":
+            removed, added = removed + i2 - i1, added + j2 - j1
+    return added, removed
+
+
+def _span(text: ast.Expr) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A statement's start and end as tokens give them: (line, column); a docstring's line holds only blanks before."""
+    assert text.end_lineno is not None and text.end_col_offset is not None, ast.dump(text)
+    return (text.lineno, text.col_offset), (text.end_lineno, text.end_col_offset)
+
+
+def _drop_idle_statements(tree: ast.Module) -> None:
+    """Remove docstrings, other bare literals, and `pass` beside other statements."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            node.kind = None  # u"" is ""
+        for field in ("body", "orelse", "finalbody"):
+            body = getattr(node, field, None)
+            if isinstance(body, list) and body:
+                busy = [statement for statement in body if not _idle(statement)]
+                setattr(node, field, busy if busy or field != "body" else [ast.Pass()])
+
+
+def _idle(statement: ast.stmt) -> bool:
+    bare = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return bare or isinstance(statement, ast.Pass)
+
+
+def _ordered(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements with each run of neighbouring plain constants in one canonical order."""
+    ordered: list[ast.stmt] = []
+    run: dict[str, ast.stmt] = {}
+    for statement in body:
+        name = _plain_constant(statement)
+        if name is None or name in run:
+            ordered += _sorted_run(run)
+            run = {}
+        if name is None:
+            ordered.append(statement)
+        else:
+            run[name] = statement
+    return ordered + _sorted_run(run)
+
+
+def _plain_constant(statement: ast.stmt) -> str | None:
+    """The name of `NAME = arithmetic of literals and names`; None for anything else."""
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return None
+    target = statement.targets[0]
+    orderly = all(isinstance(node, ORDERLY) for node in ast.walk(statement.value))
+    return target.id if isinstance(target, ast.Name) and orderly else None
+
+
+def _sorted_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:
+    """By name, what is used before what uses it. A use before its definition leaves the run as it is."""
+    uses = {name: _names(statement) & set(run) for name, statement in run.items()}
+    seen: set[str] = set()
+    for name, used in uses.items():
+        if not used <= seen:
+            return list(run.values())
+        seen.add(name)
+    sorter = TopologicalSorter(uses)
+    sorter.prepare()
+    order: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        order += ready
+        sorter.done(*ready)
+    return [run[name] for name in order]
+
+
+def _names(statement: ast.stmt) -> set[str]:
+    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
