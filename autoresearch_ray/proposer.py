@@ -21,7 +21,7 @@ from autoresearch_ray.propose.ranges import Value
 from autoresearch_ray.propose.tuner import Observation, Tuner
 from autoresearch_ray.records import Proposal, Result, Trial, from_json
 from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.state.actor import connect_state_actor
+from autoresearch_ray.state.actor import ActorStore
 from autoresearch_ray.state.board import Board, source_sha
 from autoresearch_ray.state.store import Event
 
@@ -126,7 +126,7 @@ class ProposerActor:
     def __init__(self, settings_json: str, state_name: str) -> None:
         self._stop = threading.Event()
         settings = RunSettings.model_validate_json(settings_json)
-        board = Board(connect_state_actor(state_name))
+        board = Board(ActorStore(ray.get_actor(state_name)))
         self._thread = threading.Thread(target=self._follow, args=(board, settings), daemon=True)
         self._thread.start()
 

@@ -90,9 +90,9 @@ class Search:
         if len(self._state.baseline_failures) >= BASELINE_ATTEMPTS:
             return Finished(f"the starting candidate fails: {self._state.baseline_failures[-1]}")
         if self._again:
-            trial = self._again.popleft()
-            self.in_flight[trial.trial_id] = trial
-            return trial
+            again = self._again.popleft()
+            self.in_flight[again.trial_id] = again
+            return again
         left = self.trials_left()
         if left < 1:
             return Finished()
@@ -306,4 +306,4 @@ class Search:
         trials = {trial.trial_id: trial for trial in self._board.trials()} if undecided else {}
         for result in undecided:
             self._settle(trials[result.trial_id], result)
-        self._again = deque(sorted(self._board.unfinished(), key=lambda trial: trial.trial_id))
+        self._again = deque(self._board.unfinished())

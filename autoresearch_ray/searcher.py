@@ -16,7 +16,7 @@ from autoresearch_ray.search import Finished, Search
 from autoresearch_ray.settings import RunSettings
 
 
-class RunSearcher(Searcher):
+class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     """Suggests trials of one run. `stopping` makes it finish and ignore what is cut off."""
 
     def __init__(self, search: Search, settings: RunSettings, folder: Path, state_name: str) -> None:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from autoresearch_ray.benchmark.cache import prepare
 from autoresearch_ray.benchmark.device import choose_device
@@ -50,20 +51,13 @@ def _trials(options: argparse.Namespace) -> int:
         if options.candidate
         else set_constants(Path(experiment.candidate).read_text(), dict(experiment.constants))
     )
-    device = choose_device(experiment.device).type
+    device: Literal["cpu", "cuda"] = "cuda" if choose_device(experiment.device).type == "cuda" else "cpu"
     fitting_slots(experiment, Request(), local_cpus(), 1, device)
     dataset = prepare(experiment, _say)
     failed = 0
     with Slot(max(1, int(experiment.cpus_per_trial))) as slot:
         for seed in range(options.seed, options.seed + options.repeat):
-            job = job_for(
-                experiment,
-                source,
-                str(dataset.folder),
-                seed,
-                device=device,
-                memory_mb=memory_for(1),  # type: ignore[arg-type]  # cpu or cuda
-            )
+            job = job_for(experiment, source, str(dataset.folder), seed, device=device, memory_mb=memory_for(1))
             failed += _one(slot, job) != "ok"
     return 1 if failed else 0
 
@@ -72,7 +66,7 @@ def _one(slot: Slot, job: Job) -> str:
     with tempfile.TemporaryDirectory() as folder:
         for point in slot.run(job, Path(folder)):
             sys.stderr.write(
-                f"\r{point.seconds:6.1f} of {job.budget_seconds:g} s  step {point.step}  train bpb {point.train_bpb:.4f} "
+                f"\r{point.seconds:6.1f} of {job.budget_seconds:g} s, step {point.step}, train bpb {point.train_bpb:.4f} "
             )
             sys.stderr.flush()
         sys.stderr.write("\n")

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+import ray
 from ray import tune
 
 from autoresearch_ray.benchmark.cache import Dataset, prepare
@@ -22,20 +23,20 @@ from autoresearch_ray.benchmark.slot import Slot
 from autoresearch_ray.errors import DataError
 from autoresearch_ray.records import CurvePoint, Result, Trial, from_json, to_json
 from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.state.actor import connect_state_actor
+from autoresearch_ray.state.actor import ActorStore
 from autoresearch_ray.state.board import Board
 
 LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most
 MAX_SLOTS_PER_MACHINE = 1024
 
 
-class TrialActor(tune.Trainable):
+class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One slot. `config` holds `run` (RunSettings JSON), `state` (the state actor's name), `folder`, `trial`."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take a place on the machine, open the data and start the process server, all before the first trial."""
         self._settings = RunSettings.model_validate_json(config["run"])
-        self._board = Board(connect_state_actor(config["state"]))
+        self._board = Board(ActorStore(ray.get_actor(config["state"])))
         self._place = _Place(self._settings)
         self._slot = Slot(max(1, int(self._settings.experiment.cpus_per_trial)), self._place.cores)
         self._slot.start()
