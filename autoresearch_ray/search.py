@@ -21,7 +21,7 @@ from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.state import Outcome, Rules, SearchState
 from autoresearch_ray.errors import CandidateError, LineageError
 from autoresearch_ray.lineage import Lineage
-from autoresearch_ray.propose.merge import three_way
+from autoresearch_ray.propose.merge import theirs_onto, three_way
 from autoresearch_ray.propose.normalise import code_lines, line_diff, normal_sha
 from autoresearch_ray.propose.rules import check_candidate
 from autoresearch_ray.records import Decision, Proposal, Result, Step, Trial, from_json, to_json
@@ -279,25 +279,25 @@ class Search:
 
     def _enqueue_merge(self, base: str, ours: str, theirs: str, hypothesis: str) -> None:
         texts = [self._board.source(sha) for sha in (base, ours, theirs)]
-        merged = three_way(*texts)
-        if not self._valid(merged.source):
+        source = theirs_onto(*texts)
+        if not self._valid(source):
             return
         self._merges += 1
         frontier = self._state.frontier
         assert frontier is not None
-        added, removed = line_diff(texts[1], merged.source)
+        added, removed = line_diff(texts[1], source)
         proposal = Proposal(
             proposal_id=f"m{self._claimed:05d}-{self._merges}",
             kind="merge",
             proposer="merge",
-            source_sha=self._board.put_source(merged.source),
+            source_sha=self._board.put_source(source),
             parent_sha=frontier.source_sha,
             parent_revision=frontier.version,
             hypothesis=hypothesis,
             lines_added=added,
             lines_removed=removed,
         )
-        self._board.enqueue(proposal, merged.source, normal_sha(merged.source))
+        self._board.enqueue(proposal, source, normal_sha(source))
 
     def _recover(self) -> None:
         """Git up to the steps, a decision for every result, and the trials that were cut off."""

@@ -40,6 +40,18 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
     return Merged(kept, not clashes and not overlaps, (*clashes, *overlaps))
 
 
+def theirs_onto(base: str, ours: str, theirs: str) -> str:
+    """What of `theirs` can be tried on `ours`: the merge, with theirs' value where a constant was changed on both sides.
+
+    For a change that has earned another test; the source of ours if nothing of it fits.
+    """
+    merged = three_way(base, ours, theirs).source
+    before, here = constants(base), constants(merged)
+    wanted = {n: v for n, v in constants(theirs).items() if n in before and n in here and not same(v, before[n])}
+    text = set_constants(merged, wanted)
+    return merged if _faults(text) else text
+
+
 def _merged_constants(
     base: Mapping[str, object], ours: Mapping[str, object], theirs: Mapping[str, object]
 ) -> tuple[dict[str, object], tuple[str, ...]]:
