@@ -41,7 +41,7 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
 
 
 def theirs_onto(base: str, ours: str, theirs: str) -> str:
-    """What of `theirs` can be tried on `ours`: the merge, with theirs' value where a constant was changed on both sides.
+    """What of `theirs` can be tried on `ours`: the merge, with theirs' value where both changed a constant.
 
     For a change that has earned another test; the source of ours if nothing of it fits.
     """

@@ -99,7 +99,9 @@ class Writer:
         self.sources[sha(source)] = source
         slot = (number - 1) % self.slots
         start = START + (number - 1) // self.slots * SECONDS + 1.3 * slot
-        proposer = {"baseline": "baseline", "knobs": "tpe", "code": "anthropic:MODEL", "merge": "merge"}.get(kind, "search")
+        proposer = {"baseline": "baseline", "knobs": "tpe", "code": "anthropic:MODEL", "merge": "merge"}.get(
+            kind, "search"
+        )
         proposal = Proposal(
             f"p{number:05d}", kind, proposer, sha(source), "" if kind == "baseline" else sha(SOURCE),
             len(self.steps), hypothesis, 1 if kind != "baseline" else 0, 1 if kind == "knobs" else 0,
@@ -160,7 +162,9 @@ def realistic(seed: int = 1) -> History:
         ("lost", "the worker died"),
         ("stopped", "stopped early by asha at step 120"),
     ):
-        run.trial(SOURCE + f"\nB = {status!r}\n", "code", "screen", f"try {status}", status, verdict="discard", error=error)  # type: ignore[arg-type]
+        run.trial(
+            SOURCE + f"\nB = {status!r}\n", "code", "screen", f"try {status}", status, verdict="discard", error=error
+        )  # type: ignore[arg-type]
     run.trial(SOURCE + "\nC = 1\n", "code", "screen", "no weight decay at all", score=8.12, verdict="discard")
     run.trial(SECOND, "knobs", "screen", "MATRIX_LR 0.04 -> 0.0611", score=1.731, verdict="promising")
     won = run.trial(SECOND, "replicate", "confirm", "MATRIX_LR 0.04 -> 0.0611", score=1.738, verdict="advance")
@@ -175,13 +179,21 @@ def realistic(seed: int = 1) -> History:
     lost = run.trial(SECOND + "\nD = 1\n", "replicate", "prove", "bigger batches late", score=1.745, verdict="drop")
     run.step("drop", SECOND + "\nD = 1\n", lost, 1.7440, gain=-0.007)
     for value in (1.749, 1.768):
-        run.trial(SECOND + f"\nE = {value}\n", "knobs", "screen", f"EMBED_LR -> {value}", score=value, verdict="discard")
-    won = run.trial(THIRD, "merge", "screen", "DEPTH 4 -> 3 with a learned residual scale", score=1.702, verdict="advance")
+        run.trial(
+            SECOND + f"\nE = {value}\n", "knobs", "screen", f"EMBED_LR -> {value}", score=value, verdict="discard"
+        )
+    won = run.trial(
+        THIRD, "merge", "screen", "DEPTH 4 -> 3 with a learned residual scale", score=1.702, verdict="advance"
+    )
     run.step("advance", THIRD, won, 1.7110)
     for _ in range(2):
-        run.trial(THIRD, "replicate", "prove", "DEPTH 4 -> 3 with a learned residual scale", score=1.71 + noise.gauss(0, 0.01))
+        run.trial(
+            THIRD, "replicate", "prove", "DEPTH 4 -> 3 with a learned residual scale", score=1.71 + noise.gauss(0, 0.01)
+        )
         run.trial(SECOND, "replicate", "prove", "MATRIX_LR 0.04 -> 0.0611", score=1.737 + noise.gauss(0, 0.01))
-    won = run.trial(THIRD, "replicate", "prove", "DEPTH 4 -> 3 with a learned residual scale", score=1.709, verdict="keep")
+    won = run.trial(
+        THIRD, "replicate", "prove", "DEPTH 4 -> 3 with a learned residual scale", score=1.709, verdict="keep"
+    )
     run.step("keep", THIRD, won, 1.7095, gain=0.0271)
     run.trial(THIRD + "\nF = 1\n", "knobs", "screen", "ADAM_LR 0.003 -> 0.005", status=None)
     return run.history()
@@ -204,8 +216,10 @@ def long(trials: int, wins: int = 23, seed: int = 2) -> History:
         if kept < wins and number >= trials * ((kept + 1) / (wins + 1)) ** 1.5:
             gain, kept = 0.02 * 0.85**kept, kept + 1
             best -= gain
-            source = SOURCE.replace("DEPTH = 4 ", f"DEPTH = {kept} ")
-            trial_id = run.trial(source, "code", "prove", f"win {kept}: a plausible idea", score=best, verdict="keep")
+            source = SOURCE.replace("DEPTH = 4 ", f"DEPTH = {10 + kept} ")
+            trial_id = run.trial(
+                source, "code", "prove", f"win {kept}: a plausible idea about layer {kept}", score=best, verdict="keep"
+            )
             run.step("advance", source, trial_id, best - 0.001)
             run.step("keep", source, trial_id, best, gain=gain)
         elif number % 29 == 7:

@@ -1,0 +1,72 @@
+"""A run that takes seconds: a small candidate with knobs, on words, through the real command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+CANDIDATE = """\
+import torch
+
+LR = 0.1  # SGD learning rate; search log(0.001, 10.0)
+WIDTH = 16  # hidden units; search log_int(4, 64)
+ROWS = 4  # rows a step; search log_int(2, 32)
+
+
+def train(task):
+    torch.manual_seed(task.seed)
+    model = torch.nn.Sequential(torch.nn.Embedding(task.vocab_size, WIDTH), torch.nn.Linear(WIDTH, task.vocab_size))
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR)
+    for x, y in task.batches(ROWS):
+        loss = torch.nn.functional.cross_entropy(model(x).flatten(0, 1), y.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        task.report(loss)
+    return model
+"""
+EXPERIMENT = """\
+name: small
+data: words.txt
+seq_len: 32
+vocab_size: 300
+eval_tokens: 1024
+budget_seconds: 0.5
+device: cpu
+"""
+WORDS = "the cat sat on a mat and then 1234 grüne fish didn't it".split()
+
+
+def write_experiment(folder: Path, candidate: str = CANDIDATE, experiment: str = EXPERIMENT) -> Path:
+    """The experiment's YAML file in `folder`, with its candidate, program and data beside it."""
+    lines = (" ".join(WORDS[(i * k + k * k) % len(WORDS)] for k in range(20, 90)) for i in range(1, 200))
+    (folder / "words.txt").write_text("\n\n".join(f"{i} {line}" for i, line in enumerate(lines)))
+    (folder / "train.py").write_text(candidate)
+    (folder / "program.md").write_text("# Find a better train.py\n")
+    (folder / "e.yaml").write_text(experiment)
+    return folder / "e.yaml"
+
+
+def start_launch(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command line in a process of its own, in `folder`, with its cache there."""
+    command = [sys.executable, "-m", "autoresearch_ray.launch", "--plain", "--program", "program.md", *arguments]
+    environment = os.environ | {"AUTORESEARCH_HOME": str(folder / "home"), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """All processes below one, and none of anybody else's."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def wait_gone(processes: list[psutil.Process], seconds: float = 30.0) -> list[psutil.Process]:
+    """Those that are still there after so long."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

@@ -1,0 +1,104 @@
+"""SIGKILL anything at any time and resume: nothing is lost, run twice or committed twice.
+
+A handful of kills here; `AUTORESEARCH_KILLS=20 pytest tests/test_kills.py` makes twenty.
+"""
+
+import os
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from small_run import descendants, start_launch, wait_gone, write_experiment
+
+from autoresearch_ray.lineage import Lineage
+from autoresearch_ray.observe.table import trial_table, write_parquet
+from autoresearch_ray.state.history import read_history
+
+KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "4"))
+VICTIMS = {
+    "state actor": "ray::StateActor",
+    "trial actor": "ray::TrialActor",
+    "candidate": "benchmark.server",
+    "proposer": "ray::ProposerActor",
+}
+
+
+def victim(driver: subprocess.Popen[str], what: str, rng: random.Random) -> psutil.Process | None:
+    """A process of that kind below the driver; of the process server's, its child: the candidate."""
+    if what == "driver":
+        return psutil.Process(driver.pid)
+    found = []
+    for process in descendants(driver.pid):
+        try:
+            if VICTIMS[what] in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    if what == "candidate":  # a fork of the server has the server's command line
+        found = [p for p in found if p.parent() in found and "unshare" not in p.parent().name()]
+    return rng.choice(found) if found else None
+
+
+@pytest.mark.timeout(60 + 60 * KILLS)
+def test_any_kill_loses_nothing(tmp_path: Path) -> None:
+    rng = random.Random(int(os.environ.get("AUTORESEARCH_SEED", "1")))
+    write_experiment(tmp_path)
+    trials, kills = 14 + 2 * KILLS, []
+    for number in range(KILLS + 1):
+        resume = ["--resume"] if (tmp_path / "runs" / "x" / "state.db").exists() else ["e.yaml"]
+        driver = start_launch(tmp_path, *resume, "--tag", "x", "--trials", str(trials))
+        if number < KILLS:
+            what = "driver" if number == 0 else rng.choice(["driver", *VICTIMS])
+            time.sleep(rng.uniform(5, 14))
+            target = victim(driver, what, rng)
+            if target is not None and driver.poll() is None:
+                kills.append(what)
+                target.kill()
+        if number < KILLS and kills[-1:] != ["driver"]:
+            time.sleep(rng.uniform(1, 4))
+        if number < KILLS:
+            family = descendants(driver.pid)
+            driver.kill()
+            assert wait_gone(family) == []
+        output = driver.communicate(timeout=240)[0]
+        assert "Traceback" not in output, output
+    assert driver.returncode == 0, output
+    check_whole(tmp_path / "runs" / "x", trials, tmp_path)
+
+
+def check_whole(run: Path, trials: int, scratch: Path) -> None:
+    """Exactly the trials asked for, each decided once; one commit a step, as an unbroken run makes it."""
+    history = read_history(run / "state.db")
+    assert [row.trial.trial_id for row in history.rows] == [f"t{i:05d}" for i in range(1, trials + 1)]
+    assert all(row.result is not None and row.decision is not None for row in history.rows)
+    assert len({row.trial.seed for row in history.rows}) == trials
+    unbroken = Lineage(scratch / "unbroken", run.name).replay(history.steps, history.sources.__getitem__, {})
+    assert history.commits == unbroken and len(unbroken) == len(history.steps)
+    git = ["git", "-C", str(run / "lineage")]
+    assert subprocess.run([*git, "fsck", "--strict"], check=True, capture_output=True, text=True).stdout == ""
+    count = subprocess.run([*git, "rev-list", "--all", "--count"], check=True, capture_output=True, text=True).stdout
+    assert int(count) == len(history.steps)
+    write_parquet(trial_table(history), scratch / "again.parquet")
+    assert (scratch / "again.parquet").read_bytes() == (run / "trials.parquet").read_bytes()
+
+
+def test_ctrl_c_saves_everything_and_says_how_to_go_on(tmp_path: Path) -> None:
+    write_experiment(tmp_path)
+    driver = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "100")
+    assert driver.stdout is not None
+    lines = [next(driver.stdout) for _ in range(6)]
+    family = descendants(driver.pid)
+    driver.send_signal(2)
+    output = "".join(lines) + driver.communicate(timeout=60)[0]
+    assert driver.returncode == 130, output
+    assert "--resume --tag x" in output and "Traceback" not in output
+    assert wait_gone(family) == []
+    done = len([row for row in read_history(tmp_path / "runs" / "x" / "state.db").rows if row.result])
+    driver = start_launch(tmp_path, "--resume", "--tag", "x", "--trials", str(done + 3))
+    output = driver.communicate(timeout=120)[0]
+    assert driver.returncode == 0, output
+    rows = read_history(tmp_path / "runs" / "x" / "state.db").rows
+    assert len(rows) == done + 3 and all(row.result for row in rows)

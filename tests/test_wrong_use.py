@@ -1,0 +1,168 @@
+"""Wrong use gets one clear line and exit status 2: no traceback, no Ray, no half-made run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from autoresearch_ray import launch, prepare, report, train
+
+CANDIDATE = "LR = 0.1  # rate; search log(0.01, 1.0)\n\ndef train(task):\n    return None\n"
+EXPERIMENT = """\
+name: small
+data: words.txt
+seq_len: 32
+vocab_size: 300
+eval_tokens: 1024
+budget_seconds: 1
+"""
+
+
+@dataclass
+class Place:
+    """A folder with a working experiment, for cases to spoil."""
+
+    folder: Path
+
+    @property
+    def yaml(self) -> Path:
+        return self.folder / "e.yaml"
+
+    def changed(self, old: str, new: str) -> str:
+        assert old in EXPERIMENT
+        self.yaml.write_text(EXPERIMENT.replace(old, new))
+        return str(self.yaml)
+
+    def candidate(self, text: str) -> str:
+        (self.folder / "train.py").write_text(text)
+        return str(self.yaml)
+
+    def run_dir(self, tag: str) -> Path:
+        path = self.folder / "runs" / tag
+        path.mkdir(parents=True)
+        return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
+    (tmp_path / "words.txt").write_text("\n\n".join(f"{i} the cat sat on the mat {i * 7}" * 9 for i in range(200)))
+    (tmp_path / "e.yaml").write_text(EXPERIMENT)
+    (tmp_path / "train.py").write_text(CANDIDATE)
+    return Place(tmp_path)
+
+
+def file_instead_of_folder(place: Place) -> list[str]:
+    (place.folder / "file").write_text("")
+    return [str(place.yaml), "--runs-dir", str(place.folder / "file")]
+
+
+def existing_tag(place: Place) -> list[str]:
+    (place.run_dir("x") / "state.db").write_text("")
+    return [str(place.yaml), "--tag", "x"]
+
+
+def damaged_store(place: Place) -> list[str]:
+    (place.run_dir("x") / "state.db").write_text("this is no database at all, whatever its name says" * 100)
+    return ["--resume", "--tag", "x"]
+
+
+Case = Callable[[Place], list[str]]
+CASES: dict[str, tuple[Case, str]] = {
+    "no such file": (lambda p: ["nowhere.yaml"], "nowhere.yaml: cannot be read"),
+    "a folder for a file": (lambda p: [str(p.folder)], "cannot be read"),
+    "not text": (lambda p: [str(p.folder / "bin")] if (p.folder / "bin").write_bytes(b"\xff\xfe\0") else [], "is not text"),
+    "bad YAML": (lambda p: [p.changed("seq_len: 32", "seq_len: [32")], "is not YAML"),
+    "a list for a mapping": (lambda p: [p.changed(EXPERIMENT, "- name: x\n")], "expected `key: value` lines"),
+    "an empty file": (lambda p: [p.changed(EXPERIMENT, "")], "expected `key: value` lines"),
+    "an unknown key": (lambda p: [p.changed("seq_len", "sequence_length")], "e.yaml:3: unknown key `sequence_length`"),
+    "a missing key": (lambda p: [p.changed("seq_len: 32\n", "")], "`seq_len` is missing"),
+    "a key twice": (lambda p: [p.changed("name: small", "name: small\nname: big")], "e.yaml:2: `name` is set twice"),
+    "a wrong type": (lambda p: [p.changed("seq_len: 32", "seq_len: many")], "e.yaml:3: `seq_len: many` is wrong"),
+    "an impossible number": (lambda p: [p.changed("vocab_size: 300", "vocab_size: 100")], "e.yaml:4:"),
+    "a negative budget": (lambda p: [p.changed("budget_seconds: 1", "budget_seconds: -1")], "e.yaml:6:"),
+    "no candidate": (lambda p: [p.changed("name", "candidate: gone.py\nname")], "gone.py does not exist"),
+    "no data file": (lambda p: [p.changed("words.txt", "gone.txt")], "gone.txt does not exist"),
+    "too little text": (lambda p: [p.changed("eval_tokens: 1024", "eval_tokens: 10000000")], "too small"),
+    "a candidate that is no Python": (lambda p: [p.candidate("def train(:")], "train.py:"),
+    "a candidate without train": (lambda p: [p.candidate("LR = 0.1  # r; search log(0.01, 1.0)\n")], "train(task)"),
+    "a candidate without knobs": (lambda p: [p.candidate("def train(task):\n    return None\n")], "has no knobs"),
+    "a knob out of its range": (lambda p: [p.candidate(CANDIDATE.replace("0.1 ", "9.0 "))], "LR"),
+    "a constant that is not there": (
+        lambda p: [p.changed("budget_seconds: 1\n", "budget_seconds: 1\nconstants:\n  DEPTH: 3\n")],
+        "DEPTH is not a module-level constant",
+    ),
+    "a GPU that is not there": (lambda p: [p.changed("name", "device: cuda\nname")], "no CUDA device"),
+    "too few trials": (lambda p: [str(p.yaml), "--trials", "2"], "--trials 2: expected"),
+    "trials that are no number": (lambda p: [str(p.yaml), "--trials", "many"], "--trials"),
+    "no hours": (lambda p: [str(p.yaml), "--hours", "0"], "--hours 0.0: expected"),
+    "hours that are nan": (lambda p: [str(p.yaml), "--hours", "nan"], "--hours nan: expected"),
+    "a budget below zero": (lambda p: [str(p.yaml), "--budget-seconds", "-3"], "--budget-seconds -3.0: expected"),
+    "no slots": (lambda p: [str(p.yaml), "--slots", "0"], "--slots 0: expected"),
+    "more slots than cores": (lambda p: [str(p.yaml), "--slots", "1000"], "--slots 1000:"),
+    "more CPUs than there are": (lambda p: [str(p.yaml), "--cpus-per-trial", "999"], "a trial takes 999 CPU"),
+    "more than one GPU": (lambda p: [str(p.yaml), "--gpus-per-trial", "2"], "--gpus-per-trial 2.0: expected"),
+    "an unknown proposer": (lambda p: [str(p.yaml), "--proposer", "oracle"], "unknown proposer 'oracle'"),
+    "a weight of nothing": (lambda p: [str(p.yaml), "--proposer", "tpe=0"], "weight '0'"),
+    "a proposer twice": (lambda p: [str(p.yaml), "--proposer", "tpe", "--proposer", "tpe=2"], "say each once"),
+    "a bad tag": (lambda p: [str(p.yaml), "--tag", "../up"], "--tag '../up': expected"),
+    "a negative seed": (lambda p: [str(p.yaml), "--seed", "-1"], "--seed -1: expected"),
+    "no program": (lambda p: [str(p.yaml), "--program", "gone.md"], "gone.md: cannot be read"),
+    "an unknown scheduler": (lambda p: [str(p.yaml), "--early-stop", "soon"], "--early-stop soon: expected one of"),
+    "an unknown option": (lambda p: [str(p.yaml), "--slot", "1", "--wat"], "unrecognized arguments"),
+    "two experiments": (lambda p: [str(p.yaml), str(p.yaml)], "unrecognized arguments"),
+    "resume of nothing": (lambda p: ["--resume", "--tag", "gone"], "holds no run"),
+    "resume without a tag": (lambda p: ["--resume"], "say --tag"),
+    "a tag that exists": (existing_tag, "continue it with --resume"),
+    "a folder that cannot be written": (file_instead_of_folder, "cannot be written"),
+    "a damaged store": (damaged_store, "state.db"),
+    "no cluster there": (lambda p: [str(p.yaml), "--address", "127.0.0.1:1"], "no Ray cluster answers"),
+}  # fmt: skip
+
+
+def one_line(capsys: pytest.CaptureFixture[str], expected: str) -> None:
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and expected in lines[0], lines
+    assert "Traceback" not in lines[0]
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_launch_answers_with_one_line(
+    place: Place, what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, expected = CASES[what]
+    arguments = case(place)
+    monkeypatch.chdir(place.folder)
+    assert launch.main(arguments) == 2
+    one_line(capsys, expected)
+
+
+def test_no_git_is_said(place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(place.folder))
+    assert launch.main([str(place.yaml)]) == 2
+    one_line(capsys, "git is not installed")
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments", "expected"),
+    [
+        (train.main, ["gone.yaml"], "gone.yaml: cannot be read"),
+        (train.main, ["e.yaml", "--candidate", "gone.py"], "gone.py: cannot be read"),
+        (train.main, ["e.yaml", "--budget-seconds", "0"], "--budget-seconds 0.0"),
+        (train.main, ["e.yaml", "--repeat", "0"], "--repeat 0"),
+        (prepare.main, ["gone.yaml"], "gone.yaml: cannot be read"),
+        (report.main, ["gone"], "gone"),
+    ],
+)
+def test_the_other_commands_do_too(
+    place: Place,
+    main,
+    arguments: list[str],
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(place.folder)
+    assert main(arguments) == 2
+    one_line(capsys, expected)
