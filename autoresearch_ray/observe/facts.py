@@ -124,9 +124,7 @@ def trials_of(history: History, source_sha: str) -> list[TrialRow]:
     return [
         row
         for row in history.rows
-        if row.trial.proposal.source_sha == source_sha
-        and row.trial.purpose in UNSELECTED
-        and math.isfinite(score(row))
+        if row.trial.proposal.source_sha == source_sha and row.trial.purpose in UNSELECTED and math.isfinite(score(row))
     ]
 
 

@@ -208,7 +208,7 @@ def long(trials: int, wins: int = 23, seed: int = 2) -> History:
     """A night on many slots: screening scores round a best that falls in `wins` steps, with failures and outliers."""
     noise, run = random.Random(seed), Writer(slots=16)
     best, kept = 1.76, 0
-    for number in range(3):
+    for _ in range(3):
         baseline = run.trial(SOURCE, "baseline", "baseline", "the start", score=best + noise.gauss(0, 0.003))
     run.step("start", SOURCE, baseline, best)
     while len(run.rows) < trials:
@@ -218,7 +218,7 @@ def long(trials: int, wins: int = 23, seed: int = 2) -> History:
             best -= gain
             source = SOURCE.replace("DEPTH = 4 ", f"DEPTH = {10 + kept} ")
             trial_id = run.trial(
-                source, "code", "prove", f"win {kept}: a plausible idea about layer {kept}", score=best, verdict="keep"
+                source, "code", "prove", f"win {kept}: an idea about layer {kept}", score=best, verdict="keep"
             )
             run.step("advance", source, trial_id, best - 0.001)
             run.step("keep", source, trial_id, best, gain=gain)

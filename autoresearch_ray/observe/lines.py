@@ -1,0 +1,112 @@
+"""A run told in plain lines: one a decision, and the summary at its end. For pipes, logs and `--plain`."""
+
+import math
+
+from rich.cells import cell_len
+
+from autoresearch_ray.observe import facts
+from autoresearch_ray.observe.text import fitted, last_line, one_line
+from autoresearch_ray.records import History, TrialRow
+
+COLUMNS = 120
+SHOWN_WINS = 20
+WORTH_A_REASON = frozenset({"keep", "drop", "advance", "promising"})
+
+
+def decision_line(row: TrialRow, commit: str = "") -> str:
+    """One line: trial, kind, status, score, verdict, what was tried (or how it failed), and the commit at the end.
+
+    At most 120 terminal columns, printable, fields in fixed columns up to the free text.
+    """
+    score, verdict = facts.score(row), row.decision.verdict if row.decision else ""
+    value = f"{score:.4f}" if math.isfinite(score) else "nan"
+    start = f"{row.trial.trial_id:6} {row.trial.proposal.kind:9} {facts.status(row):7} val_bpb {value:>7} {verdict:9}  "
+    end = f"  [{one_line(commit)[:7]}]" if commit else ""
+    return (start + fitted(_words(row), COLUMNS - cell_len(start) - len(end)) + end).rstrip()
+
+
+def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list[str]:
+    """What the run came to, and where to look next; `resume` is the command that continues it."""
+    summary = facts.summarise(history)
+    lines = [*_scores(summary), *_wins(history), *_effort(summary)]
+    place = one_line(run_dir) or "."
+    lines += [
+        _line("report", f"{place}/report.html"),
+        _line("lineage", f"git -C {place}/lineage log -p autoresearch/{one_line(summary.tag)}"),
+        _line("table", f'autoresearch_ray.load_trials("{place}")'),
+    ]
+    return [*lines, _line("resume", resume)] if resume else lines
+
+
+def duration(seconds: float) -> str:
+    """A length of time in at most two units: 42 s, 4 min 05 s, 3 h 20 min, 2 d 4 h."""
+    if not math.isfinite(seconds):
+        return "-"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def _words(row: TrialRow) -> str:
+    """What was tried and, for a failure, how it ended, else why it was decided so if that is news."""
+    hypothesis = one_line(row.trial.proposal.hypothesis, COLUMNS)
+    if row.result is not None and row.result.status != "ok":
+        error = last_line(row.result.error)
+        return f"{error} ({hypothesis})" if error else hypothesis
+    if row.decision is not None and row.decision.verdict in WORTH_A_REASON and row.decision.reason:
+        return f"{hypothesis} ({row.decision.reason})"
+    return hypothesis
+
+
+def _scores(summary: facts.Summary) -> list[str]:
+    if not math.isfinite(summary.baseline):
+        return [_line("baseline", "not measured yet")]
+    lines = [_line("baseline", f"{summary.baseline:.4f} val_bpb{_runs(summary.baseline_runs)}")]
+    if not summary.wins:
+        return [*lines, _line("best", "the starting candidate: nothing was proven better")]
+    interval = ""
+    if math.isfinite(summary.gain_low):
+        interval = f", 95 % interval {summary.gain_low:.4f} to {summary.gain_high:.4f}"
+    share = f" ({summary.gain / summary.baseline:.1%})" if summary.baseline > 0 else ""
+    return [
+        *lines,
+        _line("best", f"{summary.best:.4f} val_bpb{_runs(summary.best_runs)}"),
+        _line("improvement", f"{summary.gain:.4f} bpb{share}{interval}"),
+    ]
+
+
+def _wins(history: History) -> list[str]:
+    wins = facts.wins(history)
+    if not wins:
+        return []
+    shown = wins[-SHOWN_WINS:]
+    lines = [_line("wins", str(len(wins)) + (f", the last {len(shown)}:" if len(shown) < len(wins) else ""))]
+    for win in shown:
+        gain = f"gain {win.step.gain:.4f}" if math.isfinite(win.step.gain) else "gain -"
+        start = f"  {one_line(win.commit)[:7] or 'pending':7}  {win.step.val_bpb:.4f}  {gain}  "
+        lines.append(start + fitted(win.step.hypothesis, COLUMNS - len(start)))
+    return lines
+
+
+def _effort(summary: facts.Summary) -> list[str]:
+    kinds = ", ".join(f"{count:,} {status}" for status, count in summary.statuses.items())
+    lines = [_line("trials", f"{summary.trials:,}" + (f" ({kinds})" if kinds else ""))]
+    if summary.wall_seconds > 0:
+        used = f"{summary.slots}, training {summary.utilisation:.0%} of {duration(summary.wall_seconds)}"
+        lines.append(_line("slots", used))
+    if summary.noise_freedom:
+        lines.append(_line("noise", f"sd {summary.noise_sd:.4f}, {summary.noise_freedom} degrees of freedom"))
+    return lines
+
+
+def _runs(count: int) -> str:
+    return f", mean of {count} runs" if count > 1 else ""
+
+
+def _line(name: str, words: str) -> str:
+    return f"{name:12} {words}".rstrip()
