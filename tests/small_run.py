@@ -66,7 +66,7 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-def wait_gone(processes: list[psutil.Process], seconds: float = 30.0) -> list[psutil.Process]:
+def wait_gone(processes: list[psutil.Process], seconds: float = 15.0) -> list[psutil.Process]:
     """Those that are still there after so long."""
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

@@ -26,6 +26,15 @@ VICTIMS = {
 }
 
 
+def ours(process: psutil.Process) -> bool:
+    """Whether this is an actor, a process server or a candidate of a run."""
+    try:
+        words = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    return any(name in words for name in VICTIMS.values())
+
+
 def victim(driver: subprocess.Popen[str], what: str, rng: random.Random) -> psutil.Process | None:
     """A process of that kind below the driver; of the process server's, its child: the candidate."""
     if what == "driver":
@@ -62,7 +71,9 @@ def test_any_kill_loses_nothing(tmp_path: Path) -> None:
         if number < KILLS:
             family = descendants(driver.pid)
             driver.kill()
-            assert wait_gone(family) == []
+            for left in wait_gone(family):  # Ray 2.60 leaves agents and half-started workers behind, for a while
+                assert not ours(left), left
+                left.kill()
         output = driver.communicate(timeout=240)[0]
         assert "Traceback" not in output, output
     assert driver.returncode == 0, output
