@@ -34,6 +34,7 @@ class Win:
 
     number: int  # 1, 2, 3 ...
     step: Step
+    hypothesis: str  # of all its advances; the step itself was settled by a mere replicate
     parent_sha: str  # the best before it
     commit: str  # "" while git has not been told
     trial_number: int
@@ -95,14 +96,24 @@ def frontier_levels(history: History) -> tuple[Level, ...]:
 
 
 def wins(history: History) -> tuple[Win, ...]:
-    """Every keep in order, each with the best before it."""
+    """Every keep in order, each with the best before it and the advances that led there."""
     found: list[Win] = []
-    parent = start_sha(history)
-    for level in best_levels(history):
-        if level.step.kind == "keep":
-            commit = history.commits.get(level.step.index, "")
-            found.append(Win(len(found) + 1, level.step, parent, commit, level.trial_number))
-        parent = level.step.source_sha
+    parent, advances = start_sha(history), list[Step]()
+    for level in _levels(history):
+        step = level.step
+        if step.kind == "advance":
+            advances.append(step)
+        elif step.kind == "drop":
+            advances.clear()
+        elif step.kind == "keep":
+            ends = [index for index, advance in enumerate(advances) if advance.source_sha == step.source_sha]
+            taken = advances[: ends[-1] + 1] if ends else []
+            advances = advances[len(taken) :]  # later ones lead to the next win
+            hypothesis = "; ".join(advance.hypothesis for advance in taken) or step.hypothesis
+            commit = history.commits.get(step.index, "")
+            found.append(Win(len(found) + 1, step, hypothesis, parent, commit, level.trial_number))
+        if step.kind in ("start", "keep"):
+            parent = step.source_sha
     return tuple(found)
 
 
@@ -126,6 +137,17 @@ def trials_of(history: History, source_sha: str) -> list[TrialRow]:
         for row in history.rows
         if row.trial.proposal.source_sha == source_sha and row.trial.purpose in UNSELECTED and math.isfinite(score(row))
     ]
+
+
+def settled(history: History) -> dict[str, Step]:
+    """Trial id -> the advance or keep that it settled; a keep goes before an advance."""
+    return {step.trial_id: step for kind in ("advance", "keep") for step in history.steps if step.kind == kind}
+
+
+def tried(history: History) -> list[str]:
+    """What each trial tried, in words; of one that settled a win, what the win is (its own word is "again")."""
+    won = {win.step.trial_id: win.hypothesis for win in wins(history)}
+    return [won.get(row.trial.trial_id, row.trial.proposal.hypothesis) for row in history.rows]
 
 
 def summarise(history: History) -> Summary:

@@ -89,7 +89,7 @@ def _wins(history: History) -> list[str]:
     for win in shown:
         gain = f"gain {win.step.gain:.4f}" if math.isfinite(win.step.gain) else "gain -"
         start = f"  {one_line(win.commit)[:7] or 'pending':7}  {win.step.val_bpb:.4f}  {gain}  "
-        lines.append(start + fitted(win.step.hypothesis, COLUMNS - len(start)))
+        lines.append(start + fitted(win.hypothesis, COLUMNS - len(start)))
     return lines
 
 

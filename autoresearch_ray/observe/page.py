@@ -38,7 +38,7 @@ pre.diff i.m { background: var(--minus); }
 pre.diff i.h { color: var(--hunk); padding-top: 6px; }
 .scroll { overflow: auto; max-height: 720px; border: 1px solid var(--line); border-radius: 8px; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 5px 10px; border-bottom: 1px solid var(--line); vertical-align: top;
+th, td { text-align: left; padding: 5px 8px; border-bottom: 1px solid var(--line); vertical-align: top;
   white-space: nowrap; overflow-wrap: normal; }
 tr:last-child td { border-bottom: 0; }
 th { position: sticky; top: 0; background: var(--soft); font-weight: 600; }
@@ -80,7 +80,7 @@ for (const table of document.querySelectorAll("table.sorted")) {
   });
   const search = document.createElement("input");
   search.type = "search";
-  search.placeholder = "filter: words of a row";
+  search.placeholder = "filter by words; click a column to sort";
   search.setAttribute("aria-label", "filter the trials");
   search.oninput = () => {
     const words = search.value.toLowerCase().split(/\\s+/);

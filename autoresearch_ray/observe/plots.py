@@ -206,9 +206,14 @@ def _hours(axes: Axes, history: History) -> None:
     unit, name = (3600, "h") if step >= 1800 else (60, "min") if step >= 60 else (1, "s")
     top = axes.twiny()
     top.set_xlim(axes.get_xlim())
-    moments = range(step, int(elapsed[-1]) + 1, step)
-    places = [bisect_right(elapsed, moment) for moment in moments]
-    top.set_xticks(places, [f"{moment / unit:g} {name}" for moment in moments])
+    ticks: dict[int, int] = {}  # trial number -> seconds
+    for moment in range(step, int(elapsed[-1]) + 1, step):
+        place = bisect_right(elapsed, moment)
+        crowded = [other for other in ticks if place - other < 0.05 * len(elapsed)]
+        for other in crowded:  # the run stood still: the later moment is the one that its next trial saw
+            del ticks[other]
+        ticks[place] = moment
+    top.set_xticks(list(ticks), [f"{moment / unit:g} {name}" for moment in ticks.values()])
     top.tick_params(colors=MUTED, labelsize=10, length=3, pad=2)
     top.spines[["top", "left", "right", "bottom"]].set_visible(False)
 
@@ -235,7 +240,7 @@ def _label_wins(figure: Figure, axes: Axes, wins: Sequence[facts.Win]) -> None:
 
 
 def _words(win: facts.Win) -> str:
-    return drawable(win.step.hypothesis, LABEL_CHARACTERS) or f"win {win.number}"
+    return drawable(win.hypothesis, LABEL_CHARACTERS) or f"win {win.number}"
 
 
 def _place(

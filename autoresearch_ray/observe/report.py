@@ -103,7 +103,7 @@ def _win(history: History, win: facts.Win) -> str:
         parts.append(f"better with probability {_probability(step.probability)}")
     parts += [words(part, 60) for part in (step.proposer, step.trial_id) if part]
     parts.append(f"<code>{words(win.commit)[:10]}</code>" if win.commit else "not committed yet")
-    title = f"<h3>{win.number}. {words(step.hypothesis) or 'no hypothesis given'}</h3>"
+    title = f"<h3>{win.number}. {words(win.hypothesis) or 'no hypothesis given'}</h3>"
     diff = _diff(history.sources.get(win.parent_sha), history.sources.get(step.source_sha))
     return f'<section class="win"><header>{title}<div class="note">{" · ".join(parts)}</div></header>{diff}</section>'
 
@@ -172,14 +172,15 @@ def _trials(history: History) -> str:
     if not history.rows:
         return '<h2>Trials</h2><p class="note">No trial has begun.</p>'
     shown = history.rows[-SHOWN_TRIALS:]
-    note = "Click a column to sort by it."
+    note = ""
     if len(shown) < len(history.rows):
-        note = f"The latest {len(shown):,} of {len(history.rows):,}; trials.parquet has all of them. {note}"
-    commits = {step.trial_id: history.commits.get(step.index, "") for step in history.steps if step.kind != "start"}
+        note = f"The latest {len(shown):,} of {len(history.rows):,}; trials.parquet has all of them."
+    commits = {name: history.commits.get(step.index, "") for name, step in facts.settled(history).items()}
     heads = "".join(f'<th class="{kind}">{name}</th>' if kind else f"<th>{name}</th>" for name, kind in _TRIAL_HEADS)
     rows = "\n".join(_trial(row, commits.get(row.trial.trial_id, "")) for row in reversed(shown))
     table = f'<table class="sorted"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<h2>Trials</h2><p class="note">{note}</p><div class="scroll">{table}</div>'
+    note = f'<p class="note">{note}</p>' if note else ""
+    return f'<h2>Trials</h2>{note}<div class="scroll">{table}</div>'
 
 
 def _trial(row: TrialRow, commit: str) -> str:

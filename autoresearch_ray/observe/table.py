@@ -119,12 +119,11 @@ def load_trials(run_dir: Path | str) -> pd.DataFrame:
 def results_tsv(history: History) -> str:
     """Upstream's five columns, one line a finished trial; a failure's score is nan."""
     lines = [TSV_HEADER]
-    for row, commit in zip(history.rows, _commits(history), strict=True):
+    for row, commit, words in zip(history.rows, _commits(history), facts.tried(history), strict=True):
         if row.result is None:
             continue
         memory = f"{row.result.peak_memory_mb / 1024:.1f}"
-        proposal = row.trial.proposal
-        description = one_line(encodable(f"{proposal.kind}: {proposal.hypothesis}"), DESCRIPTION_LIMIT)
+        description = one_line(encodable(f"{row.trial.proposal.kind}: {words}"), DESCRIPTION_LIMIT)
         lines.append(f"{commit[:7] or NO_COMMIT}\t{facts.score(row):.6f}\t{memory}\t{_outcome(row)}\t{description}")
     return "\n".join(lines) + "\n"
 
@@ -136,15 +135,9 @@ def _outcome(row: TrialRow) -> str:
 
 
 def _commits(history: History) -> list[str]:
-    """For each row, the commit of the step that it settled; a keep goes before an advance."""
-    settled: dict[str, str] = {}
-    for kind in ("advance", "keep"):
-        settled |= {
-            step.trial_id: history.commits[step.index]
-            for step in history.steps
-            if step.kind == kind and step.index in history.commits
-        }
-    return [settled.get(row.trial.trial_id, "") for row in history.rows]
+    settled = facts.settled(history)
+    steps = [settled.get(row.trial.trial_id) for row in history.rows]
+    return [history.commits.get(step.index, "") if step else "" for step in steps]
 
 
 def _holdout(row: TrialRow) -> float:

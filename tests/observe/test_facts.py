@@ -1,0 +1,79 @@
+"""What a history amounts to, against sums done by hand."""
+
+import math
+import statistics
+from dataclasses import replace
+
+import pytest
+from histories import SECOND, SOURCE, THIRD, Writer, empty, realistic, sha
+from scipy.stats import t as student
+
+from autoresearch_ray.observe import facts
+
+
+def test_the_gain_and_its_interval_are_those_of_the_unselected_runs() -> None:
+    history = realistic()
+    scores = {
+        source: [
+            row.result.val_bpb
+            for row in history.rows
+            if row.result and row.trial.proposal.source_sha == sha(source)
+            if row.trial.purpose in ("baseline", "prove")
+        ]
+        for source in (SOURCE, SECOND, THIRD, SECOND + "\nD = 1\n")
+    }
+    squares = sum((len(group) - 1) * statistics.variance(group) for group in scores.values() if len(group) > 1)
+    freedom = sum(len(group) - 1 for group in scores.values())
+    sd = math.sqrt(squares / freedom)
+    gain = statistics.fmean(scores[SOURCE]) - statistics.fmean(scores[THIRD])
+    half = student.ppf(0.975, freedom) * sd * math.sqrt(1 / len(scores[SOURCE]) + 1 / len(scores[THIRD]))
+    summary = facts.summarise(history)
+    assert (summary.noise_sd, summary.noise_freedom) == (pytest.approx(sd), freedom)
+    assert summary.gain == pytest.approx(gain)
+    assert (summary.gain_low, summary.gain_high) == (pytest.approx(gain - half), pytest.approx(gain + half))
+
+
+def test_a_lucky_screening_score_does_not_count() -> None:
+    history = realistic()
+    rows = tuple(
+        replace(row, result=replace(row.result, val_bpb=0.5)) if row.result and row.trial.purpose == "screen" else row
+        for row in history.rows
+    )
+    assert facts.summarise(replace(history, rows=rows)).best == facts.summarise(history).best
+
+
+def test_utilisation_is_training_over_slots_and_wall() -> None:
+    run = Writer(slots=2)
+    for _ in range(4):
+        run.trial(SOURCE, "baseline", "baseline", "start", score=1.7)
+    summary = facts.summarise(run.history())
+    assert summary.wall_seconds == pytest.approx(26.0 + 22.5 + 1.3)
+    assert summary.utilisation == pytest.approx(4 * 20.0 / (2 * 49.8))
+
+
+def test_a_dropped_frontier_returns_to_the_best() -> None:
+    history = realistic()
+    levels = {level.step.index: level.val_bpb for level in facts.frontier_levels(history)}
+    drop = next(step for step in history.steps if step.kind == "drop")
+    assert levels[drop.index] == 1.7370
+
+
+def test_a_win_is_named_by_the_advances_that_led_to_it() -> None:
+    run = Writer()
+    baseline = run.trial(SOURCE, "baseline", "baseline", "start", score=1.76)
+    run.step("start", SOURCE, baseline, 1.76)
+    for source, words in ((SECOND, "first idea"), (THIRD, "second idea"), (THIRD + "\nX = 1\n", "not yet proven")):
+        run.step("advance", source, run.trial(source, "code", "confirm", words, score=1.7), 1.7)
+    run.step("keep", THIRD, run.trial(SOURCE, "replicate", "prove", "best again", score=1.76), 1.7, gain=0.06)
+    run.step("keep", THIRD + "\nX = 1\n", run.trial(THIRD, "replicate", "prove", "again", score=1.7), 1.69, gain=0.01)
+    history = run.history()
+    first, second = facts.wins(history)
+    assert (first.hypothesis, second.hypothesis) == ("first idea; second idea", "not yet proven")
+    assert (first.parent_sha, second.parent_sha) == (sha(SOURCE), sha(THIRD))
+    assert facts.tried(history)[4] == "first idea; second idea"
+
+
+def test_an_empty_run_has_no_numbers() -> None:
+    summary = facts.summarise(empty())
+    assert (summary.trials, summary.wins, summary.gain_low, summary.utilisation) == (0, 0, 0.0, 0.0)
+    assert math.isnan(summary.baseline) and math.isnan(summary.best) and math.isnan(summary.noise_sd)

@@ -1,0 +1,93 @@
+"""One line a decision, the summary at the end, and foreign text made safe."""
+
+from dataclasses import replace
+
+import pytest
+from histories import START, empty, long, realistic, with_text
+from rich.cells import cell_len
+
+from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, summary_lines
+from autoresearch_ray.observe.text import fitted, last_line, one_line, visible
+
+
+def test_a_decision_is_one_line_with_its_fields_in_place() -> None:
+    rows = realistic().rows
+    assert decision_line(rows[3]) == "t00004 knobs     ok      val_bpb  1.8510 discard    MATRIX_LR 0.04 -> 0.19"
+    assert decision_line(rows[5]).startswith(
+        "t00006 code      crash   val_bpb     nan discard    TypeError: unsupported"
+    )
+    assert decision_line(rows[18], "abcdef0123456").endswith("  [abcdef0]")
+    assert decision_line(rows[-1]).split()[:3] == ["t00030", "knobs", "running"]
+    starts = {line.index("val_bpb") for line in map(decision_line, rows)}
+    assert starts == {25}
+
+
+def test_a_decision_line_holds_any_text_in_120_columns(hostile: str) -> None:
+    for row in with_text(realistic(), hostile).rows:
+        for commit in ("", "0123456789"):
+            line = decision_line(row, commit)
+            assert line.isprintable() and cell_len(line) <= COLUMNS
+            assert line.split()[:2] == [row.trial.trial_id, row.trial.proposal.kind]
+
+
+def test_the_summary_says_what_came_of_it_and_where_to_look() -> None:
+    text = "\n".join(summary_lines(realistic(), "runs/cpu-night", "python -m autoresearch_ray.launch --resume"))
+    for words in ("1.7614 val_bpb, mean of 5 runs", "95 % interval 0.04", "wins         2", "MATRIX_LR 0.04 -> 0.0611",
+                  "23 ok", "1 crash", "training 62% of", "runs/cpu-night/report.html", "autoresearch/cpu-night",
+                  'load_trials("runs/cpu-night")', "resume       python -m autoresearch_ray.launch --resume"):  # fmt: skip
+        assert words in text, words
+    commits = realistic().commits
+    assert commits[3][:7] in text
+
+
+def test_the_summary_of_an_empty_run_invents_nothing() -> None:
+    text = "\n".join(summary_lines(empty(), "runs/x"))
+    assert "not measured yet" in text and "nan" not in text and "resume" not in text
+
+
+def test_the_summary_of_many_wins_shows_the_last() -> None:
+    lines = summary_lines(long(400, wins=30))
+    assert any("30, the last 20:" in line for line in lines) and len(lines) < 40
+
+
+def test_a_win_that_git_has_not_seen_is_pending() -> None:
+    assert "pending" in "\n".join(summary_lines(replace(realistic(), commits={})))
+
+
+def test_no_text_breaks_the_summary(hostile: str) -> None:
+    lines = summary_lines(with_text(realistic(), hostile), "runs/x")
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) == len(summary_lines(realistic(), "runs/x"))
+
+
+def test_text_is_cut_by_cells_not_characters() -> None:
+    assert fitted("漢字漢字", 5) == "漢字…" and cell_len(fitted("漢字" * 100, 7)) <= 7
+    assert fitted("short", 5) == "short" and fitted("longer", 5) == "long…" and fitted("x", 0) == ""
+
+
+def test_one_line_is_one_printable_line() -> None:
+    assert one_line("a\tb\r\n c\x00\x1b[31m\u202e d") == "a b c [31m d"
+    assert one_line("abcdef", 4) == "abc…" and one_line("abcd", 4) == "abcd"
+
+
+def test_the_last_line_of_a_traceback_is_its_summary() -> None:
+    assert last_line("Traceback\n  File x\nValueError: no\n\n") == "ValueError: no"
+    assert last_line(" \n") == ""
+
+
+def test_visible_keeps_lines_and_spells_what_hides() -> None:
+    assert visible("a\n\tb") == "a\n\tb" and visible("x\u202ey\x00\r") == "x<U+202E>y<U+0000><U+000D>"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59.6, "1 min 00 s"), (245, "4 min 05 s"), (12_000, "3 h 20 min"), (187_200, "2 d 4 h"),
+     (float("nan"), "-"), (-3, "0 s")],
+)  # fmt: skip
+def test_a_duration_has_at_most_two_units(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_times_in_histories_are_plausible() -> None:
+    results = [row.result for row in realistic().rows if row.result]
+    assert all(START <= result.started_at < result.finished_at for result in results)

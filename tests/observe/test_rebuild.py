@@ -1,0 +1,66 @@
+"""`python -m autoresearch_ray.report`, on a real store."""
+
+import json
+from pathlib import Path
+
+import pytest
+from histories import realistic
+
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.observe.table import load_trials
+from autoresearch_ray.records import History
+from autoresearch_ray.report import main, rebuild
+from autoresearch_ray.state.board import Board
+from autoresearch_ray.state.sqlite import SqliteStore
+
+FILES = ("results.tsv", "trials.parquet", "progress.png", "report.html")
+
+
+def stored(history: History, folder: Path) -> None:
+    with SqliteStore(folder / "state.db") as store:
+        board = Board(store)
+        board.put_settings_once(json.dumps(history.settings).encode())
+        for text in history.sources.values():
+            board.put_source(text)
+        for row in history.rows:
+            board.start(row.trial)
+            if row.result:
+                board.finish(row.result)
+        decisions = [row.decision for row in history.rows if row.decision]
+        board.settle(0, b"{}", decisions, steps=history.steps)
+        for index, commit in history.commits.items():
+            board.put_commit(index, commit)
+
+
+def test_the_files_are_made_from_the_store_and_twice_is_once(tmp_path: Path) -> None:
+    stored(realistic(), tmp_path)
+    assert main([str(tmp_path)]) == 0
+    first = {name: (tmp_path / name).read_bytes() for name in FILES}
+    for name in FILES:
+        (tmp_path / name).write_bytes(b"damaged")
+    assert rebuild(tmp_path).commits == realistic().commits
+    assert {name: (tmp_path / name).read_bytes() for name in FILES} == first
+    assert len(load_trials(tmp_path)) == len(realistic().rows)
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_folder_without_a_run_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "nowhere")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "state.db: does not exist; expected a run's folder" in error
+
+
+def test_a_damaged_store_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "state.db").write_bytes(b"not a database" * 100)
+    assert main([str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "Traceback" not in error
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    stored(realistic(), tmp_path)
+    (tmp_path / "results.tsv").mkdir()
+    with pytest.raises(SettingsError, match="cannot be written"):
+        rebuild(tmp_path)
+    assert not list(tmp_path.glob("*.tmp"))
