@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours saves the state and prints how to resume
 }
 NAMESPACE = "autoresearch"
+CONNECT_SECONDS = 5.0
 WORKER_DEATHS = 2  # times that Tune starts a trial again after its worker died
 
 logger = logging.getLogger(__name__)
@@ -95,6 +97,7 @@ def _ray(request: Request, settings: RunSettings) -> Iterator[tuple[float, float
     import ray
 
     address = request.address or "local"
+    _check_somebody_listens(address)
     own = {} if address != "local" else {"num_cpus": _logical_cpus(settings), "dashboard_host": "127.0.0.1"}
     try:
         ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **own)
@@ -106,6 +109,17 @@ def _ray(request: Request, settings: RunSettings) -> Iterator[tuple[float, float
         yield resources.get("CPU", 0.0), resources.get("GPU", 0.0)
     finally:
         ray.shutdown()
+
+
+def _check_somebody_listens(address: str) -> None:
+    """Ray itself waits minutes for an address where nobody is."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return  # local, auto
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise SettingsError(f"--address {address}: nobody answers there ({error}); start Ray there first") from None
 
 
 def _logical_cpus(settings: RunSettings) -> int:

@@ -78,7 +78,7 @@ def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def _described(path: Path, error: ValidationError, lines: dict[str, int]) -> str:
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a typo explains what is missing
     key = str(first["loc"][0]) if first["loc"] else ""
     where = f"{path}:{lines.get(key, 1)}"
     if first["type"] == "extra_forbidden":

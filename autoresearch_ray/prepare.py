@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         dataset = prepare(load_experiment(options.experiment), _say)
     except AutoresearchError as error:
-        _say(str(error))
+        _say(f"error: {error}")
         return 2
     sys.stdout.write(summary(dataset) + "\n")
     _say(f"ready after {time.monotonic() - started:.1f} s")

@@ -74,8 +74,8 @@ CASES: dict[str, tuple[Case, str]] = {
     "a folder for a file": (lambda p: [str(p.folder)], "cannot be read"),
     "not text": (lambda p: [str(p.folder / "bin")] if (p.folder / "bin").write_bytes(b"\xff\xfe\0") else [], "is not text"),
     "bad YAML": (lambda p: [p.changed("seq_len: 32", "seq_len: [32")], "is not YAML"),
-    "a list for a mapping": (lambda p: [p.changed(EXPERIMENT, "- name: x\n")], "expected `key: value` lines"),
-    "an empty file": (lambda p: [p.changed(EXPERIMENT, "")], "expected `key: value` lines"),
+    "a list for a mapping": (lambda p: [p.changed(EXPERIMENT, "- name: x\n")], "expected a mapping"),
+    "an empty file": (lambda p: [p.changed(EXPERIMENT, "")], "expected a mapping"),
     "an unknown key": (lambda p: [p.changed("seq_len", "sequence_length")], "e.yaml:3: unknown key `sequence_length`"),
     "a missing key": (lambda p: [p.changed("seq_len: 32\n", "")], "`seq_len` is missing"),
     "a key twice": (lambda p: [p.changed("name: small", "name: small\nname: big")], "e.yaml:2: `name` is set twice"),
@@ -84,7 +84,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "a negative budget": (lambda p: [p.changed("budget_seconds: 1", "budget_seconds: -1")], "e.yaml:6:"),
     "no candidate": (lambda p: [p.changed("name", "candidate: gone.py\nname")], "gone.py does not exist"),
     "no data file": (lambda p: [p.changed("words.txt", "gone.txt")], "gone.txt does not exist"),
-    "too little text": (lambda p: [p.changed("eval_tokens: 1024", "eval_tokens: 10000000")], "too small"),
+    "too little text": (lambda p: [p.changed("eval_tokens: 1024", "eval_tokens: 10000000")], "take more text"),
     "a candidate that is no Python": (lambda p: [p.candidate("def train(:")], "train.py:"),
     "a candidate without train": (lambda p: [p.candidate("LR = 0.1  # r; search log(0.01, 1.0)\n")], "train(task)"),
     "a candidate without knobs": (lambda p: [p.candidate("def train(task):\n    return None\n")], "has no knobs"),
@@ -117,7 +117,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "a tag that exists": (existing_tag, "continue it with --resume"),
     "a folder that cannot be written": (file_instead_of_folder, "cannot be written"),
     "a damaged store": (damaged_store, "state.db"),
-    "no cluster there": (lambda p: [str(p.yaml), "--address", "127.0.0.1:1"], "no Ray cluster answers"),
+    "no cluster there": (lambda p: [str(p.yaml), "--address", "127.0.0.1:1"], "nobody answers"),
 }  # fmt: skip
 
 
