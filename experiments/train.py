@@ -38,7 +38,7 @@ WARMDOWN = 0.5  # part of the budget in which they fall to FINAL_LR; search floa
 FINAL_LR = 0.0  # learning rates at the end, times their peak; search float(0.0, 0.2)
 ADAM_BETAS = (0.8, 0.95)  # decay of AdamW's two moments, per step
 ADAM_EPS = 1e-7  # not smaller: it must survive where states are fp16
-MATMUL_PRECISION = "medium"  # of float32 products, as torch.set_float32_matmul_precision takes it; search choice("highest", "high", "medium")
+MATMUL_PRECISION = "medium"  # of float32 products, see torch; search choice("highest", "high", "medium")
 COMPILE_BUDGET = 120  # seconds of training from which torch.compile pays
 
 # Coefficients of the polar express, https://arxiv.org/abs/2505.16932; each row is one odd quintic polynomial
