@@ -161,13 +161,9 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any) -> None:
     from autoresearch_ray.searcher import RunStopper
     from autoresearch_ray.trainable import TrialActor
 
-    experiment = settings.experiment
-    resources = {"cpu": experiment.cpus_per_trial}
-    if settings.device == "cuda":
-        resources["gpu"] = experiment.gpus_per_trial
     scratch = tempfile.mkdtemp(prefix="autoresearch-tune-")  # a cache: the store is the truth
     tuner = tune.Tuner(
-        tune.with_resources(TrialActor, resources),
+        TrialActor,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=_scheduler(settings),

@@ -6,7 +6,8 @@ come from the stored steps; the user's git settings and hooks have no say. Makin
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -105,12 +106,13 @@ class Lineage:
             self._repo.git.reset("--hard", "--quiet", self._best)
 
 
-def _file(text: str) -> IO[bytes]:
+@contextmanager
+def _file(text: str) -> Iterator[IO[bytes]]:
     """The text as a git command's standard input."""
-    file = tempfile.TemporaryFile()
-    file.write(text.encode())
-    file.seek(0)
-    return file
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode())
+        file.seek(0)
+        yield file
 
 
 def _title(hypothesis: str) -> str:

@@ -65,9 +65,8 @@ def _trials(options: argparse.Namespace) -> int:
 def _one(slot: Slot, job: Job) -> str:
     with tempfile.TemporaryDirectory() as folder:
         for point in slot.run(job, Path(folder)):
-            sys.stderr.write(
-                f"\r{point.seconds:6.1f} of {job.budget_seconds:g} s, step {point.step}, train bpb {point.train_bpb:.4f} "
-            )
+            clock = f"{point.seconds:6.1f} of {job.budget_seconds:g} s"
+            sys.stderr.write(f"\r{clock}, step {point.step}, train bpb {point.train_bpb:.4f} ")
             sys.stderr.flush()
         sys.stderr.write("\n")
         output = (Path(folder) / "output.log").read_text(errors="replace")

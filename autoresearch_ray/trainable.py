@@ -33,6 +33,15 @@ MAX_SLOTS_PER_MACHINE = 1024
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One slot. `config` holds `run` (RunSettings JSON), `state` (the state actor's name), `folder`, `trial`."""
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """The share of a machine that one trial uses."""
+        settings = RunSettings.model_validate_json(config["run"])
+        bundle = {"CPU": settings.experiment.cpus_per_trial}
+        if settings.device == "cuda":
+            bundle["GPU"] = settings.experiment.gpus_per_trial
+        return tune.PlacementGroupFactory([bundle])
+
     def setup(self, config: dict[str, Any]) -> None:
         """Take a place on the machine, open the data and start the process server, all before the first trial."""
         self._settings = RunSettings.model_validate_json(config["run"])

@@ -36,7 +36,7 @@ eval_tokens: 1024
 budget_seconds: 0.5
 device: cpu
 """
-WORDS = "the cat sat on a mat and then 1234 grüne fish didn't it".split()
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "then", "1234", "grüne", "fish", "didn't", "it"]
 
 
 def write_experiment(folder: Path, candidate: str = CANDIDATE, experiment: str = EXPERIMENT) -> Path:

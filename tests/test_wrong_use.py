@@ -68,11 +68,16 @@ def damaged_store(place: Place) -> list[str]:
     return ["--resume", "--tag", "x"]
 
 
+def binary_file(place: Place) -> list[str]:
+    (place.folder / "bin").write_bytes(b"\xff\xfe\0")
+    return [str(place.folder / "bin")]
+
+
 Case = Callable[[Place], list[str]]
 CASES: dict[str, tuple[Case, str]] = {
     "no such file": (lambda p: ["nowhere.yaml"], "nowhere.yaml: cannot be read"),
     "a folder for a file": (lambda p: [str(p.folder)], "cannot be read"),
-    "not text": (lambda p: [str(p.folder / "bin")] if (p.folder / "bin").write_bytes(b"\xff\xfe\0") else [], "is not text"),
+    "not text": (binary_file, "is not text"),
     "bad YAML": (lambda p: [p.changed("seq_len: 32", "seq_len: [32")], "is not YAML"),
     "a list for a mapping": (lambda p: [p.changed(EXPERIMENT, "- name: x\n")], "expected a mapping"),
     "an empty file": (lambda p: [p.changed(EXPERIMENT, "")], "expected a mapping"),

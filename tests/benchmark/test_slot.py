@@ -42,7 +42,9 @@ FAILURES = {
     "crashes in native code": ("crash", BODY + STEP + "    import ctypes\n    ctypes.string_at(0)"),
     "crashes in scoring": (
         "crash",
-        BODY + TRAINED + "    def bad(*_): raise ValueError('no')\n    model.register_forward_hook(bad)\n    return model",
+        BODY
+        + TRAINED
+        + "    def bad(*_): raise ValueError('no')\n    model.register_forward_hook(bad)\n    return model",
     ),
     "returns nothing": ("invalid", BODY + TRAINED),
     "never asks for a batch": ("invalid", BODY + "    return nn.Embedding(task.vocab_size, task.vocab_size)"),
@@ -94,8 +96,8 @@ def run(slot: Slot, dataset: Dataset, source: str, folder: Path, **more: object)
 
 def below(slot: Slot) -> list[str]:
     """Processes of the slot besides its server."""
-    names = [child for child in psutil.Process(slot.server_pid).children(recursive=True)]
-    return [child.name() for child in names if "server" not in " ".join(child.cmdline())]
+    children = psutil.Process(slot.server_pid).children(recursive=True)
+    return [child.name() for child in children if "server" not in " ".join(child.cmdline())]
 
 
 @pytest.mark.parametrize("what", FAILURES)
@@ -128,7 +130,7 @@ def test_the_same_seed_trains_on_the_same_batches(slot: Slot, dataset: Dataset, 
 
 
 def test_children_that_detach_do_not_outlive_the_trial(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
-    fork = "    if os.fork() == 0:\n        os.setsid()\n        if os.fork() == 0: time.sleep(1000)\n        os._exit(0)\n"
+    fork = "    if os.fork() == 0:\n        os.setsid()\n        os.fork()\n        time.sleep(1000)\n"
     run(slot, dataset, BODY + fork + TRAINED + "    return model", tmp_path)
     assert slot.result.status == "ok" and below(slot) == []
 
