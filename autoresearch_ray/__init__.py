@@ -9,8 +9,8 @@ Both are imported when they are asked for, so that a candidate's process loads n
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autoresearch_ray.observe.table import load_trials
     from autoresearch_ray.driver import run
+    from autoresearch_ray.observe.table import load_trials
 
 __all__ = ["load_trials", "run"]
 

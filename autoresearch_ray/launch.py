@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.driver import run
+from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.settings import EARLY_STOP, PROPOSERS, Request
 
 

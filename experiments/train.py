@@ -12,19 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # The model
-DEPTH = 4  # transformer blocks; search int(1, 10)
+DEPTH = 4  # transformer blocks; search int(1, 8)
 WIDTH = 256  # residual stream, rounded to a multiple of 16; search log_int(64, 768)
 HEADS = 2  # attention heads; head size is WIDTH / HEADS rounded to a multiple of 16; search int(1, 8)
 MLP_RATIO = 4.0  # hidden units of an MLP per unit of width; search float(1.0, 6.0)
 ACTIVATION = "relu2"  # MLP non-linearity; search choice("relu2", "gelu", "swiglu")
 VALUE_EMBEDDINGS = "alternate"  # blocks whose values get a token embedding; search choice("none", "alternate", "all")
-SMEAR = "on"  # mixes each token's embedding with the one before it; search choice("on", "off")
+SMEAR = "on"  # mixes each token's embedding with the one before it
 SOFTCAP = 15.0  # logits stay within +-SOFTCAP, 0 for no bound; search choice(0.0, 15.0, 30.0)
-INIT_SCALE = 1.0  # uniform init of input projections, times sqrt(3 / width); search log(0.25, 4.0)
+INIT_SCALE = 1.0  # uniform init of input projections, times sqrt(3 / width)
 ROPE_BASE = 10_000.0  # longest rotary wavelength / 2 pi, tokens
 
 # The optimiser
-BATCH_ROWS = 64  # rows of seq_len tokens per optimiser step; search log_int(4, 256)
+BATCH_ROWS = 64  # rows of seq_len tokens per optimiser step; search log_int(4, 128)
 MICRO_ROWS = 64  # rows that go through the model at once; a larger batch accumulates gradients
 MATRIX_LR = 0.04  # Muon learning rate of 2-D weights; search log(0.005, 0.2)
 EMBED_LR = 1.5  # AdamW learning rate of token and value embeddings at width 128; search log(0.1, 5.0)
@@ -33,12 +33,12 @@ SCALAR_LR = 0.05  # AdamW learning rate of gates and residual scalars; search lo
 MOMENTUM = 0.95  # Muon's; search float(0.8, 0.98)
 WEIGHT_DECAY = 0.2  # of 2-D weights, times their learning rate; search float(0.0, 0.5)
 NS_STEPS = 5  # orthogonalisation steps in Muon; search int(2, 6)
-WARMUP = 0.0  # part of the budget in which learning rates rise from 0; search float(0.0, 0.2)
+WARMUP = 0.0  # part of the budget in which learning rates rise from 0
 WARMDOWN = 0.5  # part of the budget in which they fall to FINAL_LR; search float(0.1, 1.0)
-FINAL_LR = 0.0  # learning rates at the end, times their peak; search float(0.0, 0.2)
+FINAL_LR = 0.0  # learning rates at the end, times their peak
 ADAM_BETAS = (0.8, 0.95)  # decay of AdamW's two moments, per step
 ADAM_EPS = 1e-7  # not smaller: it must survive where states are fp16
-MATMUL_PRECISION = "medium"  # of float32 products, see torch; search choice("highest", "high", "medium")
+MATMUL_PRECISION = "medium"  # of float32 products, see torch
 COMPILE_BUDGET = 120  # seconds of training from which torch.compile pays
 
 # Coefficients of the polar express, https://arxiv.org/abs/2505.16932; each row is one odd quintic polynomial
