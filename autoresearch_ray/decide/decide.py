@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from autoresearch_ray.decide.noise import Comparison, compare
+from autoresearch_ray.decide.noise import Comparison, compare, compare_pairs
 from autoresearch_ray.decide.state import (
     REMEMBERED_FRONTIERS,
     Contender,
@@ -167,7 +167,7 @@ def _judged(state: SearchState, proof: Proof, outcome: Outcome, rules: Rules, no
     if fewest < rules.min_replicates:
         reason = f"replicate for the proof ({len(proof.target_values)} frontier, {len(proof.best_values)} best)"
         return Settled(state, (_decision(state, outcome, "measure", reason, now),))
-    seen = compare(proof.target_values, proof.best_values, state.noise)
+    seen = _compared(state, proof, fewest, rules)
     held_out = _mean(proof.best_holdout) - _mean(proof.target_holdout)
     words = f"P(better) {seen.probability:.3f}, gain {seen.gain:.4f}, held-out gain {held_out:.4f}"
     if seen.probability > rules.keep_probability and held_out > 0:
@@ -177,6 +177,15 @@ def _judged(state: SearchState, proof: Proof, outcome: Outcome, rules: Rules, no
     if fewest >= rules.max_replicates:
         return _dropped(state, proof, outcome, f"{words} after {fewest} replicates", seen, now)
     return Settled(state, (_decision(state, outcome, "measure", words, now),))
+
+
+def _compared(state: SearchState, proof: Proof, fewest: int, rules: Rules) -> Comparison:
+    """Under the pooled noise or pair by pair, whichever speaks more for the target."""
+    pooled = compare(proof.target_values, proof.best_values, state.noise)
+    if fewest < rules.pairs_from:
+        return pooled
+    paired = compare_pairs(proof.target_values, proof.best_values)
+    return max(pooled, paired, key=lambda seen: seen.probability)
 
 
 def _kept(state: SearchState, proof: Proof, outcome: Outcome, seen: Comparison, words: str, now: float) -> Settled:

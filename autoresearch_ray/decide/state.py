@@ -20,6 +20,7 @@ class Rules:
     drop_probability: float = 0.2
     max_replicates: int = 6  # of each side in one proof
     min_replicates: int = 2
+    pairs_from: int = 4  # replicates of each side from which their pairs are compared too
     reserve_trials: int = 8  # kept for a proof before the run ends
 
 

@@ -117,9 +117,19 @@ def test_a_frontier_that_is_worse_is_dropped(advanced: SearchState) -> None:
 
 
 def test_an_undecided_proof_ends_after_six_replicates(advanced: SearchState) -> None:
-    settled = told(advanced, *pairs([0.998] * 5, [1.0] * 5))
+    settled = told(advanced, *pairs([0.998, 0.988, 0.998, 0.988, 0.998], [1.0, 0.98, 1.0, 0.99, 1.0]))
     assert settled.decisions[0].verdict == "measure"
     assert told(settled.state, *pairs([0.998], [1.0])).decisions[0].verdict == "drop"
+
+
+def test_pairs_prove_what_a_drifting_machine_hides(advanced: SearchState) -> None:
+    drift = [0.0, 0.06, 0.12, 0.02]
+    best = [1.0 + d + e for d, e in zip(drift, (0.0, 0.004, -0.003, 0.002), strict=True)]
+    replicates = pairs([0.98 + d for d in drift], best)
+    settled = told(advanced, *replicates)
+    assert settled.decisions[0].verdict == "keep" and settled.steps[0].probability > 0.99
+    unpaired = Rules(complexity_price=0.0, pairs_from=9)
+    assert told(advanced, *replicates, rules=unpaired).decisions[0].verdict != "keep"
 
 
 def test_screening_runs_do_not_count_in_a_proof(advanced: SearchState) -> None:
