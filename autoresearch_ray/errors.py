@@ -8,8 +8,15 @@
     │   ├── CompactedError       the asked revision was compacted away
     │   ├── FutureRevisionError  the asked revision does not exist yet
     │   ├── LeaseNotFoundError   the lease has lapsed or never was
+    │   ├── FencedError          the writer's lease has lapsed, somebody else may have its place
     │   └── DamagedStoreError    the file is not a store that can be opened
-    └── LineageError             git refused, or the history is not what the store says
+    ├── LineageError             git refused, or the history is not what the store says
+    └── ProviderError            a language model's provider gave no usable answer
+        ├── RateLimitedError     too many requests or tokens; later is fine
+        ├── OverloadedError      the provider fails or cannot be reached (500, 502, 503, 529, connection lost)
+        ├── ProviderTimeoutError no byte for too long, also in mid-stream, or no end of the answer
+        ├── BadAnswerError       an answer that is empty, cut off or not what the protocol says
+        └── ProviderRefusedError wrong key, unknown model, no credit, a request it will never take: do not ask again
 
 Losing a race, being rejected or running out of budget are outcomes, not errors.
 """
@@ -47,9 +54,51 @@ class LeaseNotFoundError(StoreError):
     """The lease has lapsed or never was."""
 
 
+class FencedError(StoreError):
+    """The writer's lease has lapsed; somebody else may have its place."""
+
+
 class DamagedStoreError(StoreError):
     """The file is not a store that can be opened."""
 
 
 class LineageError(AutoresearchError):
     """Git refused, or the history is not what the store says."""
+
+
+class ProviderError(AutoresearchError):
+    """A language model's provider gave no usable answer.
+
+    `retry_after_seconds` is the wait that the provider asked for, if it did. `billed` is what it will charge for, as
+    (input, cached, written, output) tokens: all zeros when it refused before any work, None when nobody knows.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        retry_after_seconds: float | None = None,
+        billed: tuple[int, int, int, int] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        self.billed = billed
+
+
+class RateLimitedError(ProviderError):
+    """Too many requests or tokens; later is fine."""
+
+
+class OverloadedError(ProviderError):
+    """The provider fails or cannot be reached (500, 502, 503, 529, connection lost)."""
+
+
+class ProviderTimeoutError(ProviderError):
+    """No byte for too long, also in mid-stream, or no end of the answer."""
+
+
+class BadAnswerError(ProviderError):
+    """An answer that is empty, cut off or not what the protocol says."""
+
+
+class ProviderRefusedError(ProviderError):
+    """Wrong key, unknown model, no credit, a request it will never take: do not ask this provider again."""

@@ -6,8 +6,9 @@ is NaN (null in JSON). Nothing here decides or acts.
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 Kind = Literal["baseline", "knobs", "code", "merge", "replicate"]
@@ -136,6 +137,20 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposerStatus:
+    """How a language model does as a proposer, in this launch."""
+
+    name: str
+    state: Literal["ok", "pausing", "stopped"]
+    detail: str = ""  # why it is not ok
+    conversations: int = 0
+    ideas: int = 0
+    rejected: int = 0
+    tokens: int = 0
+    dollars: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRow:
     """A trial with what has become of it so far."""
 
@@ -162,39 +177,76 @@ def to_json(record: object) -> str:
 
 def from_json(cls: type[T], text: str | bytes) -> T:
     """The record of `cls` that `to_json` wrote; unknown keys are refused."""
-    return _built(cls, json.loads(text))  # type: ignore[no-any-return]  # typed by cls, built from JSON
+    kind: Any = cls
+    return _reader(kind)(json.loads(text))  # type: ignore[no-any-return]  # typed by cls, built from JSON
 
 
-@lru_cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
-def _plain(value: object) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        assert not math.isinf(value), f"an infinite number in a record: {value}"
+        return None if math.isnan(value) else value
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        assert math.isnan(value), f"an infinite number in a record: {value}"
-        return None
-    return value
+    kind: Any = type(value)
+    names = _field_names(kind)
+    return {name: _plain(getattr(value, name)) for name in names} if names else value
 
 
-def _built(kind: Any, value: Any) -> Any:
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What builds a value of this type from JSON: made once a type, for looking at types is slow."""
     if isinstance(kind, type) and is_dataclass(kind):
-        hints = _hints(kind)
-        assert set(value) <= set(hints), f"{kind.__name__}: unknown fields {sorted(set(value) - set(hints))}"
-        return kind(**{name: _built(hints[name], item) for name, item in value.items()})
+        return _record_reader(kind)
     if kind is float:
-        return math.nan if value is None else float(value)
+        return _float
     arguments = get_args(kind)
     if get_origin(kind) is tuple:
-        return tuple(_built(arguments[0], item) for item in value)
+        item = _reader(arguments[0])
+        return lambda values: tuple([item(value) for value in values])
     if get_origin(kind) is dict:
-        return {key: _built(arguments[1], item) for key, item in value.items()}
+        item = _reader(arguments[1])
+        return lambda values: {key: item(value) for key, value in values.items()}
     if type(None) in arguments:
-        return None if value is None else _built(arguments[0], value)
+        item = _reader(arguments[0])
+        return lambda value: None if value is None else item(value)
+    return _same
+
+
+def _record_reader(kind: type) -> Callable[[dict[str, Any]], Any]:
+    hints = get_type_hints(kind)
+    readers = {name: _reader(hint) for name, hint in hints.items()}
+    floats = [name for name, reader in readers.items() if reader is _float]  # mostly are already
+    others = [(name, reader) for name, reader in readers.items() if reader not in (_float, _same)]
+
+    def read(values: dict[str, Any]) -> Any:
+        for name in floats:
+            if type(values.get(name, 0.0)) is not float:
+                values[name] = _float(values[name])
+        for name, reader in others:
+            if name in values:
+                values[name] = reader(values[name])
+        try:
+            return kind(**values)
+        except TypeError:
+            unknown = sorted(values.keys() - hints.keys())
+            assert not unknown, f"{kind.__name__}: unknown fields {unknown}"
+            raise
+
+    return read
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _same(value: Any) -> Any:
     return value

@@ -7,9 +7,11 @@
 store and in settings.json, and a resumed run takes it from there. Nothing here starts Ray.
 """
 
+import math
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +23,10 @@ from pydantic import BaseModel, ConfigDict
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment
 
-PROPOSERS = ("tpe", "random")
+TUNERS = ("tpe", "random")
+PROVIDERS = ("anthropic", "gemini", "openai")
 EARLY_STOP = ("none", "asha", "median")
+ISOLATION = ("strict", "best", "none")
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 CANDIDATE_LINES = 630  # of train.py and program.md together
 MEMORY_SHARE = 0.7  # of the machine's memory that all slots together may use
@@ -47,7 +51,13 @@ class Request:
     resume: bool = False
     address: str | None = None
     early_stop: str | None = None
+    state: str | None = None
+    isolation: str | None = None
+    push_to: str | None = None
+    llm_base_url: str | None = None
+    max_cost_usd: float | None = None
     plain: bool = False
+    submit: str | None = None  # for the command line: the dashboard of the cluster to run on
 
 
 class ProposerSpec(BaseModel):
@@ -55,8 +65,14 @@ class ProposerSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["tpe", "random"]
-    weight: float
+    name: Literal["tpe", "random", "anthropic", "gemini", "openai"]
+    model: str = ""  # of a provider
+    weight: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """What trials, tables and logs call it."""
+        return f"{self.name}:{self.model}" if self.model else self.name
 
 
 class RunSettings(BaseModel):
@@ -71,9 +87,14 @@ class RunSettings(BaseModel):
     slots: int
     memory_mb: int  # of one trial's process tree
     device: Literal["cpu", "cuda"]
+    accelerator: str = ""  # the kind of GPU that the run is pinned to, as Ray calls it; "" for any
     proposers: tuple[ProposerSpec, ...]
     seed: int
     early_stop: Literal["none", "asha", "median"]
+    llm_base_url: str  # of an OpenAI-compatible server; "" for the provider's own
+    max_cost_usd: float | None  # of all model calls, over all launches
+    isolation: Literal["strict", "best", "none"]
+    state: str  # sqlite, or the URL of an etcd cluster
     max_staleness: int  # frontier versions that a queued proposal may lag behind
     baseline: str  # the starting candidate's text, constants written in
     program: str
@@ -81,6 +102,12 @@ class RunSettings(BaseModel):
     versions: dict[str, str]
     hardware: dict[str, Any]
     created_at: float
+
+    @property
+    def gpu_share(self) -> float:
+        """Of a GPU, that Ray sets aside for a trial; logical GPUs may be shared out for training on CPUs too."""
+        wanted = self.device == "cuda" or self.experiment.device == "cpu"
+        return self.experiment.gpus_per_trial if wanted else 0.0
 
 
 def default_experiment(device_capability: tuple[int, int] | None) -> Path:
@@ -103,6 +130,7 @@ def checked(request: Request) -> Request:
         ("hours", request.hours),
         ("budget-seconds", request.budget_seconds),
         ("cpus-per-trial", request.cpus_per_trial),
+        ("max-cost-usd", request.max_cost_usd),
     ):
         if number is not None and not 0 < number < float("inf"):
             raise SettingsError(f"--{name} {number}: expected a number above 0")
@@ -112,6 +140,8 @@ def checked(request: Request) -> Request:
         raise SettingsError(f"--tag {request.tag!r}: expected letters, digits, '.', '_' and '-', 64 at most")
     if request.early_stop is not None and request.early_stop not in EARLY_STOP:
         raise SettingsError(f"--early-stop {request.early_stop}: expected one of {', '.join(EARLY_STOP)}")
+    if request.isolation is not None and request.isolation not in ISOLATION:
+        raise SettingsError(f"--isolation {request.isolation}: expected one of {', '.join(ISOLATION)}")
     if request.resume and request.tag is None:
         raise SettingsError("--resume: which run? say --tag TAG")
     proposer_specs(request.proposers)
@@ -121,22 +151,30 @@ def checked(request: Request) -> Request:
 
 
 def proposer_specs(texts: tuple[str, ...]) -> tuple[ProposerSpec, ...]:
-    """`NAME[=WEIGHT]` each; the knob tuner alone when nothing is said."""
-    specs = []
-    for text in texts or ("tpe",):
-        name, _, weight_text = text.partition("=")
-        if name not in PROPOSERS:
-            raise SettingsError(f"--proposer {text}: unknown proposer {name!r}; expected one of {', '.join(PROPOSERS)}")
-        try:
-            weight = float(weight_text) if weight_text else 1.0
-        except ValueError:
-            weight = -1.0
-        if not 0 < weight < float("inf"):
-            raise SettingsError(f"--proposer {text}: weight {weight_text!r} is wrong; expected a number above 0")
-        specs.append(ProposerSpec(name=name, weight=weight))  # type: ignore[arg-type]  # checked against PROPOSERS above
-    if len({spec.name for spec in specs}) < len(specs):
+    """`NAME[:MODEL][=WEIGHT]` each; the knob tuner alone when nothing is said."""
+    specs = tuple(_proposer_spec(text) for text in texts or ("tpe",))
+    if len({spec.label for spec in specs}) < len(specs):
         raise SettingsError(f"--proposer: {', '.join(texts)} names one twice; say each once, with its weight")
-    return tuple(specs)
+    return specs
+
+
+def _proposer_spec(text: str) -> ProposerSpec:
+    who, _, weight_text = text.partition("=")
+    name, _, model = who.partition(":")
+    if name not in (*TUNERS, *PROVIDERS):
+        known = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS)))
+        raise SettingsError(f"--proposer {text}: unknown proposer {name!r}; expected one of {known}")
+    if name in PROVIDERS and not model:
+        raise SettingsError(f"--proposer {text}: which model? expected {name}:MODEL, as its provider names it")
+    if name in TUNERS and model:
+        raise SettingsError(f"--proposer {text}: {name} tunes knobs and has no model; expected {name}")
+    try:
+        weight = float(weight_text) if weight_text else 1.0
+    except ValueError:
+        weight = -1.0
+    if not 0 < weight < float("inf"):
+        raise SettingsError(f"--proposer {text}: weight {weight_text!r} is wrong; expected a number above 0")
+    return ProposerSpec(name=name, model=model, weight=weight)  # type: ignore[arg-type]  # a known name, checked above
 
 
 def resolved_experiment(experiment: Experiment, request: Request) -> Experiment:
@@ -151,9 +189,14 @@ def resolved_experiment(experiment: Experiment, request: Request) -> Experiment:
     return experiment.model_copy(update=update)
 
 
+def program_path(path: Path | None) -> Path:
+    """The program.md that was named, or the one that ships."""
+    return path or EXPERIMENTS.parent / "program.md"
+
+
 def read_program(path: Path | None) -> str:
     """The text that a human steers the search with."""
-    path = path or EXPERIMENTS.parent / "program.md"
+    path = program_path(path)
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -161,21 +204,52 @@ def read_program(path: Path | None) -> str:
         raise SettingsError(f"--program {path}: cannot be read ({reason}); expected a text file") from None
 
 
-def fitting_slots(experiment: Experiment, request: Request, cpus: float, gpus: float, device: str) -> int:
-    """How many trials run at once on these resources; SettingsError if what was asked for does not fit."""
-    if device == "cuda" and experiment.gpus_per_trial > 0:
-        fit = int(gpus / experiment.gpus_per_trial + 1e-9)
-        share, what = f"{experiment.gpus_per_trial:g} GPU", f"{gpus:g} GPUs"
-    else:
-        fit = int(cpus / experiment.cpus_per_trial + 1e-9)
-        share, what = f"{experiment.cpus_per_trial:g} CPU", f"{cpus:g} CPUs"
+@dataclass(frozen=True, slots=True)
+class NodeShape:
+    """What one machine offers to trials."""
+
+    cpus: float
+    gpus: float
+    accelerator: str = ""  # the kind of its GPUs, as Ray calls it
+
+
+def fitting_slots(experiment: Experiment, nodes: Sequence[NodeShape], gpu_share: float) -> int:
+    """How many trials run at once on these machines; a trial's share of a GPU lies on one GPU."""
+
+    def fit(node: NodeShape) -> int:
+        by_cpu = node.cpus / experiment.cpus_per_trial + 1e-9
+        by_gpu = node.gpus * per_gpu(gpu_share) if gpu_share > 0 else math.inf
+        return int(min(by_cpu, by_gpu))
+
+    return sum(fit(node) for node in nodes)
+
+
+def per_gpu(share: float) -> int:
+    """How many trials of this share fit on one GPU."""
+    return int(1 / share + 1e-9)
+
+
+def packing(share: float) -> str:
+    """What a share that does not divide a GPU leaves unused, in words; "" for one that does."""
+    if share <= 0 or abs(per_gpu(share) * share - 1) < 1e-6:
+        return ""
+    return (
+        f"{share:g} GPU a trial: {per_gpu(share)} fit on one, and {1 - per_gpu(share) * share:.0%} of it stays unused; "
+        f"{1 / per_gpu(share):.3g} would use it all"
+    )
+
+
+def local_slots(experiment: Experiment, asked: int | None, cpus: float, gpus: float, device: str) -> int:
+    """How many trials run at once on this machine; SettingsError if what was asked for does not fit."""
+    share = experiment.gpus_per_trial if device == "cuda" else 0.0
+    fit = fitting_slots(experiment, [NodeShape(math.inf if share > 0 else cpus, gpus)], share)
+    takes = f"{share:g} GPU" if share > 0 else f"{experiment.cpus_per_trial:g} CPU"
+    what = f"{gpus:g} GPUs" if share > 0 else f"{cpus:g} CPUs"
     if fit < 1:
-        raise SettingsError(f"a trial takes {share}, there are {what}; ask for less a trial")
-    if request.slots is not None and request.slots > fit:
-        raise SettingsError(
-            f"--slots {request.slots}: {what} hold {fit} trials of {share} each; ask for {fit} slots or less a trial"
-        )
-    return request.slots or fit
+        raise SettingsError(f"a trial takes {takes}, there are {what}; ask for less a trial")
+    if asked is not None and asked > fit:
+        raise SettingsError(f"--slots {asked}: {what} hold {fit} trials of {takes} each; ask for {fit} or less a trial")
+    return asked or fit
 
 
 def memory_for(slots_on_machine: int) -> int:

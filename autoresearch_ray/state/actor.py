@@ -14,21 +14,26 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.errors import StoreError
+from autoresearch_ray.state.gather import Gathering, ThreadGathering
+from autoresearch_ray.state.polls import Polls, Seen, Watch
 from autoresearch_ray.state.server import StateActor
-from autoresearch_ray.state.store import Compare, Found, KeyValue, Op, Store, Txn, TxnResult, WatchBatch
+from autoresearch_ray.state.store import Compare, Found, KeyValue, Op, Store, Txn, TxnResult, WatchBatch, check_txn
 
 RETRY_SECONDS = 30.0  # a killed actor answers again after about one
 PAUSE_SECONDS = 0.1
 TASK_RETRIES = 3  # Ray's own; finite, so that a request that kills the actor does not do so for ever
 CALLS_AT_ONCE = 10_000  # long polls hold their place while they wait
+
+T = TypeVar("T")
 
 
 def start_state_actor(path: Path, name: str, namespace: str) -> "ActorStore":
@@ -63,11 +68,19 @@ def start_state_actor(path: Path, name: str, namespace: str) -> "ActorStore":
 
 
 class ActorStore(Store):
-    """A store at the other end of an actor handle. Any thread, process or node may use one."""
+    """A store at the other end of an actor handle. Any thread, process or node may use one.
+
+    Transactions that callers start at the same time travel together, and so do the watches of one event loop.
+    """
 
     def __init__(self, actor: Any, retry_seconds: float = RETRY_SECONDS) -> None:
         self._actor = actor
         self._retry_seconds = retry_seconds
+        self._threads = ThreadGathering[Txn, TxnResult | StoreError](lambda txns: self._call("txns", txns))
+        self._last_loop: _OnLoop | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ActorStore, (self._actor, self._retry_seconds)
 
     def path(self) -> Path:
         """The file, on the actor's node."""
@@ -91,15 +104,15 @@ class ActorStore(Store):
     def txn(
         self, compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = (), request_id: str = ""
     ) -> TxnResult:
-        answer: TxnResult = self._call("txn", _txn(compare, success, failure, request_id))
-        return answer
+        return _told(self._threads.ask(_txn(compare, success, failure, request_id)))
 
     def watch(
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
     ) -> WatchBatch:
         start = from_revision or self.revision() + 1  # fixed here, so that a retry misses nothing
-        batch: WatchBatch = self._call("watch", prefix, start, timeout_seconds, previous, wait_seconds=timeout_seconds)
-        return batch
+        asked = [Watch(prefix, start, timeout_seconds, previous)]
+        seen: list[WatchBatch | StoreError] = self._call("watches", asked, wait_seconds=timeout_seconds)
+        return _told(seen[0])
 
     def grant(self, ttl_seconds: float) -> int:
         return int(self._call("grant", ttl_seconds))
@@ -137,24 +150,36 @@ class ActorStore(Store):
         self, compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = (), request_id: str = ""
     ) -> TxnResult:
         """`txn` for callers on an event loop."""
-        answer: TxnResult = await self._call_async("txn", _txn(compare, success, failure, request_id))
-        return answer
+        (answer,) = await self._on_loop().txns.ask([_txn(compare, success, failure, request_id)])
+        return _told(answer)
 
     async def watch_async(
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
     ) -> WatchBatch:
         """`watch` for callers on an event loop."""
         start = from_revision or await self.revision_async() + 1
-        batch: WatchBatch = await self._call_async(
-            "watch", prefix, start, timeout_seconds, previous, wait_seconds=timeout_seconds
-        )
-        return batch
+        return await self._on_loop().watches.ask(Watch(prefix, start, timeout_seconds, previous))
 
     def stop(self) -> None:
         """Close the file and end the actor for good; what was acknowledged is on disk."""
         with suppress(StoreError):  # stopped before, or its file could not be opened
             self._call("close")
         ray.kill(self._actor, no_restart=True)
+
+    def _on_loop(self) -> "_OnLoop":
+        loop = asyncio.get_running_loop()
+        if self._last_loop is None or self._last_loop.loop is not loop:
+            self._last_loop = _OnLoop(loop, Gathering(self._send_txns), Polls(self._send_watches))
+        return self._last_loop
+
+    async def _send_txns(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
+        answers: list[TxnResult | StoreError] = await self._call_async("txns", txns)
+        return answers
+
+    async def _send_watches(self, watches: list[Watch]) -> list[Seen]:
+        longest = max(watch.timeout_seconds for watch in watches)
+        seen: list[Seen] = await self._call_async("watches", watches, wait_seconds=longest)
+        return seen
 
     def _call(self, method: str, *arguments: object, wait_seconds: float = 0.0) -> Any:
         deadline = time.monotonic() + self._retry_seconds + wait_seconds
@@ -169,7 +194,8 @@ class ActorStore(Store):
         while True:
             with self._failures(method, deadline):
                 answer = getattr(self._actor, method).remote(*arguments)
-                return await asyncio.wait_for(answer, max(deadline - time.monotonic(), PAUSE_SECONDS))
+                async with asyncio.timeout(max(deadline - time.monotonic(), PAUSE_SECONDS)):
+                    return await answer
             await asyncio.sleep(PAUSE_SECONDS)
 
     @contextmanager
@@ -190,8 +216,25 @@ class ActorStore(Store):
             raise StoreError(f"{method}: no answer from the state actor within {self._retry_seconds:g} s") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _OnLoop:
+    """What the callers of one event loop send together."""
+
+    loop: asyncio.AbstractEventLoop
+    txns: Gathering[Txn, TxnResult | StoreError]
+    watches: Polls
+
+
+def _told(answer: T | StoreError) -> T:
+    if isinstance(answer, StoreError):
+        raise answer
+    return answer
+
+
 def _txn(compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op], request_id: str) -> Txn:
-    return Txn(tuple(compare), tuple(success), tuple(failure), request_id or _new_id())
+    txn = Txn(tuple(compare), tuple(success), tuple(failure), request_id or _new_id())
+    check_txn(txn)  # here, so that what cannot be sent spoils nobody else's
+    return txn
 
 
 def _new_id() -> str:

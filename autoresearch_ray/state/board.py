@@ -11,19 +11,39 @@
     frontier, best            a Standing
     step/<index>              a Step; commit/<index> its commit hash, once
     program                   program.md as it is now
+    proposer/<name>           a ProposerStatus
+    spending, spent/<call>    what model calls cost (`propose/llm/spending.py`)
+    driver                    who drives the run (`tenure.py`)
 
 What two may do at once is one transaction, and a lost race is False. Nothing here decides. Every method may be called
 again after a crash: what was done stays done.
+
+A board with a tenure is its driver's: claims and decisions hold only while its lease does (FencedError else). What a
+driver had claimed goes back when its lease has lapsed: the next one finds it in `unfinished`. So a trial may run more
+than once, but its result is written once, whoever brings it.
 """
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from autoresearch_ray.errors import LineageError, StoreError
-from autoresearch_ray.records import Decision, History, Proposal, Result, Standing, Step, Trial, from_json, to_json
+from autoresearch_ray.records import (
+    Decision,
+    History,
+    Proposal,
+    ProposerStatus,
+    Result,
+    Standing,
+    Step,
+    Trial,
+    from_json,
+    to_json,
+)
 from autoresearch_ray.state.history import all_under, history_of, read_history, records_under
 from autoresearch_ray.state.store import Compare, Delete, Get, KeyValue, Op, Put, Store
+from autoresearch_ray.state.tenure import KEY, Tenure
 
 __all__ = ["Board", "read_history", "source_sha"]
 
@@ -32,11 +52,13 @@ GETS_AT_ONCE = 100  # keys read in one transaction, within etcd's limit of 128
 
 
 class Board:
-    """The run's state. Any number of boards may work on one store."""
+    """The run's state. Any number of boards may work on one store, any thread may call."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tenure: Tenure | None = None) -> None:
         self.store = store
+        self._tenure = tenure
         self._sources: OrderedDict[str, str] = OrderedDict()
+        self._lock = threading.Lock()
 
     def settings(self) -> bytes | None:
         """The run's settings as JSON, or None before they are put."""
@@ -57,13 +79,16 @@ class Board:
 
     def source(self, sha: str) -> str:
         """The candidate's text. StoreError when it was never put."""
-        if sha not in self._sources:
-            kv = self.store.get(f"source/{sha}")
-            if kv is None:
-                raise StoreError(f"source {sha} is not in the store; expected put_source or enqueue before")
-            self._cache(sha, kv.value.decode())
-        self._sources.move_to_end(sha)
-        return self._sources[sha]
+        with self._lock:
+            if sha in self._sources:
+                self._sources.move_to_end(sha)
+                return self._sources[sha]
+        kv = self.store.get(f"source/{sha}")
+        if kv is None:
+            raise StoreError(f"source {sha} is not in the store; expected put_source or enqueue before")
+        text = kv.value.decode()
+        self._cache(sha, text)
+        return text
 
     def enqueue(self, proposal: Proposal, text: str, normal_sha: str) -> bool:
         """Queue a validated proposal; False when a candidate that is the same once normalised was seen before."""
@@ -81,6 +106,11 @@ class Board:
             self._cache(proposal.source_sha, text)
         return done
 
+    def seen(self, normal_sha: str) -> str | None:
+        """The proposal that brought this candidate first, if one did."""
+        kv = self.store.get(f"seen/{normal_sha}")
+        return kv.value.decode() if kv else None
+
     def queued(self) -> list[Proposal]:
         """The proposals that wait, in the order of their ids."""
         return records_under(self.store, "queue/", Proposal)
@@ -94,11 +124,11 @@ class Board:
         name = trial.proposal.proposal_id
         conditions = [_present(f"queue/{name}"), _absent(f"trial/{trial.trial_id}")]
         taken: list[Op] = [Delete(f"queue/{name}"), Delete(f"normal/{name}")]
-        return self.store.txn(conditions, [*taken, *_trial_writes(trial)]).succeeded
+        return self._fenced(conditions, [*taken, *_trial_writes(trial)])
 
     def start(self, trial: Trial) -> bool:
         """Record a trial that comes from no queue (baseline, replicate); False when its id is taken."""
-        return self.store.txn([_absent(f"trial/{trial.trial_id}")], _trial_writes(trial)).succeeded
+        return self._fenced([_absent(f"trial/{trial.trial_id}")], _trial_writes(trial))
 
     def finish(self, result: Result) -> bool:
         """Write a claimed trial's result, once; a late duplicate is False and changes nothing."""
@@ -126,6 +156,10 @@ class Board:
     def results(self) -> list[Result]:
         """All results, in the order of their trials' ids."""
         return sorted(records_under(self.store, "result/", Result), key=lambda result: _number(result.trial_id))
+
+    def decisions(self) -> list[Decision]:
+        """All decisions, in the order of their trials' ids."""
+        return sorted(records_under(self.store, "decision/", Decision), key=lambda made: _number(made.trial_id))
 
     def undecided(self) -> list[Result]:
         """The results that no decision was made on, in the order they were stored."""
@@ -167,7 +201,7 @@ class Board:
             writes.append(Delete(f"pending/{decision.trial_id}"))
         writes += [Put(f"step/{step.index:06d}", _bytes(step)) for step in steps]
         writes += [Put(name, _bytes(held)) for name, held in (("frontier", frontier), ("best", best)) if held]
-        return self.store.txn([Compare("search", "mod", "==", expected_mod_revision)], writes).succeeded
+        return self._fenced([Compare("search", "mod", "==", expected_mod_revision)], writes)
 
     def frontier(self) -> Standing | None:
         """The candidate that new proposals start from."""
@@ -206,9 +240,27 @@ class Board:
         unchanged = self.store.txn([Compare("program", "value", "==", value)], [], [Put("program", value)]).succeeded
         return not unchanged
 
+    def put_proposer(self, status: ProposerStatus) -> None:
+        """Say how a model does."""
+        self.store.put(f"proposer/{status.name}", _bytes(status))
+
+    def proposers(self) -> list[ProposerStatus]:
+        """How the models do, by name."""
+        return records_under(self.store, "proposer/", ProposerStatus)
+
     def history(self) -> History:
         """The whole past at one revision."""
         return history_of(self.store)
+
+    def _fenced(self, conditions: list[Compare], writes: list[Op]) -> bool:
+        """A transaction of the driver; False for a lost race, FencedError when the place is another's."""
+        if self._tenure is None:
+            return self.store.txn(conditions, writes).succeeded
+        answer = self.store.txn([self._tenure.fence, *conditions], writes, [Get(KEY)])
+        if not answer.succeeded:
+            kvs = answer.responses[0].kvs
+            self._tenure.check(kvs[0] if kvs else None)
+        return answer.succeeded
 
     def _drop_one(self, proposal_id: str) -> bool:
         normal = self.store.get(f"normal/{proposal_id}")
@@ -234,9 +286,10 @@ class Board:
         return self.store.txn([_absent(key)], [Put(key, value)]).succeeded
 
     def _cache(self, sha: str, text: str) -> None:
-        self._sources[sha] = text
-        if len(self._sources) > CACHED_SOURCES:
-            self._sources.popitem(last=False)
+        with self._lock:
+            self._sources[sha] = text
+            if len(self._sources) > CACHED_SOURCES:
+                self._sources.popitem(last=False)
 
 
 def source_sha(text: str) -> str:

@@ -20,7 +20,8 @@ def run_op(connection: sqlite3.Connection, op: Op, revision: int) -> Found:
         kv = read.get_at(connection, op.key)
         created, version = (kv.create_revision, kv.version + 1) if kv else (revision, 1)
         _write(connection, KeyValue(op.key, op.value, created, revision, version, op.lease))
-        return Found((kv,) if kv and op.previous else (), int(kv is not None), revision)
+        replaced = (kv,) if kv and op.previous else ()
+        return Found(replaced, len(replaced), revision)
     return _delete(connection, op, revision)
 
 

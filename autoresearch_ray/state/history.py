@@ -23,6 +23,13 @@ def read_history(state_db: Path) -> History:
         return history_of(_Snapshot(connection))
 
 
+def read_settings(state_db: Path) -> bytes | None:
+    """The settings of the run whose state.db this is, as JSON; None before it has begun. Errors as `read_history`."""
+    with closing(read.open_readonly(state_db)) as connection, read.storage_errors(state_db), read.snapshot(connection):
+        kv = read.get_at(connection, "settings")
+    return kv.value if kv else None
+
+
 def history_of(store: Reads) -> History:
     """The whole past at one revision. StoreError before the settings are put."""
     now = store.revision()

@@ -10,13 +10,14 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from autoresearch_ray.errors import CompactedError, StoreError
+from autoresearch_ray.state.gather import Gathering
+from autoresearch_ray.state.polls import Seen, Watch
 from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Found, KeyValue, Txn, TxnResult, WatchBatch, check_txn
+from autoresearch_ray.state.store import Found, KeyValue, Txn, TxnResult, WatchBatch
 
 RETAINED_REVISIONS = 2_000  # of history: minutes of the busiest run, for watches and paged reads to catch up
 COMPACT_EVERY = 1_000  # revisions
@@ -37,9 +38,10 @@ class StateActor:
             self._store = SqliteStore(Path(path))
         except StoreError as error:  # told to every caller; raised here, Ray would say only that the actor died
             self._failure = error
-        self._group: _Group | None = None  # the transactions that share the next sync
         self._writing = asyncio.Lock()
+        self._gathering = Gathering(self._commit)  # the transactions that share the next sync
         self._changed = asyncio.Event()
+        self._seen: dict[tuple[str, int, bool], WatchBatch] = {}  # by watches, since the last change
         self._compacted = 0
         self._ticker: asyncio.Task[None] | None = None
 
@@ -60,30 +62,24 @@ class StateActor:
     async def range(self, prefix: str, limit: int, revision: int, after: str) -> Found:
         return self._opened().range(prefix, limit, revision, after)
 
-    async def txn(self, txn: Txn) -> TxnResult:
+    async def txns(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
+        """An answer or a refusal for each; they are on disk, together with those of other callers."""
         self._opened()
-        check_txn(txn)
-        if self._group is None:
-            txns: list[Txn] = []
-            self._group = _Group(txns, asyncio.get_running_loop().create_task(self._commit(txns)))
-        group, place = self._group, len(self._group.txns)
-        group.txns.append(txn)
-        answer = (await asyncio.shield(group.answers))[place]
-        if isinstance(answer, StoreError):
-            raise answer
-        return answer
+        return await self._gathering.ask(txns)
 
-    async def watch(self, prefix: str, from_revision: int, timeout_seconds: float, previous: bool) -> WatchBatch:
-        store = self._opened()
-        start = from_revision or store.revision() + 1
-        deadline = asyncio.get_running_loop().time() + timeout_seconds
+    async def watches(self, asked: list[Watch]) -> list[Seen]:
+        """What each watch sees, as soon as one has events or an error, or its time is up; None for the others."""
+        loop = asyncio.get_running_loop()
+        deadlines = [loop.time() + watch.timeout_seconds for watch in asked]
         while True:
             changed = self._changed  # taken before the look, so that no change falls between
-            batch = store.events(prefix, start, previous)
-            left = deadline - asyncio.get_running_loop().time()
-            if batch.events or left <= 0:
-                return batch
-            await _set_within(changed, left)
+            now, looks = loop.time(), [self._look(watch) for watch in asked]
+            seen = [look if at <= now or _tells(look) else None for look, at in zip(looks, deadlines, strict=True)]
+            if any(seen):
+                return seen
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(min(deadlines)):
+                    await changed.wait()
 
     async def grant(self, ttl_seconds: float) -> int:
         return await self._write(lambda store: store.grant(ttl_seconds))
@@ -125,13 +121,20 @@ class StateActor:
         return answer
 
     async def _commit(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
-        async with self._writing:
-            self._group = None  # who comes from here on shares the sync after this one
-            answers = await asyncio.to_thread(self._opened().commit, txns)
-        self._tell_watches()
-        return answers
+        return await self._write(lambda store: store.commit(txns))
+
+    def _look(self, watch: Watch) -> WatchBatch | StoreError:
+        """What a watch sees now, read once for all who watch the same."""
+        store, asked = self._opened(), (watch.prefix, watch.from_revision, watch.previous)
+        if asked not in self._seen:
+            try:
+                self._seen[asked] = store.events(*asked)
+            except StoreError as error:
+                return error
+        return self._seen[asked]
 
     def _tell_watches(self) -> None:
+        self._seen.clear()
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -158,12 +161,5 @@ class StateActor:
                 await self._write(lambda store: store.compact(oldest))
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    txns: list[Txn]
-    answers: asyncio.Task[list[TxnResult | StoreError]]
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+def _tells(look: WatchBatch | StoreError) -> bool:
+    return isinstance(look, StoreError) or bool(look.events)

@@ -23,6 +23,18 @@ FIRST_REVISION = 1  # of an empty store, as in etcd
 WATCH_EVENTS = 1_000  # a batch ends with the revision that reaches this many
 BUSY_SECONDS = 10.0
 
+# What SQLite answers when the machine, not the file, is in the way.
+REFUSALS = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+}
+
 SCHEMA = f"""
 CREATE TABLE revisions (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, modified INTEGER NOT NULL, created INTEGER NOT NULL,
@@ -47,12 +59,18 @@ def storage_errors(path: Path) -> Iterator[None]:
     """SQLite's errors as ours: a refusal (full, read-only, locked) is a StoreError, nonsense in the file is damage."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise StoreError(
-            f"{path}: {error}; nothing of the request was written. Look at disk space and rights"
-        ) from error
-    except sqlite3.DatabaseError as error:
+    except UnicodeDecodeError as error:  # SQLite's own message quotes the nonsense
         raise damaged(path, str(error)) from error
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in REFUSALS:
+            raise damaged(path, str(error)) from error
+        raise _refused(path, error) from error
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: {error}; nothing of the request was written. Look at disk space and rights")
 
 
 def damaged(path: Path, seen: str) -> DamagedStoreError:
@@ -120,7 +138,7 @@ def check_revision(connection: sqlite3.Connection, revision: int) -> None:
 
 def get_at(connection: sqlite3.Connection, key: str, revision: int = 0) -> KeyValue | None:
     """The key at a revision that `check_revision` has allowed."""
-    if revision:
+    if revision > 0:
         query = f"SELECT {_COLUMNS} FROM revisions r WHERE key = ? AND modified <= ? ORDER BY modified DESC LIMIT 1"
         row = connection.execute(query, (key, revision)).fetchone()
     else:
@@ -133,7 +151,7 @@ def range_at(connection: sqlite3.Connection, prefix: str, limit: int = 0, revisi
     """The living keys under a prefix at a revision that `check_revision` has allowed; by index, never a full scan."""
     now = current_revision(connection)
     where, bounds = _between(prefix, after)
-    if revision in (0, now):
+    if revision <= 0 or revision == now:
         living, values = f"SELECT c.id, c.key FROM current c WHERE {where}", bounds
     else:
         newest = f"SELECT max(c.id) FROM revisions c WHERE {where} AND c.modified <= ? GROUP BY c.key"

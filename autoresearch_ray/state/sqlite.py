@@ -12,20 +12,17 @@ its full TTL again, as a new leader of etcd does. A lapsed lease is ended before
 writer whose lease has lapsed cannot write with it.
 """
 
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from filelock import FileLock, Timeout
-
 from autoresearch_ray.errors import CompactedError, FutureRevisionError, LeaseNotFoundError, StoreError
-from autoresearch_ray.state import changes
+from autoresearch_ray.state import changes, files
 from autoresearch_ray.state import snapshot as read
 from autoresearch_ray.state.snapshot import storage_errors
 from autoresearch_ray.state.store import (
@@ -40,11 +37,12 @@ from autoresearch_ray.state.store import (
     Txn,
     TxnResult,
     WatchBatch,
+    check_doubles,
+    check_key,
     check_txn,
     holds,
 )
-
-LOCK_SECONDS = 5.0  # for a killed writer to be gone
+from autoresearch_ray.state.wal import check_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +57,17 @@ class SqliteStore(Store):
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
         self._clock = clock
-        self._file_lock = _locked(path)
-        try:
-            with storage_errors(path):
-                if not path.exists():
-                    _create(path)
-                self._reader = read.open_readonly(path)
-                self._writer = _open_writer(path)
-                rows = self._writer.execute("SELECT id, ttl_seconds FROM leases").fetchall()
-        except StoreError:
-            self._file_lock.release()
-            raise
+        self._file_lock = files.locked(path)
+        with ExitStack() as undo, storage_errors(path):
+            undo.callback(self._file_lock.release)
+            if not path.exists():
+                files.create(path)
+            self._reader = undo.enter_context(closing(read.open_readonly(path)))
+            check_log(self._reader, path)
+            self._writer = undo.enter_context(closing(files.connect(path)))
+            files.prepare(self._writer, path)
+            rows = self._writer.execute("SELECT id, ttl_seconds FROM leases").fetchall()
+            undo.pop_all()
         self._leases = {int(lease): _Lease(ttl, clock() + ttl) for lease, ttl in rows}
         self._write_lock, self._read_lock, self._lease_lock = threading.Lock(), threading.Lock(), threading.Lock()
         self._changed = threading.Condition()
@@ -92,6 +90,7 @@ class SqliteStore(Store):
             return read.current_revision(connection)
 
     def get(self, key: str, revision: int = 0) -> KeyValue | None:
+        check_key(key)
         with self._reading() as connection:
             read.check_revision(connection, revision)
             return read.get_at(connection, key, revision)
@@ -180,19 +179,13 @@ class SqliteStore(Store):
             changes.compact(connection, compacted, revision)
 
     def backup(self, path: Path) -> None:
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        unfinished.unlink(missing_ok=True)
-        with (
-            storage_errors(self.path),
-            closing(read.open_readonly(self.path)) as source,
-            closing(sqlite3.connect(unfinished)) as copy,
-        ):
-            source.backup(copy)
-        _put_in_place(unfinished, path)
+        files.copy(self.path, path)
 
     def _answer(self, connection: sqlite3.Connection, txn: Txn) -> TxnResult | StoreError:
         try:
             check_txn(txn)
+            check_doubles(txn.success)
+            check_doubles(txn.failure)
             return changes.remembered(connection, txn.request_id) or self._run(connection, txn)
         except StoreError as error:  # raised before the transaction's first write
             return error
@@ -201,10 +194,11 @@ class SqliteStore(Store):
         succeeded = all(holds(compare, read.get_at(connection, compare.key)) for compare in txn.compare)
         branch = txn.success if succeeded else txn.failure
         for op in branch:
-            if isinstance(op, Get | Range):
-                read.check_revision(connection, op.revision)
             if isinstance(op, Put) and op.lease and op.lease not in self._leases:
                 raise _no_lease(op.lease)
+        for op in branch:
+            if isinstance(op, Get | Range):
+                read.check_revision(connection, op.revision)
         before = read.current_revision(connection)
         responses = tuple(changes.run_op(connection, op, before + 1) for op in branch)
         answer = TxnResult(succeeded, read.current_revision(connection), responses)
@@ -244,45 +238,3 @@ class SqliteStore(Store):
 
 def _no_lease(lease: int) -> LeaseNotFoundError:
     return LeaseNotFoundError(f"lease {lease} has lapsed or never was; grant a new one")
-
-
-def _locked(path: Path) -> FileLock:
-    lock = FileLock(f"{path}.lock", timeout=LOCK_SECONDS, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise StoreError(f"{path}: another process has it open for writing; one writer at a time") from None
-    return lock
-
-
-def _create(path: Path) -> None:
-    """An empty store appears whole or not at all, so that an empty file is damage and not a fresh start."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
-    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
-        connection.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {read.SCHEMA} COMMIT;")
-    _put_in_place(unfinished, path)
-
-
-def _put_in_place(unfinished: Path, path: Path) -> None:
-    _sync(unfinished)
-    unfinished.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _open_writer(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=read.BUSY_SECONDS, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise read.damaged(path, verdict)
-    return connection

@@ -176,8 +176,8 @@ def test_a_history_longer_than_a_page_is_whole(tmp_path: Path) -> None:
         assert [row.trial.trial_id for row in board.history().rows] == [f"t{n:05d}" for n in range(1, 2_102)]
 
 
-def test_a_history_is_read_from_the_file_beside_a_living_store(store: Store, tmp_path: Path) -> None:
-    board = Board(store)
+def test_a_history_is_read_from_the_file_beside_a_living_store(file_store: Store, tmp_path: Path) -> None:
+    board = Board(file_store)
     small_run(board)
     assert [row.trial.trial_id for row in read_history(tmp_path / "state.db").rows] == ["t00001", "t00002"]
     board.start(trial("t00003", proposal("p1")))

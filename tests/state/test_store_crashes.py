@@ -73,7 +73,7 @@ def test_a_lapsed_lease_cannot_write_though_nobody_has_ended_it_yet(tmp_path: Pa
 
 
 def test_a_second_writer_is_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autoresearch_ray.state.sqlite.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("autoresearch_ray.state.files.LOCK_SECONDS", 0.1)
     with SqliteStore(tmp_path / "state.db"), pytest.raises(StoreError, match="another process"):
         SqliteStore(tmp_path / "state.db")
 
@@ -167,12 +167,12 @@ def test_a_write_whose_answer_was_lost_is_not_repeated(ray_session: str, tmp_pat
     died = tmp_path / "died"
 
     class DiesBeforeItsFirstAnswer(StateActor):
-        async def txn(self, txn: Txn) -> TxnResult:
-            answer = await super().txn(txn)
+        async def txns(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
+            answers = await super().txns(txns)
             if not died.exists():
                 died.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return answer
+            return answers
 
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "max_concurrency": 10}
     actor = ray.remote(DiesBeforeItsFirstAnswer).options(**options).remote(str(tmp_path / "state.db"))

@@ -59,7 +59,7 @@ class Model:
             new = KeyValue(op.key, op.value, revision, revision, 1)
             state[op.key] = replace(new, create_revision=old.create_revision, version=old.version + 1) if old else new
             events.append(Event("put", state[op.key]))
-            return [], int(old is not None)
+            return [], 0
         gone = under(op.key, state) if op.prefix else [state[key] for key in [op.key] if key in state]
         for kv in gone:
             del state[kv.key]

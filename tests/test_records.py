@@ -1,0 +1,40 @@
+"""What a record becomes as JSON, and what it is when it comes back."""
+
+import math
+
+import pytest
+
+from autoresearch_ray.records import CurvePoint, Proposal, Result, Trial, TrialRow, from_json, to_json
+
+PROPOSAL = Proposal("p1", "knobs", "tpe", "a" * 64, "b" * 64, 3, 'a "hypothesis"\nof two lines')
+TRIAL = Trial("t00001", PROPOSAL, "screen", seed=1, claimed_at=10.5)
+RESULT = Result("t00001", "ok", val_bpb=1.5, steps=7, curve=(CurvePoint(0.5, 1, 128, 3.25), CurvePoint(1.0, 2, 256, 3)))
+
+
+def test_nested_records_come_back_equal() -> None:
+    row = TrialRow(TRIAL, Result("t00001", "ok", 1.5, 1.6, curve=RESULT.curve), None)
+    assert from_json(TrialRow, to_json(row)) == row
+    assert from_json(Trial, to_json(TRIAL).encode()) == TRIAL
+
+
+def test_a_score_that_does_not_exist_is_null_and_comes_back_as_nan() -> None:
+    text = to_json(Result("t00001", "crash"))
+    assert '"val_bpb":null' in text
+    assert math.isnan(from_json(Result, text).val_bpb)
+
+
+def test_a_whole_number_in_a_float_field_comes_back_as_a_float() -> None:
+    back = from_json(Result, to_json(RESULT))
+    assert back.curve[1] == CurvePoint(1.0, 2, 256, 3.0)
+    assert isinstance(back.curve[1].train_bpb, float)
+
+
+def test_fields_keep_their_order_and_names() -> None:
+    assert to_json(RESULT.curve[0]) == '{"seconds":0.5,"step":1,"tokens":128,"train_bpb":3.25}'
+
+
+def test_an_unknown_field_and_an_infinite_number_are_refused() -> None:
+    with pytest.raises(AssertionError, match=r"CurvePoint: unknown fields \['color'\]"):
+        from_json(CurvePoint, '{"seconds":1,"step":1,"tokens":1,"train_bpb":1,"color":"red"}')
+    with pytest.raises(AssertionError, match="infinite"):
+        to_json(Result("t00001", "ok", val_bpb=math.inf))
