@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small_run import write_experiment
 
-from autoresearch_ray.benchmark import metric
+from autoresearch_ray.benchmark import metric, probes
 from autoresearch_ray.benchmark.cache import Dataset, prepare
 from autoresearch_ray.benchmark.task import Task
 from autoresearch_ray.experiment import load_experiment
@@ -52,9 +53,9 @@ def trained(dataset: Dataset, values: Mapping[str, Any], amp: torch.dtype | None
 
 
 def bpb(dataset: Dataset, model: torch.nn.Module, amp: torch.dtype | None = None) -> float:
-    rows = dataset.rows("val")
-    metric.probe_causality(model, rows, dataset.vocab_size, CPU, amp, seed=0)
-    return metric.score(model, rows, dataset.token_bytes, CPU, amp).bpb
+    predict = metric.predictor(model, dataset.vocab_size, CPU, amp)
+    splits, rng = {"val": dataset.rows("val")}, np.random.default_rng(0)
+    return probes.measure(predict, None, splits, dataset.token_bytes, 8, amp, "normal", rng)["val"].bpb
 
 
 def ends(knob: Knob) -> list[Any]:

@@ -1,7 +1,8 @@
 """When two candidates are the same program, and how long a candidate is.
 
 `normal_sha` looks through comments, formatting, docstrings, the names of function locals and the order of independent
-constants. It is careful, not complete: two texts with one sha do the same; two with different shas may.
+constants that stand together. It is careful, not complete: two texts with one sha do the same; two with different
+shas may.
 """
 
 import ast
@@ -9,6 +10,7 @@ import difflib
 import hashlib
 import tokenize
 from graphlib import TopologicalSorter
+from itertools import pairwise
 
 from autoresearch_ray.propose.locals import rename_locals
 from autoresearch_ray.propose.syntax import docstring, parse, tokens
@@ -21,7 +23,11 @@ SILENT = {
     tokenize.DEDENT,
     tokenize.ENDMARKER,
 }
-ORDERLY = (ast.Constant, ast.Name, ast.Load, ast.UnaryOp, ast.BinOp, ast.Tuple, ast.operator, ast.unaryop)
+ORDERLY = (  # what may change places: it does nothing but make a value
+    *(ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.IfExp),
+    *(ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare),
+    *(ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop),
+)
 
 
 def normal_sha(source: str) -> str:
@@ -34,14 +40,15 @@ def normal_sha(source: str) -> str:
 
 
 def code_lines(source: str) -> int:
-    """The lines that carry code; blank lines, comments and docstrings are free."""
-    silent = [_span(text) for node in ast.walk(parse(source)) if (text := docstring(node)) is not None]
+    """The lines that carry code; blank lines, comments and docstrings are free. `a; b` counts as two."""
+    tree = parse(source)
+    silent = [_span(text) for node in ast.walk(tree) if (text := docstring(node)) is not None]
     lines: set[int] = set()
     for token in tokens(source):
         free = any(start <= token.start and token.end <= end for start, end in silent)
         if token.type not in SILENT and not free:
             lines.update(range(token.start[0], token.end[0] + 1))
-    return len(lines)
+    return len(lines) + sum(_joined(node) for node in ast.walk(tree))
 
 
 def line_diff(old: str, new: str) -> tuple[int, int]:
@@ -52,6 +59,13 @@ def line_diff(old: str, new: str) -> tuple[int, int]:
         if tag != "equal":
             removed, added = removed + i2 - i1, added + j2 - j1
     return added, removed
+
+
+def _joined(node: ast.AST) -> int:
+    """How many of the statements in a body begin on the line on which the one before ends, a docstring left out."""
+    bodies = [getattr(node, field, None) for field in ("body", "orelse", "finalbody")]
+    pairs = [pair for body in bodies if isinstance(body, list) for pair in pairwise(body)]
+    return sum(one.end_lineno == other.lineno and one is not docstring(node) for one, other in pairs)
 
 
 def _span(text: ast.Expr) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -94,12 +108,16 @@ def _ordered(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _plain_constant(statement: ast.stmt) -> str | None:
-    """The name of `NAME = arithmetic of literals and names`; None for anything else."""
-    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
-        return None
-    target = statement.targets[0]
-    orderly = all(isinstance(node, ORDERLY) for node in ast.walk(statement.value))
-    return target.id if isinstance(target, ast.Name) and orderly else None
+    """The name of `NAME = literals, names and arithmetic`, annotated or not; None for anything else."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            parts = [value]
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
+            parts = [annotation, value]
+        case _:
+            return None
+    orderly = all(isinstance(node, ORDERLY) for part in parts for node in ast.walk(part))
+    return name if orderly else None
 
 
 def _sorted_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:

@@ -11,22 +11,27 @@ from collections.abc import Iterator
 
 from autoresearch_ray.errors import CandidateError
 
+MAX_DEPTH = 100  # of nodes within nodes: trees are walked recursively
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # what may carry a docstring
 
 
 def parse(source: str) -> ast.Module:
     """The syntax tree of a candidate."""
     if "\r" in source.replace("\r\n", "\n") or "\f" in source or "\0" in source:
-        raise CandidateError("the text has a control character (\\r, \\f or \\0); expected lines that end in \\n")
+        raise CandidateError("syntax: a control character (\\r, \\f or \\0); expected lines that end in \\n")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # "\d" in a string is not our business
             warnings.simplefilter("ignore", DeprecationWarning)  # the same, in Python 3.11
-            return ast.parse(source)
+            tree = ast.parse(source)
     except SyntaxError as error:
-        raise CandidateError(f"line {error.lineno}: {error.msg}; expected valid Python") from None
+        raise CandidateError(f"syntax: line {error.lineno}: {error.msg}; expected valid Python") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise CandidateError(f"the text cannot be parsed ({error or 'nested too deeply'}); simplify it") from None
+        raise CandidateError(
+            f"syntax: the text cannot be parsed ({error or 'nested too deeply'}); simplify it"
+        ) from None
+    _check_depth(tree)
+    return tree
 
 
 def tokens(source: str) -> Iterator[tokenize.TokenInfo]:
@@ -34,7 +39,7 @@ def tokens(source: str) -> Iterator[tokenize.TokenInfo]:
     try:
         yield from tokenize.generate_tokens(io.StringIO(source).readline)
     except (tokenize.TokenError, SyntaxError) as error:
-        raise CandidateError(f"the text cannot be split into tokens: {error}; expected valid Python") from None
+        raise CandidateError(f"syntax: the text cannot be split into tokens: {error}; expected valid Python") from None
 
 
 def docstring(node: ast.AST) -> ast.Expr | None:
@@ -45,3 +50,13 @@ def docstring(node: ast.AST) -> ast.Expr | None:
         case ast.Expr(value=ast.Constant(value=str())) as first:
             return first
     return None
+
+
+def _check_depth(tree: ast.Module) -> None:
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        deepest, level = level, [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    line = next((node.lineno for node in deepest if isinstance(node, (ast.expr, ast.stmt))), 1)
+    raise CandidateError(f"syntax: line {line}: nested more than {MAX_DEPTH} levels deep; simplify it")

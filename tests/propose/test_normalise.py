@@ -67,6 +67,10 @@ def test_the_sha_sees(what: str) -> None:
         ("x = 1\ndef f():\n return [x for x in x]", "x = 1\ndef f():\n return [y for y in y]"),
         ("def f():\n import x\n return x", "def f():\n import y\n return y"),
         ("A = f()\nB = g()", "B = g()\nA = f()"),
+        ("A: int = 1\nB = 2", "A: float = 1\nB = 2"),
+        ("class A:\n x: int = 1\n y: int = 2", "class A:\n y: int = 2\n x: int = 1"),
+        ("def f():\n def g():\n  nonlocal x\n  x = 2\n x = 1", "def f():\n def g():\n  x = 2\n x = 1"),
+        ("def f(x):\n class A:\n  x = x\n return A", "def f(x):\n class A:\n  y = x\n return A"),
         ("def f():\n x = 1\n return lambda x: x", "def f():\n x = 1\n return lambda z: x"),
     ],
 )
@@ -80,6 +84,8 @@ def test_programs_that_differ_have_different_shas(one: str, other: str) -> None:
         ("def f():\n x = 1\n def g():\n  nonlocal x\n  x = 2", "def f():\n y = 1\n def h():\n  nonlocal y\n  y = 2"),
         ("def f(a):\n x = 1\n return lambda a: a + x", "def f(a):\n y = 1\n return lambda a: a + y"),
         ("A = 1\nB = 2\nC = A + B", "B = 2\nA = 1\nC = A + B"),
+        ("A: float = 1.0\nB = [1, 2]\nC = {'a': B}", "B = [1, 2]\nC = {'a': B}\nA: float = 1.0"),
+        ("A = torch.float16\nB = 1 if A else 2\nC = not A", "A = torch.float16\nC = not A\nB = 1 if A else 2"),
         ("def f():\n try:\n  g()\n except E as e:\n  h(e)", "def f():\n try:\n  g()\n except E as x:\n  h(x)"),
         ("def f(v):\n match v:\n  case [a, *b]:\n   g(a, b)", "def f(v):\n match v:\n  case [c, *d]:\n   g(c, d)"),
         ("def f(v):\n return {k: w for k, w in v}", "def f(v):\n return {a: b for a, b in v}"),
@@ -111,6 +117,11 @@ def test_blank_lines_comments_and_docstrings_are_free() -> None:
 def test_code_beside_a_docstring_counts() -> None:
     assert code_lines('def f(): "doc"; return 1\n') == 1
     assert code_lines('def f():\n    "doc"; x = 1\n    return x\n') == 3
+
+
+def test_statements_that_share_a_line_count_each() -> None:
+    assert code_lines("a = 1; b = 2; c = 3\n") == 3
+    assert code_lines("def f(x):\n    if x: y = 1; z = 2\n    else: y = z = 3\n    return y, z\n") == 5
 
 
 def test_the_diff_counts_lines() -> None:

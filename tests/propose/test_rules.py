@@ -1,9 +1,15 @@
 """Each rule about candidates has a text that breaks it, and texts that do not."""
 
+import random
+from pathlib import Path
+
 import pytest
 from candidates import TRAIN
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.propose.knobs import read_knobs, set_constants
 from autoresearch_ray.propose.rules import check_candidate
 
 BROKEN = {
@@ -38,6 +44,32 @@ SOUND = {
     "a dataclass": "from dataclasses import dataclass, field\n@dataclass\nclass C:\n    a: int = 3\n"
     "    b: list = field(default_factory=list)\n    dtype: object = torch.float32\n",
     "names in pairs": "LOW, HIGH = 0.1, 0.9\n",
+    "constants that are made": "LOW = float('-inf')\nHALF = math.sqrt(0.25)\nSIZES = tuple(range(3))\n",
+    "decorators of Python and torch": "class C:\n    @property\n    def a(self): return 1\n    @a.setter\n"
+    "    def a(self, value): self._a = value\n    @torch.no_grad()\n    def b(self): pass\n"
+    "    @staticmethod\n    def c(x: int, y: 'int | None' = None) -> int: return x\n",
+    "attributes of its own": "class C:\n    def set(self, i, name='x'):\n        self._count = 1\n"
+    "        setattr(self, f'h{i}', getattr(self, f'h{i - 1}', None))\n        object.__setattr__(self, 'y', 2)\n"
+    "        print(self.__class__.__name__, self.__dict__, self._count)\n",
+    "names of builtins as its own": "class C:\n    def forward(self, input, vars=None):\n        dir = input\n"
+    "        return dir, vars\ndef compile(model): return model\ndef g(model): return compile(model)\n",
+    "functions in a table": "ACTS = {'relu': torch.relu, 'tanh': torch.tanh}\ndef act(name, x): return ACTS[name](x)\n",
+    "parameters that are changed": "def step(params, lr):\n    for p in params:\n        p.data.mul_(1 - lr)\n"
+    "        p.grad = None\n        p.label = 'a'\n    params[0].data[0] = 1\n    del params[0].label\n",
+    "torch under other names": "from torch.nn import functional as fun, Module\nact = fun.relu\n"
+    "class M(Module): pass\n",
+    "settings of torch": "def f():\n    torch.backends.cudnn.benchmark = True\n"
+    "    torch._dynamo.config.cache_size_limit = 64\n"
+    "    torch.compile(f, options={'max_autotune': True})\n    torch.set_float32_matmul_precision('high')\n",
+    "hooks on its own modules": "def f(model):\n    model.register_forward_hook(lambda m, a, out: out)\n"
+    "    model.forward = torch.compile(model.forward)\n    return hasattr(torch, 'compile'), model._orig_mod\n",
+    "seeds of the task's": "def f(task, seed=None):\n    seed = task.seed if seed is None else seed\n"
+    "    torch.manual_seed(seed + 1)\n    random.Random(task.seed)\n"
+    "    torch.Generator().manual_seed(int(seed) % 2**31)\n",
+    "seeds that are passed on": "def setup(seed=0, *, more=0): torch.manual_seed(seed + more)\n"
+    "def f(task):\n    setup(task.seed, more=1)\nclass A:\n    def reset(self, seed=0): torch.manual_seed(seed)\n",
+    "the task's contract": "def f(task):\n    clock = task.clock\n    rows = task.batches\n    task.report(0.5)\n"
+    "    return clock.progress, clock.seconds_left, task.device.type, next(rows(4)), task.amp_dtype\n",
     "helpers with defaults": "def f(x, eps=1e-7, *, dtype=torch.float32): return x\n",
 }
 
@@ -50,7 +82,28 @@ def test_a_candidate_that_breaks_a_rule_is_refused_with_the_reason(source: str) 
 
 @pytest.mark.parametrize("what", SOUND)
 def test_a_candidate_may_hold(what: str) -> None:
-    check_candidate(TRAIN + SOUND[what])
+    check_candidate(f"{TRAIN}import math\nimport random\n{SOUND[what]}")
+
+
+SHIPPED = (Path(__file__).parents[2] / "experiments" / "train.py").read_text()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_the_tuner_makes_of_the_shipped_candidate_keeps_the_rules(seed: int) -> None:
+    rng = random.Random(seed)
+    values = {knob.name: knob.range.from_unit(rng.random()) for knob in read_knobs(SHIPPED)}
+    check_candidate(set_constants(SHIPPED, values))
+
+
+LINES = [*SHIPPED.splitlines(keepends=True), *TRAIN.splitlines(keepends=True), *(f"    {text}\n" for text in SOUND)]
+
+
+@given(st.integers(0, len(SHIPPED)), st.integers(0, 40), st.lists(st.sampled_from(LINES), max_size=3))
+def test_a_text_that_is_cut_and_patched_is_sound_or_a_candidate_error(at: int, cut: int, put: list[str]) -> None:
+    try:
+        check_candidate(SHIPPED[:at] + "".join(put) + SHIPPED[at + cut :])
+    except CandidateError as error:
+        assert str(error) and "\n" not in str(error)
 
 
 def test_the_program_counts_towards_the_length() -> None:
