@@ -1,6 +1,6 @@
 """One trial of one candidate without a search, printed as upstream prints it.
 
-    python -m autoresearch_ray.train EXPERIMENT [--candidate F] [--seed N] [--budget-seconds S] [--repeat N]
+    python -m autoresearch_ray.train EXPERIMENT [--candidate F] [--seed N] [--budget-seconds S] [--repeat N] ...
 
 The candidate runs as it does in a search: its own process, the same clock, metric, probe and deadlines. The first of
 several repeats pays for a cold start, the others do not. Exit status: 0 ok, 1 the candidate failed, 2 wrong request.
@@ -21,7 +21,7 @@ from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.experiment import load_experiment
 from autoresearch_ray.propose.knobs import set_constants
 from autoresearch_ray.records import Result
-from autoresearch_ray.settings import Request, fitting_slots, local_cpus, memory_for
+from autoresearch_ray.settings import ISOLATION, local_cpus, local_slots, memory_for
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--candidate", type=Path, help="a train.py (default: the experiment's, constants written in)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget-seconds", type=float)
+    parser.add_argument("--isolation", choices=ISOLATION, default="best")
     parser.add_argument("--repeat", type=int, default=1, help="this many trials, with the next seeds")
     options = parser.parse_args(arguments)
     try:
@@ -52,10 +53,10 @@ def _trials(options: argparse.Namespace) -> int:
         else set_constants(Path(experiment.candidate).read_text(), dict(experiment.constants))
     )
     device: Literal["cpu", "cuda"] = "cuda" if choose_device(experiment.device).type == "cuda" else "cpu"
-    fitting_slots(experiment, Request(), local_cpus(), 1, device)
+    local_slots(experiment, None, local_cpus(), 1, device)
     dataset = prepare(experiment, _say)
     failed = 0
-    with Slot(max(1, int(experiment.cpus_per_trial))) as slot:
+    with Slot(max(1, int(experiment.cpus_per_trial)), isolation=options.isolation) as slot:
         for seed in range(options.seed, options.seed + options.repeat):
             job = job_for(experiment, source, str(dataset.folder), seed, device=device, memory_mb=memory_for(1))
             failed += _one(slot, job) != "ok"

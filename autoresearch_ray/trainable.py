@@ -2,9 +2,11 @@
 
 The actor is kept from trial to trial (`reuse_actors`), and with it the process server that has torch imported. The
 candidate's text comes from the run's store by its hash and the result goes there before Tune hears of it, so that
-no death between the two loses it; a trial that Tune starts again finds its result already there.
+no death between the two loses it; a trial that Tune starts again finds its result already there. Data and a trial's
+files come and go through the run's depot when the run's folder is on another node.
 """
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -14,42 +16,47 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-import ray
 from ray import tune
 
-from autoresearch_ray.benchmark.cache import Dataset, prepare
+from autoresearch_ray.benchmark.cache import Dataset
 from autoresearch_ray.benchmark.job import job_for
 from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.cluster import bundle
+from autoresearch_ray.depot import Depot
 from autoresearch_ray.errors import DataError
 from autoresearch_ray.records import CurvePoint, Result, Trial, from_json, to_json
 from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.state.actor import ActorStore
 from autoresearch_ray.state.board import Board
+from autoresearch_ray.state.connect import connect
 
 LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most
 MAX_SLOTS_PER_MACHINE = 1024
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
-    """One slot. `config` holds `run` (RunSettings JSON), `state` (the state actor's name), `folder`, `trial`."""
+    """One slot.
+
+    `config` holds `run` (RunSettings JSON), `state` (its store's address), `folder`, `home` (Ray's id of the node that
+    the folder is on), `trial`.
+    """
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         """The share of a machine that one trial uses."""
         settings = RunSettings.model_validate_json(config["run"])
-        bundle = {"CPU": settings.experiment.cpus_per_trial}
-        if settings.device == "cuda":
-            bundle["GPU"] = settings.experiment.gpus_per_trial
-        return tune.PlacementGroupFactory([bundle])
+        return tune.PlacementGroupFactory([bundle(settings)])
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take a place on the machine, open the data and start the process server, all before the first trial."""
         self._settings = RunSettings.model_validate_json(config["run"])
-        self._board = Board(ActorStore(ray.get_actor(config["state"])))
+        self._board = Board(connect(config["state"]))
         self._place = _Place(self._settings)
-        self._slot = Slot(max(1, int(self._settings.experiment.cpus_per_trial)), self._place.cores)
+        threads, hidden = max(1, int(self._settings.experiment.cpus_per_trial)), (Path(config["folder"]),)
+        self._slot = Slot(threads, self._place.cores, self._settings.isolation, hidden)
         self._slot.start()
+        self._depot = Depot(self._settings, config["home"])
         self._dataset = self._prepared()
+        self._memory_mb = self._depot.memory_mb()
         self._progress: Iterator[CurvePoint] | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -88,20 +95,31 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             str(self._dataset.folder),
             trial.seed,
             device=self._settings.device,
-            memory_mb=self._settings.memory_mb,
+            memory_mb=self._memory_mb,
         )
-        folder = Path(self.config["folder"]) / "trials" / trial.trial_id
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "train.py").write_text(job.source)
-        with self._place.busy():
-            for _ in range(LOST_ATTEMPTS):
-                yield from self._slot.run(job, folder)
-                if self._slot.result.status != "lost":
-                    break
-        _write_curve(folder / "curve.csv", self._slot.result)
+        with self._files(trial.trial_id) as folder:
+            (folder / "train.py").write_text(job.source)
+            with self._place.busy():
+                for _ in range(LOST_ATTEMPTS):
+                    yield from self._slot.run(job, folder)
+                    if self._slot.result.status != "lost":
+                        break
+            _write_curve(folder / "curve.csv", self._slot.result)
+
+    @contextlib.contextmanager
+    def _files(self, trial_id: str) -> Iterator[Path]:
+        """Where a trial's files go: the run's folder, or one here whose files are sent there at the end."""
+        if self._depot.at_home:
+            folder = Path(self.config["folder"]) / "trials" / trial_id
+            folder.mkdir(parents=True, exist_ok=True)
+            yield folder
+            return
+        with tempfile.TemporaryDirectory(prefix="autoresearch-trial-") as scratch:
+            yield Path(scratch)
+            self._depot.keep(trial_id, Path(scratch))
 
     def _prepared(self) -> Dataset:
-        dataset = prepare(self._settings.experiment)
+        dataset = self._depot.dataset()
         if dataset.fingerprint != self._settings.dataset_fingerprint:
             raise DataError(
                 f"{socket.gethostname()}: data {dataset.fingerprint[:12]}, the run is on "
@@ -124,7 +142,7 @@ class _Place:
         self._folder.mkdir(parents=True, exist_ok=True)
         self.number, self._held = self._taken()
         self._cotenants = 0
-        self._gpus = settings.experiment.gpus_per_trial if settings.device == "cuda" else 0.0
+        self._gpus = settings.gpu_share
         self.cores = self._own_cores(settings) if settings.device == "cpu" else ()
 
     def busy(self) -> "_Busy":

@@ -3,6 +3,7 @@
     AUTORESEARCH_HOME/datasets/<name>-<key>/
         train.bin val.bin holdout.bin   token rows, uint16, (rows, seq_len + 1)
         tokenizer.json token_bytes.npy
+        withheld.json                   of `stdlib`: files of the library whose text is in val or holdout
         meta.json                       sizes, sha256 of every file, fingerprint; written last
 
 The key is everything that determines the content. A builder holds a file lock, writes into a `.partial` folder beside
@@ -25,7 +26,7 @@ import numpy as np
 import platformdirs
 import tiktoken
 
-from autoresearch_ray.benchmark.corpus import Spool, documents, identity, split
+from autoresearch_ray.benchmark.corpus import Spool, copies_in_library, documents, identity, library, split
 from autoresearch_ray.benchmark.rows import SplitSize, write_exact_rows, write_rows
 from autoresearch_ray.benchmark.tokenizer import bytes_of_tokens, load_tokenizer, save_tokenizer, train_tokenizer
 from autoresearch_ray.errors import DataError
@@ -33,6 +34,7 @@ from autoresearch_ray.experiment import Experiment
 
 FORMAT = 1  # raise when the layout or the split rule changes
 SPLITS = ("train", "val", "holdout")
+WITHHELD = "withheld.json"
 TOKENIZER_BYTES = 200_000_000  # of train text that the tokenizer is trained on, at most
 
 Split = Literal["train", "val", "holdout"]
@@ -76,6 +78,13 @@ class Dataset:
         shape = (size.rows, self.seq_len + 1)
         return np.memmap(self.folder / f"{split}.bin", dtype=np.uint16, mode="r", shape=shape)
 
+    def withheld(self) -> list[Path]:
+        """Files of this machine that hold text of the validation and held-out splits, as far as is known."""
+        try:
+            return [library() / name for name in json.loads((self.folder / WITHHELD).read_text())]
+        except OSError:
+            return []
+
     def encoding(self) -> tiktoken.Encoding:
         """The tokenizer."""
         return load_tokenizer(self.folder / "tokenizer.json")
@@ -100,7 +109,7 @@ def prepare(experiment: Experiment, progress: Progress | None = None) -> Dataset
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _acquired(filelock.FileLock(folder.with_name(folder.name + ".lock")), folder, say):
-            return _found(folder) or _built(experiment, spec, label, folder, say)
+            return _found(folder, spec) or _built(experiment, spec, label, folder, say)
     except OSError as error:
         raise DataError(
             f"{folder}: cannot be written ({error.strerror or error}); set AUTORESEARCH_HOME to a folder with room"
@@ -155,8 +164,8 @@ def _acquired(lock: filelock.BaseFileLock, folder: Path, say: Progress) -> Abstr
         return lock.acquire()
 
 
-def _found(folder: Path) -> Dataset | None:
-    if not folder.exists():
+def _found(folder: Path, spec: dict[str, str | int]) -> Dataset | None:
+    if not folder.exists() or (spec.get("data") == "stdlib" and not (folder / WITHHELD).exists()):
         return None
     try:
         return open_dataset(folder)
@@ -216,6 +225,10 @@ def _content(experiment: Experiment, spool: Spool, partial: Path, say: Progress)
         used["train"] += pool[sizes[name].documents :]  # reserved, and not needed
     sizes["train"] = write_rows(partial / "train.bin", spool, used["train"], encoding, token_bytes, experiment.seq_len)
     _check_sizes(experiment, spool, sizes, eval_rows)
+    _check_apart(experiment, spool, used)
+    if experiment.data == "stdlib":
+        scored = {spool.digest(number) for name in ("val", "holdout") for number in used[name]}
+        (partial / WITHHELD).write_text(json.dumps(copies_in_library(scored)))
     files = ["tokenizer.json", "token_bytes.npy", *(f"{name}.bin" for name in SPLITS)]
     return {
         "seq_len": experiment.seq_len,
@@ -234,6 +247,16 @@ def _check_sizes(experiment: Experiment, spool: Spool, sizes: dict[str, SplitSiz
                 f"{sizes[name].rows} rows of {experiment.seq_len} tokens, expected {least} (from a fifth of the "
                 "corpus at most); take more text, or lower eval_tokens or seq_len"
             )
+
+
+def _check_apart(experiment: Experiment, spool: Spool, used: dict[str, list[int]]) -> None:
+    """No text may be in two splits, by the hash of its content."""
+    seen: set[bytes] = set()
+    for name in SPLITS:
+        mine = {spool.digest(number) for number in used[name]}
+        if mine & seen:
+            raise DataError(f"{experiment.data}: {len(mine & seen)} documents of {name} are in another split too")
+        seen |= mine
 
 
 def _capped(spool: Spool, numbers: list[int]) -> Iterator[str]:

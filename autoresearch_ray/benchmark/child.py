@@ -1,139 +1,130 @@
-"""One candidate in its own process: load, train on the harness's clock, score, report over the private pipe.
+"""One candidate in its own process: load, train on the harness's clock, hand over the model.
 
-Whatever the candidate raises becomes a failure event with its kind; whatever it prints goes to its output. Deadlines
-and limits are held from outside, in `slot.py`.
+Whatever the candidate raises becomes a failure event with its kind; whatever it prints goes to its output. Training
+data comes over the channel when the clock starts, validation and held-out data never. Deadlines and limits are held
+from outside, in `slot.py` and `server.py`; what is said here is checked there. Scoring is in `scorer.py`.
 """
 
 import gc
-import linecache
 import os
+import socket
 import sys
 import time
 import traceback
-import types
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import torch
 
 from autoresearch_ray import records
+from autoresearch_ray.benchmark import candidate, exchange, runner
 from autoresearch_ray.benchmark import device as devices
-from autoresearch_ray.benchmark.cache import Dataset, open_dataset
-from autoresearch_ray.benchmark.job import Event, Job
-from autoresearch_ray.benchmark.metric import InvalidModelError, probe_causality, score
+from autoresearch_ray.benchmark.drytask import DryTask
+from autoresearch_ray.benchmark.exchange import Exchange, Layout
+from autoresearch_ray.benchmark.failures import described, one_line
+from autoresearch_ray.benchmark.job import DataShape, Event, Job
+from autoresearch_ray.benchmark.metric import InvalidModelError
 from autoresearch_ray.benchmark.task import Task
 
-CANDIDATE_FILE = "train.py"
-OVERTIME = 0.02  # of the budget that `train` may take after the last batch, plus two of its slowest steps
-MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+@dataclass(frozen=True)
+class HandedData:
+    """The data set as a candidate's process has it: its shape, and the training rows when the clock starts."""
+
+    shape: DataShape
+    channel: socket.socket
+
+    @property
+    def vocab_size(self) -> int:
+        return self.shape.vocab_size
+
+    @property
+    def seq_len(self) -> int:
+        return self.shape.seq_len
+
+    @property
+    def train_bytes_per_token(self) -> float:
+        return self.shape.train_bytes_per_token
+
+    def rows(self, split: Literal["train"]) -> np.ndarray:
+        """Wait for the rows; the process server sends them upon the event `training`."""
+        descriptors = received(self.channel, 1)
+        with os.fdopen(descriptors[0], "rb") as file:
+            return np.memmap(file, np.uint16, "r", shape=(self.shape.train_rows, self.shape.seq_len + 1))
 
 
-def run_candidate(job: Job, events: int) -> None:
-    """Run the job and write its events, one JSON line each, to the descriptor `events`."""
-    emit = _emitter(events)
+def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int, layout: Layout) -> None:
+    """Run the job: say its events over `channel`, write the model to the descriptor `saved`.
+
+    Where the model cannot be saved, answer the judge from here.
+    """
     try:
-        emit(_measured(job, emit))
+        task, model = _trained(job, shape, channel)
+        trained = Event(
+            "trained",
+            time.monotonic(),
+            training_seconds=task.clock.elapsed,
+            slowest_step=task.slowest_step,
+            steps=task.steps,
+            tokens=task.tokens,
+            peak_memory_mb=devices.peak_memory_mb(task.device),
+        )
+        _say(channel, trained)
+        if _saved(model, saved, channel):
+            return
+        judge_end, memory = received(channel, 2)
+        with socket.socket(fileno=judge_end) as judge:
+            exchange.hear(judge)
+            exchange.tell(judge, runner.facts(model, task.device))
+            runner.serve(job, model, judge, Exchange(memory, layout))
     except BaseException as error:  # noqa: BLE001  # the trial's border: a crash of the candidate is a result
         traceback.print_exc()
-        emit(_failure(error))
+        status, line = described(error)
+        _say(channel, Event("failure", time.monotonic(), status=status, error=line))
 
 
-def _emitter(descriptor: int) -> Callable[[Event], None]:
-    def emit(event: Event) -> None:
-        os.write(descriptor, records.to_json(event).encode() + b"\n")
+def received(channel: socket.socket, count: int) -> list[int]:
+    """So many descriptors from the process server. EOFError when it is gone."""
+    message, descriptors, _, _ = socket.recv_fds(channel, exchange.MESSAGE, count)
+    if not message or len(descriptors) != count:
+        raise EOFError("the process server is gone")
+    return descriptors
 
-    return emit
 
-
-def _measured(job: Job, emit: Callable[[Event], None]) -> Event:
-    dataset = open_dataset(Path(job.dataset_folder), verify=False)
-    device = devices.choose_device(job.device)
-    amp_dtype = devices.choose_amp(job.amp, device)
-    torch.set_num_threads(job.threads)
-    if device.type == "cuda" and 0 < job.gpu_fraction < 1:
-        torch.cuda.set_per_process_memory_fraction(job.gpu_fraction)
-    torch.manual_seed(job.seed)
+def _trained(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, torch.nn.Module]:
+    device = runner.prepared(job)
     gc.freeze()  # what the server imported is never garbage: collections stay short
-    task = Task(
-        dataset,
+    task = (DryTask if job.dry else Task)(
+        HandedData(shape, channel),
         device,
-        amp_dtype,
+        devices.choose_amp(job.amp, device),
         job.seed,
         job.budget_seconds,
-        on_training=lambda: emit(Event("training", time.monotonic())),
-        on_progress=lambda point: emit(Event("progress", time.monotonic(), point=point)),
+        on_training=lambda: _say(channel, Event("training", time.monotonic())),
+        on_progress=lambda point: _say(channel, Event("progress", time.monotonic(), point=point)),
     )
-    model = _trained(job, task)
-    training_seconds = _training_seconds(task, job)
-    event = Event("scoring", time.monotonic(), training_seconds=training_seconds, steps=task.steps, tokens=task.tokens)
-    emit(event)
-    return _scored(model, dataset, task, event)
-
-
-def _trained(job: Job, task: Task) -> torch.nn.Module:
-    module = _loaded(job.source)
-    model = module.train(task)
-    if task.device.type == "cuda":
+    model = candidate.loaded(job.source).train(task)
+    if device.type == "cuda":
         torch.cuda.synchronize()
     if not isinstance(model, torch.nn.Module):
         raise InvalidModelError(f"train returned {type(model).__name__}, expected a torch.nn.Module")
-    return model
-
-
-def _loaded(source: str) -> Any:
-    """The candidate as a module; its lines show in tracebacks."""
-    module = types.ModuleType("candidate")
-    module.__file__ = CANDIDATE_FILE
-    linecache.cache[CANDIDATE_FILE] = (len(source), None, source.splitlines(keepends=True), CANDIDATE_FILE)
-    sys.modules["candidate"] = module
-    exec(compile(source, CANDIDATE_FILE, "exec"), module.__dict__)
-    return module
-
-
-class OvertimeError(Exception):
-    """`train` went on after its batches had ended."""
-
-
-def _training_seconds(task: Task, job: Job) -> float:
     if not task.clock.started:
         raise InvalidModelError("train returned without asking for a batch")
-    seconds = task.clock.elapsed
-    allowed = job.budget_seconds * (1 + OVERTIME) + 2 * task.slowest_step
-    if seconds > allowed:
-        raise OvertimeError(f"train returned after {seconds:.1f} s, allowed were {allowed:.1f} s")
-    return seconds
+    return task, model
 
 
-def _scored(model: torch.nn.Module, dataset: Dataset, task: Task, scoring: Event) -> Event:
-    begin = time.monotonic()
-    val, holdout = dataset.rows("val"), dataset.rows("holdout")
-    probe_causality(model, val, dataset.vocab_size, task.device, task.amp_dtype, seed=task.seed)
-    scores = [score(model, rows, dataset.token_bytes, task.device, task.amp_dtype).bpb for rows in (val, holdout)]
-    return replace(
-        scoring,
-        kind="result",
-        at=time.monotonic(),
-        val_bpb=scores[0],
-        holdout_bpb=scores[1],
-        eval_seconds=time.monotonic() - begin,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        peak_memory_mb=devices.peak_memory_mb(task.device),
-        device_name=devices.device_name(task.device),
-    )
+def _saved(model: torch.nn.Module, saved: int, channel: socket.socket) -> bool:
+    try:
+        with os.fdopen(saved, "wb") as file:
+            candidate.save(model, file)
+    except Exception as error:  # noqa: BLE001  # a model's own methods may raise anything; then it stays here
+        sys.stderr.write(f"the model cannot be saved, it is scored where it was trained: {one_line(str(error))}\n")
+        _say(channel, Event("unsaved", time.monotonic(), error=described(error)[1]))
+        return False
+    _say(channel, Event("saved", time.monotonic()))
+    return True
 
 
-def _failure(error: BaseException) -> Event:
-    text = f"{type(error).__name__}: {error}"
-    status = "crash"
-    if isinstance(error, InvalidModelError):
-        status, text = "invalid", str(error)
-    elif isinstance(error, OvertimeError):
-        status, text = "timeout", str(error)
-    elif isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in text.lower() for w in MEMORY_WORDS):
-        status = "oom"
-    place = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == CANDIDATE_FILE]
-    if place and status in ("crash", "oom"):
-        text += f" ({CANDIDATE_FILE}:{place[-1].lineno})"
-    return Event("failure", time.monotonic(), status=status, error=" ".join(text.split())[:2000])
+def _say(channel: socket.socket, event: Event) -> None:
+    channel.send(records.to_json(event).encode())

@@ -18,6 +18,10 @@ class Clock:
         if self._started_at is None:
             self._started_at = self._now()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """In another process it stands still."""
+        return _stopped, (self.budget_seconds, self.elapsed)
+
     @property
     def started(self) -> bool:
         return self._started_at is not None
@@ -36,3 +40,9 @@ class Clock:
     def progress(self) -> float:
         """Share of the budget that is used up, in [0, 1]: what a learning-rate schedule is a function of."""
         return min(1.0, self.elapsed / self.budget_seconds)
+
+
+def _stopped(budget_seconds: float, elapsed: float) -> Clock:
+    clock = Clock(budget_seconds, lambda: elapsed)
+    clock._started_at = 0.0
+    return clock

@@ -112,6 +112,16 @@ def documents(experiment: Experiment, cache_dir: Path) -> Iterator[str]:
     return _from_datasets(source, str(path), experiment.text_column, cache_dir)
 
 
+def library() -> Path:
+    """Where the running Python's standard library lies."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def copies_in_library(digests: set[bytes]) -> list[str]:
+    """Files of the standard library, relative to it, whose text has one of these sha256 digests."""
+    return [name for name, text in _library_texts() if hashlib.sha256(text.encode()).digest() in digests]
+
+
 def split(spool: Spool, eval_tokens: int) -> Pools:
     """Documents by split, in the order of seeded content hashes, so that no split depends on the corpus's order.
 
@@ -143,11 +153,16 @@ def _local(experiment: Experiment) -> Path | None:
 
 
 def _standard_library() -> Iterator[str]:
-    root = Path(sysconfig.get_path("stdlib"))
-    for path in sorted(root.rglob("*.py")):
-        if LEFT_OUT.isdisjoint(path.relative_to(root).parts):
+    return (text for _, text in _library_texts())
+
+
+def _library_texts() -> Iterator[tuple[str, str]]:
+    """Path within the library, and text."""
+    for path in sorted(library().rglob("*.py")):
+        name = path.relative_to(library())
+        if LEFT_OUT.isdisjoint(name.parts):
             try:
-                yield path.read_text(encoding="utf-8")
+                yield str(name), path.read_text(encoding="utf-8")
             except UnicodeDecodeError:  # a handful are in other encodings
                 continue
 

@@ -1,125 +1,178 @@
-"""Keeping a candidate's processes apart and ending all of them, on Linux.
+"""Keeping a candidate apart, in layers; Linux.
 
-Where the kernel allows it (as root, or with user namespaces) a slot's process server is the first process of its own
-PID namespace: when it dies the kernel kills everything inside, and one call ends everything but itself, whatever was
-forked, detached or is deaf to signals. Elsewhere orphans are inherited (child subreaper) and hunted through /proc.
-File system, network and system calls are not restricted here.
+    pid       a PID namespace: its processes see only themselves, and one call ends all of them (`processes.py`)
+    net       a network namespace without a network
+    fs        a root folder of its own: programs and libraries, read-only, and an empty folder (`view.py`)
+    landlock  in the place of fs where mounts are not allowed: files by an allow-list, no signals to others
+    seccomp   a filter of system calls, sockets included (`seccomp.py`)
+
+Under all of them lie an environment from an allow-list, resource limits, a user without rights and closed descriptors.
+A process server raises its walls once; each candidate's process goes behind them right after the fork.
+Whether they hold is tried in `breach.py`.
 """
 
-import ctypes
+import logging
 import os
-import resource
-import signal
 import subprocess
 import sys
-import time
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-import psutil
+from autoresearch_ray.benchmark import landlock, limits, linux, processes, seccomp, view
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.records import from_json
 
-ALLOWED_ENVIRONMENT = (
-    "PATH", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH",
-    "CUDA_MPS_PIPE_DIRECTORY", "CUDA_HOME", "VIRTUAL_ENV",
-)  # fmt: skip
-KEEP_MEMORY = {  # glibc gives freed tensors back to the kernel else: 4,000 page faults and 10 % of a small CPU step
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-}
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
+FULL = ("pid", "net", "fs", "seccomp")
+KNOWN = ("pid", "net", "fs", "landlock", "seccomp")
+MODES = ("strict", "best", "none")
+HOW_TO_GET = (
+    "run as root, or allow user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a "
+    "container: --privileged, or --cap-add SYS_ADMIN --security-opt seccomp=unconfined)"
+)
+PROBE_SECONDS = 30
 
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+logger = logging.getLogger(__name__)
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+@dataclass(frozen=True)
+class Walls:
+    """What one process server keeps its candidates behind."""
+
+    layers: tuple[str, ...] = ()  # in the order of KNOWN
+    missing: dict[str, str] = field(default_factory=dict)  # layer: why it could not be had
+    user: int = 0  # that candidates run as; 0: the server's own
+
+    @property
+    def level(self) -> str:
+        """For the trial's row, for example `pid+net+fs+seccomp`."""
+        return "+".join(self.layers) or "none"
+
+    def without(self, broken: set[str]) -> "Walls":
+        """The same, but these layers do not hold."""
+        missing = self.missing | dict.fromkeys(broken, "a process behind it got through")
+        return replace(self, layers=tuple(layer for layer in self.layers if layer not in broken), missing=missing)
 
 
-def clean_environment(threads: int, scratch: Path) -> dict[str, str]:
-    """The environment of candidates: an allow-list, so that no key or token can be inherited."""
-    environment = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
-    environment |= {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")}
-    environment |= {"HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}
-    environment["TORCHINDUCTOR_CACHE_DIR"] = str(scratch / "inductor")
-    return environment | KEEP_MEMORY | {"PYTHONPATH": str(Path(__file__).parents[2])}
+def wanted_layers(isolation: str) -> frozenset[str]:
+    """The layers of a mode, or of a list like `pid+net`. SettingsError for an unknown one."""
+    if isolation in ("strict", "best"):
+        return frozenset(FULL)
+    layers = frozenset({"pid"} if isolation == "none" else isolation.split("+"))
+    if not layers <= set(KNOWN):
+        raise SettingsError(f"isolation {isolation!r}: expected one of {', '.join(MODES)}")
+    return layers
+
+
+def raise_walls(wanted: frozenset[str], staging: str, hidden: list[str], number: int) -> Walls:
+    """What of the wanted layers the calling process gets; from now on it is inside them itself, but may still work.
+
+    `staging` is an empty folder; `hidden` folders that no candidate may see wherever they lie; `number` tells the
+    slots of one machine apart.
+    """
+    if not linux.SUPPORTED:
+        return Walls(missing=dict.fromkeys(wanted, "only Linux on x86_64 and aarch64 has it"))
+    user = limits.spare_user(number)
+    steps: dict[str, Callable[[], None]] = {
+        "pid": _check_first_process,
+        "net": lambda: linux.unshare(linux.CLONE_NEWNET),
+        "fs": lambda: _enter_view(staging, hidden, user),
+        "seccomp": lambda: None,
+    }
+    layers: set[str] = set()
+    missing: dict[str, str] = {}
+    for layer in (layer for layer in FULL if layer in wanted):
+        try:
+            steps[layer]()
+            layers.add(layer)
+        except OSError as error:
+            missing[layer] = str(error)
+    if ("fs" in missing or "landlock" in wanted) and landlock.version():
+        layers.add("landlock")
+    linux.set_dumpable(False)  # candidates may not look into this process
+    return Walls(tuple(layer for layer in KNOWN if layer in layers), missing, user)
+
+
+def confine(
+    walls: Walls, folder: str, memory_mb: int = 0, covers: tuple[view.Cover, ...] = (), memory_files: bool = False
+) -> None:
+    """Put the calling process, fresh from the fork, behind the walls for ever.
+
+    It then is in a folder of its own: an empty one that goes with it, or `folder` without the fs layer. It may have
+    `memory_mb` (0: any), does not see the text of `covers`, and has memory files only if said so.
+    """
+    if "fs" in walls.layers:
+        linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
+        view.enter_scratch(walls.user, covers)
+        folder = view.SCRATCH
+    elif walls.user:
+        os.chown(folder, walls.user, walls.user)
+    os.chdir(folder)
+    os.environ |= processes.own_folders(folder)
+    tempfile.tempdir = folder  # Python has looked it up before the fork
+    if linux.SUPPORTED:
+        linux.set_dumpable(True)  # unlike the server; else its own /proc is closed to it
+    limits.die_first()
+    limits.limit_resources(memory_mb, limits.counts_apart(walls.user))
+    if not linux.SUPPORTED:
+        return
+    limits.become(walls.user)
+    linux.die_with_parent()
+    if "landlock" in walls.layers:
+        readable = [*view.visible(), *(f"/etc/{name}" for name in view.ETC), "/proc"]
+        landlock.confine(readable, [folder], view.devices())
+    if "seccomp" in walls.layers:
+        seccomp.install(memory_files)
+
+
+def check_reached(isolation: str, walls: Walls) -> None:
+    """Raises SettingsError where `strict` is not met; a weaker `best`, and `none`, are said once in a process."""
+    absent = [layer for layer in FULL if layer not in walls.layers]
+    if isolation == "strict" and absent:
+        reasons = "; ".join(f"no {layer} ({walls.missing.get(layer, 'refused')})" for layer in absent)
+        raise SettingsError(f"isolation strict: this machine gives {walls.level}, {reasons}; {HOW_TO_GET}")
+    if isolation == "none":
+        _say_once("isolation none: candidates can read your files, use the network and fill the disk")
+    elif isolation == "best" and absent:
+        _say_once(f"isolation {walls.level}: candidates run without {', '.join(absent)}; {HOW_TO_GET}")
 
 
 @lru_cache
-def namespace_prefix() -> tuple[str, ...]:
-    """The command prefix that puts a process into its own PID namespace; empty where that is not allowed."""
-    base = ("unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc")
-    for prefix in (base, (*base, "--user", "--map-root-user")):
-        try:
-            probe = subprocess.run([*prefix, "true"], capture_output=True, timeout=10, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if probe.returncode == 0:
-            return prefix
-    return ()
+def reached(isolation: str = "best") -> Walls:
+    """What a slot with this isolation gets on this machine, tried in a process of its own; 0.3 s, once."""
+    wanted = wanted_layers(isolation)
+    with tempfile.TemporaryDirectory(prefix="autoresearch-walls-") as folder:
+        command = [sys.executable, "-m", "autoresearch_ray.benchmark.breach", "+".join(sorted(wanted)), folder]
+        answer = subprocess.run(
+            [*processes.namespace_prefix(), *command],
+            env=processes.clean_environment(1, Path(folder)),
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            check=False,
+        )
+    if answer.returncode:
+        return Walls(missing=dict.fromkeys(wanted, " ".join(answer.stderr.split())[-200:]))
+    return from_json(Walls, answer.stdout)
 
 
 def isolation_level() -> str:
-    """What this machine gives: `pid-namespace` or `process-group`."""
-    return "pid-namespace" if namespace_prefix() else "process-group"
+    """What this machine gives a slot, for example `pid+net+fs+seccomp`."""
+    return reached().level
 
 
-def limit_candidate(memory_mb: int) -> None:
-    """Resource limits of the calling process and its children; a low priority for survival when memory is short."""
-    if memory_mb:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 30, 4 << 30))
-    if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text("1000")
+def _check_first_process() -> None:
+    if not processes.is_first_process():
+        raise PermissionError(1, "unshare --pid: not permitted")
 
 
-def kill_everything_else(patience_seconds: float = 5.0) -> None:
-    """End every process below this one and collect it. For the process server alone."""
-    deadline = time.monotonic() + patience_seconds
-    while time.monotonic() < deadline:
-        _kill_once()
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
-        time.sleep(0.002)
+def _enter_view(staging: str, hidden: list[str], user: int) -> None:
+    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
+    view.enter(staging, hidden, user)
 
 
-def _kill_once() -> None:
-    if os.getpid() == 1 and os.getppid() == 0:  # first process of its own namespace: -1 is everything inside it
-        try:
-            os.kill(-1, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        return
-    for child in psutil.Process().children(recursive=True):
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
-def tree_memory_mb(pid: int) -> float:
-    """Resident memory of all descendants of a process, seen from outside; 0 when it is gone."""
-    total = 0
-    try:
-        children = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return 0.0
-    for child in children:
-        try:
-            memory = child.memory_info()
-            total += memory.rss - memory.shared
-        except psutil.NoSuchProcess:
-            continue
-    return total / (1 << 20)
+@lru_cache
+def _say_once(line: str) -> None:
+    logger.warning("%s", line)

@@ -1,8 +1,10 @@
-"""The process server of a slot: imports torch once, then forks one candidate's process after the other.
+"""The process server of a slot: imports torch once, then forks the processes of one job after the other.
 
 Run as `python -m autoresearch_ray.benchmark.server CONTROL_FD` by `slot.py`, in its own PID namespace where there is
 one. It runs no candidate code itself and never touches the GPU, so it stays answerable whatever a candidate does, and
-a fork of it is ready in milliseconds. When a candidate's process ends, everything that it left is ended too.
+a fork of it is ready in milliseconds. It hears `{"setup": ...}` once, then `{"job": ...}` with descriptors, or
+`{"kill": true}`; it answers `{"ready": ...}`, `{"event": ...}` and `{"ended": ...}`. What a job goes through is in
+`stages.py`; when it has ended, everything that it left is ended too.
 """
 
 import json
@@ -11,85 +13,105 @@ import select
 import signal
 import socket
 import sys
-from dataclasses import fields
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch._dynamo  # the optimisers import it at their first step: a second that no trial should pay
 
-from autoresearch_ray.benchmark import isolate
-from autoresearch_ray.benchmark.child import run_candidate
-from autoresearch_ray.benchmark.job import Job
+from autoresearch_ray.benchmark import breach, linux, processes
+from autoresearch_ray.benchmark.job import Event
+from autoresearch_ray.benchmark.stages import End, Stages
+from autoresearch_ray.records import to_json
 
 MAX_REQUEST = 1 << 20
+MAX_DESCRIPTORS = 8
 
 
-def serve(control: socket.socket) -> None:
-    """Answer requests until the slot closes its end: a job with two descriptors, or `kill`."""
-    wake, wake_end = os.pipe()
-    os.set_blocking(wake_end, False)
-    signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    isolate.adopt_orphans()
-    _send(control, {"ready": torch.__version__})
-    while True:
-        request, descriptors, _, _ = socket.recv_fds(control, MAX_REQUEST, 2)
-        if not request:
-            return
-        message = json.loads(request)
-        if "job" not in message:
-            continue  # a kill that came after the end
-        pid = _fork_candidate(control, message, descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        status, peak_kb = _attend(control, wake, pid)
-        isolate.kill_everything_else()
-        _send(control, {"ended": os.waitstatus_to_exitcode(status), "peak_mb": peak_kb / 1024})
+class Server:
+    """One slot's process server."""
 
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._wake, wake_end = os.pipe()
+        os.set_blocking(wake_end, False)
+        signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a candidate may send it
 
-def _attend(control: socket.socket, wake: int, pid: int) -> tuple[int, int]:
-    """Wait for the candidate's process; its exit status and peak memory (kB). A request meanwhile means `kill`."""
-    while True:
-        ended, status, usage = os.wait4(pid, os.WNOHANG)
-        if ended:
-            return status, usage.ru_maxrss
-        readable, _, _ = select.select([control.fileno(), wake], [], [])
-        if wake in readable:
-            os.read(wake, 4096)
-        if control.fileno() in readable:
-            if not control.recv(MAX_REQUEST):
-                sys.exit(0)  # the slot is gone; PID namespace or parent-death signal ends the candidate
-            os.kill(pid, signal.SIGKILL)
+    def serve(self) -> None:
+        """Answer requests until the slot closes its end."""
+        if linux.SUPPORTED:
+            linux.adopt_orphans()
+        setup = json.loads(self._control.recv(MAX_REQUEST))["setup"]
+        walls = breach.raised(frozenset(setup["layers"]), Path(setup["scratch"]), setup["hidden"], setup["number"])
+        self._send({"ready": torch.__version__, "walls": to_json(walls)})
+        while True:
+            request, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST, MAX_DESCRIPTORS)
+            if not request:
+                return
+            message = json.loads(request)
+            if "job" not in message:
+                continue  # a kill that came after the end
+            stages = Stages(message, descriptors, walls, self)
+            try:
+                end = stages.run()
+            finally:
+                processes.kill_everything_else()
+                stages.close()
+            self._send({"ended": end.status, "peak_mb": end.peak_mb})
 
+    def tell(self, event: Event) -> None:
+        """Pass an event on to the slot."""
+        self._send({"event": to_json(event)})
 
-def _fork_candidate(control: socket.socket, message: dict[str, Any], descriptors: list[int]) -> int:
-    output, events = descriptors
-    pid = os.fork()
-    if pid:
+    def fork(self) -> int:
+        """As os.fork; the child has nothing of this server but its memory and descriptors."""
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return pid
+
+    def follow(self, pid: int, channel: socket.socket, heard: Callable[[bytes], bool]) -> End | None:
+        """Hand a child's messages to `heard` until the child has ended; None if `heard` says that this is enough.
+
+        A request meanwhile means that the child is to be killed.
+        """
+        channels = [channel.fileno()]
+        while True:
+            readable, _, _ = select.select([self._control.fileno(), self._wake, *channels], [], [])
+            if channels and channels[0] in readable:
+                message = _message(channel)
+                if not message:
+                    channels.clear()
+                elif heard(message):
+                    return None
+                continue  # what it has said counts before its end
+            if self._wake in readable:
+                os.read(self._wake, 4096)
+                ended, status, usage = os.wait4(pid, os.WNOHANG)
+                if ended:
+                    return End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024)
+            if self._control.fileno() in readable:
+                if not self._control.recv(MAX_REQUEST):
+                    sys.exit(0)  # the slot is gone; PID namespace or parent-death signal ends the candidate
+                os.kill(pid, signal.SIGKILL)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._control.send(json.dumps(message).encode())
+
+
+def _message(channel: socket.socket) -> bytes:
     try:
-        os.setsid()
-        isolate.die_with_parent()
-        control.close()
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.chdir(message["folder"])
-        wanted = Job(**{field.name: message["job"][field.name] for field in fields(Job)})
-        isolate.limit_candidate(wanted.memory_mb)
-        run_candidate(wanted, events)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)  # no atexit hook or lingering thread of a candidate delays the end
-
-
-def _send(control: socket.socket, message: dict[str, Any]) -> None:
-    control.send(json.dumps(message).encode())
+        return channel.recv(MAX_REQUEST)
+    except ConnectionResetError:
+        return b""
 
 
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as own_end:
-        serve(own_end)
+        Server(own_end).serve()

@@ -10,11 +10,12 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 
 from autoresearch_ray.benchmark.batches import RowStream
-from autoresearch_ray.benchmark.cache import Dataset
 from autoresearch_ray.benchmark.clock import Clock
 from autoresearch_ray.records import CurvePoint
 
@@ -26,12 +27,24 @@ STEPS_AHEAD = 2  # steps that may be queued on CUDA before the next batch is giv
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
+class TrainingData(Protocol):
+    """Where the rows come from: an opened `Dataset`, or what the process server hands out."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def seq_len(self) -> int: ...
+    @property
+    def train_bytes_per_token(self) -> float: ...
+    def rows(self, split: Literal["train"]) -> np.ndarray: ...
+
+
 class Task:
     """One trial as its candidate sees it. One thread."""
 
     def __init__(
         self,
-        dataset: Dataset,
+        data: TrainingData,
         device: torch.device,
         amp_dtype: torch.dtype | None,
         seed: int,
@@ -40,15 +53,19 @@ class Task:
         on_progress: Callable[[CurvePoint], None] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_training` is called when the clock starts, `on_progress` about twenty times while it runs."""
-        self.vocab_size = dataset.vocab_size
-        self.seq_len = dataset.seq_len
+        """`on_training` is called when the clock starts, `on_progress` about twenty times while it runs.
+
+        The rows are asked for with the first batch, not before.
+        """
+        self.vocab_size = data.vocab_size
+        self.seq_len = data.seq_len
         self.device = device
         self.amp_dtype = amp_dtype
         self.seed = seed
         self.clock = Clock(budget_seconds, now)
-        self._stream = RowStream(dataset.rows("train"), seed, device)
-        self._bits_per_nat = 1 / math.log(2) / dataset.train_bytes_per_token
+        self._data: TrainingData | None = data
+        self._stream: RowStream | None = None
+        self._bits_per_nat = 1 / math.log(2) / data.train_bytes_per_token
         self._on_training, self._on_progress = on_training, on_progress
         self._warmups = self._steps = self._rows_served = 0
         self._reports_due, self._reporting = 1, False
@@ -56,6 +73,10 @@ class Task:
         self._queued: deque[torch.cuda.Event] = deque()
         self._yielded_at: float | None = None
         self._stopped_at: float | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """In another process, with a model that keeps it, it has its sizes, and nothing to give out."""
+        return _finished, (self.vocab_size, self.seq_len, self.device, self.amp_dtype, self.seed, self.clock)
 
     @property
     def steps(self) -> int:
@@ -95,15 +116,15 @@ class Task:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
         start = self._rows_served
-        ahead: Batch | None = self._stream.batch(start, batch_size)
-        self._begin()
+        ahead: Batch | None = None
         while self._goes_on():
+            stream = self._begun()
             if ahead is None or start != self._rows_served:  # another call may have served rows since
-                start, ahead = self._rows_served, self._stream.batch(self._rows_served, batch_size)
+                start, ahead = self._rows_served, stream.batch(self._rows_served, batch_size)
             batch, ahead = ahead, None
             start = self._rows_served = start + batch_size
             if self.device.type == "cuda":
-                ahead = self._stream.batch(start, batch_size)  # its copy runs ahead of the step
+                ahead = stream.batch(start, batch_size)  # its copy runs ahead of the step
             self._steps += 1
             self._yielded_at = self.clock.elapsed
             yield batch
@@ -115,13 +136,17 @@ class Task:
             nats = float(loss.detach()) if isinstance(loss, torch.Tensor) else float(loss)
             self._emit(nats * self._bits_per_nat if math.isfinite(nats) else math.nan)
 
-    def _begin(self) -> None:
-        if not self.clock.started:
+    def _begun(self) -> RowStream:
+        """The stream; the first call starts the clock."""
+        if self._stream is None:
+            assert self._data is not None
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)  # warm-up's kernels are not training
-            self.clock.start()
             if self._on_training:
                 self._on_training()
+            self._stream = RowStream(self._data.rows("train"), self.seed, self.device)
+            self.clock.start()
+        return self._stream
 
     def _goes_on(self) -> bool:
         if self._stopped_at is not None:
@@ -157,3 +182,14 @@ class Task:
         self._reports_due = int(self.clock.progress * REPORTS) + 1
         if self._on_progress:
             self._on_progress(CurvePoint(self.clock.elapsed, self._steps, self.tokens, train_bpb))
+
+
+def _finished(*values: Any) -> Task:
+    task = Task.__new__(Task)
+    task.vocab_size, task.seq_len, task.device, task.amp_dtype, task.seed, task.clock = values
+    task._data = task._stream = task._on_training = task._on_progress = None
+    task._bits_per_nat, task._reports_due, task._reporting = math.nan, REPORTS + 1, False
+    task._warmups, task._steps, task._rows_served = WARMUP_BATCHES, 0, 0
+    task._step_seconds, task._queued = deque(maxlen=RECENT_STEPS), deque()
+    task._yielded_at, task._stopped_at = None, task.clock.elapsed
+    return task

@@ -1,5 +1,6 @@
 """Corpora: what becomes a document, what is refused, and which split it lands in."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from small_corpus import some_documents
 
 from autoresearch_ray.benchmark.cache import prepare
-from autoresearch_ray.benchmark.corpus import Spool, documents, split
+from autoresearch_ray.benchmark.corpus import Spool, copies_in_library, documents, library, split
 from autoresearch_ray.errors import DataError
 from autoresearch_ray.experiment import Experiment
 
@@ -115,3 +116,8 @@ def _table(path: Path, column: str, texts: list[str]) -> Path:
 
         pq.write_table(pa.table({column: texts}), path)
     return path
+
+
+def test_files_of_the_library_are_found_by_their_text() -> None:
+    text = (library() / "this.py").read_text(encoding="utf-8")
+    assert copies_in_library({hashlib.sha256(text.encode()).digest()}) == ["this.py"]

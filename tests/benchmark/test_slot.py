@@ -10,7 +10,8 @@ from small_corpus import small_experiment
 
 from autoresearch_ray.benchmark.cache import Dataset, prepare
 from autoresearch_ray.benchmark.job import Job
-from autoresearch_ray.benchmark.slot import OUTPUT_LIMIT, Slot
+from autoresearch_ray.benchmark.output import OUTPUT_LIMIT
+from autoresearch_ray.benchmark.slot import Slot
 from autoresearch_ray.records import Result
 
 HONEST = """
@@ -63,7 +64,7 @@ FAILURES = {
     "takes memory until it ends": ("oom", BODY + STEP + "    x = []\n    while True: x.append(torch.ones(1 << 22))"),
     "takes memory in its children": (
         "oom",
-        BODY + STEP + "    for _ in range(3):\n        if os.fork() == 0:\n            x = torch.ones(150 << 18)\n"
+        BODY + STEP + "    for _ in range(3):\n        if os.fork() == 0:\n            x = torch.ones(400 << 18)\n"
         "            time.sleep(1000)\n    time.sleep(1000)",
     ),
     "writes on the result pipe": (
