@@ -1,34 +1,42 @@
 """The proposer actor: keeps the queue filled, a little ahead of the slots, and throws out what has become stale.
 
-It follows the board by its watch, so it wakes when a result, a frontier or a claim is written, and never polls. What it
-proposes next goes to the proposer that is furthest behind its weight. It holds no state that the board does not have:
-killed, it starts again and goes on.
+It follows the board by its watch, so it wakes when a result, a frontier or a claim is written, and never polls. Each
+proposer keeps its own part of the queue filled; whose proposal runs next is the search's choice
+(`decide/portfolio.py`). It holds no state that the board does not have: killed, it starts again and goes on.
 """
 
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.decide.state import Rules
 from autoresearch_ray.errors import CompactedError, StoreError
+from autoresearch_ray.merging import Merging
 from autoresearch_ray.propose.knobs import read_knobs
-from autoresearch_ray.propose.normalise import code_lines, normal_sha
+from autoresearch_ray.propose.normalise import code_lines, line_diff, normal_sha
 from autoresearch_ray.propose.proposals import knob_proposal
 from autoresearch_ray.propose.ranges import Value
 from autoresearch_ray.propose.tuner import Observation, Tuner
-from autoresearch_ray.records import Proposal, Result, Trial, from_json
-from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.state.actor import ActorStore
+from autoresearch_ray.records import Proposal, ProposerStatus, Result, Standing, Trial, from_json
+from autoresearch_ray.settings import TUNERS, RunSettings
 from autoresearch_ray.state.board import Board, source_sha
+from autoresearch_ray.state.connect import connect
 from autoresearch_ray.state.store import Event
 
 SLOTS_A_PROPOSAL = 16  # one queued for so many slots and one more: knob proposals take 15 to 300 ms, and those made
 # before the last results cost gain (simulated at 24 trials on 2 slots: 9.0 sd with three more queued, 10.3 with none)
 ATTEMPTS = 8  # suggestions that turn out to be known already, before the space counts as exhausted for now
 WATCH_SECONDS = 5.0
+RETRY_SECONDS = 2.0
+NAME = "proposer"
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +47,14 @@ class ProposerLoop:
     def __init__(self, board: Board, settings: RunSettings) -> None:
         self._board, self._settings = board, settings
         self._price = Rules().complexity_price
+        names = [spec.name for spec in settings.proposers if spec.name in TUNERS]
+        self._stand_in = not names  # a tuner that only fills in while the models have nothing
         self._tuners = {
-            spec.name: Tuner(spec.name, np.random.default_rng([settings.seed, index]))
-            for index, spec in enumerate(settings.proposers)
+            name: Tuner(name, np.random.default_rng([settings.seed, index]))  # type: ignore[arg-type]  # one of TUNERS
+            for index, name in enumerate(names or [TUNERS[0]])
         }
+        self._merging = Merging(board, settings)
         self._known: dict[str, dict[str, Value]] = {}  # knob values by source
-        self._made = dict.fromkeys(self._tuners, 0)
         self._trials: dict[str, Trial] = {trial.trial_id: trial for trial in board.trials()}
         self._running = {trial.trial_id for trial in board.unfinished()}
         self._observations = [self._observation(self._trials[result.trial_id], result) for result in board.results()]
@@ -70,26 +80,48 @@ class ProposerLoop:
         sha, version = (standing.source_sha, standing.version) if standing else (source_sha(self._settings.baseline), 1)
         queued = self._board.queued()
         oldest = version - self._settings.max_staleness
-        self._board.drop(p.proposal_id for p in queued if p.parent_revision < oldest)
         fresh = [proposal for proposal in queued if proposal.parent_revision >= oldest]
-        missing = 1 + self._settings.slots // SLOTS_A_PROPOSAL - len(fresh)
-        added = 0
-        for _ in range(max(0, missing) * ATTEMPTS):
-            if added >= missing:
-                break
-            proposal = self._propose(sha, version, fresh)
-            if proposal is None:
-                break
-            fresh.append(proposal)
-            added += 1
-        return added
+        for proposal in queued:
+            if proposal.parent_revision < oldest and self._board.drop([proposal.proposal_id]) and standing:
+                fresh += self._brought_along(proposal, standing)
+        return sum(self._tune(name, sha, version, fresh) for name in self._tuners)
 
-    def _propose(self, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
-        """One proposal that is queued now; None if none was found."""
+    def _brought_along(self, stale: Proposal, frontier: Standing) -> list[Proposal]:
+        """A model's idea on the new frontier, if it fits there; a tuner's values are better chosen anew."""
+        if stale.kind != "code":
+            return []
+        text = self._merging.brought_onto(self._board.source(stale.source_sha), stale.parent_sha, frontier)
+        if text is None:
+            return []
+        added, removed = line_diff(self._board.source(frontier.source_sha), text)
+        proposal = replace(
+            stale,
+            proposal_id=f"{stale.proposal_id.partition('.')[0]}.{frontier.version}",
+            source_sha=source_sha(text),
+            parent_sha=frontier.source_sha,
+            parent_revision=frontier.version,
+            lines_added=added,
+            lines_removed=removed,
+        )
+        return [proposal] if self._board.enqueue(proposal, text, normal_sha(text)) else []
+
+    def _tune(self, name: str, parent_sha: str, version: int, fresh: list[Proposal]) -> int:
+        """Bring this tuner's part of the queue to its depth; returns how many were added."""
+        others = self._stand_in and any(proposal.proposer != name for proposal in fresh)
+        depth = 0 if others else 1 + self._settings.slots // SLOTS_A_PROPOSAL
+        missing = depth - sum(proposal.proposer == name for proposal in fresh)
+        for added in range(missing):
+            proposal = self._propose(name, parent_sha, version, fresh)
+            if proposal is None:
+                return added
+            fresh.append(proposal)
+        return max(0, missing)
+
+    def _propose(self, name: str, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
+        """One proposal of this tuner that is queued now; None if none was found."""
         parent = self._board.source(parent_sha)
         in_flight = [self._trials[name].proposal.source_sha for name in self._running if name in self._trials]
         running = [self._values(sha) for sha in [*in_flight, *(proposal.source_sha for proposal in queued)]]
-        name = min(self._settings.proposers, key=lambda spec: self._made[spec.name] / spec.weight).name
         for _ in range(ATTEMPTS):
             suggestion = self._tuners[name].suggest(read_knobs(parent), self._observations, running)
             if suggestion is None:
@@ -97,7 +129,6 @@ class ProposerLoop:
             proposal, text = knob_proposal(parent, suggestion, f"p{self._next:06d}", name, parent_sha, version)
             if self._board.enqueue(proposal, text, normal_sha(text)):
                 self._next += 1
-                self._made[name] += 1
                 return proposal
             running.append(self._values_of(text))
         return None
@@ -122,12 +153,13 @@ class ProposerLoop:
 
 
 class ProposerActor:
-    """The loop in a Ray actor, on a thread of its own."""
+    """The loop in a Ray actor, on a thread of its own, and the models beside it. Keys stay in this process."""
 
-    def __init__(self, settings_json: str, state_name: str) -> None:
+    def __init__(self, settings_json: str, state: str, folder: str, keys: dict[str, str]) -> None:
         self._stop = threading.Event()
+        self._folder, self._keys = Path(folder), keys
         settings = RunSettings.model_validate_json(settings_json)
-        board = Board(ActorStore(ray.get_actor(state_name)))
+        board = Board(connect(state))
         self._thread = threading.Thread(target=self._follow, args=(board, settings), daemon=True)
         self._thread.start()
 
@@ -147,32 +179,40 @@ class ProposerActor:
                 continue  # too far behind: read everything again
             except StoreError as error:
                 logger.warning("proposer: %s; trying again", error)
-                time.sleep(1)
+                time.sleep(RETRY_SECONDS)
+            except Exception as error:  # slots wait for what comes from here: say it and start afresh
+                logger.exception("proposer")
+                with suppress(StoreError):
+                    board.put_proposer(ProposerStatus(NAME, "pausing", f"{NAME}: {type(error).__name__}: {error}"))
+                time.sleep(RETRY_SECONDS)
 
     def _work(self, board: Board, settings: RunSettings) -> None:
         seen = board.store.revision()
         loop = ProposerLoop(board, settings)
-        while not self._stop.is_set():
-            loop.fill()
-            batch = board.store.watch("", seen + 1, WATCH_SECONDS)
-            seen = batch.revision
-            loop.absorb(batch.events)
+        with ExitStack() as stack:
+            listeners = [loop.absorb]
+            if self._keys:
+                from autoresearch_ray.writers import Writers  # and with it torch
+
+                listeners.append(stack.enter_context(Writers(board, settings, self._folder, self._keys)).absorb)
+            while not self._stop.is_set():
+                loop.fill()
+                batch = board.store.watch("", seen + 1, WATCH_SECONDS)
+                seen = batch.revision
+                for listen in listeners:
+                    listen(batch.events)
 
 
-class Proposer:
-    """The driver's handle on the proposer actor."""
-
-    def __init__(self, settings: RunSettings, state_name: str) -> None:
-        actor = ray.remote(ProposerActor).options(
-            name=f"proposer-{state_name}", num_cpus=0, max_restarts=-1, max_task_retries=3
-        )
-        self._actor = actor.remote(settings.model_dump_json(), state_name)
-
-    def stop(self) -> None:
-        """End the actor."""
-        ray.kill(self._actor)
-
-
-def start_proposer(settings: RunSettings, state_name: str) -> Proposer:
-    """Start the proposer actor of a run."""
-    return Proposer(settings, state_name)
+@contextmanager
+def proposing(settings: RunSettings, state: str, folder: Path, keys: dict[str, str]) -> Iterator[None]:
+    """The proposer actor of a run works on the store at this address, until the end of `with`; `keys` by proposer."""
+    name = f"proposer-{settings.tag}-{settings.created_at:.0f}"
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)  # its files are here
+    options = ray.remote(ProposerActor).options(
+        name=name, num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here
+    )
+    actor = options.remote(settings.model_dump_json(), state, str(folder), keys)
+    try:
+        yield
+    finally:
+        ray.kill(actor)

@@ -13,17 +13,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
+from autoresearch_ray.decide.portfolio import Earned, choose
 from autoresearch_ray.decide.state import Outcome, Rules, SearchState
-from autoresearch_ray.errors import CandidateError, LineageError
+from autoresearch_ray.errors import LineageError
 from autoresearch_ray.lineage import Lineage
-from autoresearch_ray.propose.merge import theirs_onto, three_way
-from autoresearch_ray.propose.normalise import code_lines, line_diff, normal_sha
-from autoresearch_ray.propose.rules import check_candidate
+from autoresearch_ray.merging import Merging
 from autoresearch_ray.records import Decision, Proposal, Result, Step, Trial, from_json, to_json
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.state.board import Board
@@ -61,7 +59,6 @@ class Search:
         self._listener = listener or (lambda *_: None)
         self._now, self._began_at = now, now()
         self._lineage = Lineage(lineage_folder, settings.tag)
-        self._program_lines = len(settings.program.splitlines())
         self._baseline_sha = board.put_source(settings.baseline)
         text, self._revision = board.search_state()
         self._state = from_json(SearchState, text) if text is not None else SearchState()
@@ -69,8 +66,9 @@ class Search:
         self.in_flight: dict[str, Trial] = {}
         self.queue_depth = 0  # at the last look
         self.baseline_bpb = next((s.val_bpb for s in board.steps() if s.kind == "start"), math.nan)
-        self._lines: dict[str, int] = {}
-        self._merges = 0
+        self._merging = Merging(board, settings)
+        self._weights = {spec.label: spec.weight for spec in settings.proposers}
+        self._earned: dict[str, Earned] = {}
         self._idle_since: float | None = None
         self._trial_seconds: deque[float] = deque(maxlen=32)
         self._recover()
@@ -117,6 +115,10 @@ class Search:
         """A trial that was stopped without a result: it is run again under its id when the run is resumed."""
         self.in_flight.pop(trial_id, None)
 
+    def again(self, trial_id: str) -> None:
+        """A trial that was cut off by no fault of its own: the next free slot runs it, under its id."""
+        self._again.append(self.in_flight.pop(trial_id))
+
     def trials_left(self) -> float:
         """Trials that may still be started, by number and by time."""
         left = self._settings.trials - self._claimed if self._settings.trials else float("inf")
@@ -149,21 +151,28 @@ class Search:
         )
         if isinstance(what, Replicate):
             return self._started(what)
-        if isinstance(what, Screen):
-            for proposal in queued:
-                trial = self._trial(proposal, "screen")
-                if self._board.claim(trial):
-                    return trial
+        return self._screened(queued) if isinstance(what, Screen) else None
+
+    def _screened(self, queued: list[Proposal]) -> Trial | None:
+        """The proposal of who is furthest behind its share of the slots."""
+        while queued:
+            proposal = choose(queued, self._weights, self._earned)
+            trial = self._trial(proposal, "screen")
+            if self._board.claim(trial):
+                self._count(proposal.proposer, trials=1)
+                return trial
+            queued.remove(proposal)
         return None
+
+    def _count(self, proposer: str, trials: int = 0, advances: int = 0) -> None:
+        before = self._earned.get(proposer, Earned())
+        self._earned[proposer] = Earned(before.trials + trials, before.advances + advances)
 
     def _fresh_queue(self) -> list[Proposal]:
         queued = self._board.queued()
         if self._state.frontier is None:
             return queued
         oldest = self._state.frontier.version - self._settings.max_staleness
-        stale = [proposal.proposal_id for proposal in queued if proposal.parent_revision < oldest]
-        if stale:
-            self._board.drop(stale)
         return [proposal for proposal in queued if proposal.parent_revision >= oldest]
 
     def _started(self, what: Replicate) -> Trial | None:
@@ -196,7 +205,7 @@ class Search:
 
     def _settle(self, trial: Trial, result: Result) -> None:
         stack, best = self._state.stack if self._state.best else (), self._state.best
-        settled = decide(self._state, self._outcome(trial, result), self._rules, self._merged, self._now())
+        settled = decide(self._state, self._outcome(trial, result), self._rules, self._merging.merged, self._now())
         frontier, new_best = settled.state.frontier, settled.state.best
         written = self._board.settle(
             self._revision,
@@ -208,14 +217,16 @@ class Search:
         )
         assert written, "somebody else decides on this run's board; the run's lock should have prevented it"
         self._state, (_, self._revision) = settled.state, self._board.search_state()
+        for step in settled.steps:
+            self._count(step.proposer, advances=step.kind == "advance")
         if settled.steps:
             self._commit()
         if settled.steps and settled.steps[0].kind == "start":
             self.baseline_bpb = settled.steps[0].val_bpb
         if settled.dropped and best is not None:
-            self._queue_alone([best.source_sha, *(standing.source_sha for standing in stack)], trial)
+            self._merging.queue_alone([best, *stack], self._state.frontier, trial.trial_id)
         for screened in settled.retries:
-            self._queue_merge(screened)
+            self._merging.queue_conflict(screened, self._state.frontier)
         self._listener(trial, result, settled.decisions, settled.steps)
 
     def _commit(self) -> None:
@@ -242,68 +253,20 @@ class Search:
             status=result.status,
             val_bpb=result.val_bpb,
             holdout_bpb=result.holdout_bpb,
-            code_lines=self._code_lines(proposal.source_sha),
+            code_lines=self._merging.code_lines(proposal.source_sha),
             error=result.error,
         )
-
-    def _code_lines(self, source_sha: str) -> int:
-        if source_sha not in self._lines:
-            self._lines[source_sha] = code_lines(self._board.source(source_sha))
-        return self._lines[source_sha]
-
-    def _merged(self, base: str, ours: str, theirs: str) -> tuple[str, int] | None:
-        merged = three_way(*(self._board.source(sha) for sha in (base, ours, theirs)))
-        if not merged.clean or not self._valid(merged.source):
-            return None
-        sha = self._board.put_source(merged.source)
-        return sha, self._code_lines(sha)
-
-    def _valid(self, source: str) -> bool:
-        try:
-            check_candidate(source, self._program_lines)
-        except CandidateError:
-            return False
-        return True
-
-    def _queue_alone(self, stack: list[str], trial: Trial) -> None:
-        """After a dropped proof: each step of the stack by itself, on the best."""
-        for parent, child in pairwise(stack):
-            self._enqueue_merge(parent, stack[0], child, f"alone: a step of the stack that {trial.trial_id} ended")
-
-    def _queue_merge(self, screened: Outcome) -> None:
-        """A confirmed change that conflicts with the frontier: what merges of it is tested."""
-        frontier = self._state.frontier
-        assert frontier is not None
-        words = f"merged: {screened.hypothesis}"
-        self._enqueue_merge(screened.parent_sha, frontier.source_sha, screened.source_sha, words)
-
-    def _enqueue_merge(self, base: str, ours: str, theirs: str, hypothesis: str) -> None:
-        texts = [self._board.source(sha) for sha in (base, ours, theirs)]
-        source = theirs_onto(*texts)
-        if not self._valid(source):
-            return
-        self._merges += 1
-        frontier = self._state.frontier
-        assert frontier is not None
-        added, removed = line_diff(texts[1], source)
-        proposal = Proposal(
-            proposal_id=f"m{self._claimed:05d}-{self._merges}",
-            kind="merge",
-            proposer="merge",
-            source_sha=self._board.put_source(source),
-            parent_sha=frontier.source_sha,
-            parent_revision=frontier.version,
-            hypothesis=hypothesis,
-            lines_added=added,
-            lines_removed=removed,
-        )
-        self._board.enqueue(proposal, source, normal_sha(source))
 
     def _recover(self) -> None:
         """Git up to the steps, a decision for every result, and the trials that were cut off."""
         self._commit()
-        undecided = self._board.undecided()
-        trials = {trial.trial_id: trial for trial in self._board.trials()} if undecided else {}
+        trials = {trial.trial_id: trial for trial in self._board.trials()}
+        for trial in trials.values():
+            self._count(trial.proposal.proposer, trials=trial.purpose == "screen")
+        for step in self._board.steps():
+            self._count(step.proposer, advances=step.kind == "advance")
+        waiting = {outcome.trial_id for outcome in self._state.waiting}  # looked at already, decided with the noise
+        undecided = [result for result in self._board.undecided() if result.trial_id not in waiting]
         for result in undecided:
             self._settle(trials[result.trial_id], result)
         self._again = deque(self._board.unfinished())

@@ -4,26 +4,36 @@ Tune's results are dicts and become records here, once. Tune's own state is a ca
 saving and restoring this object keeps nothing.
 """
 
+import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
 from autoresearch_ray.observe.screen import SlotView
-from autoresearch_ray.records import Result, from_json, to_json
+from autoresearch_ray.observe.text import last_line
+from autoresearch_ray.records import Result, Trial, from_json, to_json
 from autoresearch_ray.search import Finished, Search
 from autoresearch_ray.settings import RunSettings
+
+DEATHS = 2  # of a trial's slot, before the trial itself counts as lost
+
+logger = logging.getLogger(__name__)
 
 
 class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     """Suggests trials of one run. `stopping` makes it finish and ignore what is cut off."""
 
-    def __init__(self, search: Search, settings: RunSettings, folder: Path, state_name: str) -> None:
+    def __init__(self, search: Search, settings: RunSettings, folder: Path, state: str) -> None:
         super().__init__()
         self._search = search
-        self._common = {"run": settings.model_dump_json(), "state": state_name, "folder": str(folder)}
+        home = ray.get_runtime_context().get_node_id()
+        self._common = {"run": settings.model_dump_json(), "state": state, "folder": str(folder), "home": home}
         self._ours: dict[str, str] = {}  # Tune's trial id -> ours
+        self._deaths = Counter[str]()
         self.stopping = False
         self.failure = ""
 
@@ -32,11 +42,11 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if self.stopping:
             return str(Searcher.FINISHED)
         trial = self._search.next()
-        if isinstance(trial, Finished):
+        if isinstance(trial, Finished) and (trial.failure or not self._ours):
             self.failure = trial.failure
             return str(Searcher.FINISHED)
-        if trial is None:
-            return None
+        if trial is None or isinstance(trial, Finished):
+            return None  # not finished while one runs: its slot may die, and Tune asks nobody who has finished
         self._ours[trial_id] = trial.trial_id
         return self._common | {"trial": to_json(trial)}
 
@@ -50,12 +60,20 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         elif self.stopping:
             self._search.given_up(ours)
         elif error:
-            self._search.finished(Result(ours, "lost", error="its worker died three times"))
+            self._cut_off(ours)
         else:
             seconds = float((result or {}).get("seconds", 0.0))
             self._search.finished(
                 Result(ours, "stopped", training_seconds=seconds, error="stopped early by the scheduler")
             )
+
+    def _cut_off(self, ours: str) -> None:
+        """The slot died, also while it started: Tune itself would try only those again that had got going."""
+        self._deaths[ours] += 1
+        if self._deaths[ours] <= DEATHS:
+            self._search.again(ours)
+        else:
+            self._search.finished(Result(ours, "lost", error=f"its slot died {self._deaths[ours]} times"))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep."""
@@ -104,6 +122,8 @@ class SlotWatch(Callback):  # type: ignore[misc]  # Ray ships no types
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.views.pop(trial.trial_id, None)
+        ours, error = from_json(Trial, trial.config["trial"]).trial_id, trial.get_pickled_error()
+        logger.warning("%s: its slot was lost (%s)", ours, last_line(str(error)) or type(error).__name__)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -1,0 +1,48 @@
+"""The language models of a run before it starts: their SDKs, keys and prices, all checked while a person still looks.
+
+Keys are taken out of this process's environment while the run goes, so that no process started from it has them; they
+travel to the proposer actor alone.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.propose.llm.keys import VARIABLES, load_key, withdraw
+from autoresearch_ray.propose.llm.prices import find_price
+from autoresearch_ray.propose.llm.providers.sdk import need
+from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunSettings
+
+
+@contextmanager
+def model_keys(settings: RunSettings) -> Iterator[dict[str, str]]:
+    """The key of every model, by proposer; asks for it at the terminal where there is none. SettingsError."""
+    specs = [spec for spec in settings.proposers if spec.name in PROVIDERS]
+    for spec in specs:
+        need(spec.name)
+        _check_price(spec, settings)
+    typed: dict[str, str] = {}  # once a provider, however many models of it
+    for spec in specs:
+        if spec.name not in typed:
+            typed[spec.name] = load_key(spec.name, os.environ, base_url(spec, settings)).reveal()
+    held = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
+    withdraw(os.environ)
+    try:
+        yield {spec.label: typed[spec.name] for spec in specs}
+    finally:
+        os.environ |= held
+
+
+def base_url(spec: ProposerSpec, settings: RunSettings) -> str | None:
+    """Where the model is asked for; None for its provider's own address."""
+    return (settings.llm_base_url or None) if spec.name == "openai" else None
+
+
+def _check_price(spec: ProposerSpec, settings: RunSettings) -> None:
+    known = find_price(spec.name, spec.model, base_url(spec, settings)) is not None
+    if settings.max_cost_usd is not None and not known:
+        raise SettingsError(
+            f"--max-cost-usd {settings.max_cost_usd:g}: the price of {spec.label} is not known, so the limit could not "
+            f"be held; take a model that has one, or leave the limit away"
+        )

@@ -1,0 +1,207 @@
+"""Search/replace blocks, applied to a candidate's text: where they match exactly once, and never by a guess.
+
+A block whose SEARCH lines stand in the text once is applied there. Else it may match up to white space (indentation,
+blanks within and at the end of lines, blank lines), if that is at one place and every line is off by the same
+indentation, which is then given to the replacement. Anything else is a fault that says what was found instead.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SHOWN_PLACES = 4  # of a block that matches several
+SHOWN_LINES = 12  # of the nearest lines
+LINE_CHARACTERS = 160
+ALIKE = 0.6  # difflib's ratio from which a line counts as near
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One edit: these lines become those. Without line ends."""
+
+    search: tuple[str, ...]
+    replace: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EditFault:
+    """Why a block does not apply, and what to do; blocks count from 1."""
+
+    block: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"block {self.block}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a block applies: lines [start, end) become `lines`."""
+
+    start: int
+    end: int
+    lines: tuple[str, ...]
+
+
+def apply_edits(source: str, blocks: Sequence[Block]) -> str | tuple[EditFault, ...]:
+    """The text with all blocks applied in order, or every fault. Line ends become \\n, the last line has one."""
+    assert blocks, "no blocks to apply"
+    original = _lines(source)
+    lines, faults = list(original), []
+    for number, block in enumerate(blocks, 1):
+        place = _place(lines, block)
+        if isinstance(place, str):
+            faults.append(EditFault(number, place + _hint(original, lines, block)))
+        else:
+            lines[place.start : place.end] = place.lines
+    if faults:
+        return tuple(faults)
+    text = "\n".join(lines)
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").split("\n")
+
+
+def _place(lines: list[str], block: Block) -> _Place | str:
+    """The one place of a block, or what is wrong."""
+    if not any(line.strip() for line in block.search):
+        return (
+            "its SEARCH part is empty; put the line before or after the place there, and repeat it in REPLACE with the "
+            "new lines"
+        )
+    exact = _exact(lines, block.search)
+    if len(exact) == 1:
+        return _Place(exact[0], exact[0] + len(block.search), block.replace)
+    if exact:
+        return _several(exact, block.search)
+    return _loose(lines, block)
+
+
+def _exact(lines: list[str], wanted: Sequence[str]) -> list[int]:
+    first, size = wanted[0], len(wanted)
+    return [
+        start
+        for start in range(len(lines) - size + 1)
+        if lines[start] == first and tuple(lines[start : start + size]) == tuple(wanted)
+    ]
+
+
+def _loose(lines: list[str], block: Block) -> _Place | str:
+    """The place where all but white space matches; blank lines on either side do not count."""
+    wanted = [line for line in block.search if line.strip()]
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    found = _exact([_bare(lines[number]) for number in filled], [_bare(line) for line in wanted])
+    if not found:
+        return _nowhere(lines, wanted)
+    if len(found) > 1:
+        return _several([filled[start] for start in found], block.search)
+    numbers = filled[found[0] : found[0] + len(wanted)]
+    shift = _shift([lines[number] for number in numbers], wanted)
+    replacement = None if shift is None else _shifted(_trimmed(block), *shift)
+    if replacement is None:
+        return (
+            f"its SEARCH part is lines {numbers[0] + 1} to {numbers[-1] + 1} but for an indentation that is not off by "
+            f"the same everywhere; copy the lines with their indentation"
+        )
+    return _Place(numbers[0], numbers[-1] + 1, replacement)
+
+
+def _bare(line: str) -> str:
+    return " ".join(line.split())
+
+
+def _shift(there: list[str], wanted: list[str]) -> tuple[str, str] | None:
+    """(indentation to take off, indentation to put on) that makes the wanted lines those that are there."""
+    shifts = set()
+    for line, other in zip(there, wanted, strict=True):
+        here, its = _indentation(line), _indentation(other)
+        if here.endswith(its):
+            shifts.add(("", here[: len(here) - len(its)]))
+        elif its.endswith(here):
+            shifts.add((its[: len(its) - len(here)], ""))
+        else:
+            return None
+    return shifts.pop() if len(shifts) == 1 else None
+
+
+def _indentation(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _trimmed(block: Block) -> list[str]:
+    """The replacement without the blank lines at its ends, as far as the SEARCH part has some there too."""
+    lines = list(block.replace)
+    if not block.search[0].strip():
+        while lines and not lines[0].strip():
+            lines.pop(0)
+    if not block.search[-1].strip():
+        while lines and not lines[-1].strip():
+            lines.pop()
+    return lines
+
+
+def _shifted(lines: list[str], off: str, on: str) -> tuple[str, ...] | None:
+    """The lines with another indentation; None if one of them does not have what is to come off."""
+    if any(line.strip() and not line.startswith(off) for line in lines):
+        return None
+    return tuple(on + line[len(off) :] if line.strip() else "" for line in lines)
+
+
+def _several(starts: list[int], search: Sequence[str]) -> str:
+    places = ", ".join(str(start + 1) for start in starts[:SHOWN_PLACES])
+    more = f" and {len(starts) - SHOWN_PLACES} more" if len(starts) > SHOWN_PLACES else ""
+    lines = "line" if len(search) == 1 else f"{len(search)} lines"
+    return (
+        f"its SEARCH part ({lines}) stands at {len(starts)} places, from lines {places}{more}; expected one; put more "
+        f"of the lines around the right place into SEARCH and REPLACE"
+    )
+
+
+def _nowhere(lines: list[str], wanted: list[str]) -> str:
+    size = "line" if len(wanted) == 1 else f"{len(wanted)} lines"
+    head = f"its SEARCH part ({size}) is nowhere in train.py"
+    nearest = _nearest(lines, wanted)
+    if nearest is None:
+        return (
+            f"{head}, and nothing is near to it (its first line is {_short(wanted[0])}); copy the lines as they stand"
+        )
+    start, end = nearest
+    shown = "\n".join(f"{n + 1:5d}  {lines[n][:LINE_CHARACTERS]}" for n in range(start, min(end, start + SHOWN_LINES)))
+    return f"{head}; {_first_difference(lines[start:end], wanted)}copy the lines as they stand. The nearest:\n{shown}"
+
+
+def _nearest(lines: list[str], wanted: list[str]) -> tuple[int, int] | None:
+    """[start, end) of the lines that are most like the wanted ones: by their longest equal run, else by one line."""
+    here, there = [_bare(line) for line in wanted], [_bare(line) for line in lines]
+    run = difflib.SequenceMatcher(None, there, here, autojunk=False).find_longest_match()
+    if run.size and any(len(line) > 3 for line in here[run.b : run.b + run.size]):
+        start = max(0, run.a - run.b)
+    else:
+        longest = max(range(len(here)), key=lambda n: len(here[n]))
+        close = difflib.get_close_matches(here[longest], there, 1, ALIKE)
+        if not close:
+            return None
+        start = max(0, there.index(close[0]) - longest)
+    return start, min(len(lines), start + len(wanted))
+
+
+def _first_difference(there: list[str], wanted: list[str]) -> str:
+    for line, other in zip(there, wanted, strict=False):
+        if _bare(line) != _bare(other):
+            return f"SEARCH has {_short(other)} where the file has {_short(line)}; "
+    return ""
+
+
+def _short(line: str) -> str:
+    return f"`{line.strip()[:LINE_CHARACTERS]}`"
+
+
+def _hint(original: list[str], lines: list[str], block: Block) -> str:
+    """What explains a fault: the edit is there already, or a block before it took its lines."""
+    if block.replace and len(_exact(lines, block.replace)) == 1:
+        return "\nIts REPLACE part stands in the file already: leave this block out, or say what else was meant."
+    if lines != original and not isinstance(_place(original, block), str):
+        return "\nA block before it changed these lines: blocks apply in order, so merge the two into one."
+    return ""

@@ -1,0 +1,87 @@
+"""Keys of providers: from their usual environment variables, or typed at a hidden prompt.
+
+    key = load_key("anthropic", os.environ)    # Key(hidden)
+    withdraw(os.environ)                       # before any process is started that has no business with keys
+
+A key shows itself to nobody who does not ask for it by `reveal`: not in a log, a traceback, JSON or a pickle.
+"""
+
+import getpass
+import os
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import NoReturn
+
+from autoresearch_ray.errors import SettingsError
+
+VARIABLES: dict[str, tuple[str, ...]] = {  # the first that is set counts
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "openai": ("OPENAI_API_KEY",),
+}
+NO_KEY = "none"  # what is sent to a server of one's own that asks for no key
+SHORTEST = 8  # of what is worth hiding; also, a shorter text would blot out innocent words
+
+
+class Key:
+    """A secret text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The key itself, for the one who sends it."""
+        return self._text
+
+    def scrub(self, text: str) -> str:
+        """The text without the key in it."""
+        return text.replace(self._text, "[key]") if len(self._text) >= SHORTEST else text
+
+    def __repr__(self) -> str:
+        return "Key(hidden)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key does not travel by itself; where it must, send what reveal() gives")
+
+
+def load_key(
+    provider: str,
+    environ: Mapping[str, str] = os.environ,
+    base_url: str | None = None,
+    ask: Callable[[str], str] | None = None,
+) -> Key:
+    """The provider's key; SettingsError when there is none and nobody to ask.
+
+    `ask` shows a prompt and returns what is typed: by default a hidden one, if there is a terminal. Only `openai` with
+    a base URL of the user's own may do without a key.
+    """
+    names = VARIABLES[provider]
+    for name in names:
+        if environ.get(name, "").strip():
+            return Key(_checked(environ[name].strip(), name))
+    if provider == "openai" and base_url is not None:
+        return Key(NO_KEY)
+    if ask is None and not (sys.stdin and sys.stdin.isatty()):
+        raise SettingsError(f"no key for {provider}: {' or '.join(names)} is not set, and there is no terminal to ask")
+    try:
+        typed = (ask or getpass.getpass)(f"Key for {provider} (not shown, not stored): ").strip()
+    except EOFError:
+        typed = ""
+    if not typed:
+        raise SettingsError(f"no key for {provider}: nothing was typed; set {' or '.join(names)} or type it")
+    return Key(_checked(typed, "what was typed"))
+
+
+def withdraw(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Take every provider's key out of an environment, so that nothing started from it inherits one."""
+    for names in VARIABLES.values():
+        for name in names:
+            environ.pop(name, None)
+
+
+def _checked(text: str, where: str) -> str:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise SettingsError(f"{where} is no key: it has spaces or signs that no key has; paste the key alone")
+    return text

@@ -1,0 +1,152 @@
+"""One model of one provider, as an Ask: what is the same for all of them.
+
+A `Wire` (anthropic.py, gemini.py, openai.py) streams one answer through its SDK; here the stream is watched, gathered
+into an Answer, and whatever goes wrong becomes one child of ProviderError with what the call may have cost.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from autoresearch_ray.errors import BadAnswerError, OverloadedError, ProviderError, ProviderTimeoutError
+from autoresearch_ray.propose.llm.calls import Answer, Prompt
+from autoresearch_ray.propose.llm.keys import Key
+from autoresearch_ray.propose.llm.providers.failures import TIMEOUTS, one_line
+from autoresearch_ray.propose.llm.providers.watch import Patience, Watch
+
+NOTHING = (0, 0, 0, 0)
+CHARS_A_TOKEN = 4  # for servers that count nothing
+ENDLESS_CHARS_A_TOKEN = 64  # no text has more; an answer beyond it is from a server that ignores the limit
+MALFORMED = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # no JSON, or of another shape
+
+
+@dataclass(slots=True)
+class Incoming:
+    """What has come of an answer so far."""
+
+    watch: Watch
+    longest: int  # characters
+    pieces: list[str] = field(default_factory=list)
+    chars: int = 0
+    stop: Literal["end", "length", "refusal"] | None = None
+    model: str = ""
+    input_tokens: int | None = None
+    cached_tokens: int = 0
+    written_tokens: int = 0
+    output_tokens: int | None = None
+
+    def add(self, text: str | None) -> None:
+        """A piece of the answer's text."""
+        if not text:
+            return
+        self.watch.text_came()
+        self.pieces.append(text)
+        self.chars += len(text)
+        if self.chars > self.longest:
+            raise ValueError(f"more than {self.longest} characters and no end")
+
+    def billed(self) -> tuple[int, int, int, int] | None:
+        """The tokens that the provider counted, once it has."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return self.input_tokens, self.cached_tokens, self.written_tokens, self.output_tokens
+
+
+class Wire(Protocol):
+    """One provider's SDK."""
+
+    @property
+    def broken(self) -> tuple[type[Exception], ...]:
+        """What the SDK raises when the connection fails or the provider says an error."""
+
+    async def stream(self, prompt: Prompt, incoming: Incoming) -> None:
+        """Send the prompt and add what comes, to the end."""
+
+    def failure(self, error: Exception) -> ProviderError | None:
+        """What the provider said was wrong; None when it said nothing, for the connection broke."""
+
+    def reached(self, error: Exception) -> bool:
+        """Whether the request may have reached the provider."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+class Provider:
+    """An Ask. Any number of calls at once, all in one event loop; close it in the same loop."""
+
+    def __init__(self, who: str, wire: Wire, key: Key, patience: Patience) -> None:
+        self.who, self._wire, self._key, self._patience = who, wire, key, patience
+
+    def __repr__(self) -> str:
+        return f"Provider({self.who})"
+
+    async def __call__(self, prompt: Prompt) -> Answer:
+        """The whole answer. RateLimitedError, OverloadedError, ProviderTimeoutError, BadAnswerError, or for good
+        ProviderRefusedError."""
+        watch = Watch(self._patience)
+        incoming = Incoming(watch, ENDLESS_CHARS_A_TOKEN * prompt.max_answer_tokens)
+        failures: tuple[type[Exception], ...] = (*self._wire.broken, *MALFORMED)
+        try:
+            async with watch:
+                await self._wire.stream(prompt, incoming)
+        except TimeoutError:
+            unsent = None if watch.sent else NOTHING
+            error: ProviderError = ProviderTimeoutError(f"{self.who}: {watch.reason}", None, unsent)
+        except failures as broken:
+            error = self._meaning(broken, incoming)
+        else:
+            return self._answer(prompt, incoming)
+        raise error  # outside the handlers, and so without the SDK's error, whose request holds the key
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._wire.close()
+
+    def _meaning(self, broken: Exception, incoming: Incoming) -> ProviderError:
+        error = self._wire.failure(broken) or self._silent(broken, incoming.watch.status)
+        error.billed = self._billed(broken, incoming.watch)
+        return error
+
+    def _silent(self, broken: Exception, status: int) -> ProviderError:
+        """What a failure means of which the provider said nothing."""
+        root = _root(broken)
+        what = one_line(self._key.scrub(f"{type(root).__name__}: {root}")).rstrip(": ")
+        if isinstance(root, json.JSONDecodeError):
+            return BadAnswerError(f"{self.who}: half of a JSON document in the answer")
+        if isinstance(broken, MALFORMED):
+            return BadAnswerError(f"{self.who}: not what the protocol says: {what}")
+        if status:
+            return BadAnswerError(f"{self.who}: the connection broke in the middle of the answer ({what})")
+        return OverloadedError(f"{self.who}: cannot be reached, or the connection was lost ({what})")
+
+    def _billed(self, broken: Exception, watch: Watch) -> tuple[int, int, int, int] | None:
+        """Nothing if it was refused before any work; else nobody knows."""
+        refused = watch.status >= 300 and watch.status not in TIMEOUTS
+        return NOTHING if refused or not watch.sent or not self._wire.reached(broken) else None
+
+    def _answer(self, prompt: Prompt, incoming: Incoming) -> Answer:
+        text, seconds = "".join(incoming.pieces), incoming.watch.seconds
+        if incoming.stop is None:
+            raise BadAnswerError(f"{self.who}: the answer did not come to its end, {len(text)} characters came")
+        if incoming.stop == "end" and not text.strip():
+            raise BadAnswerError(f"{self.who}: the answer is empty", None, incoming.billed())
+        billed = incoming.billed()
+        estimated = billed is None
+        given, cached, written, made = billed or (_tokens(*_texts(prompt)), 0, 0, _tokens(text))
+        model = incoming.model or self.who.partition(":")[2]
+        return Answer(text, incoming.stop, model, given, cached, made, seconds, written, estimated)
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _texts(prompt: Prompt) -> list[str]:
+    return [prompt.system, prompt.context, *(message.text for message in prompt.messages)]
+
+
+def _tokens(*texts: str) -> int:
+    return -(-sum(map(len, texts)) // CHARS_A_TOKEN)

@@ -1,0 +1,45 @@
+"""What the three providers' SDKs have in common: they may be missing, and they say errors as status, kind and text."""
+
+import importlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from autoresearch_ray.errors import ProviderError, SettingsError
+from autoresearch_ray.propose.llm.keys import VARIABLES, Key
+from autoresearch_ray.propose.llm.providers.failures import failure
+from autoresearch_ray.propose.llm.retry import retry_after_seconds
+
+PACKAGES = {  # the module, what to install for it: the oldest release whose behaviour was verified
+    "anthropic": ("anthropic", "anthropic>=2.11"),
+    "gemini": ("google.genai", "google-genai>=3.4"),
+    "openai": ("openai", "openai>=3.52"),
+}
+
+
+def need(provider: str) -> None:
+    """Check that the provider's SDK is there; SettingsError says how to install it."""
+    module, package = PACKAGES[provider]
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise SettingsError(
+            f"--proposer {provider}: the Python package {module} cannot be imported ({error}); pip install '{package}'"
+        ) from None
+
+
+def status_failure(
+    provider: str, model: str, key: Key, status: int, kinds: list[str], message: str, headers: Mapping[str, str] | None
+) -> ProviderError:
+    """The failure for an error status, told without the key."""
+    asked = retry_after_seconds({name.lower(): text for name, text in (headers or {}).items()}, time.time())
+    return failure(f"{provider}:{model}", status, kinds, key.scrub(message), asked, " or ".join(VARIABLES[provider]))
+
+
+def dig(body: Any, *names: str) -> Any:
+    """The value at a path of names in nested dicts, or None."""
+    for name in names:
+        if not isinstance(body, dict):
+            return None
+        body = body.get(name)
+    return body

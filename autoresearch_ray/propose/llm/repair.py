@@ -1,0 +1,57 @@
+"""What is said to a model about an answer that cannot be used as it is: which idea, what is wrong, what to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from autoresearch_ray.propose.llm.foreign import one_line, quoted_end
+
+Reason = Literal["edit", "rule", "duplicate", "dry_run", "answer"]
+
+TRACE_LINES, TRACE_CHARACTERS = 24, 3_000
+DETAIL = 4_000  # characters
+WHAT = {
+    "edit": "its edits do not apply",
+    "rule": "a rule refuses it",
+    "duplicate": "it is not new",
+    "dry_run": "it fails the dry run on the CPU",
+    "answer": "it cannot be read",
+}
+EMPTY = "Your last answer had no text. Answer in the format of the system text."
+CUT = (
+    "Your last answer reached its limit of {tokens} tokens before an idea was complete. Think less, propose one idea, "
+    "and give it as short SEARCH/REPLACE blocks."
+)
+UNREADABLE = (
+    "There is no idea in this answer: expected `<idea 1>`, a `hypothesis:` line, `expected:`, SEARCH/REPLACE blocks "
+    "and `</idea>`, as in the system text. Answer again in that format."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An idea that cannot be tried, and why."""
+
+    number: int
+    hypothesis: str
+    reason: Reason
+    detail: str
+
+
+def repair_text(failures: Sequence[Failure], accepted: Sequence[int]) -> str:
+    """The next turn of the user: the failed ideas, precisely."""
+    parts = [_failure_text(failure) for failure in failures]
+    if accepted:
+        parts.insert(0, f"Accepted, do not repeat: idea {', '.join(map(str, accepted))}.")
+    parts.append(
+        "Give each idea that you can mend once more and whole, under its number, with all its blocks against the "
+        "train.py shown at the start. Put a better idea in the place of one that cannot be mended, or leave it out."
+    )
+    return "\n\n".join(parts)
+
+
+def _failure_text(failure: Failure) -> str:
+    head = f"Idea {failure.number} ({one_line(failure.hypothesis, 80)}): {WHAT[failure.reason]}."
+    if failure.reason == "dry_run":
+        return f"{head} The end of its output:\n{quoted_end(failure.detail, TRACE_LINES, TRACE_CHARACTERS)}"
+    return f"{head} {failure.detail[:DETAIL]}"

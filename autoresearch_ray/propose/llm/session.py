@@ -1,0 +1,226 @@
+"""One conversation with a model: from a prompt to ideas that may take a slot.
+
+    conversation = await propose(ask, prompt, source, gates, accept)
+
+The answer's ideas are tried one by one: edits, rules, duplicates, dry run. A good one is handed to `accept` at once;
+what failed goes back to the model with the reason, twice at most, and is then a rejection. Knows neither Ray nor
+providers: retries of a failed call and what it costs are the ask's.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from autoresearch_ray.errors import CandidateError, ProviderError
+from autoresearch_ray.propose.llm.answer import ParsedIdea, parse_answer
+from autoresearch_ray.propose.llm.calls import Answer, Ask, Message, Prompt
+from autoresearch_ray.propose.llm.edits import apply_edits
+from autoresearch_ray.propose.llm.repair import CUT, EMPTY, UNREADABLE, Failure, Reason, repair_text
+from autoresearch_ray.propose.normalise import normal_sha
+
+REPAIRS = 2  # calls after the first
+SAID = 500  # characters of an answer without ideas that are kept
+SAME_AS_FRONTIER = "the frontier: names, comments, formatting and ranges are no change; change what it does"
+
+
+class DryRun(Protocol):
+    """A cheap run of a candidate's text in the trial's sandbox."""
+
+    async def __call__(self, text: str) -> str | None:
+        """The end of its output if it failed, None if it works."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What a text must pass before it may take a slot, from the cheapest to the dearest."""
+
+    check: Callable[[str], None]  # CandidateError: a rule refuses it
+    known: Callable[[str], str | None]  # what it repeats: a trial, or what is queued
+    dry_run: DryRun
+
+
+@dataclass(frozen=True, slots=True)
+class Idea:
+    """A candidate that passed every gate."""
+
+    number: int
+    text: str
+    normal_sha: str
+    hypothesis: str
+    expected_effect: float  # on val_bpb, below 0 is better; NaN if the model did not say
+    repairs: int  # answers that it took after the first
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An idea that was given up, with its last failure."""
+
+    number: int
+    reason: Reason
+    detail: str
+    hypothesis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One call: what was sent and what came."""
+
+    prompt: Prompt
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All that came of one asking."""
+
+    outcomes: tuple[Idea | Rejection, ...]  # in the order in which they were settled
+    exchanges: tuple[Exchange, ...]
+    error: ProviderError | None = None  # the call that ended it early; ideas accepted before stand
+
+    @property
+    def ideas(self) -> tuple[Idea, ...]:
+        """What passed."""
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Idea))
+
+
+Accept = Callable[[Idea], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """A conversation as it goes."""
+
+    source: str
+    gates: Gates
+    accept: Accept
+    seen: dict[str, str]  # normal sha -> what it is: the frontier, and the ideas accepted here
+    outcomes: list[Idea | Rejection] = field(default_factory=list)
+    failures: dict[int, Failure] = field(default_factory=dict)  # by number: what may still be mended
+
+
+async def propose(
+    ask: Ask, prompt: Prompt, source: str, gates: Gates, accept: Accept, *, repairs: int = REPAIRS
+) -> Conversation:
+    """Ask for ideas on `source`, the frontier that the prompt shows, and settle each.
+
+    A ProviderError ends the conversation and stands in it. What gates and `accept` raise beside CandidateError goes on
+    to the caller, cancellation too.
+    """
+    progress = _Progress(source, gates, accept, {normal_sha(source): SAME_AS_FRONTIER})
+    exchanges: list[Exchange] = []
+    error: ProviderError | None = None
+    following: Prompt | None = prompt
+    while following is not None and len(exchanges) <= repairs:
+        try:
+            answer = await ask(following)
+        except ProviderError as failed:
+            error = failed
+            break
+        exchanges.append(Exchange(following, answer))
+        following = await _after(progress, following, answer, repaired=len(exchanges) - 1)
+    _give_up(progress, exchanges, error)
+    return Conversation(tuple(progress.outcomes), tuple(exchanges), error)
+
+
+async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: int) -> Prompt | None:
+    """Settle what an answer brought; what to ask next, None when nothing is left to mend."""
+    if answer.stop == "refusal":
+        progress.outcomes.append(Rejection(0, "answer", f"the model refused: {answer.text.strip()[:SAID]}", ""))
+        return None
+    ideas = parse_answer(answer.text, cut=answer.stop == "length")
+    if not ideas and answer.stop == "length":
+        return _again(prompt, CUT.format(tokens=prompt.max_answer_tokens))
+    if not ideas and not answer.text.strip():
+        return _again(prompt, EMPTY)
+    if not ideas and not repaired:
+        return _continued(prompt, answer, UNREADABLE)
+    await _settle(progress, ideas, repaired)
+    if not progress.failures:
+        return None
+    accepted = [outcome.number for outcome in progress.outcomes if isinstance(outcome, Idea)]
+    return _continued(prompt, answer, repair_text(list(progress.failures.values()), accepted))
+
+
+async def _settle(progress: _Progress, ideas: tuple[ParsedIdea, ...], repaired: int) -> None:
+    """Accept the good ones and note the others; what was noted before and comes no more is given up."""
+    before, progress.failures = progress.failures, {}
+    for number, idea in _numbered(ideas, list(before)):
+        before.pop(number, None)
+        judged = await _judged(progress, number, idea, repaired)
+        if isinstance(judged, Failure):
+            progress.failures[number] = judged
+        elif judged is not None:
+            progress.seen[judged.normal_sha] = f"idea {number} of this conversation; propose something else"
+            await progress.accept(judged)
+            progress.outcomes.append(judged)
+    progress.outcomes += map(_rejection, before.values())
+
+
+def _numbered(ideas: tuple[ParsedIdea, ...], waiting: list[int]) -> list[tuple[int, ParsedIdea]]:
+    """Each idea under its own number; one without is the next that waits to be mended, else a new one."""
+    said = {idea.number for idea in ideas if idea.number is not None}
+    free = iter([number for number in waiting if number not in said])
+    taken: set[int] = set()
+    numbered = []
+    for idea in ideas:
+        number = idea.number if idea.number is not None and idea.number not in taken else next(free, None)
+        if number is None:
+            number = max(said | taken | set(waiting), default=0) + 1
+        taken.add(number)
+        numbered.append((number, idea))
+    return numbered
+
+
+async def _judged(progress: _Progress, number: int, idea: ParsedIdea, repaired: int) -> Idea | Failure | None:
+    """The idea through all gates, or the first that it fails; None for a repair that repeats an accepted idea."""
+
+    def failed(reason: Reason, detail: str) -> Failure:
+        return Failure(number, idea.hypothesis, reason, detail)
+
+    if idea.problem:
+        return failed("answer", f"{idea.problem[0].upper()}{idea.problem[1:]}.")
+    text = idea.whole_file if idea.whole_file is not None else apply_edits(progress.source, idea.blocks)
+    if isinstance(text, tuple):
+        return failed("edit", "\n".join(map(str, text)))
+    try:
+        progress.gates.check(text)
+        sha = normal_sha(text)
+    except CandidateError as error:
+        return failed("rule", str(error))
+    if repaired and any(sha == other.normal_sha for other in progress.outcomes if isinstance(other, Idea)):
+        return None
+    known = progress.seen.get(sha) or progress.gates.known(text)
+    if known is not None:
+        return failed("duplicate", f"It does the same as {known}.")
+    trace = await progress.gates.dry_run(text)
+    if trace is not None:
+        return failed("dry_run", trace)
+    return Idea(number, text, sha, idea.hypothesis, idea.expected_effect, repaired)
+
+
+def _continued(prompt: Prompt, answer: Answer, text: str) -> Prompt:
+    turns = (Message("assistant", answer.text.strip()), Message("user", text))
+    return replace(prompt, messages=(*prompt.messages, *turns))
+
+
+def _again(prompt: Prompt, note: str) -> Prompt:
+    """The same once more with a note: an answer without text can be no turn of a conversation."""
+    last = prompt.messages[-1]
+    if last.text.endswith(note):
+        return prompt
+    return replace(prompt, messages=(*prompt.messages[:-1], Message("user", f"{last.text}\n\n{note}")))
+
+
+def _give_up(progress: _Progress, exchanges: list[Exchange], error: ProviderError | None) -> None:
+    """What is still open is rejected; an asking that brought nothing says why."""
+    progress.outcomes += [_rejection(failure) for failure in progress.failures.values()]
+    if not progress.outcomes and exchanges and error is None:
+        last = exchanges[-1].answer
+        said = last.text.strip()[:SAID] or "no text"
+        cut = "; it was cut at its token limit" if last.stop == "length" else ""
+        progress.outcomes.append(Rejection(0, "answer", f"no idea in {len(exchanges)} answers{cut}: {said}", ""))
+
+
+def _rejection(failure: Failure) -> Rejection:
+    return Rejection(failure.number, failure.reason, failure.detail, failure.hypothesis)

@@ -1,0 +1,98 @@
+"""The SDKs: imported when needed, missed in one line, and quiet about keys."""
+
+import asyncio
+import logging
+import subprocess
+import sys
+
+import pytest
+from wire import Fail, Protocol, Say, WireServer
+from wire_client import KEY, MODEL, PROMPT, SECRET, outcome, with_provider
+
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.propose.llm.providers.connect import connect
+from autoresearch_ray.propose.llm.providers.provider import Provider
+from autoresearch_ray.propose.llm.providers.sdk import PACKAGES
+
+SDKS = {"anthropic": "anthropic", "gemini": "google.genai", "openai": "openai"}
+
+
+def test_no_sdk_is_imported_before_it_is_needed() -> None:
+    program = (
+        "import sys, autoresearch_ray.propose.llm.providers.connect, autoresearch_ray.propose.llm.metered;"
+        f"print([name for name in {[*SDKS.values(), 'httpx2', 'anyio']} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_one_sdk_needs_no_other() -> None:
+    program = (
+        "import sys; sys.modules['google.genai'] = sys.modules['openai'] = None\n"
+        "from autoresearch_ray.propose.llm.keys import Key\n"
+        "from autoresearch_ray.propose.llm.providers.connect import connect\n"
+        "print(connect('anthropic', 'm', Key('k')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "Provider(anthropic:m)"
+
+
+def test_a_missing_sdk_is_one_line_with_the_command(protocol: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, SDKS[protocol], None)
+    with pytest.raises(SettingsError) as caught:
+        connect(protocol, MODEL, KEY)
+    assert str(caught.value).endswith(f"pip install '{PACKAGES[protocol][1]}'") and "\n" not in str(caught.value)
+
+
+def test_an_unknown_provider_is_refused() -> None:
+    with pytest.raises(SettingsError, match="expected one of anthropic, gemini, openai"):
+        connect("mistral", MODEL, KEY)
+
+
+def test_no_log_line_of_any_library_has_the_key_in_it(protocol: Protocol, caplog: pytest.LogCaptureFixture) -> None:
+    async def calls(provider: Provider) -> None:
+        for _ in range(3):
+            await outcome(provider(PROMPT))
+
+    caplog.set_level(logging.DEBUG)
+    for name in ("anthropic", "openai", "google_genai", "httpx2", "httpcore2"):
+        caplog.set_level(logging.DEBUG, name)
+    with WireServer(protocol, [Say(), Fail(401, SECRET), Fail(500, "server")]) as server:
+        with_provider(server, calls)
+    assert caplog.records, "nothing was logged, so nothing was shown"
+    lines = [logging.Formatter().format(record) for record in caplog.records]
+    assert not [line for line in lines if SECRET in line]
+
+
+def test_a_proxy_of_the_environment_is_used(protocol: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
+    with WireServer(protocol, [Say()]) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
+
+        async def call() -> None:
+            provider = connect(protocol, MODEL, KEY, "http://provider.invalid")
+            await outcome(provider(PROMPT))
+            await provider.close()
+
+        asyncio.run(call())
+    assert [request.path.startswith("http://provider.invalid/") for request in proxy.requests] == [True]
+
+
+def test_a_provider_shows_its_name_alone() -> None:
+    assert repr(connect("openai", "qwen", KEY, "http://localhost:1/v1")) == "Provider(openai:qwen)"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "variable"),
+    [("anthropic", "ANTHROPIC_API_KEY"), ("gemini", "GOOGLE_API_KEY"), ("openai", "OPENAI_API_KEY")],
+    indirect=["protocol"],
+)
+def test_the_given_key_is_sent_and_not_one_of_the_environment(
+    protocol: Protocol, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "another-key")
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "another-key")
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    with WireServer(protocol, [Say()]) as server:
+        with_provider(server, lambda provider: provider(PROMPT))
+    sent = " ".join(server.requests[0].headers.values())
+    assert SECRET in sent and "another-key" not in sent

@@ -1,0 +1,52 @@
+"""The search on a real store without Ray: what a crash between two results leaves."""
+
+from pathlib import Path
+
+import pytest
+from small_run import write_experiment
+
+from autoresearch_ray.propose.normalise import normal_sha
+from autoresearch_ray.records import Proposal, Result, Trial
+from autoresearch_ray.resolve import fresh_settings
+from autoresearch_ray.search import Search
+from autoresearch_ray.settings import Request, RunSettings
+from autoresearch_ray.state.board import Board, source_sha
+from autoresearch_ray.state.sqlite import SqliteStore
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> RunSettings:
+    request = Request(experiment=write_experiment(tmp_path), trials=20, slots=2, program=tmp_path / "program.md")
+    return fresh_settings(request, "x", "sqlite")
+
+
+def queue(board: Board, settings: RunSettings, number: int) -> None:
+    text = settings.baseline.replace("WIDTH = 16", f"WIDTH = {16 + number}")
+    parent = source_sha(settings.baseline)
+    proposal = Proposal(f"p{number:06d}", "knobs", "tpe", source_sha(text), parent, 1, f"WIDTH {16 + number}")
+    assert board.enqueue(proposal, text, normal_sha(text))
+
+
+def result(trial: Trial, val_bpb: float) -> Result:
+    return Result(trial.trial_id, "ok", val_bpb=val_bpb, holdout_bpb=val_bpb)
+
+
+def test_a_result_that_waits_for_the_noise_is_decided_once_over_a_crash(settings: RunSettings, tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings_once(settings.model_dump_json().encode())
+        search = Search(board, settings, tmp_path / "lineage")
+        baselines = [search.next() for _ in range(3)]
+        queue(board, settings, 1)
+        early = search.next()
+        assert isinstance(early, Trial) and early.purpose == "screen"
+        search.finished(result(early, 1.0))
+        assert [waiting.trial_id for waiting in board.undecided()] == [early.trial_id]
+        search = Search(board, settings, tmp_path / "lineage")  # as after a kill
+        for trial in baselines:
+            again = search.next()
+            assert again == trial
+            search.finished(result(again, 2.0 + 0.01 * int(again.trial_id[1:])))
+        assert board.undecided() == []
+        assert [made.trial_id for made in board.decisions()] == [f"t{i:05d}" for i in range(1, 5)]
+        assert board.frontier() is not None
