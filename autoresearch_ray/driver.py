@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,22 +20,17 @@ from typing import Any
 
 import filelock
 
+from autoresearch_ray.backup import Backups
+from autoresearch_ray.cluster import NAMESPACE, ray_for, settled, with_address
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.metrics import metering
+from autoresearch_ray.models import model_keys
+from autoresearch_ray.observe.text import write_whole
+from autoresearch_ray.program import ProgramWatch
 from autoresearch_ray.progress import Progress
-from autoresearch_ray.resolve import LINEAGE, STATE_FILE, resolve
-from autoresearch_ray.settings import Request, RunSettings, checked, fitting_slots
-
-QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone; the other choice warns
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # halves the driver's work; the trial table is ours
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours saves the state and prints how to resume
-}
-NAMESPACE = "autoresearch"
-CONNECT_SECONDS = 5.0
-WORKER_DEATHS = 2  # times that Tune starts a trial again after its worker died
+from autoresearch_ray.push import Pusher
+from autoresearch_ray.resolve import LINEAGE, resolve
+from autoresearch_ray.settings import Request, RunSettings, checked, program_path
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +53,20 @@ def run(request: Request | None = None, **options: Any) -> RunOutcome:
     `options` are the fields of `settings.Request`. Raises AutoresearchError with one clear line where the command
     line ends with status 2. One run at a time in a process.
     """
-    request = checked(request or _request(options))
+    request = with_address(checked(request or _request(options)))
     progress = Progress(request.plain)
     settings, folder = resolve(request, progress.say)
-    with _only_driver(folder), _ray(request, settings) as resources:
-        if settings.slots == 0:
-            slots = fitting_slots(settings.experiment, request, *resources, settings.device)
-            settings = settings.model_copy(update={"slots": slots})
-        return _driven(settings, folder, progress)
+    with _only_driver(folder), model_keys(settings) as keys, ray_for(request, settings) as cluster:
+        settings = settled(settings, request, cluster, progress.say)
+        depot = _depot(settings, folder) if cluster.joined else contextlib.nullcontext()
+        with depot:
+            return _driven(settings, folder, request, keys, progress)
+
+
+def _depot(settings: RunSettings, folder: Path) -> contextlib.AbstractContextManager[None]:
+    from autoresearch_ray.depot import depot_of
+
+    return depot_of(settings, folder)
 
 
 def _request(options: dict[str, Any]) -> Request:
@@ -90,67 +90,38 @@ def _only_driver(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-@contextlib.contextmanager
-def _ray(request: Request, settings: RunSettings) -> Iterator[tuple[float, float]]:
-    """Ray, joined or started here; gives the cluster's CPUs and GPUs. What was started here is stopped again."""
-    os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}
-    import ray
-
-    address = request.address or "local"
-    _check_somebody_listens(address)
-    own = {} if address != "local" else {"num_cpus": _logical_cpus(settings), "dashboard_host": "127.0.0.1"}
-    try:
-        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SettingsError(f"--address {address}: no Ray cluster answers there ({reason}); start one first") from None
-    try:
-        resources = ray.cluster_resources()
-        yield resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-    finally:
-        ray.shutdown()
-
-
-def _check_somebody_listens(address: str) -> None:
-    """Ray itself waits minutes for an address where nobody is."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not (host and port.isdigit()):
-        return  # local, auto
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise SettingsError(f"--address {address}: nobody answers there ({error}); start Ray there first") from None
-
-
-def _logical_cpus(settings: RunSettings) -> int:
-    return max(1, int(-(-settings.slots * settings.experiment.cpus_per_trial // 1)))
-
-
-def _driven(settings: RunSettings, folder: Path, progress: Progress) -> RunOutcome:
-    from autoresearch_ray.proposer import start_proposer
+def _driven(
+    settings: RunSettings, folder: Path, request: Request, keys: dict[str, str], progress: Progress
+) -> RunOutcome:
+    from autoresearch_ray.proposer import proposing
     from autoresearch_ray.search import Search
     from autoresearch_ray.searcher import RunSearcher, SlotWatch
-    from autoresearch_ray.state.actor import start_state_actor
     from autoresearch_ray.state.board import Board
+    from autoresearch_ray.state.connect import SETTINGS_FILE, SQLITE, serving
+    from autoresearch_ray.state.tenure import Tenure
 
     name = f"state-{settings.tag}-{settings.created_at:.0f}"
-    store = start_state_actor(folder / STATE_FILE, name, NAMESPACE)
-    proposer = None
-    try:
-        board = Board(store)
+    with contextlib.ExitStack() as stack:
+        store, address = stack.enter_context(serving(folder, settings.state, name, NAMESPACE))
+        board = Board(store, stack.enter_context(Tenure(store, say=progress.say)))
         store.put("settings", settings.model_dump_json().encode())
-        (folder / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
+        if settings.state == SQLITE:
+            stack.enter_context(Backups(store, folder))
+        write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
         search = Search(board, settings, folder / LINEAGE, listener=progress.decided)
-        proposer = start_proposer(settings, name)
-        searcher = RunSearcher(search, settings, folder, name)
+        searcher = RunSearcher(search, settings, folder, address)
         watch = SlotWatch(search, settings.experiment.budget_seconds)
-        with progress.showing(folder, settings, search, watch), _interruptible(searcher) as interrupted:
-            _fit(settings, searcher, watch)
-        failure = searcher.failure
-    finally:
-        if proposer is not None:
-            proposer.stop()
-        store.stop()
+        if request.push_to is not None:
+            branch = f"refs/heads/autoresearch/{settings.tag}"
+            stack.enter_context(Pusher(folder / LINEAGE, branch, request.push_to, progress.say))
+        stack.enter_context(ProgramWatch(board, program_path(request.program)))
+        stack.enter_context(proposing(settings, address, folder, keys))
+        stack.enter_context(progress.showing(folder, settings, search, watch))
+        stack.enter_context(progress.hearing(board))
+        stack.enter_context(metering(board, settings, search, watch))
+        interrupted = stack.enter_context(_interruptible(searcher))
+        _fit(settings, searcher, watch)
+    failure = searcher.failure
     summary = progress.summary(folder, settings, interrupted=bool(interrupted))
     return RunOutcome(folder, bool(interrupted), failure, summary)
 
@@ -177,7 +148,6 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any) -> None:
             stop=RunStopper(searcher),
             callbacks=[watch],
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )

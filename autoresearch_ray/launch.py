@@ -14,7 +14,8 @@ from typing import NoReturn
 
 from autoresearch_ray.driver import run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.settings import EARLY_STOP, PROPOSERS, Request
+from autoresearch_ray.settings import EARLY_STOP, ISOLATION, Request
+from autoresearch_ray.submit import submit
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,14 +41,22 @@ def parse(arguments: Sequence[str]) -> Request:
         "--proposer",
         action="append",
         default=[],
-        metavar="NAME[=WEIGHT]",
-        help=f"who proposes: {', '.join(PROPOSERS)}; repeatable (default: tpe)",
+        metavar="NAME[:MODEL][=WEIGHT]",
+        help="who proposes: tpe, random, anthropic:MODEL, gemini:MODEL, openai:MODEL; repeatable (default: tpe)",
     )
     parser.add_argument("--program", type=Path, help="what steers the search (default: program.md)")
     parser.add_argument("--seed", type=int, help="seed of the search and of its trials (default: 0)")
     parser.add_argument("--resume", action="store_true", help="continue the run of --tag")
     parser.add_argument("--address", help="join this Ray cluster (default: start Ray here)")
     parser.add_argument("--early-stop", help=f"Tune's scheduler: {', '.join(EARLY_STOP)} (default: none)")
+    parser.add_argument("--llm-base-url", help="of a vLLM, Ollama or llama.cpp server, for openai:MODEL")
+    parser.add_argument("--max-cost-usd", type=float, help="what all model calls of the run may cost")
+    parser.add_argument("--isolation", help=f"of candidates: {', '.join(ISOLATION)} (default: best that can be had)")
+    parser.add_argument("--state", help="where the state is: sqlite or etcd://host:2379[,host2:2379] (default: sqlite)")
+    parser.add_argument("--push-to", metavar="REMOTE", help="push every win to this git remote")
+    parser.add_argument(
+        "--submit", metavar="URL", help="run as a job of the cluster whose dashboard this is, and follow it"
+    )
     parser.add_argument("--plain", action="store_true", help="one line a decision instead of a live screen")
     values = vars(parser.parse_args(arguments))
     values["proposers"] = tuple(values.pop("proposer"))
@@ -57,8 +66,12 @@ def parse(arguments: Sequence[str]) -> Request:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        outcome = run(parse(sys.argv[1:] if arguments is None else arguments))
+        request = parse(arguments)
+        if request.submit is not None:
+            return submit(request.submit, arguments, request.tag)
+        outcome = run(request)
     except AutoresearchError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

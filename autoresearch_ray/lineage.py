@@ -35,6 +35,8 @@ class Lineage:
             self._repo = git.Repo.init(folder, mkdir=True, initial_branch=f"autoresearch/{tag}")
         except (git.GitCommandError, OSError) as error:
             raise LineageError(f"{folder}: git cannot keep the lineage there: {_line(error)}") from None
+        # Without them git asks the name server who it is, for every move of a branch, and waits where there is none.
+        self._repo.git.update_environment(**_identity())
 
     def replay(self, steps: Sequence[Step], source: Callable[[str], str], known: dict[int, str]) -> dict[int, str]:
         """Make commits of `steps` (those after `done`, in order); returns the ones that are not in `known`.
@@ -88,8 +90,7 @@ class Lineage:
 
     def _made(self, step: Step, text: str, message: str, parent: str | None) -> str:
         date = f"{int(step.at)} +0000"
-        who = {"NAME": AUTHOR, "EMAIL": EMAIL, "DATE": date}
-        env = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+        env = {f"GIT_{role}_DATE": date for role in ("AUTHOR", "COMMITTER")}
         run = self._repo.git
         with _file(text) as stdin:
             blob = run.hash_object("-w", "--stdin", istream=stdin)
@@ -104,6 +105,11 @@ class Lineage:
             self._repo.git.update_ref(branch, commit)
         if self._tips:
             self._repo.git.reset("--hard", "--quiet", self._best)
+
+
+def _identity() -> dict[str, str]:
+    who = {"NAME": AUTHOR, "EMAIL": EMAIL}
+    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
 
 
 @contextmanager

@@ -19,15 +19,17 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
+from autoresearch_ray.errors import StoreError
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
-from autoresearch_ray.records import Decision, Result, Step, Trial, TrialRow
+from autoresearch_ray.records import Decision, ProposerStatus, Result, Step, Trial, TrialRow
 from autoresearch_ray.report import rebuild
-from autoresearch_ray.resolve import STATE_FILE
 from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.state.board import read_history
+from autoresearch_ray.state.board import Board
+from autoresearch_ray.state.connect import read_run
 
 REFRESH_SECONDS = 120.0  # of the run's files, and after each win
 SCREEN_SECONDS = 0.5
+HEAR_SECONDS = 2.0
 SHOWN_DECISIONS = 8
 
 
@@ -73,6 +75,29 @@ class Progress:
             if self._refresher is not None:
                 self._refresher.wait()
 
+    @contextlib.contextmanager
+    def hearing(self, board: Board) -> Iterator[None]:
+        """Tell of models that pause, stop or answer again, as they say it themselves."""
+        ended = threading.Event()
+        thread = threading.Thread(target=self._hear, args=(board, ended), name="hearing", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            for status in board.proposers():
+                self._tell(_model_line(status))
+
+    def _hear(self, board: Board, ended: threading.Event) -> None:
+        states: dict[str, str] = {}
+        while not ended.wait(HEAR_SECONDS):
+            with contextlib.suppress(StoreError):
+                for status in board.proposers():
+                    if states.get(status.name, "ok") != status.state:
+                        self._tell(_model_news(status))
+                    states[status.name] = status.state
+
     def summary(self, folder: Path, settings: RunSettings, interrupted: bool) -> tuple[str, ...]:
         """Bring all files up to date and say how the run ended."""
         rebuild(folder)
@@ -81,7 +106,7 @@ class Progress:
             resume = (
                 f"python -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {_short(folder.parent)}"
             )
-        return tuple(summary_lines(read_history(folder / STATE_FILE), _short(folder), resume))
+        return tuple(summary_lines(read_run(folder), _short(folder), resume))
 
     @contextlib.contextmanager
     def _screen(self, snapshot: Any) -> Iterator[None]:
@@ -139,6 +164,20 @@ class Progress:
             stderr=subprocess.DEVNULL,
             preexec_fn=lambda: os.nice(19) and None,
         )
+
+
+def _model_news(status: ProposerStatus) -> str:
+    if status.state == "ok":
+        return f"{status.name}: answers again"
+    way = "asked again later" if status.state == "pausing" else "not asked again in this launch"
+    return f"{status.detail or status.name}; {way}, the others go on"
+
+
+def _model_line(status: ProposerStatus) -> str:
+    return (
+        f"{status.name}: {status.conversations} conversations, {status.ideas} ideas, {status.rejected} rejected, "
+        f"{status.tokens} tokens, ${status.dollars:.2f}"
+    )
 
 
 def _headline(folder: Path, settings: RunSettings) -> str:

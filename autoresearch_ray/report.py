@@ -1,7 +1,7 @@
 """Make a run's readable files again from its store: `python -m autoresearch_ray.report RUN_DIR`.
 
-Writes results.tsv, trials.parquet, progress.png and report.html beside state.db, each whole or not at all; doing it
-twice changes nothing. Reads the store beside a living run too. Trains nothing and decides nothing.
+Writes results.tsv, trials.parquet, progress.png and report.html into the run's folder, each whole or not at all; doing
+it twice changes nothing. Reads the store beside a living run too. Trains nothing and decides nothing.
 """
 
 import argparse
@@ -15,9 +15,7 @@ from autoresearch_ray.observe.report import report_html
 from autoresearch_ray.observe.table import TABLE_FILE, results_tsv, trial_table, write_parquet
 from autoresearch_ray.observe.text import write_whole
 from autoresearch_ray.records import History
-from autoresearch_ray.state.board import read_history
-
-STATE_FILE = "state.db"
+from autoresearch_ray.state.connect import read_run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,10 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def rebuild(run_dir: Path) -> History:
     """Write the run's files from its store. SettingsError if it is no run's folder or cannot be written."""
-    state = run_dir / STATE_FILE
-    if not state.is_file():
-        raise SettingsError(f"{state}: does not exist; expected a run's folder such as runs/TAG")
-    history = read_history(state)
+    history = read_run(run_dir)
     try:
         write_files(history, run_dir)
     except OSError as error:

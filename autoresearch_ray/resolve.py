@@ -1,7 +1,7 @@
 """From a request to the settings of a run, everything checked before Ray starts.
 
 A new run gets its folder and its data; a resumed one takes its settings from the run's store and refuses another
-experiment or other data. What a resumed run may change: trials, hours, slots.
+experiment or other data. What a resumed run may change: trials, hours, slots, proposers and what they may cost.
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 import torch
@@ -19,27 +19,26 @@ from pydantic import ValidationError
 
 from autoresearch_ray.benchmark.cache import prepare
 from autoresearch_ray.benchmark.device import choose_amp, choose_device, device_name
-from autoresearch_ray.benchmark.isolate import isolation_level
+from autoresearch_ray.benchmark.isolate import check_reached, reached
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
 from autoresearch_ray.propose.knobs import read_knobs, set_constants
 from autoresearch_ray.propose.rules import check_candidate
+from autoresearch_ray.push import check_remote
 from autoresearch_ray.settings import (
     Request,
     RunSettings,
     default_experiment,
     default_tag,
-    fitting_slots,
     local_cpus,
+    local_slots,
     memory_for,
     proposer_specs,
     read_program,
     resolved_experiment,
 )
-from autoresearch_ray.state.board import Board
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.state.connect import SQLITE, STATE_FILE, check_state, state_of, stored_settings
 
-STATE_FILE = "state.db"
 LINEAGE = "lineage"
 PACKAGES = ("autoresearch_ray", "ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
 
@@ -48,11 +47,13 @@ Say = Callable[[str], None]
 
 def resolve(request: Request, say: Say) -> tuple[RunSettings, Path]:
     """The settings and the folder of the run that was asked for. SettingsError or DataError if it cannot be had."""
-    folder = _run_folder(request)
+    if request.push_to is not None:
+        check_remote(request.push_to)
+    folder, state = _run_folder(request)
     if request.resume:
-        settings = _resumed(request, folder)
+        settings = _resumed(request, folder, state)
     else:
-        settings = _fresh(request, folder)
+        settings = fresh_settings(request, folder.name, state)
     dataset = prepare(settings.experiment, say)
     if settings.dataset_fingerprint not in ("", dataset.fingerprint):
         raise SettingsError(
@@ -62,13 +63,22 @@ def resolve(request: Request, say: Say) -> tuple[RunSettings, Path]:
     return settings.model_copy(update={"dataset_fingerprint": dataset.fingerprint}), folder
 
 
-def _run_folder(request: Request) -> Path:
+def _run_folder(request: Request) -> tuple[Path, str]:
+    """The run's folder, made if need be, and where its state is."""
     tag = request.tag or default_tag()
     folder = request.runs_dir / tag
-    exists = (folder / STATE_FILE).exists()
-    if exists and not request.resume:
+    here = state_of(folder)
+    state = request.state or here or SQLITE
+    check_state(state)
+    if here is not None and not request.resume:
         raise SettingsError(f"{folder} exists; continue it with --resume --tag {tag}, or choose another --tag")
-    if request.resume and not exists:
+    if here is not None and state != here:
+        raise SettingsError(
+            f"--state {state}: {folder} keeps its state in {here}; leave --state out or use a new --tag"
+        )
+    if here is None and state != SQLITE and not request.resume and stored_settings(folder, state) is not None:
+        raise SettingsError(f"{state} holds run {tag}; continue it with --resume --tag {tag}, or choose another --tag")
+    if request.resume and here is None and state == SQLITE:
         raise SettingsError(f"{folder} holds no run; expected {STATE_FILE} there, check --tag and --runs-dir")
     try:
         (folder / "trials").mkdir(parents=True, exist_ok=True)
@@ -77,18 +87,20 @@ def _run_folder(request: Request) -> Path:
         probe.unlink()
     except OSError as error:
         raise SettingsError(f"{folder}: cannot be written ({error.strerror}); choose another --runs-dir") from None
-    return folder.resolve()
+    return folder.resolve(), state
 
 
-def _fresh(request: Request, folder: Path) -> RunSettings:
+def fresh_settings(request: Request, tag: str, state: str) -> RunSettings:
+    """The settings of a new run, its data not looked at yet. SettingsError."""
     experiment = resolved_experiment(load_experiment(request.experiment or _fitting_experiment()), request)
     program = read_program(request.program)
-    device = choose_device(experiment.device)
-    choose_amp(experiment.amp, device)
-    kind: Literal["cpu", "cuda"] = "cuda" if device.type == "cuda" else "cpu"
+    kind, name = _device(experiment, joined=request.address is not None)
     slots = _slots(experiment, request, kind)
+    isolation: Literal["strict", "best", "none"] = request.isolation or "best"  # type: ignore[assignment]  # checked by `checked`
+    walls = reached(isolation)
+    check_reached(isolation, walls)
     return RunSettings(
-        tag=folder.name,
+        tag=tag,
         experiment=experiment,
         trials=experiment.trials if request.trials is None else request.trials,
         hours=request.hours,
@@ -98,6 +110,10 @@ def _fresh(request: Request, folder: Path) -> RunSettings:
         proposers=proposer_specs(request.proposers),
         seed=request.seed or 0,
         early_stop=request.early_stop or "none",  # type: ignore[arg-type]  # checked by `checked`
+        llm_base_url=request.llm_base_url or "",
+        max_cost_usd=request.max_cost_usd,
+        isolation=isolation,
+        state=state,
         max_staleness=0,
         baseline=_baseline(experiment, program),
         program=program,
@@ -106,33 +122,38 @@ def _fresh(request: Request, folder: Path) -> RunSettings:
         hardware={
             "cpus": local_cpus(),
             "memory_mb": psutil.virtual_memory().total >> 20,
-            "device": device_name(device),
+            "device": name,
             "gpus": torch.cuda.device_count(),
-            "isolation": isolation_level(),
+            "isolation": walls.level,
         },
         created_at=time.time(),
     )
 
 
-def _resumed(request: Request, folder: Path) -> RunSettings:
-    store = SqliteStore(folder / STATE_FILE)
+def _resumed(request: Request, folder: Path, state: str) -> RunSettings:
     try:
-        stored = Board(store).settings()
-    finally:
-        store.close()
-    try:
-        settings = RunSettings.model_validate_json(stored or b"")
+        settings = RunSettings.model_validate_json(stored_settings(folder, state) or b"")
     except ValidationError:
-        raise SettingsError(f"{folder / STATE_FILE} holds no settings of this version; start a new run") from None
+        place = folder / STATE_FILE if state == SQLITE else f"{state}, run {folder.name}"
+        raise SettingsError(f"{place}: holds no settings of this version; start a new run") from None
     if request.experiment is not None:
         asked = resolved_experiment(load_experiment(request.experiment), request)
         _same_experiment(settings.experiment, asked, folder.name)
     elif resolved_experiment(settings.experiment, request) != settings.experiment:
         raise SettingsError(f"run {folder.name} is on another budget or share; scores do not compare, use a new --tag")
-    slots = _slots(settings.experiment, request, settings.device) if request.slots else settings.slots
-    return settings.model_copy(
-        update={"trials": request.trials or settings.trials, "hours": request.hours, "slots": slots}
-    )
+    update: dict[str, Any] = {"trials": request.trials or settings.trials, "hours": request.hours}
+    if request.slots:
+        update["slots"] = _slots(settings.experiment, request, settings.device)
+    if request.proposers:
+        update["proposers"] = proposer_specs(request.proposers)
+    if request.isolation is not None:
+        check_reached(request.isolation, reached(request.isolation))
+        update["isolation"] = request.isolation
+    if request.llm_base_url is not None:
+        update["llm_base_url"] = request.llm_base_url
+    if request.max_cost_usd is not None:
+        update["max_cost_usd"] = request.max_cost_usd
+    return settings.model_copy(update=update)
 
 
 def _same_experiment(stored: Experiment, asked: Experiment, tag: str) -> None:
@@ -147,10 +168,20 @@ def _fitting_experiment() -> Path:
     return default_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)
 
 
+def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:
+    """What trials run on, and its name. A cluster's GPUs are not here to be looked at: its slots check their own."""
+    if joined:
+        wants_gpu = experiment.device == "cuda" or (experiment.device == "auto" and experiment.gpus_per_trial > 0)
+        return ("cuda", "the cluster's GPUs") if wants_gpu else ("cpu", "the cluster's CPUs")
+    device = choose_device(experiment.device)
+    choose_amp(experiment.amp, device)
+    return "cuda" if device.type == "cuda" else "cpu", device_name(device)
+
+
 def _slots(experiment: Experiment, request: Request, device: str) -> int:
     if request.address is not None:  # the cluster's resources are known when it is joined
         return request.slots or 0
-    return fitting_slots(experiment, request, local_cpus(), torch.cuda.device_count(), device)
+    return local_slots(experiment, request.slots, local_cpus(), torch.cuda.device_count(), device)
 
 
 def _baseline(experiment: Experiment, program: str) -> str:

@@ -14,6 +14,7 @@ FORBIDDEN = {
     "state": {"torch"},
     "observe": {"torch", "ray"},
 }
+ALLOWED = {"propose/spending.py": {"state"}}  # what calls cost is kept under the store's contract
 
 
 def imports(path: Path) -> set[str]:
@@ -35,10 +36,12 @@ def own(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("folder", FORBIDDEN)
 def test_a_folder_knows_only_its_own_and_the_vocabulary(folder: str) -> None:
-    for path in (PACKAGE / folder).glob("*.py"):
+    for path in (PACKAGE / folder).rglob("*.py"):
+        if path.name == "__main__.py":
+            continue  # a command line
         outside = {name.split(".")[0] for name in imports(path)}
         assert not outside & FORBIDDEN[folder], path
-        assert own(path) <= VOCABULARY | {folder}, path
+        assert own(path) <= VOCABULARY | {folder} | ALLOWED.get(f"{folder}/{path.name}", set()), path
 
 
 @pytest.mark.parametrize("name", sorted(VOCABULARY))

@@ -47,6 +47,9 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody")
     (tmp_path / "words.txt").write_text("\n\n".join(f"{i} the cat sat on the mat {i * 7}" * 9 for i in range(200)))
     (tmp_path / "e.yaml").write_text(EXPERIMENT)
     (tmp_path / "train.py").write_text(CANDIDATE)
@@ -122,6 +125,19 @@ CASES: dict[str, tuple[Case, str]] = {
     "a tag that exists": (existing_tag, "continue it with --resume"),
     "a folder that cannot be written": (file_instead_of_folder, "cannot be written"),
     "a damaged store": (damaged_store, "state.db"),
+    "a model without a name": (lambda p: [str(p.yaml), "--proposer", "anthropic"], "which model? expected anthropic:"),
+    "a tuner with a model": (lambda p: [str(p.yaml), "--proposer", "tpe:big"], "has no model"),
+    "a model without a key": (lambda p: [str(p.yaml), "--proposer", "gemini:x"], "GEMINI_API_KEY or GOOGLE_API_KEY"),
+    "a limit for a model without a price": (
+        lambda p: [str(p.yaml), "--proposer", "openai:nobody-knows", "--max-cost-usd", "1"],
+        "the price of openai:nobody-knows is not known",
+    ),
+    "a cost below zero": (lambda p: [str(p.yaml), "--max-cost-usd", "-1"], "--max-cost-usd -1.0: expected"),
+    "an unknown store": (lambda p: [str(p.yaml), "--state", "redis://x"], "--state redis://x: expected sqlite or etcd"),
+    "an etcd URL that is none": (lambda p: [str(p.yaml), "--state", "etcd://a:b:c"], "expected"),
+    "an etcd that does not answer": (lambda p: [str(p.yaml), "--state", "etcd://127.0.0.1:1"], "127.0.0.1:1"),
+    "an unknown isolation": (lambda p: [str(p.yaml), "--isolation", "paper"], "--isolation paper: expected one of"),
+    "a remote that is none": (lambda p: [str(p.yaml), "--push-to", "gone.git"], "--push-to gone.git: git cannot"),
     "no cluster there": (lambda p: [str(p.yaml), "--address", "127.0.0.1:1"], "nobody answers"),
 }  # fmt: skip
 

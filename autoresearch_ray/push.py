@@ -1,0 +1,112 @@
+"""Each win to a git remote, beside the search: `--push-to REMOTE`.
+
+A thread pushes the branch of proven wins whenever it has moved, and tries again after a failure, ever more seldom. It
+never forces, and no slot waits for it. What could not be pushed by the end of the run is said.
+"""
+
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from autoresearch_ray.errors import SettingsError
+
+LOOK_SECONDS = 1.0
+PUSH_SECONDS = 60.0  # for one attempt
+RETRY_SECONDS = (5.0, 300.0)  # after a failure, doubled up to the second
+LAST_SECONDS = 30.0  # for what is left at the end of a run
+NOBODY_TO_ASK = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
+
+
+def check_remote(remote: str) -> None:
+    """SettingsError unless git can read there now, without asking anybody for a password."""
+    failure = _git(["ls-remote", "--heads", remote], None, LAST_SECONDS)
+    if failure:
+        raise SettingsError(
+            f"--push-to {shown(remote)}: git cannot reach it ({failure}); expected what `git ls-remote` can read"
+        )
+
+
+def shown(text: str) -> str:
+    """A remote, or what git says of it, without the name and password that its URL may hold."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+class Pusher:
+    """Pushes one branch of a repository until the end of `with`."""
+
+    def __init__(self, repository: Path, branch: str, remote: str, say: Callable[[str], None]) -> None:
+        self._repository, self._branch, self._remote, self._say = repository, branch, remote, say
+        self._pushed = ""
+        self._failure = ""
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="push", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self._is_behind() and not self._push(LAST_SECONDS):
+            self._say(
+                f"not pushed to {shown(self._remote)}: {self._failure}; by hand: "
+                f"git -C {self._repository} push {shown(self._remote)} {self._branch}"
+            )
+
+    def _follow(self) -> None:
+        failures = 0
+        while not self._ended.wait(LOOK_SECONDS):
+            if not self._is_behind():
+                continue
+            failures = 0 if self._push(PUSH_SECONDS) else failures + 1
+            if failures:
+                first, longest = RETRY_SECONDS
+                wait = min(longest, first * 2.0 ** min(failures - 1, 10))
+                self._say(
+                    f"push to {shown(self._remote)} failed ({self._failure}); again in {wait:.0f} s, the search goes on"
+                )
+                self._ended.wait(wait)
+
+    def _is_behind(self) -> bool:
+        return self._tip() not in ("", self._pushed)
+
+    def _push(self, seconds: float) -> bool:
+        tip = self._tip()
+        self._failure = _git(["push", "--porcelain", self._remote, f"{tip}:{self._branch}"], self._repository, seconds)
+        if not self._failure:
+            self._pushed = tip
+        return not self._failure
+
+    def _tip(self) -> str:
+        command = ["git", "rev-parse", "--verify", "--quiet", self._branch]
+        found = subprocess.run(command, cwd=self._repository, capture_output=True, text=True, check=False)
+        return found.stdout.strip()
+
+
+def _git(words: list[str], folder: Path | None, seconds: float) -> str:
+    """Why a git command failed, in one line; empty if it did not."""
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=folder,
+            env=os.environ | NOBODY_TO_ASK,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end after {time.monotonic() - began:.0f} s"
+    if done.returncode == 0:
+        return ""
+    said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    return shown(" ".join((said or [f"exit status {done.returncode}"])[0].split())[:200])

@@ -1,0 +1,176 @@
+"""Faults on a cluster in the middle of a run: no result is lost, no trial counted twice, no win committed twice.
+
+One cluster of three hosts; after each fault it is whole again before the next. `-s` shows for how long no result came.
+`AUTORESEARCH_FAULTS=1 pytest tests/cluster/test_faults.py` runs them, in some ten minutes.
+"""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hosts import Host, unavailable
+from ray_cluster import RAY, RayCluster
+from test_kills import check_whole
+
+import autoresearch_ray
+
+pytestmark = [
+    pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "hosts can be had"),
+    pytest.mark.skipif("AUTORESEARCH_FAULTS" not in os.environ, reason="minutes each: AUTORESEARCH_FAULTS=1 runs them"),
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("hosts"),
+]
+LAUNCH = "python -m autoresearch_ray.launch --program ~/e/program.md --plain --slots 6 --budget-seconds 1"
+TRIALS = 36
+LONG_SECONDS = 15  # of training, longer than a slot takes to start
+BEFORE = 8  # trials that have files when the fault comes
+CUT_SECONDS = 20.0
+
+Fault = Callable[[RayCluster], None]
+
+
+def kill_everywhere(pattern: str) -> Fault:
+    """SIGKILL to one process whose command line matches, on the first host that has one, workers first."""
+
+    def fault(cluster: RayCluster) -> None:
+        for host in reversed(cluster.hosts):
+            if host.run(f"pkill -KILL -o -f {pattern} && echo killed || true").strip():
+                return
+        raise AssertionError(f"nobody runs {pattern}")
+
+    return fault
+
+
+def cut_off_and_back(cluster: RayCluster) -> None:
+    cluster.hosts[1].cut()
+    threading.Timer(CUT_SECONDS, cluster.hosts[1].heal).start()
+
+
+def fill_the_disk(cluster: RayCluster) -> None:
+    """All of a worker's disks, but for what a full disk leaves: nothing."""
+    for folder in ("/root", "/tmp", "/var/tmp"):
+        cluster.hosts[1].run(f"cat /dev/zero >{folder}/full 2>/dev/null || true")
+
+
+def empty_the_disk(cluster: RayCluster) -> None:
+    cluster.hosts[1].run("rm -f /root/full /tmp/full /var/tmp/full")
+
+
+def lose_a_host(cluster: RayCluster) -> None:
+    cluster.hosts[2].kill()
+
+
+def give_it_back(cluster: RayCluster) -> None:
+    cluster.hosts[2].start_again()
+    cluster.join(cluster.hosts[2])
+
+
+def nothing(cluster: RayCluster) -> None:
+    """The cluster mends itself."""
+
+
+FAULTS: dict[str, tuple[Fault, Fault]] = {
+    "the state actor is killed": (kill_everywhere("[r]ay::StateActor"), nothing),
+    "a trial actor is killed": (kill_everywhere("[r]ay::TrialActor"), nothing),
+    "a raylet is killed": (kill_everywhere("[/]raylet/raylet"), nothing),
+    "a worker is cut off and comes back": (cut_off_and_back, nothing),
+    "a worker's disk is full": (fill_the_disk, empty_the_disk),
+    "a worker host is lost": (lose_a_host, give_it_back),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_mid_run_loses_nothing(cluster: RayCluster, name: str, tmp_path: Path) -> None:
+    fault, mend = FAULTS[name]
+    tag = name.replace(" ", "-").replace("'", "")
+    launch = start(cluster, f"~/e/e.yaml --tag {tag} --trials {TRIALS}")
+    await_trials(cluster.hosts[0], tag, BEFORE, launch)
+    fault(cluster)
+    output = launch.communicate(timeout=400)[0]
+    mend(cluster)
+    assert launch.returncode == 0 and "Traceback" not in output, output
+    rows = check_run(cluster, tag, tmp_path)
+    places = dict(rows.node.value_counts())
+    print(f"\n{name}: {longest_pause(rows):.1f} s without a result, {len(rows)} trials on {places}")
+    cluster.await_nodes(3)
+
+
+def test_a_driver_that_is_killed_goes_on(cluster: RayCluster, tmp_path: Path) -> None:
+    head, tag = cluster.hosts[0], "driver"
+    launch = start(cluster, f"~/e/e.yaml --tag {tag} --trials {TRIALS}")
+    await_trials(head, tag, BEFORE, launch)
+    head.run("pkill -KILL -f [a]utoresearch_ray.launch")
+    launch.communicate(timeout=60)
+    resumed = start(cluster, f"--resume --tag {tag} --trials {TRIALS}")
+    output = resumed.communicate(timeout=300)[0]
+    assert resumed.returncode == 0 and "Traceback" not in output, output
+    rows = check_run(cluster, tag, tmp_path)
+    print(f"\ndriver killed: {longest_pause(rows):.1f} s without a result, the start of the next one included")
+    assert not [line for line in head.processes() if "ray::StateActor" in line]
+
+
+def test_a_host_that_leaves_and_joins_is_used_while_it_is_there(cluster: RayCluster, tmp_path: Path) -> None:
+    worker, tag, trials = cluster.hosts[2], "joins", 30
+    launch = start(cluster, f"~/e/e.yaml --tag {tag} --trials {trials} --budget-seconds {LONG_SECONDS}")
+    await_trials(cluster.hosts[0], tag, BEFORE, launch)
+    worker.run("ray stop --force")
+    left = time.time()
+    await_trials(cluster.hosts[0], tag, BEFORE + 6, launch)
+    cluster.join(worker)
+    joined = time.time()
+    output = launch.communicate(timeout=400)[0]
+    assert launch.returncode == 0, output
+    rows = check_run(cluster, tag, tmp_path, trials)
+    started = seconds(rows.started_at)
+    after = rows[(rows.node == worker.name) & (started > joined)]
+    assert len(after) > 0
+    print(f"\nfirst trial {seconds(after.started_at).min() - joined:.1f} s after joining; {len(after)} trials there")
+    # from when all six slots work until the last trial is handed out: two slots are away for a while
+    begin, end = started.nsmallest(6).iloc[-1], started.max()
+    trained = sum(
+        overlap(row.started_at.timestamp(), row.finished_at.timestamp(), begin, end) for row in rows.itertuples()
+    )
+    print(f"slots that were there trained for {trained / (6 * (end - begin) - 2 * (joined - left)):.0%} of their time")
+
+
+def seconds(times: pd.Series) -> pd.Series:
+    """Seconds since the epoch."""
+    return times.map(lambda moment: moment.timestamp())
+
+
+def overlap(begin: float, end: float, first: float, last: float) -> float:
+    """Seconds that two spans share."""
+    return max(0.0, min(end, last) - max(begin, first))
+
+
+def start(cluster: RayCluster, arguments: str) -> subprocess.Popen[str]:
+    """A launch on the head, as `ray exec` runs it."""
+    return cluster.start(RAY, "exec", str(cluster.file), f"{LAUNCH} {arguments}")
+
+
+def await_trials(head: Host, tag: str, count: int, launch: subprocess.Popen[str], seconds: float = 120.0) -> None:
+    """Until so many trials have their files in the run's folder."""
+    deadline = time.monotonic() + seconds
+    while int(head.run(f"ls runs/{tag}/trials 2>/dev/null | wc -l")) < count:
+        assert time.monotonic() < deadline and launch.poll() is None, "the run does not get going"
+        time.sleep(0.3)
+
+
+def check_run(cluster: RayCluster, tag: str, scratch: Path, trials: int = TRIALS) -> pd.DataFrame:
+    """Exactly these trials, each decided once and not lost, one commit a step, as an unbroken run makes it."""
+    cluster.ray("rsync-down", str(cluster.file), f"~/autoresearch/runs/{tag}/", str(scratch / tag))
+    check_whole(scratch / tag, trials, scratch)
+    rows = autoresearch_ray.load_trials(scratch / tag)
+    failed = rows[~rows.status.isin(["ok", "invalid"])]  # a large learning rate may well make the logits nan
+    assert failed.empty, failed[["trial_id", "status", "node", "error"]].to_string()
+    return rows
+
+
+def longest_pause(rows: pd.DataFrame) -> float:
+    """Seconds between one result and the next, at most."""
+    return float(rows.finished_at.sort_values().diff().dt.total_seconds().max())

@@ -1,0 +1,68 @@
+"""How many trials a cluster runs at once: shares of a GPU pack on one GPU, and what they leave unused is said."""
+
+from pathlib import Path
+
+import pytest
+from small_run import write_experiment
+
+from autoresearch_ray.cluster import Cluster, bundle, settled
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.experiment import Experiment, load_experiment
+from autoresearch_ray.resolve import resolve
+from autoresearch_ray.settings import NodeShape, Request, RunSettings, fitting_slots, packing, per_gpu
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    """The small one."""
+    return load_experiment(write_experiment(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("share", "trials"), [(1.0, 1), (0.5, 2), (1 / 3, 3), (0.25, 4), (0.3, 3), (0.4, 2), (0.1, 10)]
+)
+def test_a_gpu_holds_as_many_as_fit_and_never_one_more(share: float, trials: int) -> None:
+    assert per_gpu(share) == trials
+
+
+def test_slots_are_counted_gpu_by_gpu_and_by_cpus(experiment: Experiment) -> None:
+    t4, t4x4 = NodeShape(4, 1), NodeShape(48, 4)
+    assert fitting_slots(experiment, [t4, t4, t4x4], 0.25) == 4 + 4 + 16
+    assert fitting_slots(experiment, [t4, t4, t4x4], 0.4) == 2 + 2 + 8, "0.4 of each GPU is one trial's, not 0.8 of one"
+    assert fitting_slots(experiment, [t4], 0.1) == 4, "its CPUs hold no more"
+    assert fitting_slots(experiment, [NodeShape(2, 0), t4], 0.0) == 6
+    assert fitting_slots(experiment, [NodeShape(64, 0)], 0.5) == 0
+
+
+def test_a_share_that_does_not_pack_is_explained() -> None:
+    assert packing(0.25) == packing(1 / 3) == packing(1.0) == packing(0.0) == ""
+    assert packing(0.4) == "0.4 GPU a trial: 2 fit on one, and 20% of it stays unused; 0.5 would use it all"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSettings:
+    """Of a run that joins a cluster with T4s, made on a machine without a GPU."""
+    monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
+    path = write_experiment(tmp_path)
+    path.write_text(path.read_text().replace("device: cpu", "device: cuda\ngpus_per_trial: 0.25"))
+    request = Request(
+        path, tag="x", runs_dir=tmp_path / "runs", address="10.0.0.1:6379", program=tmp_path / "program.md"
+    )
+    return resolve(request, print)[0]
+
+
+def test_the_device_is_the_clusters_not_the_heads(settings: RunSettings) -> None:
+    assert settings.device == "cuda" and settings.slots == 0
+
+
+def test_a_run_is_pinned_to_the_kind_that_most_gpus_are_of(settings: RunSettings) -> None:
+    said: list[str] = []
+    nodes = (NodeShape(2, 0), NodeShape(4, 1, "T4"), NodeShape(48, 4, "T4"), NodeShape(8, 1, "L4"))
+    pinned = settled(settings, Request(), Cluster(True, nodes), said.append)
+    assert pinned.slots == 20 and bundle(pinned) == {"CPU": 1.0, "GPU": 0.25, "accelerator_type:T4": 0.001}
+    assert "uses T4 alone" in said[0]
+
+
+def test_a_cluster_without_room_asks_for_slots(settings: RunSettings) -> None:
+    with pytest.raises(SettingsError, match="say --slots N"):
+        settled(settings, Request(), Cluster(True, (NodeShape(2, 0),)), print)

@@ -1,0 +1,109 @@
+"""Wins reach a git remote beside the search: retried, never forced, never in the way."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_run import start_launch, write_experiment
+
+from autoresearch_ray import push
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.push import Pusher, check_remote
+
+BRANCH = "refs/heads/autoresearch/x"
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(folder: Path, text: str) -> str:
+    (folder / "train.py").write_text(text)
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", text)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q", "-b", "autoresearch/x", "lineage")
+    return tmp_path / "lineage"
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q", "--bare", "remote.git")
+    return tmp_path / "remote.git"
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def branches(remote: Path) -> str:
+    return git(remote, "for-each-ref", "--format=%(refname) %(objectname)")
+
+
+def test_each_win_is_pushed_while_the_search_goes_on(repository: Path, remote: Path) -> None:
+    with Pusher(repository, BRANCH, str(remote), pytest.fail):
+        for text in ("one", "two"):
+            tip = commit(repository, text)
+            wait_until(lambda tip=tip: branches(remote) == f"{BRANCH} {tip}")
+
+
+def test_what_is_left_at_the_end_is_pushed_then(repository: Path, remote: Path) -> None:
+    with Pusher(repository, BRANCH, str(remote), pytest.fail):
+        tip = commit(repository, "last")
+    assert branches(remote) == f"{BRANCH} {tip}"
+
+
+def test_a_remote_that_comes_back_gets_everything(
+    repository: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "RETRY_SECONDS", (0.2, 0.2))
+    away = remote.rename(remote.with_name("away.git"))
+    said: list[str] = []
+    with Pusher(repository, BRANCH, str(remote), said.append):
+        tip = commit(repository, "one")
+        wait_until(lambda: bool(said))
+        away.rename(remote)
+        wait_until(lambda: branches(remote) == f"{BRANCH} {tip}")
+    assert all("the search goes on" in line for line in said)
+
+
+def test_another_history_is_never_forced_away(repository: Path, remote: Path, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "autoresearch/x", "other")
+    theirs = commit(tmp_path / "other", "theirs")
+    git(tmp_path / "other", "push", "-q", str(remote), BRANCH)
+    said: list[str] = []
+    with Pusher(repository, BRANCH, str(remote), said.append):
+        commit(repository, "ours")
+    assert branches(remote) == f"{BRANCH} {theirs}"
+    assert "not pushed to" in said[-1] and "by hand: git -C" in said[-1]
+
+
+def test_a_remote_that_is_none_is_said_at_once(tmp_path: Path, remote: Path) -> None:
+    check_remote(str(remote))
+    with pytest.raises(SettingsError, match=r"--push-to .*gone\.git: git cannot reach it"):
+        check_remote(str(tmp_path / "gone.git"))
+
+
+def test_a_password_in_a_remote_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_remote("https://me:hunter2@127.0.0.1:1/x.git")
+    assert "hunter2" not in str(caught.value) and "https://127.0.0.1:1/x.git" in str(caught.value)
+
+
+@pytest.mark.timeout(300)
+def test_a_run_pushes_its_lineage(tmp_path: Path, remote: Path) -> None:
+    write_experiment(tmp_path)
+    run = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "5", "--push-to", str(remote))
+    output = run.communicate(timeout=200)[0]
+    assert run.returncode == 0, output
+    tip = git(tmp_path / "runs" / "x" / "lineage", "rev-parse", "autoresearch/x")
+    assert branches(remote) == f"{BRANCH} {tip}"
