@@ -2,7 +2,7 @@
 
 import ast
 
-from autoresearch_ray.propose.rules.modules import MODULES, SETTING_MODULES, SETTINGS, advice, allowed
+from autoresearch_ray.propose.rules.modules import MODULES, SETTING_MODULES, SETTINGS, advice, allowed, importable
 from autoresearch_ray.propose.rules.reading import BY_NAME, Reading, refusal
 
 KNOWN = ", ".join(sorted({name.split(".")[0] for name in MODULES} - {"__future__"}))
@@ -15,9 +15,9 @@ def check_imports(reading: Reading) -> None:
             case ast.ImportFrom(level=level) if level:
                 raise refusal("imports", node, "a relative import; a candidate is one file; remove it")
             case ast.ImportFrom(module=str(module), names=aliases):
-                wanted = [module, *(f"{module}.{alias.name}" for alias in aliases)]
+                modules, wanted = [module], [module, *(f"{module}.{alias.name}" for alias in aliases)]
             case ast.Import(names=aliases):
-                wanted = [alias.name for alias in aliases]
+                modules = wanted = [alias.name for alias in aliases]
             case _:
                 continue
         for path in wanted:
@@ -27,6 +27,10 @@ def check_imports(reading: Reading) -> None:
                 raise refusal(
                     "imports", node, f"{path} is not among what a candidate may use ({KNOWN}); {advice(path)}"
                 )
+        for path in modules:
+            if not importable(path):
+                holder, _, name = path.rpartition(".")
+                raise refusal("imports", node, f"{path} is no module to import; write `from {holder} import {name}`")
 
 
 def check_parts(reading: Reading) -> None:

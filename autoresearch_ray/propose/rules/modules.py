@@ -1,8 +1,8 @@
 """What a candidate may use of what is not its own: modules, and the parts of them; everything else is refused.
 
 A module is listed with `only` the parts that are needed, or with all its public parts but `never` and but the modules
-that it has imported itself (`torch.os`). The tables hold for the installed versions; tests compare them with what is
-really in these modules.
+that it has imported itself (`torch.os`); a module inside it is listed too, or refused. The tables hold for the
+installed versions; tests compare them with what is really in these modules.
 """
 
 import sys
@@ -33,9 +33,9 @@ TORCH = Module(
         "merge_type_from_type_comment unify_type_list from_dlpack to_dlpack set_num_threads set_num_interop_threads "
         "init_num_threads set_rng_state set_default_tensor_type "
         # modules that no trainer needs
-        "accelerator ao classes cpp cpu distributed distributions export functional futures fx hub jit masked monitor "
-        "mps mtia multiprocessing overrides package profiler quantization quasirandom return_types serialization "
-        "storage testing torch torch_version version windows xpu"
+        "accelerator ao classes contrib cpp cpu distributed distributions export functional futures fx hub jit masked "
+        "monitor mps mtia multiprocessing nativert numa onnx overrides package profiler quantization quasirandom "
+        "return_types serialization storage testing torch torch_version version windows xpu"
     ),
     types=words(
         "Tensor Generator Size Event Stream GradScaler OutOfMemoryError BFloat16Tensor BoolTensor ByteTensor "
@@ -56,9 +56,11 @@ NUMPY = Module(
     never=words(
         "load save savez savez_compressed loadtxt savetxt genfromtxt fromfile fromregex memmap lib ctypeslib f2py "
         "exceptions polynomial testing core rec char strings dtypes emath ma matlib test get_include info show_config "
-        "show_runtime"
+        "show_runtime conftest matrixlib tests version"
     )
 )
+# Each has a module of its own name in lower case, with a function of that name too
+OPTIMIZERS = words("ASGD Adadelta Adagrad Adam AdamW Adamax NAdam RAdam RMSprop Rprop SGD")
 
 MODULES: dict[str, Module] = {
     "torch": TORCH,
@@ -93,14 +95,17 @@ MODULES: dict[str, Module] = {
     "torch.library": Module(only=words("custom_op register_autograd register_fake")),
     "torch.linalg": Module(),
     "torch.nested": Module(),
-    "torch.nn": Module(never=words("common_types grad intrinsic modules parallel qat quantizable quantized")),
-    "torch.nn.attention": Module(),
+    "torch.nn": Module(
+        never=words("backends common_types cpp grad intrinsic modules parallel qat quantizable quantized")
+    ),
+    "torch.nn.attention": Module(never=words("experimental")),
     "torch.nn.attention.bias": Module(),
     "torch.nn.attention.flex_attention": Module(),
+    "torch.nn.attention.varlen": Module(only=words("varlen_attn varlen_attn_out AuxRequest")),
     "torch.nn.functional": Module(never=words("grad handle_torch_function has_torch_function boolean_dispatch")),
     "torch.nn.init": Module(),
     "torch.nn.parameter": Module(),
-    "torch.nn.utils": Module(never=words("convert_parameters fusion init memory_format")),
+    "torch.nn.utils": Module(never=words("convert_parameters fusion init memory_format prune")),
     "torch.nn.utils.clip_grad": Module(),
     "torch.nn.utils.parametrizations": Module(never=words("parametrize")),
     "torch.nn.utils.parametrize": Module(),
@@ -108,6 +113,9 @@ MODULES: dict[str, Module] = {
     "torch.nn.utils.stateless": Module(),
     "torch.ops": Module(never=words("load_library loaded_libraries import_module c10d profiler rpc prim")),
     "torch.optim": Module(),
+    **{f"torch.optim.{name.lower()}": Module(only=frozenset({name, name.lower()})) for name in OPTIMIZERS},
+    "torch.optim.lbfgs": Module(only=words("LBFGS")),
+    "torch.optim.sparse_adam": Module(only=words("SparseAdam")),
     "torch.optim.lr_scheduler": Module(),
     "torch.optim.optimizer": Module(only=words("Optimizer ParamsT required")),
     "torch.optim.swa_utils": Module(),
@@ -122,10 +130,10 @@ MODULES: dict[str, Module] = {
         )
     ),
     "numpy": NUMPY,
-    "numpy.fft": Module(),
-    "numpy.linalg": Module(),
-    "numpy.random": Module(never=words("bit_generator mtrand set_state")),
-    "numpy.typing": Module(),
+    "numpy.fft": Module(never=words("tests")),
+    "numpy.linalg": Module(never=words("lapack_lite tests")),
+    "numpy.random": Module(never=words("bit_generator mtrand set_state tests")),
+    "numpy.typing": Module(never=words("mypy_plugin tests")),
     "__future__": Module(),
     "abc": Module(),
     "bisect": Module(),
@@ -215,6 +223,7 @@ REASONS: dict[str, str] = {
     "torch.utils.data": "task.batches(rows) gives the batches",
     "torch.utils.cpp_extension": "no code is built outside of torch.compile; write it with torch operations",
     "torch.jit": "use torch.compile",
+    "torch.nn.utils.prune": "write it with torch operations, on the weights",
     "torch.nn.modules": "name the class itself: torch.nn.Linear",
     "torch.distributions": "write it with torch operations",
     "torch._C": "use the public functions of torch",
@@ -247,13 +256,18 @@ def module_of(path: str) -> str | None:
 
 def allowed(path: str) -> bool:
     """Whether a candidate may name the path: a listed module, or a part of one that is not refused."""
-    name = module_of(path)
-    if path in SETTINGS or any(f"{holder}.".startswith(f"{path}.") for holder in SETTING_MODULES):
+    if path in SETTINGS or importable(path):
         return True
-    if name is None or name == path:
-        return name is not None
+    name = module_of(path)
+    if name is None or any(path.startswith(f"{holder}.") for holder in SETTING_MODULES - MODULES.keys()):
+        return False
     part = path.removeprefix(f"{name}.").split(".")[0]
     return _part_allowed(MODULES[name], part, f"{name}.{part}")
+
+
+def importable(path: str) -> bool:
+    """Whether `import path` or `from path import ...` is allowed: a listed module, or one that leads to settings."""
+    return path in MODULES or any(f"{holder}.".startswith(f"{path}.") for holder in SETTING_MODULES)
 
 
 def _part_allowed(module: Module, part: str, path: str) -> bool:

@@ -1,6 +1,7 @@
 """The tables of allowed modules against what is really in them: nothing leads out, and nothing honest is missing."""
 
 import importlib
+import pkgutil
 import sys
 import types
 import warnings
@@ -8,13 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from autoresearch_ray.propose.rules.modules import MODULES, SETTING_MODULES, SETTINGS, allowed
+from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.propose.rules import check_candidate
+from autoresearch_ray.propose.rules.modules import MODULES, SETTING_MODULES, SETTINGS, allowed, importable
 
 IMPORTABLE = sorted(MODULES.keys() - {"torch.ops"})  # it makes its parts up when they are asked for
 HONEST = {
     "torch.nn.functional": "cross_entropy relu gelu silu rms_norm linear embedding scaled_dot_product_attention",
     "torch.nn": "Module Parameter Linear Embedding ModuleList Sequential LSTM GRU Conv1d RMSNorm Buffer",
-    "torch.optim": "AdamW SGD Adam RMSprop NAdam LBFGS Optimizer Adafactor",
+    "torch.optim": "AdamW SGD Adam RMSprop NAdam LBFGS Optimizer Adafactor Muon",
+    "torch.optim.adamw": "AdamW",
     "torch.optim.swa_utils": "AveragedModel get_ema_multi_avg_fn SWALR",
     "torch": "compile no_grad autocast einsum randn Generator float8_e4m3fn _foreach_lerp_ _scaled_mm vmap trace",
     "torch.cuda": "synchronize Stream CUDAGraph get_device_capability is_available amp.GradScaler",
@@ -41,9 +45,22 @@ def public(thing: object) -> Iterator[tuple[str, object]]:
 
 @pytest.mark.parametrize("name", IMPORTABLE)
 def test_no_part_of_an_allowed_module_is_another_module(name: str) -> None:
-    for part, value in public(importlib.import_module(name)):
+    module = importlib.import_module(name)
+    for part, value in public(module):
         if isinstance(value, types.ModuleType) and allowed(f"{name}.{part}"):
             assert f"{name}.{part}" in MODULES.keys() | SETTING_MODULES and sys.modules[f"{name}.{part}"] is value, part
+    for part in [found.name for found in pkgutil.iter_modules(getattr(module, "__path__", []))]:  # loaded or not
+        if not callable(vars(module).get(part)) and allowed(f"{name}.{part}"):
+            assert importable(f"{name}.{part}"), part
+
+
+@pytest.mark.parametrize("name", ["torch.autograd.gradcheck", "torch.nn.utils.weight_norm"])
+def test_a_function_is_no_way_into_the_module_of_its_name(name: str) -> None:
+    holder, _, part = name.rpartition(".")
+    assert allowed(name) and not importable(name)
+    check_candidate(f"from {holder} import {part}\n\n\ndef train(task):\n    return {part}\n")
+    with pytest.raises(CandidateError, match=f"`from {holder} import {part}`"):
+        check_candidate(f"from {name} import torch\n\n\ndef train(task):\n    return torch\n")
 
 
 @pytest.mark.parametrize("name", IMPORTABLE)
@@ -74,6 +91,11 @@ def test_functions_and_classes_are_allowed_by_and_large(name: str) -> None:
     parts = [part for part, value in public(importlib.import_module(name)) if callable(value)]
     refused = [part for part in parts if not allowed(f"{name}.{part}")]
     assert len(refused) <= 3, refused
+
+
+def test_of_a_module_that_holds_settings_nothing_else_is_allowed() -> None:
+    for holder in SETTING_MODULES - MODULES.keys():
+        assert not allowed(f"{holder}.torch") and not allowed(f"{holder}.torch.os.system")
 
 
 def test_settings_exist() -> None:
