@@ -86,7 +86,8 @@ class Lineage:
         )
         lines = [f"- {step.hypothesis} ({step.proposer}, {step.trial_id})" for step in steps]
         proof = f"val_bpb {win.val_bpb:.6f}, gain {win.gain:.4f} ({win.gain_low:.4f} to {win.gain_high:.4f})"
-        return f"{_title(title)}\n\nWin {self._wins}. {proof}\n{win.reason}\n\n" + "\n".join(lines) + "\n"
+        checked = f"Every run of its proof passed at full strength: {', '.join(win.checks)}\n" if win.checks else ""
+        return f"{_title(title)}\n\nWin {self._wins}. {proof}\n{win.reason}\n{checked}\n" + "\n".join(lines) + "\n"
 
     def _made(self, step: Step, text: str, message: str, parent: str | None) -> str:
         date = f"{int(step.at)} +0000"

@@ -17,6 +17,8 @@ Status = Literal["ok", "crash", "timeout", "oom", "invalid", "lost", "stopped"]
 Verdict = Literal["measure", "promising", "discard", "advance", "keep", "drop"]
 StepKind = Literal["start", "advance", "keep", "drop"]
 
+HELD = "held for a human to see"  # in the error of a result that is too good to be true; its status is invalid
+
 T = TypeVar("T")
 
 
@@ -82,6 +84,8 @@ class Result:
     finished_at: float = 0.0
     error: str = ""
     curve: tuple[CurvePoint, ...] = ()
+    strength: str = ""  # of the probes: normal, or full for a proof; "" in what was stored before they were noted
+    checks: tuple[str, ...] = ()  # what was probed and held; none without a score
 
     @property
     def tokens_per_second(self) -> float:
@@ -98,6 +102,7 @@ class Decision:
     reason: str
     revision: int  # the frontier's version that it was made against
     decided_at: float
+    checks: tuple[str, ...] = ()  # of a keep: what every run of its proof passed at full strength
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,7 @@ class Step:
     gain: float = math.nan  # in J, over the best before it (keep and drop)
     gain_low: float = math.nan  # 95 % interval
     gain_high: float = math.nan
+    checks: tuple[str, ...] = ()  # of a keep, as in its decision
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,6 +255,7 @@ class Search:
             holdout_bpb=result.holdout_bpb,
             code_lines=self._merging.code_lines(proposal.source_sha),
             error=result.error,
+            checks=result.checks if result.strength == "full" else (),
         )
 
     def _recover(self) -> None:

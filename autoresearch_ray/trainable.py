@@ -11,15 +11,18 @@ import fcntl
 import os
 import socket
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import IO, Any
 
 from ray import tune
 
 from autoresearch_ray.benchmark.cache import Dataset
 from autoresearch_ray.benchmark.job import job_for
+from autoresearch_ray.benchmark.plausible import Known
 from autoresearch_ray.benchmark.slot import Slot
 from autoresearch_ray.cluster import bundle
 from autoresearch_ray.depot import Depot
@@ -29,6 +32,8 @@ from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.state.board import Board
 from autoresearch_ray.state.connect import connect
 
+MAY_BE_BEST = ("baseline", "prove")  # purposes of trials that make a best; all its runs are probed alike
+RECENT_TRIALS, TYPICAL_FROM = 32, 3  # of a slot: whose median speed is typical, and how many that takes
 LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most
 MAX_SLOTS_PER_MACHINE = 1024
 
@@ -58,6 +63,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._dataset = self._prepared()
         self._memory_mb = self._depot.memory_mb()
         self._progress: Iterator[CurvePoint] | None = None
+        self._rates: deque[float] = deque(maxlen=RECENT_TRIALS)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial on the same slot."""
@@ -79,6 +85,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._progress = None
         result = replace(self._slot.result, trial_id=trial.trial_id)
         result = self._place.signed(result, self._settings)
+        if result.status == "ok":
+            self._rates.append(result.tokens_per_second)
         self._board.finish(result)
         return _last(result)
 
@@ -96,6 +104,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             trial.seed,
             device=self._settings.device,
             memory_mb=self._memory_mb,
+            strength="full" if trial.purpose in MAY_BE_BEST else "normal",
+            known=self._known(),
         )
         with self._files(trial.trial_id) as folder:
             (folder / "train.py").write_text(job.source)
@@ -105,6 +115,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                     if self._slot.result.status != "lost":
                         break
             _write_curve(folder / "curve.csv", self._slot.result)
+
+    def _known(self) -> Known:
+        held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]
+        typical = median(self._rates) if len(self._rates) >= TYPICAL_FROM else 0.0
+        return Known(min(held, default=0.0), typical)
 
     @contextlib.contextmanager
     def _files(self, trial_id: str) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """The git history of a run is a function of its steps."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,15 @@ def test_a_win_lists_the_steps_that_it_proves_and_no_others(tmp_path: Path) -> N
     newest, older = git(tmp_path / "one", "log", "--format=%B%x00", "autoresearch/x").split("\0")[:2]
     assert "idea 6" in newest and "idea 3" not in newest
     assert "idea 2" in older and "idea 3" not in older
+
+
+def test_a_win_says_what_its_proof_passed_and_one_of_before_that_is_as_it_was(tmp_path: Path) -> None:
+    old = Lineage(tmp_path / "one", "x").replay(STEPS, source, {})
+    probed = [replace(s, checks=("causal", "second-process")) if s.index == 7 else s for s in STEPS]
+    new = Lineage(tmp_path / "two", "x").replay(probed, source, {})
+    assert [index for index in old if old[index] != new[index]] == [7]
+    message = git(tmp_path / "two", "log", "-1", "--format=%B", "autoresearch/x")
+    assert "Every run of its proof passed at full strength: causal, second-process\n" in message
 
 
 def test_the_users_git_settings_have_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

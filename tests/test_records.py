@@ -1,10 +1,12 @@
 """What a record becomes as JSON, and what it is when it comes back."""
 
+import json
 import math
+from dataclasses import replace
 
 import pytest
 
-from autoresearch_ray.records import CurvePoint, Proposal, Result, Trial, TrialRow, from_json, to_json
+from autoresearch_ray.records import CurvePoint, Decision, Proposal, Result, Step, Trial, TrialRow, from_json, to_json
 
 PROPOSAL = Proposal("p1", "knobs", "tpe", "a" * 64, "b" * 64, 3, 'a "hypothesis"\nof two lines')
 TRIAL = Trial("t00001", PROPOSAL, "screen", seed=1, claimed_at=10.5)
@@ -21,6 +23,15 @@ def test_a_score_that_does_not_exist_is_null_and_comes_back_as_nan() -> None:
     text = to_json(Result("t00001", "crash"))
     assert '"val_bpb":null' in text
     assert math.isnan(from_json(Result, text).val_bpb)
+
+
+def test_records_of_before_probes_were_noted_are_read() -> None:
+    decision = Decision("t00001", "keep", "P(better) 0.997", 3, 10.0)
+    step = Step(4, "keep", "a" * 64, "t00001", "p1", "words", "tpe", 1.5, "reason", 10.0)
+    for record in (replace(RESULT, curve=()), decision, step):
+        stored = json.loads(to_json(record))
+        assert stored.pop("checks") == [] and stored.pop("strength", "") == ""
+        assert to_json(from_json(type(record), json.dumps(stored))) == to_json(record)
 
 
 def test_a_whole_number_in_a_float_field_comes_back_as_a_float() -> None:

@@ -85,11 +85,6 @@ class Execution:
         self._output.close()
         os.close(self._output_end)
 
-    @property
-    def checks(self) -> str:
-        """What was probed and held; empty without a score."""
-        return self._events["result"].checks if "result" in self._events else ""
-
     def result(self) -> Result:
         """What came of it, as a record without trial, slot and node."""
         status, error = self._status()
@@ -117,6 +112,8 @@ class Execution:
             finished_at=time.time(),
             error=error,
             curve=tuple(self._curve),
+            strength=self._job.strength,
+            checks=tuple(done.checks.split()) if done is not None and ok else (),
         )
 
     def _send(self, output: int) -> None:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from autoresearch_ray.benchmark.plausible import NOTHING, Known
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.records import CurvePoint
 
@@ -33,6 +34,7 @@ class Job:
     gpu_fraction: float  # of the visible GPU's memory; 0 or 1: all
     asked_at: float = 0.0  # time.monotonic() of the asker; one clock for all processes of a machine
     strength: Strength = "normal"  # of the probes of the model: full for a proof
+    known: Known = NOTHING  # what its result is compared with
     dry_seconds: float = 0.0  # for each phase of a dry run, see dryrun.py; 0: a trial
 
     @property
@@ -99,6 +101,7 @@ def job_for(
     device: Literal["cpu", "cuda"],
     memory_mb: int,
     strength: Strength = "normal",
+    known: Known = NOTHING,
 ) -> Job:
     """The job that an experiment's trial is, on a slot with these resources."""
     return Job(
@@ -112,6 +115,7 @@ def job_for(
         memory_mb=memory_mb,
         gpu_fraction=experiment.gpus_per_trial if device == "cuda" else 0.0,
         strength=strength,
+        known=known,
     )
 
 

@@ -20,7 +20,6 @@ BATCH_LOGITS = {
     "cpu": 2**21,
     "cuda": 2**26,
 }  # logits of one scoring batch, at most; on the CPU what fits its cache is fastest
-PLAUSIBLE = 0.1  # of what zlib needs for the split's tokens: no model of one trial predicts text so well
 ZLIB_TOKENS = 1 << 20  # of a split that are compressed for that
 
 # From rows of tokens (B, T + 1) and of targets, of the same shape, to the log-probabilities (B, T), float64, on the
@@ -50,10 +49,10 @@ def score_of(log_probabilities: torch.Tensor, rows: np.ndarray, token_bytes: np.
     return Score(nats / math.log(2) / count, nats, count)
 
 
-def least_plausible(rows: np.ndarray, token_bytes: np.ndarray) -> float:
-    """Bits per byte below which a score of this split is not believed."""
+def zlib_bpb(rows: np.ndarray, token_bytes: np.ndarray) -> float:
+    """Bits per byte that zlib needs for the tokens of a split (of its beginning, if it is long)."""
     part = np.ascontiguousarray(rows[: max(1, ZLIB_TOKENS // rows.shape[1]), 1:])
-    return PLAUSIBLE * 8 * len(zlib.compress(part.tobytes())) / max(1, int(np.asarray(token_bytes)[part].sum()))
+    return 8 * len(zlib.compress(part.tobytes())) / max(1, int(np.asarray(token_bytes)[part].sum()))
 
 
 def forward(

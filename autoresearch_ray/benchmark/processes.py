@@ -63,7 +63,7 @@ def namespace_prefix() -> tuple[str, ...]:
     return ()
 
 
-def kill_everything_else(patience_seconds: float = 5.0) -> None:
+def kill_everything_else(patience_seconds: float = 30.0) -> None:
     """End every process below this one and collect it. For the process server alone."""
     deadline = time.monotonic() + patience_seconds
     while time.monotonic() < deadline:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from autoresearch_ray.benchmark import exchange, metric, probes
+from autoresearch_ray.benchmark import exchange, metric, plausible, probes
 from autoresearch_ray.benchmark.exchange import Exchange
 from autoresearch_ray.benchmark.failures import STATUSES, one_line
 from autoresearch_ray.benchmark.job import DataShape, Event, Job
@@ -151,15 +151,10 @@ def _scores(
         remote.close()
     if job.strength != "off":
         for name, rows in splits.items():
-            _check_plausible(name, scores[name].bpb, metric.least_plausible(rows, token_bytes))
+            least = plausible.least_bpb(metric.zlib_bpb(rows, token_bytes), job.known)
+            if doubt := plausible.too_good(name, scores[name].bpb, least):
+                raise InvalidModelError(doubt)
     return scores["val"].bpb, scores["holdout"].bpb
-
-
-def _check_plausible(name: str, bpb: float, least: float) -> None:
-    if not bpb >= least:
-        raise InvalidModelError(
-            f"{name}: {bpb:.4f} bits per byte, below {least:.4f}, which is too good to be true; held for a human to see"
-        )
 
 
 def mapped_rows(descriptor: int, rows: int, seq_len: int) -> np.ndarray:

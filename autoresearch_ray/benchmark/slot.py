@@ -59,7 +59,6 @@ class Slot:
         self._ready = False
         self.walls = Walls()  # what candidates are kept behind, once the server is ready
         self.result = Result("", "lost")
-        self.checks = ""  # what was probed of the last result and held
         self.cold = True  # the server was not yet ready when the last job was asked for
 
     def start(self) -> None:
@@ -87,7 +86,7 @@ class Slot:
         `folder` gets `output.log`. Closing the iterator early kills the candidate. SlotError if no server starts,
         SettingsError if the isolation is strict and cannot be had.
         """
-        self.result, self.checks = Result("", "lost"), ""
+        self.result = Result("", "lost")
         job = replace(job, asked_at=job.asked_at or time.monotonic())
         self.cold = not self._wait_ready(0)
         if not self._wait_ready(SERVER_START_SECONDS):
@@ -102,7 +101,7 @@ class Slot:
             yield from execution.follow()
         finally:
             execution.close()
-            self.result, self.checks = execution.result(), execution.checks
+            self.result = execution.result()
             shutil.rmtree(work, ignore_errors=True)
 
     def close(self) -> None:

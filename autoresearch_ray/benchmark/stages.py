@@ -29,6 +29,7 @@ from autoresearch_ray.benchmark.exchange import Exchange
 from autoresearch_ray.benchmark.failures import STATUSES, one_line
 from autoresearch_ray.benchmark.isolate import Walls
 from autoresearch_ray.benchmark.job import DataShape, Event, Job, late_saving, overtime, too_many_cores
+from autoresearch_ray.benchmark.plausible import Known, too_fast, too_many
 from autoresearch_ray.benchmark.runner import run_model
 from autoresearch_ray.benchmark.scorer import Files, Remote, judge
 from autoresearch_ray.benchmark.view import Cover
@@ -59,7 +60,8 @@ class Stages:
     """One job."""
 
     def __init__(self, message: dict[str, Any], descriptors: list[int], walls: Walls, host: Host) -> None:
-        self._job = Job(**{field.name: message["job"][field.name] for field in fields(Job)})
+        job = {field.name: message["job"][field.name] for field in fields(Job)}
+        self._job = Job(**job | {"known": Known(**job["known"])})
         self._shape = DataShape(**message["shape"])
         self._covers = tuple(Cover(*cover) for cover in message["covers"])
         self._folder, self._walls, self._host = message["folder"], walls, host
@@ -155,7 +157,7 @@ class Stages:
         if reason:
             return self._fail(status, reason)
         used = processes.cpu_seconds() - self._cpu_seconds
-        reason = too_many_cores(self._job, used, outside)
+        reason = too_many_cores(self._job, used, outside) or too_many(trained.steps, trained.tokens, outside)
         return self._fail("invalid", reason) if reason else False
 
     def _check_saving(self, event: Event) -> bool:
@@ -226,6 +228,10 @@ class Stages:
     def _heard_judge(self, message: bytes) -> bool:
         event = from_json(Event, message)
         trained = self._said["trained"]
+        rate = trained.tokens / max(trained.training_seconds, 1e-9)
+        doubt = too_fast(rate, event.val_bpb, self._job.known) if event.kind == "result" else ""
+        if doubt:
+            return self._fail("invalid", doubt)
         if event.kind == "result":
             event = replace(
                 event,
@@ -233,7 +239,7 @@ class Stages:
                 steps=trained.steps,
                 tokens=trained.tokens,
                 peak_memory_mb=trained.peak_memory_mb,
-                checks=f"clock cores {event.checks}",
+                checks=f"clock cores speed {event.checks}",
             )
         self._host.tell(event)
         return False

@@ -3,14 +3,16 @@
 Two levels. The frontier moves on expected gain: a child's J below the frontier's estimate m by half a standard
 deviation, and one replicate below m; m becomes the mean of the replicate and m + 0.5 (y - m), so that luck counts half.
 The best moves on proof alone: replicates of a frontier and of the best side by side, until the posterior probability
-passes 0.99 (keep), falls below 0.2 or six replicates are spent (drop). What the slots do next is in `plan.py`.
+passes 0.99 (keep), falls below 0.2 or six replicates are spent (drop). A proof's runs are probed at full strength: no
+keep without, and one that fails a probe is dropped at once. What the slots do next is in `plan.py`.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from autoresearch_ray.decide.noise import Comparison, compare, compare_pairs
+from autoresearch_ray.decide.noise import Comparison
+from autoresearch_ray.decide.proof import Judgement, failure, judged, mean, objective, with_result
 from autoresearch_ray.decide.state import (
     REMEMBERED_FRONTIERS,
     Contender,
@@ -24,11 +26,6 @@ from autoresearch_ray.records import Decision, Standing, Step, StepKind, Verdict
 
 Merge = Callable[[str, str, str], tuple[str, int] | None]
 """(base, ours, theirs) as shas -> the merged source's sha and its code lines, or None if they conflict."""
-
-
-def objective(outcome: Outcome, rules: Rules) -> float:
-    """J = val_bpb + complexity_price * code_lines; lower is better."""
-    return outcome.val_bpb + rules.complexity_price * outcome.code_lines
 
 
 def decide(state: SearchState, outcome: Outcome, rules: Rules, merge: Merge, now: float) -> Settled:
@@ -48,8 +45,8 @@ def decide(state: SearchState, outcome: Outcome, rules: Rules, merge: Merge, now
 
 def _baseline(state: SearchState, outcome: Outcome, rules: Rules, merge: Merge, now: float) -> Settled:
     if outcome.status != "ok":
-        state = replace(state, baseline_failures=(*state.baseline_failures, _failure(outcome)))
-        return Settled(state, (_decision(state, outcome, "discard", _failure(outcome), now),))
+        state = replace(state, baseline_failures=(*state.baseline_failures, failure(outcome)))
+        return Settled(state, (_decision(state, outcome, "discard", failure(outcome), now),))
     state = replace(state, noise=state.noise.with_value(outcome.source_sha, objective(outcome, rules)))
     group = state.noise.group(outcome.source_sha)
     if state.best is not None or group.n < rules.baseline_trials:
@@ -76,7 +73,7 @@ def _started(state: SearchState, outcome: Outcome, rules: Rules, merge: Merge, n
 
 def _screened(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
     if outcome.status != "ok":
-        return Settled(state, (_decision(state, outcome, "discard", _failure(outcome), now),))
+        return Settled(state, (_decision(state, outcome, "discard", failure(outcome), now),))
     bar = _parent(state, outcome.parent_sha).objective
     lead = (bar - objective(outcome, rules)) / _sd(state)
     if not lead > rules.advance_sd:
@@ -93,7 +90,7 @@ def _confirmed(state: SearchState, outcome: Outcome, rules: Rules, merge: Merge,
         return _measured(state, outcome, rules, now)
     state = replace(state, contenders=tuple(c for c in state.contenders if c is not contender))
     if outcome.status != "ok":
-        return Settled(state, (_decision(state, outcome, "discard", _failure(outcome), now),))
+        return Settled(state, (_decision(state, outcome, "discard", failure(outcome), now),))
     lead = (contender.parent_objective - objective(outcome, rules)) / _sd(state)
     if not lead > 0:
         reason = f"not confirmed: its replicate is {_sds(lead)} the parent"
@@ -140,10 +137,13 @@ def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> S
         return _measured(state, outcome, rules, now)  # that proof is over
     if outcome.status == "ok":
         state = replace(state, noise=state.noise.with_value(outcome.source_sha, objective(outcome, rules)))
-        proof = _with_replicate(proof, outcome, is_best, rules)
-    elif not is_best:
-        proof = replace(proof, failures=proof.failures + 1)
-    return _judged(replace(state, proof=proof), proof, outcome, rules, now)
+    proof = with_result(proof, outcome, rules)
+    state, judgement = replace(state, proof=proof), judged(proof, outcome, state.noise, rules)
+    if judgement.verdict == "keep":
+        return _kept(state, proof, outcome, judgement, now)
+    if judgement.verdict == "drop":
+        return _dropped(state, outcome, judgement, now)
+    return Settled(state, (_decision(state, outcome, "measure", judgement.words, now),))
 
 
 def _proof_of(state: SearchState, target_sha: str) -> Proof | None:
@@ -152,63 +152,25 @@ def _proof_of(state: SearchState, target_sha: str) -> Proof | None:
     return None if target is None else Proof(target, state.best.source_sha)
 
 
-def _with_replicate(proof: Proof, outcome: Outcome, is_best: bool, rules: Rules) -> Proof:
-    value = objective(outcome, rules)
-    held_out = value - outcome.val_bpb + outcome.holdout_bpb
-    if is_best:
-        return replace(proof, best_values=(*proof.best_values, value), best_holdout=(*proof.best_holdout, held_out))
-    return replace(proof, target_values=(*proof.target_values, value), target_holdout=(*proof.target_holdout, held_out))
-
-
-def _judged(state: SearchState, proof: Proof, outcome: Outcome, rules: Rules, now: float) -> Settled:
-    fewest = min(len(proof.target_values), len(proof.best_values))
-    if proof.failures >= rules.min_replicates:
-        return _dropped(state, proof, outcome, f"it failed {proof.failures} times: {_failure(outcome)}", None, now)
-    if fewest < rules.min_replicates:
-        reason = f"replicate for the proof ({len(proof.target_values)} frontier, {len(proof.best_values)} best)"
-        return Settled(state, (_decision(state, outcome, "measure", reason, now),))
-    seen = _compared(state, proof, fewest, rules)
-    held_out = _mean(proof.best_holdout) - _mean(proof.target_holdout)
-    words = f"P(better) {seen.probability:.3f}, gain {seen.gain:.4f}, held-out gain {held_out:.4f}"
-    if seen.probability > rules.keep_probability and held_out > 0:
-        return _kept(state, proof, outcome, seen, words, now)
-    if seen.probability < rules.drop_probability:
-        return _dropped(state, proof, outcome, words, seen, now)
-    if fewest >= rules.max_replicates:
-        return _dropped(state, proof, outcome, f"{words} after {fewest} replicates", seen, now)
-    return Settled(state, (_decision(state, outcome, "measure", words, now),))
-
-
-def _compared(state: SearchState, proof: Proof, fewest: int, rules: Rules) -> Comparison:
-    """Under the pooled noise or pair by pair, whichever speaks more for the target."""
-    pooled = compare(proof.target_values, proof.best_values, state.noise)
-    if fewest < rules.pairs_from:
-        return pooled
-    paired = compare_pairs(proof.target_values, proof.best_values)
-    return max(pooled, paired, key=lambda seen: seen.probability)
-
-
-def _kept(state: SearchState, proof: Proof, outcome: Outcome, seen: Comparison, words: str, now: float) -> Settled:
+def _kept(state: SearchState, proof: Proof, outcome: Outcome, judgement: Judgement, now: float) -> Settled:
     """The target is the best; a frontier that moved on meanwhile shifts by what the proof taught."""
     assert state.best is not None and state.frontier is not None
     target = proof.target
-    mean = _mean(proof.target_values)
-    shift = mean - target.objective
-    best = replace(target, objective=mean, val_bpb=target.val_bpb + shift, version=state.best.version + 1, since=now)
+    value = mean(proof.target_values)
+    shift = value - target.objective
+    best = replace(target, objective=value, val_bpb=target.val_bpb + shift, version=state.best.version + 1, since=now)
     frontiers = tuple(
         replace(f, objective=f.objective + shift, val_bpb=f.val_bpb + shift) if f.version >= target.version else f
         for f in state.frontiers
     )
     weight = float(len(proof.target_values)) if state.frontier.version == target.version else state.frontier_weight
-    decision = _decision(state, outcome, "keep", words, now)
+    decision = replace(_decision(state, outcome, "keep", judgement.words, now), checks=proof.checks)
     state = replace(state, best=best, frontiers=frontiers, frontier_weight=weight, proof=None, steps=state.steps + 1)
-    step = _step(state, "keep", best, outcome, words, now, seen=seen)
+    step = replace(_step(state, "keep", best, outcome, judgement.words, now, seen=judgement.seen), checks=proof.checks)
     return Settled(_tidied(state), (decision,), (step,))
 
 
-def _dropped(
-    state: SearchState, proof: Proof, outcome: Outcome, words: str, seen: Comparison | None, now: float
-) -> Settled:
+def _dropped(state: SearchState, outcome: Outcome, judgement: Judgement, now: float) -> Settled:
     """The frontier returns to the best, whose estimate is now all its replicates."""
     assert state.best is not None and state.frontier is not None
     group = state.noise.group(state.best.source_sha)
@@ -220,19 +182,19 @@ def _dropped(
         version=state.frontier.version + 1,
         since=now,
     )
-    decision = _decision(state, outcome, "drop", words, now)
+    decision = _decision(state, outcome, "drop", judgement.words, now)
     frontiers = (*state.frontiers, frontier)[-REMEMBERED_FRONTIERS:]
     state = replace(
         state, frontiers=frontiers, frontier_weight=float(max(1, group.n)), proof=None, steps=state.steps + 1
     )
-    step = _step(state, "drop", frontier, outcome, words, now, seen=seen)
+    step = _step(state, "drop", frontier, outcome, judgement.words, now, seen=judgement.seen)
     return Settled(_tidied(state), (decision,), (step,), dropped=True)
 
 
 def _measured(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
     """A replicate that settles nothing sharpens the noise and, where it is the frontier's, its estimate."""
     if outcome.status != "ok":
-        return Settled(state, (_decision(state, outcome, "measure", _failure(outcome), now),))
+        return Settled(state, (_decision(state, outcome, "measure", failure(outcome), now),))
     assert state.frontier is not None and state.best is not None
     value = objective(outcome, rules)
     if outcome.source_sha in _in_play(state):
@@ -268,14 +230,6 @@ def _sd(state: SearchState) -> float:
 
 def _sds(lead: float) -> str:
     return f"{abs(lead):.1f} sd {'below' if lead > 0 else 'above'}"
-
-
-def _mean(values: tuple[float, ...]) -> float:
-    return sum(values) / len(values)
-
-
-def _failure(outcome: Outcome) -> str:
-    return f"{outcome.status}: {outcome.error}" if outcome.error else outcome.status
 
 
 def _decision(state: SearchState, outcome: Outcome, verdict: Verdict, reason: str, now: float) -> Decision:

@@ -40,6 +40,7 @@ class Outcome:
     holdout_bpb: float
     code_lines: int
     error: str = ""
+    checks: tuple[str, ...] = ()  # that it passed at full strength; none at any other
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ class Proof:
     target_holdout: tuple[float, ...] = ()
     best_holdout: tuple[float, ...] = ()
     failures: int = 0  # of the target
+    best_failures: int = 0
+    probed: int = 0  # results of the target at full strength
+    checks: tuple[str, ...] = ()  # that all of these passed
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from scipy.special import stdtrit
 
-from autoresearch_ray.records import History, Result, Step, TrialRow
+from autoresearch_ray.records import HELD, History, Result, Step, TrialRow
 
 UNSELECTED = frozenset({"baseline", "prove", "idle"})  # purposes whose scores were not picked for being good
 CONFIDENCE = 0.975  # one side of a 95 % interval
@@ -72,6 +72,12 @@ def score(row: TrialRow) -> float:
 def status(row: TrialRow) -> str:
     """The result's status, or "running"."""
     return "running" if row.result is None else row.result.status
+
+
+def held(history: History) -> list[str]:
+    """The trials whose results were too good to be true."""
+    failed = ((row.trial.trial_id, row.result) for row in history.rows if row.result is not None)
+    return [trial_id for trial_id, result in failed if result.status == "invalid" and HELD in result.error]
 
 
 def setting(history: History, name: str, default: Any) -> Any:

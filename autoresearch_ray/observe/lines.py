@@ -10,6 +10,7 @@ from autoresearch_ray.records import History, TrialRow
 
 COLUMNS = 120
 SHOWN_WINS = 20
+SHOWN_HELD = 5
 WORTH_A_REASON = frozenset({"keep", "drop", "advance", "promising"})
 
 
@@ -28,7 +29,7 @@ def decision_line(row: TrialRow, commit: str = "") -> str:
 def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list[str]:
     """What the run came to, and where to look next; `resume` is the command that continues it."""
     summary = facts.summarise(history)
-    lines = [*_scores(summary), *_wins(history), *_effort(summary)]
+    lines = [*_scores(summary), *_wins(history), *_effort(summary), *_held(history)]
     place = one_line(run_dir) or "."
     lines += [
         _line("report", f"{place}/report.html"),
@@ -102,6 +103,12 @@ def _effort(summary: facts.Summary) -> list[str]:
     if summary.noise_freedom:
         lines.append(_line("noise", f"sd {summary.noise_sd:.4f}, {summary.noise_freedom} degrees of freedom"))
     return lines
+
+
+def _held(history: History) -> list[str]:
+    held = [one_line(trial_id) for trial_id in facts.held(history)]
+    more = f" and {len(held) - SHOWN_HELD} more" if len(held) > SHOWN_HELD else ""
+    return [_line("held", f"{', '.join(held[-SHOWN_HELD:])}{more}: too good to be true, please look")] if held else []
 
 
 def _runs(count: int) -> str:

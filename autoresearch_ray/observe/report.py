@@ -103,6 +103,8 @@ def _win(history: History, win: facts.Win) -> str:
         parts.append(f"better with probability {_probability(step.probability)}")
     parts += [words(part, 60) for part in (step.proposer, step.trial_id) if part]
     parts.append(f"<code>{words(win.commit)[:10]}</code>" if win.commit else "not committed yet")
+    if step.checks:
+        parts.append(f"every run of its proof passed at full strength: {words(', '.join(step.checks))}")
     title = f"<h3>{win.number}. {words(win.hypothesis) or 'no hypothesis given'}</h3>"
     diff = _diff(history.sources.get(win.parent_sha), history.sources.get(step.source_sha))
     return f'<section class="win"><header>{title}<div class="note">{" · ".join(parts)}</div></header>{diff}</section>'

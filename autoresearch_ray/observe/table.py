@@ -62,6 +62,7 @@ COLUMNS = (
     Column("gpus", "float64", "result"),
     Column("cotenants", "Int64", "result"),
     Column("isolation", "string", "result"),
+    Column("checks", "string", "made"),
     Column("decision", "string", "decision", "verdict"),
     Column("decision_reason", "string", "decision", "reason"),
     Column("commit", "string", "made"),
@@ -78,6 +79,7 @@ def trial_table(history: History) -> pd.DataFrame:
         "val_bpb": [facts.score(row) for row in history.rows],
         "holdout_bpb": [_holdout(row) for row in history.rows],
         "commit": _commits(history),
+        "checks": [_checks(row) for row in history.rows],
     }
     places: dict[str, list[Any]] = {
         "trial": [row.trial for row in history.rows],
@@ -142,6 +144,12 @@ def _commits(history: History) -> list[str]:
 
 def _holdout(row: TrialRow) -> float:
     return row.result.holdout_bpb if row.result is not None and row.result.status == "ok" else math.nan
+
+
+def _checks(row: TrialRow) -> str:
+    """The probes' strength and what held, as `full: clock cores causal ...`; "" without a score."""
+    known = row.result.checks if row.result is not None else ()
+    return f"{row.result.strength}: {' '.join(known)}" if row.result is not None and known else ""
 
 
 def _read(places: list[Any], column: Column) -> list[Any]:

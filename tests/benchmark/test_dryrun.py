@@ -49,6 +49,11 @@ WRONG = {
         "        first = x = x + 0.1 * x.flip(0)\n",
         "the model's predictions depend on",
     ),
+    "a model that cannot be saved": (
+        END,
+        f"{END[:-17]}    model.gate = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))\n    return model\n",
+        "the model cannot be saved",
+    ),
     "CUDA whatever the device": (".to(task.device)\n    both", ".cuda()\n    both", "use task.device"),
     "an exit": (STEP, f"{STEP}        raise SystemExit(0)\n", "SystemExit"),
 }

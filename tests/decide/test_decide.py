@@ -1,5 +1,6 @@
 """The two-level decision, on plain values."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -93,6 +94,7 @@ def test_a_nan_score_is_never_accepted(started: SearchState) -> None:
 
 
 def pairs(values: list[float], best: list[float], **more: object) -> list[Outcome]:
+    more = {"checks": ("causal", "bits")} | more
     both = zip(values, best, strict=True)
     return [o for v, b in both for o in (run("prove", "a", "base", v, **more), run("prove", "base", "a", b))]
 
@@ -103,6 +105,42 @@ def test_a_proven_frontier_becomes_the_best(advanced: SearchState) -> None:
     assert settled.state.best.source_sha == "a" and not settled.state.unproven
     assert settled.steps[0].probability > 0.99 and settled.steps[0].gain_low > 0
     assert settled.state.best.objective == pytest.approx(0.9525)
+
+
+def test_a_keep_lists_what_every_run_of_its_proof_passed_at_full_strength(advanced: SearchState) -> None:
+    first, *others = pairs([0.95, 0.955], [1.0, 1.005])
+    settled = told(advanced, replace(first, checks=("clock", "causal", "bits")), *others)
+    assert settled.decisions[0].checks == settled.steps[0].checks == ("causal", "bits")
+    assert all(d.checks == () for d in told(advanced, first).decisions)
+
+
+def test_a_proof_without_a_run_at_full_strength_keeps_nothing(advanced: SearchState) -> None:
+    settled = told(advanced, *pairs([0.95, 0.955], [1.0, 1.005], checks=()))
+    assert settled.decisions[0].verdict == "measure"
+    assert settled.decisions[0].reason.endswith("not probed at full strength")
+    assert told(settled.state, pairs([0.95], [1.0])[0]).decisions[0].verdict == "keep"
+
+
+def test_a_run_at_full_strength_of_the_best_does_not_count_for_the_frontier(advanced: SearchState) -> None:
+    runs = [replace(o, checks=("causal",) * (o.source_sha == "base")) for o in pairs([0.95, 0.955], [1.0, 1.005])]
+    assert told(advanced, *runs).decisions[0].verdict == "measure"
+
+
+def test_one_invalid_run_ends_a_proof_and_one_crash_does_not(advanced: SearchState) -> None:
+    failed = run("prove", "a", "base", math.nan, status="invalid", error="depends on tokens after its position")
+    settled = told(advanced, *pairs([0.95], [1.0]), failed)
+    assert settled.decisions[0].verdict == "drop" and settled.state.frontier.source_sha == "base"
+    assert "did not hold in its proof: invalid: depends on tokens" in settled.decisions[0].reason
+    settled = told(advanced, *pairs([0.95], [1.0]), replace(failed, status="crash"), *pairs([0.955], [1.005]))
+    assert settled.decisions[0].verdict == "keep"
+
+
+def test_a_best_that_fails_again_and_again_ends_the_proof(advanced: SearchState) -> None:
+    failed = run("prove", "base", "a", math.nan, status="invalid")
+    settled = told(advanced, *[failed] * 5)
+    assert settled.decisions[0].verdict == "measure"
+    settled = told(settled.state, failed)
+    assert (settled.decisions[0].verdict, "the best failed 6 times" in settled.decisions[0].reason) == ("drop", True)
 
 
 def test_the_held_out_split_must_not_contradict(advanced: SearchState) -> None:
@@ -155,6 +193,15 @@ def test_a_win_beside_a_moved_frontier_is_merged(advanced: SearchState) -> None:
 def test_a_conflicting_win_is_to_be_tested_again(advanced: SearchState) -> None:
     settled = told(advanced, run("screen", "b", "base", 0.97), run("confirm", "b", "b", 0.97))
     assert settled.decisions[0].verdict == "discard" and len(settled.retries) == 1
+
+
+def test_a_state_of_before_probes_were_noted_is_read(advanced: SearchState) -> None:
+    state = told(advanced, run("prove", "a", "base", 0.95), run("screen", "b", "a", 0.9)).state
+    stored = json.loads(to_json(state))
+    for name in ("probed", "checks", "best_failures"):
+        del stored["proof"][name]
+    del stored["contenders"][0]["outcome"]["checks"]
+    assert from_json(SearchState, json.dumps(stored)) == state
 
 
 def test_the_state_survives_json(advanced: SearchState) -> None:

@@ -119,6 +119,8 @@ class Writer:
             cotenants=self.slots - 1, isolation="process", started_at=start,
             finished_at=start + (22.5 if ok else 4.0), error=error,
             curve=curve(score + 0.05) if ok and curved else (),
+            strength="full" if purpose in ("baseline", "prove") else "normal",
+            checks=("clock", "causal", "bits") if ok else (),
         )  # fmt: skip
         decision = Decision(trial_id, verdict, f"{verdict}: see section 5", len(self.steps), start + 24.0)
         self.rows.append(TrialRow(trial, result, decision))
@@ -135,6 +137,7 @@ class Writer:
                 row.result.finished_at if row and row.result else START,
                 probability=(0.996 if kind == "keep" else 0.12) if proven else math.nan,
                 gain=gain, gain_low=gain - 0.008, gain_high=gain + 0.008,
+                checks=("clock", "causal", "bits") if kind == "keep" else (),
             )
         )  # fmt: skip
         self.commits[index] = hashlib.sha1(f"commit {index}".encode()).hexdigest()

@@ -56,6 +56,7 @@ def test_the_report_tells_the_run(tmp_path: Path) -> None:
     tree = Tree(written(realistic(), tmp_path))
     for words in ("cpu-night", "baseline", "95 %", "2. DEPTH 4 -> 3 with a learned residual scale", "0.996"):
         assert words in tree.text
+    assert tree.text.count("every run of its proof passed at full strength: clock, causal, bits") == 2
     assert "+MATRIX_LR = 0.0611  # Muon learning rate" in tree.text, "the first win's diff"
     assert "-DEPTH = 4  # transformer blocks" in tree.text, "the second win's diff"
     assert "+MATRIX_LR = 0.0611" not in tree.text.split("2. DEPTH")[1], "the second win's diff starts at the first"

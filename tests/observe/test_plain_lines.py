@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, summary_lines
 from autoresearch_ray.observe.text import fitted, last_line, one_line, visible
+from autoresearch_ray.records import HELD
 
 
 def test_a_decision_is_one_line_with_its_fields_in_place() -> None:
@@ -38,6 +39,15 @@ def test_the_summary_says_what_came_of_it_and_where_to_look() -> None:
         assert words in text, words
     commits = realistic().commits
     assert commits[3][:7] in text
+
+
+def test_the_summary_asks_a_human_to_look_at_what_is_too_good_to_be_true() -> None:
+    history = realistic()
+    assert not any(line.startswith("held") for line in summary_lines(history))
+    found = next(row for row in history.rows if row.result and row.result.status == "invalid")
+    held = replace(found, result=replace(found.result, error=f"0.1 bits per byte; {HELD}"))
+    lines = summary_lines(replace(history, rows=(*history.rows, held)))
+    assert f"held         {held.trial.trial_id}: too good to be true, please look" in lines
 
 
 def test_the_summary_of_an_empty_run_invents_nothing() -> None:

@@ -39,6 +39,7 @@ DESIGNED = [
     "gpus",
     "cotenants",
     "isolation",
+    "checks",
     "decision",
     "decision_reason",
     "commit",
@@ -69,6 +70,12 @@ def test_rows_are_in_the_order_of_trials_and_tell_what_was_measured() -> None:
     assert (row.kind, row.status, row.decision, row.val_bpb) == ("knobs", "ok", "promising", 1.731)
     assert row.tokens_per_second == pytest.approx(409_600 / 20.0)
     assert table.started_at[0] == pd.Timestamp(START, unit="s", tz="UTC")
+
+
+def test_the_checks_that_a_score_passed_stand_in_its_row() -> None:
+    table = trial_table(realistic())
+    assert table.checks[0] == "full: clock causal bits" and set(table.checks[table.status != "ok"]) == {""}
+    assert set(table.checks[table.kind == "knobs"]) == {"normal: clock causal bits", ""}
 
 
 def test_every_status_is_there_and_only_ok_has_a_score() -> None:
