@@ -42,6 +42,7 @@ class Cluster:
 
     joined: bool
     nodes: tuple[NodeShape, ...]
+    dashboard: str = ""  # its URL; empty where none runs
     waiting: list[Any] = field(default_factory=list)  # Ray forgets what nobody refers to
 
 
@@ -61,12 +62,16 @@ def ray_for(request: Request, settings: RunSettings) -> Iterator[Cluster]:
     _check_somebody_listens(address)
     own = {} if request.address else _own_ray(settings)
     try:
-        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **own)
+        context = ray.init(
+            address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL, **own
+        )
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SettingsError(f"--address {address}: no Ray cluster answers there ({reason}); start one first") from None
     try:
-        yield Cluster(bool(request.address), tuple(_shape(node) for node in ray.nodes() if node["Alive"]))
+        nodes = tuple(_shape(node) for node in ray.nodes() if node["Alive"])
+        dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
+        yield Cluster(bool(request.address), nodes, dashboard)
     finally:
         ray.shutdown()
 
@@ -91,6 +96,13 @@ def settled(settings: RunSettings, request: Request, cluster: Cluster, say: Say)
         say(f"the cluster has room for {now} of {slots} slots now; its autoscaler is asked for the rest")
         cluster.waiting.extend(_ask_for_room(settings, slots - now))
     return settings.model_copy(update={"slots": slots})
+
+
+def dashboard_line(cluster: Cluster) -> str:
+    """Where to watch: Ray's dashboard lets in who has the cluster's token."""
+    if not cluster.dashboard:
+        return "Ray's dashboard is not there; the run goes on without it"
+    return f"Ray's dashboard: {cluster.dashboard} (the token that it asks for: ray get-auth-token)"
 
 
 def bundle(settings: RunSettings) -> dict[str, float]:

@@ -21,7 +21,7 @@ from typing import Any
 import filelock
 
 from autoresearch_ray.backup import Backups
-from autoresearch_ray.cluster import NAMESPACE, ray_for, settled, with_address
+from autoresearch_ray.cluster import NAMESPACE, dashboard_line, ray_for, settled, with_address
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.metrics import metering
 from autoresearch_ray.models import model_keys
@@ -58,6 +58,7 @@ def run(request: Request | None = None, **options: Any) -> RunOutcome:
     settings, folder = resolve(request, progress.say)
     with _only_driver(folder), model_keys(settings) as keys, ray_for(request, settings) as cluster:
         settings = settled(settings, request, cluster, progress.say)
+        progress.say(dashboard_line(cluster))
         depot = _depot(settings, folder) if cluster.joined else contextlib.nullcontext()
         with depot:
             return _driven(settings, folder, request, keys, progress)

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from autoresearch_ray.benchmark.slot import Slot
 from autoresearch_ray.cluster import bundle
 from autoresearch_ray.depot import Depot
 from autoresearch_ray.errors import DataError
+from autoresearch_ray.observe.text import encodable, one_line, visible
 from autoresearch_ray.records import CurvePoint, Result, Trial, from_json, to_json
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.state.board import Board
@@ -36,6 +38,7 @@ MAY_BE_BEST = ("baseline", "prove")  # purposes of trials that make a best; all 
 RECENT_TRIALS, TYPICAL_FROM = 32, 3  # of a slot: whose median speed is typical, and how many that takes
 LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most
 MAX_SLOTS_PER_MACHINE = 1024
+LOGGED_CHARACTERS = 4000  # of what a candidate printed, its end
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
@@ -50,6 +53,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         """The share of a machine that one trial uses."""
         settings = RunSettings.model_validate_json(config["run"])
         return tune.PlacementGroupFactory([bundle(settings)])
+
+    def __repr__(self) -> str:
+        """What Ray's dashboard calls this actor."""
+        return f"slot {self._place.number} of {self._settings.tag}"
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take a place on the machine, open the data and start the process server, all before the first trial."""
@@ -109,12 +116,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         )
         with self._files(trial.trial_id) as folder:
             (folder / "train.py").write_text(job.source)
+            _log(f"{trial.trial_id} {trial.purpose}: {one_line(trial.proposal.hypothesis)}")
             with self._place.busy():
                 for _ in range(LOST_ATTEMPTS):
                     yield from self._slot.run(job, folder)
                     if self._slot.result.status != "lost":
                         break
             _write_curve(folder / "curve.csv", self._slot.result)
+            _log_end(trial.trial_id, self._slot.result, folder / "output.log")
 
     def _known(self) -> Known:
         held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]
@@ -218,6 +227,20 @@ def _lock(file: IO[bytes]) -> bool:
 def _free(path: Path) -> bool:
     with path.open("ab") as file:
         return _lock(file)
+
+
+def _log(line: str) -> None:
+    """A line of this actor's log, which the dashboard shows."""
+    sys.stdout.write(encodable(line) + "\n")
+    sys.stdout.flush()
+
+
+def _log_end(trial_id: str, result: Result, output: Path) -> None:
+    """What the candidate printed at its end, and how it ended."""
+    if output.exists():
+        printed = output.read_text(errors="replace")[-LOGGED_CHARACTERS:]
+        _log(visible(printed).rstrip() or "(it printed nothing)")
+    _log(f"{trial_id} {result.status}, val_bpb {result.val_bpb:.4f} {one_line(result.error)}".rstrip())
 
 
 def _last(result: Result) -> dict[str, Any]:
