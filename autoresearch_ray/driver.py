@@ -31,6 +31,9 @@ from autoresearch_ray.progress import Progress
 from autoresearch_ray.push import Pusher
 from autoresearch_ray.resolve import LINEAGE, resolve
 from autoresearch_ray.settings import Request, RunSettings, checked, program_path
+from autoresearch_ray.state.board import Board
+from autoresearch_ray.stored import claim, storage_of
+from autoresearch_ray.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +100,6 @@ def _driven(
     from autoresearch_ray.proposer import proposing
     from autoresearch_ray.search import Search
     from autoresearch_ray.searcher import RunSearcher, SlotWatch
-    from autoresearch_ray.state.board import Board
     from autoresearch_ray.state.connect import SETTINGS_FILE, SQLITE, serving
     from autoresearch_ray.state.tenure import Tenure
 
@@ -109,9 +111,13 @@ def _driven(
         if settings.state == SQLITE:
             stack.enter_context(Backups(store, folder))
         write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
-        search = Search(board, settings, folder / LINEAGE, listener=progress.decided)
+        uploads = _uploads(settings, folder, board, progress)
+        listener = progress.decided if uploads is None else uploads.after(progress.decided)
+        search = Search(board, settings, folder / LINEAGE, listener=listener)
         searcher = RunSearcher(search, settings, folder, address)
         watch = SlotWatch(search, settings.experiment.budget_seconds)
+        if uploads is not None:
+            stack.enter_context(uploads.following(searcher.superseded))
         if request.push_to is not None:
             branch = f"refs/heads/autoresearch/{settings.tag}"
             stack.enter_context(Pusher(folder / LINEAGE, branch, request.push_to, progress.say))
@@ -124,7 +130,19 @@ def _driven(
         _fit(settings, searcher, watch)
     failure = searcher.failure
     summary = progress.summary(folder, settings, interrupted=bool(interrupted))
+    if uploads is not None:
+        uploads.finish()
     return RunOutcome(folder, bool(interrupted), failure, summary)
+
+
+def _uploads(settings: RunSettings, folder: Path, board: Board, progress: Progress) -> Uploads | None:
+    """The run's uploads, its place in the storage taken; None without a storage."""
+    if not settings.storage:
+        return None
+    storage = storage_of(settings.storage, settings.tag)
+    claimed = claim(storage, settings, folder, board.store.revision())
+    progress.say(f"stored in {storage.url} after every decision")
+    return Uploads(storage, claimed, folder, progress.say, {result.trial_id for result in board.results()})
 
 
 def _fit(settings: RunSettings, searcher: Any, watch: Any) -> None:

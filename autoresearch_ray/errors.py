@@ -10,6 +10,7 @@
     │   ├── LeaseNotFoundError   the lease has lapsed or never was
     │   ├── FencedError          the writer's lease has lapsed, somebody else may have its place
     │   └── DamagedStoreError    the file is not a store that can be opened
+    ├── StorageError             the place of --storage refused or failed
     ├── LineageError             git refused, or the history is not what the store says
     └── ProviderError            a language model's provider gave no usable answer
         ├── RateLimitedError     too many requests or tokens; later is fine
@@ -60,6 +61,10 @@ class FencedError(StoreError):
 
 class DamagedStoreError(StoreError):
     """The file is not a store that can be opened."""
+
+
+class StorageError(AutoresearchError):
+    """The place of --storage refused or failed."""
 
 
 class LineageError(AutoresearchError):

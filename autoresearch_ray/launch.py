@@ -55,6 +55,11 @@ def parse(arguments: Sequence[str]) -> Request:
     parser.add_argument("--state", help="where the state is: sqlite or etcd://host:2379[,host2:2379] (default: sqlite)")
     parser.add_argument("--push-to", metavar="REMOTE", help="push every win to this git remote")
     parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="keep a copy of everything there, and resume from it: s3://, gs://, a mounted folder; none ends it",
+    )
+    parser.add_argument(
         "--submit", metavar="URL", help="run as a job of the cluster whose dashboard this is, and follow it"
     )
     parser.add_argument("--plain", action="store_true", help="one line a decision instead of a live screen")

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from autoresearch_ray.benchmark.cache import prepare
 from autoresearch_ray.benchmark.device import choose_amp, choose_device, device_name
 from autoresearch_ray.benchmark.isolate import check_reached, reached
-from autoresearch_ray.errors import CandidateError, SettingsError
+from autoresearch_ray.errors import CandidateError, SettingsError, StorageError
 from autoresearch_ray.experiment import Experiment, load_experiment
 from autoresearch_ray.propose.knobs import read_knobs, set_constants
 from autoresearch_ray.propose.rules import check_candidate
@@ -38,6 +38,9 @@ from autoresearch_ray.settings import (
     resolved_experiment,
 )
 from autoresearch_ray.state.connect import SQLITE, STATE_FILE, check_state, state_of, stored_settings
+from autoresearch_ray.state.history import read_finished
+from autoresearch_ray.storage.bucket import normal_url
+from autoresearch_ray.stored import check_free, check_ours, restore, storage_of
 
 LINEAGE = "lineage"
 PACKAGES = ("autoresearch_ray", "ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
@@ -49,11 +52,18 @@ def resolve(request: Request, say: Say) -> tuple[RunSettings, Path]:
     """The settings and the folder of the run that was asked for. SettingsError or DataError if it cannot be had."""
     if request.push_to is not None:
         check_remote(request.push_to)
+    url = _storage_url(request)
+    if url and request.resume:
+        _restore(request, url, say)
     folder, state = _run_folder(request)
     if request.resume:
         settings = _resumed(request, folder, state)
     else:
         settings = fresh_settings(request, folder.name, state)
+    if url is not None:
+        settings = settings.model_copy(update={"storage": url})
+    if settings.storage:
+        _check_storage(settings, folder, fresh=not request.resume)
     dataset = prepare(settings.experiment, say)
     if settings.dataset_fingerprint not in ("", dataset.fingerprint):
         raise SettingsError(
@@ -61,6 +71,40 @@ def resolve(request: Request, say: Say) -> tuple[RunSettings, Path]:
             "scores do not compare across data, start a new run with another --tag"
         )
     return settings.model_copy(update={"dataset_fingerprint": dataset.fingerprint}), folder
+
+
+def _storage_url(request: Request) -> str | None:
+    """Where copies are to go; "" for nowhere any more, None when nothing was said."""
+    if request.storage in (None, "none"):
+        return None if request.storage is None else ""
+    return normal_url(request.storage)
+
+
+def _restore(request: Request, url: str, say: Say) -> None:
+    """Make the folder of a run that is not here from its storage, if it is there."""
+    assert request.tag is not None, "checked: a resumed run has a tag"
+    folder = request.runs_dir / request.tag
+    if state_of(folder) is not None:
+        return
+    storage = storage_of(url, request.tag)
+    try:
+        restored = restore(storage, folder, say)
+    except OSError as error:
+        raise SettingsError(f"{folder}: cannot be written ({error.strerror}); choose another --runs-dir") from None
+    if not restored and request.state is None:
+        raise SettingsError(f"{storage.url}: holds no run, nor does {folder}; check --storage, --tag and --runs-dir")
+
+
+def _check_storage(settings: RunSettings, folder: Path, fresh: bool) -> None:
+    storage = storage_of(settings.storage, settings.tag)
+    if fresh:
+        check_free(storage)
+        return
+    has_file = settings.state == SQLITE
+    try:
+        check_ours(storage, settings, folder, read_finished(folder / STATE_FILE)[0] if has_file else 0)
+    except StorageError as error:
+        raise SettingsError(f"{error}; --storage none goes on without it") from None
 
 
 def _run_folder(request: Request) -> tuple[Path, str]:

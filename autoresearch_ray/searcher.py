@@ -75,6 +75,11 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         else:
             self._search.finished(Result(ours, "lost", error=f"its slot died {self._deaths[ours]} times"))
 
+    def superseded(self) -> None:
+        """Another head goes on with the run: end, and say so."""
+        self.failure = "another head goes on with this run"
+        self.stopping = True
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep."""
         Path(checkpoint_path).write_text("the run's store is the truth\n")

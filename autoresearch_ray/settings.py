@@ -54,6 +54,7 @@ class Request:
     state: str | None = None
     isolation: str | None = None
     push_to: str | None = None
+    storage: str | None = None
     llm_base_url: str | None = None
     max_cost_usd: float | None = None
     plain: bool = False
@@ -95,6 +96,7 @@ class RunSettings(BaseModel):
     max_cost_usd: float | None  # of all model calls, over all launches
     isolation: Literal["strict", "best", "none"]
     state: str  # sqlite, or the URL of an etcd cluster
+    storage: str = ""  # the URL where copies of everything go; "" for none
     max_staleness: int  # frontier versions that a queued proposal may lag behind
     baseline: str  # the starting candidate's text, constants written in
     program: str

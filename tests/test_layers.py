@@ -13,6 +13,7 @@ FORBIDDEN = {
     "decide": {"ray", "torch"},
     "state": {"torch"},
     "observe": {"torch", "ray"},
+    "storage": {"torch", "ray"},
 }
 ALLOWED = {"propose/spending.py": {"state"}}  # what calls cost is kept under the store's contract
 

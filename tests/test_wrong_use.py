@@ -19,6 +19,9 @@ budget_seconds: 1
 """
 
 
+NO_STORAGE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+
+
 @dataclass
 class Place:
     """A folder with a working experiment, for cases to spoil."""
@@ -50,6 +53,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody")
+    for name, value in NO_STORAGE.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "words.txt").write_text("\n\n".join(f"{i} the cat sat on the mat {i * 7}" * 9 for i in range(200)))
     (tmp_path / "e.yaml").write_text(EXPERIMENT)
     (tmp_path / "train.py").write_text(CANDIDATE)
@@ -138,6 +143,13 @@ CASES: dict[str, tuple[Case, str]] = {
     "an etcd that does not answer": (lambda p: [str(p.yaml), "--state", "etcd://127.0.0.1:1"], "127.0.0.1:1"),
     "an unknown isolation": (lambda p: [str(p.yaml), "--isolation", "paper"], "--isolation paper: expected one of"),
     "a remote that is none": (lambda p: [str(p.yaml), "--push-to", "gone.git"], "--push-to gone.git: git cannot"),
+    "a storage that is none": (lambda p: [str(p.yaml), "--storage", "ftp://x/y"], "--storage ftp://x/y: expected s3://"),
+    "a storage with its password": (lambda p: [str(p.yaml), "--storage", "s3://a:b@c"], "credentials do not belong"),
+    "a storage that does not answer": (lambda p: [str(p.yaml), "--storage", "s3://bucket"], "s3://bucket: "),
+    "a storage that holds no run": (
+        lambda p: ["--resume", "--tag", "gone", "--storage", str(p.folder / "kept")],
+        "kept/gone: holds no run",
+    ),
     "no cluster there": (lambda p: [str(p.yaml), "--address", "127.0.0.1:1"], "nobody answers"),
 }  # fmt: skip
 

@@ -165,6 +165,12 @@ def range_at(connection: sqlite3.Connection, prefix: str, limit: int = 0, revisi
     return Found(tuple(KeyValue(*row) for row in rows), count, now)
 
 
+def keys(connection: sqlite3.Connection, prefix: str) -> list[str]:
+    """The living keys under a prefix, without their values."""
+    where, bounds = _between(prefix, "")
+    return [key for (key,) in connection.execute(f"SELECT c.key FROM current c WHERE {where} ORDER BY 1", bounds)]
+
+
 def events_from(connection: sqlite3.Connection, prefix: str, from_revision: int, previous: bool) -> WatchBatch:
     """The whole revisions from `from_revision` on, about WATCH_EVENTS events at most."""
     now, compacted = current_revision(connection), compacted_revision(connection)

@@ -4,11 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from hosts import hosts
-from ray_cluster import RayCluster, ray_up
+from ray_cluster import FILES, SHARES, RayCluster, ray_up
 from small_run import write_experiment
-
-SHARES = "gpus_per_trial: 0.5\ncpus_per_trial: 0.5\n"
-FILES = ("e.yaml", "train.py", "program.md", "words.txt")
 
 
 @pytest.fixture(scope="module")

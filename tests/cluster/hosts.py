@@ -50,7 +50,8 @@ class Host:
 
     def __init__(self, name: str, wire: str, address: str, gateway: str, folder: Path, disk: str) -> None:
         self.name, self.address = name, address
-        self._wire, self._gateway, self._folder, self._disk = wire, gateway, folder, disk
+        self.gateway = gateway  # where the hosts reach this machine
+        self._wire, self._folder, self._disk = wire, folder, disk
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -71,7 +72,7 @@ class Host:
             ["link", "set", "lo", "up"],
         ):
             _ip("-n", self._wire, *words)
-        _ip("-n", self._wire, "route", "add", "default", "via", self._gateway)  # Ray asks it for its own address
+        _ip("-n", self._wire, "route", "add", "default", "via", self.gateway)  # Ray asks it for its own address
         self._folder.mkdir()
         home = Path.home()
         kept = sys.base_prefix if Path(sys.base_prefix).is_relative_to(home) else ""

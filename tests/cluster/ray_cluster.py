@@ -26,6 +26,8 @@ from hosts import Host
 
 ROOT = Path(__file__).parents[2]
 RAY = str(Path(sys.executable).parent / "ray")
+FILES = ("e.yaml", "train.py", "program.md", "words.txt")  # of small_run's experiment
+SHARES = "gpus_per_trial: 0.5\ncpus_per_trial: 0.5\n"  # to be added to it: two trials a host
 UP_SECONDS = 180.0
 TUNNEL_SECONDS = 30.0
 STAND_IN = "mkdir -p ~/.local/bin ~/autoresearch && printf '#!/bin/sh\\n' >~/.local/bin/uv && chmod +x ~/.local/bin/uv"

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hosts import Host, unavailable
-from ray_cluster import RAY, RayCluster
+from hosts import Host, hosts, unavailable
+from ray_cluster import FILES, RAY, SHARES, RayCluster, ray_up
+from s3_server import running_s3
+from small_run import write_experiment
 from test_kills import check_whole
 
 import autoresearch_ray
@@ -114,6 +116,38 @@ def test_a_driver_that_is_killed_goes_on(cluster: RayCluster, tmp_path: Path) ->
     assert not [line for line in head.processes() if "ray::StateActor" in line]
 
 
+def test_a_lost_head_is_replaced_from_its_storage(tmp_path: Path) -> None:
+    """Power off at the head: what was its disk is gone, and another machine becomes the head."""
+    tag = "moved"
+    with hosts(tmp_path, 3) as machines, running_s3(machines[0].gateway) as server:
+        url, keys = (
+            server.make_bucket("runs"),
+            " ".join(f"{name}={value}" for name, value in server.environment.items()),
+        )
+        for folder in ("first", "second"):
+            (tmp_path / folder).mkdir()
+        first = RayCluster(tmp_path / "first", machines, 1, 1)
+        first.up()
+        first.await_nodes(3)
+        write_experiment(tmp_path).open("a").write(SHARES)
+        for host in machines[:2]:
+            host.run("mkdir ~/e")
+            for name in FILES:
+                host.send(tmp_path / name, "e/")
+        launch = start(first, f"~/e/e.yaml --tag {tag} --trials {TRIALS} --storage {url}", keys)
+        await_trials(machines[0], tag, BEFORE, launch)
+        machines[0].kill()
+        lost = time.time()
+        launch.kill()
+        with ray_up(tmp_path / "second", machines[1:]) as second:
+            resumed = start(second, f"--resume --tag {tag} --slots 4 --storage {url}", keys)
+            output = resumed.communicate(timeout=400)[0]
+            assert resumed.returncode == 0 and "Traceback" not in output and "restored from" in output, output
+            rows = check_run(second, tag, tmp_path)
+        went_on = seconds(rows.finished_at)[seconds(rows.finished_at) > lost].min()
+        print(f"\nhead lost: {went_on - lost:.1f} s to the next result, `ray up` included")
+
+
 def test_a_host_that_leaves_and_joins_is_used_while_it_is_there(cluster: RayCluster, tmp_path: Path) -> None:
     worker, tag, trials = cluster.hosts[2], "joins", 30
     launch = start(cluster, f"~/e/e.yaml --tag {tag} --trials {trials} --budget-seconds {LONG_SECONDS}")
@@ -148,9 +182,9 @@ def overlap(begin: float, end: float, first: float, last: float) -> float:
     return max(0.0, min(end, last) - max(begin, first))
 
 
-def start(cluster: RayCluster, arguments: str) -> subprocess.Popen[str]:
+def start(cluster: RayCluster, arguments: str, environment: str = "") -> subprocess.Popen[str]:
     """A launch on the head, as `ray exec` runs it."""
-    return cluster.start(RAY, "exec", str(cluster.file), f"{LAUNCH} {arguments}")
+    return cluster.start(RAY, "exec", str(cluster.file), f"{environment} {LAUNCH} {arguments}")
 
 
 def await_trials(head: Host, tag: str, count: int, launch: subprocess.Popen[str], seconds: float = 120.0) -> None:

@@ -1,0 +1,97 @@
+"""A whole run whose machine is lost, driver, store, lineage and all, and that goes on from S3 alone.
+
+S3 itself is away for a while in the middle.
+"""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from s3_server import running_s3
+from small_run import descendants, start_launch, wait_gone, write_experiment
+from test_kills import check_whole
+
+from autoresearch_ray.records import History
+from autoresearch_ray.state.history import read_finished, read_history
+from autoresearch_ray.storage.manifest import RunStorage
+from autoresearch_ray.stored import restore, storage_of
+
+TRIALS = 13
+BEFORE = 6  # results in the storage when the head is lost
+
+
+@pytest.mark.timeout(600)
+def test_a_run_outlives_its_head_and_its_folder(tmp_path: Path) -> None:
+    write_experiment(tmp_path)
+    with running_s3() as server:
+        url = server.make_bucket("runs") + "/night"
+        storage = storage_of(url, "x")
+        head = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", str(TRIALS), "--storage", url)
+        await_results(storage, tmp_path / "looks", BEFORE)
+        family = descendants(head.pid)
+        head.kill()
+        for left in wait_gone(family):
+            left.kill()
+        head.communicate()
+        before = stored_history(storage, tmp_path / "before")
+        subprocess.run(["rm", "-r", "runs"], cwd=tmp_path, check=True)
+
+        head = start_launch(tmp_path, "--resume", "--tag", "x", "--storage", url)
+        run = tmp_path / "runs" / "x"
+        await_local(run, BEFORE + 2)
+        server.stop()
+        await_local(run, BEFORE + 4)
+        server.start()
+        output = head.communicate(timeout=300)[0]
+        assert head.returncode == 0 and "Traceback" not in output, output
+        check_whole(run, TRIALS, tmp_path)
+        after = read_history(run / "state.db")
+        for old, new in zip(before.rows, after.rows, strict=False):
+            assert old.trial == new.trial and old.result in (None, new.result)
+        assert before.commits.items() <= after.commits.items()
+        check_stored(storage, run, tmp_path / "again" / "x")
+
+
+def check_stored(storage: RunStorage, run: Path, again: Path) -> None:
+    """What is in the storage is the run, to the last file."""
+    newest = storage.newest()
+    assert newest is not None and newest.epoch == 2
+    assert restore(storage, again, print)
+    assert read_history(again / "state.db") == read_history(run / "state.db")
+    for part in ("trials", "settings.json"):
+        subprocess.run(["diff", "-r", run / part, again / part], check=True)
+    for name in ("results.tsv", "trials.parquet", "report.html", "progress.png"):
+        assert storage.bucket.get(f"{storage.folder(2)}/{name}") == (run / name).read_bytes(), name
+    (again / "bundle").write_bytes(storage.bucket.get(newest.lineage) or b"")
+    heads = ["git", "-C", str(run / "lineage"), "for-each-ref", "--format=%(objectname) %(refname)"]
+    bundled = subprocess.run(["git", "bundle", "list-heads", again / "bundle"], check=True, capture_output=True)
+    kept = [line for line in bundled.stdout.decode().splitlines() if not line.endswith(" HEAD")]
+    assert kept == subprocess.run(heads, check=True, capture_output=True).stdout.decode().splitlines()
+
+
+def stored_history(storage: RunStorage, folder: Path) -> History:
+    assert restore(storage, folder, lambda _: None)
+    return read_history(folder / "state.db")
+
+
+def await_local(run: Path, count: int) -> None:
+    """Until so many trials of the living run have results."""
+    deadline = time.monotonic() + 240
+    while not (run / "state.db").exists() or len(read_finished(run / "state.db")[1]) < count:
+        assert time.monotonic() < deadline, "the run does not go on"
+        time.sleep(0.3)
+
+
+def await_results(storage: RunStorage, folder: Path, count: int) -> None:
+    """Until so many trials of the living run have their results in the storage."""
+    deadline, seen = time.monotonic() + 240, 0
+    while True:
+        newest = storage.newest()
+        if newest is not None and newest.state and newest.number > seen:
+            seen = newest.number
+            history = stored_history(storage, folder / str(newest.number))
+            if sum(row.result is not None for row in history.rows) >= count:
+                return
+        assert time.monotonic() < deadline, "nothing is stored"
+        time.sleep(0.5)
