@@ -107,6 +107,7 @@ def _view(asking: Asking) -> SearchView:
         program=asking.program,
         experiment=experiment_view(asking.settings),
         complexity_price=Rules().complexity_price,
+        advance_sd=Rules().advance_sd,
         frontier=frontier,
         best=best,
         noise_sd=sd,

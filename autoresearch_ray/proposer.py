@@ -25,7 +25,7 @@ from autoresearch_ray.propose.normalise import code_lines, line_diff, normal_sha
 from autoresearch_ray.propose.proposals import knob_proposal
 from autoresearch_ray.propose.ranges import Value
 from autoresearch_ray.propose.tuner import Observation, Tuner
-from autoresearch_ray.records import Proposal, ProposerStatus, Result, Standing, Trial, from_json
+from autoresearch_ray.records import Proposal, ProposerStatus, RejectedIdea, Result, Standing, Trial, from_json
 from autoresearch_ray.settings import TUNERS, RunSettings
 from autoresearch_ray.state.board import Board, source_sha
 from autoresearch_ray.state.connect import connect
@@ -37,6 +37,7 @@ ATTEMPTS = 8  # suggestions that turn out to be known already, before the space 
 WATCH_SECONDS = 5.0
 RETRY_SECONDS = 2.0
 NAME = "proposer"
+MOVED = "the frontier changed while it waited for a slot, and the two conflict"
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,9 @@ class ProposerLoop:
             return []
         text = self._merging.brought_onto(self._board.source(stale.source_sha), stale.parent_sha, frontier)
         if text is None:
+            self._board.put_rejected(
+                RejectedIdea(stale.proposal_id, stale.proposer, "moved", stale.hypothesis, MOVED, time.time())
+            )
             return []
         added, removed = line_diff(self._board.source(frontier.source_sha), text)
         proposal = replace(

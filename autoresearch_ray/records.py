@@ -16,6 +16,7 @@ Purpose = Literal["baseline", "screen", "confirm", "prove", "idle"]
 Status = Literal["ok", "crash", "timeout", "oom", "invalid", "lost", "stopped"]
 Verdict = Literal["measure", "promising", "discard", "advance", "keep", "drop"]
 StepKind = Literal["start", "advance", "keep", "drop"]
+Refusal = Literal["edit", "rule", "duplicate", "dry_run", "answer", "moved"]  # moved: it fits the frontier no more
 
 HELD = "held for a human to see"  # in the error of a result that is too good to be true; its status is invalid
 
@@ -35,6 +36,7 @@ class Proposal:
     hypothesis: str
     lines_added: int = 0
     lines_removed: int = 0
+    expected_effect: float = math.nan  # on val_bpb, as its proposer said
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,18 @@ class ProposerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedIdea:
+    """An idea of a language model that took no slot."""
+
+    name: str  # of its conversation, and its number there: anthropic-00012-2
+    proposer: str
+    refusal: Refusal
+    hypothesis: str
+    detail: str  # why, as the model was told, bounded: foreign text
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRow:
     """A trial with what has become of it so far."""
 
@@ -174,6 +188,7 @@ class History:
     steps: tuple[Step, ...]  # in order
     commits: dict[int, str]  # step index -> commit hash, as far as they are made
     sources: dict[str, str]  # sha -> text, for every source that a row or a step names
+    rejected: tuple[RejectedIdea, ...] = ()  # in the order of their rejection
 
 
 def to_json(record: object) -> str:

@@ -8,18 +8,19 @@ event loop; what the store takes is done in threads.
 import asyncio
 import contextvars
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autoresearch_ray.errors import CandidateError, ProviderError, ProviderRefusedError
 from autoresearch_ray.propose.llm.calls import Ask
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt import build_prompt
-from autoresearch_ray.propose.llm.session import Conversation, DryRun, Gates, Idea, propose
+from autoresearch_ray.propose.llm.session import Conversation, DryRun, Gates, Idea, Rejection, propose
 from autoresearch_ray.propose.llm.view import SearchView
 from autoresearch_ray.propose.normalise import line_diff, normal_sha
-from autoresearch_ray.records import Proposal, ProposerStatus
+from autoresearch_ray.records import Proposal, ProposerStatus, Refusal, RejectedIdea
 from autoresearch_ray.settings import ProposerSpec
 from autoresearch_ray.state.board import Board, source_sha
 from autoresearch_ray.transcript import write_transcript
@@ -30,6 +31,18 @@ AHEAD = 2  # ideas waiting, beyond one a slot
 FAILED_SECONDS = (15.0, 240.0)  # the pause after a failed call, doubled up to the second while it goes on failing
 FRUITLESS_SECONDS = (4.0, 240.0)  # and after a conversation without an idea: nothing new is likely at once
 LOOK_SECONDS = 1.0
+FOCI = (
+    "attention",
+    "the optimiser or its schedule",
+    "MLP, activation or normalisation",
+    "the speed of a step",
+    "initialisation, embeddings or the output layer",
+    "deleting what earns nothing",
+    "how the weights of several steps or blocks are combined",
+    "batches, sequence lengths or the loss",
+)
+DETAIL = 1_000  # characters of the reason of a rejection that are kept
+MOVED = "the frontier changed, or another proposer had the same idea, while this one was made"
 
 logger = logging.getLogger(__name__)
 calls_here: contextvars.ContextVar[list[Call]] = contextvars.ContextVar("calls_here")
@@ -43,6 +56,8 @@ class Desk:
     slots: int
     view: Callable[[int], SearchView]  # how many ideas to ask for -> what the prompt is made of
     waiting: Callable[[str], int]  # a proposer's proposals in the queue
+    number: Callable[[], int]  # of the next conversation
+    named: Callable[[str], str]  # a proposal by its id, as a model knows it
     brought_onto: Callable[[str, str], tuple[str, str, int] | None]  # text, its parent -> text, parent, version now
     check: Callable[[str], None]
     dry_run: DryRun
@@ -56,7 +71,6 @@ class Writer:
     spec: ProposerSpec
     ask: Ask
     desk: Desk
-    next_number: int  # of its next conversation
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _barren: int = 0  # conversations in a row that brought no idea
@@ -92,11 +106,11 @@ class Writer:
             return
 
     async def _converse(self) -> None:
-        number, self.next_number = self.next_number, self.next_number + 1
+        number = self.desk.number()
         name = f"{self.spec.name}-{number:05d}"
         calls: list[Call] = []
         calls_here.set(calls)
-        view = self.desk.view(IDEAS_A_CALL)
+        view = replace(self.desk.view(IDEAS_A_CALL), focus=self._focus(number))
         parent = source_sha(view.frontier.text)
         queued: list[str] = []
 
@@ -104,11 +118,25 @@ class Writer:
             proposal = await asyncio.to_thread(self._enqueue, idea, parent, f"w{name}-{idea.number}")
             if proposal is not None:
                 queued.append(proposal.proposal_id)
+            else:
+                await self._remember(name, idea.number, "moved", idea.hypothesis, MOVED)
 
         gates = Gates(self.desk.check, self._known, self.desk.dry_run)
         conversation = await propose(self.ask, build_prompt(view), view.frontier.text, gates, accept)
         await asyncio.to_thread(write_transcript, self.desk.folder / f"{name}.json.gz", calls, conversation, queued)
+        for outcome in conversation.outcomes:
+            if isinstance(outcome, Rejection) and outcome.number:
+                await self._remember(name, outcome.number, outcome.reason, outcome.hypothesis, outcome.detail)
         await self._after(conversation, calls)
+
+    def _focus(self, number: int) -> str:
+        """Calls at the same time see the same prompt: each is asked for another sort of idea."""
+        return FOCI[number % len(FOCI)] if len(self._under_way) > 1 else ""
+
+    async def _remember(self, name: str, number: int, refusal: Refusal, hypothesis: str, detail: str) -> None:
+        """So that the next prompts tell of it."""
+        idea = RejectedIdea(f"{name}-{number}", self.spec.label, refusal, hypothesis, detail[:DETAIL], time.time())
+        await asyncio.to_thread(self.desk.board.put_rejected, idea)
 
     async def _after(self, conversation: Conversation, calls: list[Call]) -> None:
         error = conversation.error
@@ -121,7 +149,8 @@ class Writer:
             detail=before.detail if before.state == "stopped" else str(error or ""),
             conversations=before.conversations + 1,
             ideas=before.ideas + ideas,
-            rejected=before.rejected + len(conversation.outcomes) - ideas,
+            rejected=before.rejected
+            + sum(isinstance(outcome, Rejection) and outcome.number > 0 for outcome in conversation.outcomes),
             tokens=before.tokens + sum(call.charge.input_tokens + call.charge.output_tokens for call in calls),
             dollars=before.dollars + sum(call.charge.micros for call in calls) / 1e6,
         )
@@ -139,9 +168,7 @@ class Writer:
 
     def _known(self, text: str) -> str | None:
         proposal_id = self.desk.board.seen(normal_sha(text))
-        return (
-            None if proposal_id is None else f"proposal {proposal_id}, which was tried or is queued; try another idea"
-        )
+        return None if proposal_id is None else f"{self.desk.named(proposal_id)}; try another idea"
 
     def _enqueue(self, idea: Idea, parent: str, name: str) -> Proposal | None:
         """Queue the idea on the frontier as it is now; None if it fits there no more, or somebody was first."""
@@ -155,6 +182,15 @@ class Writer:
             return None
         added, removed = line_diff(self.desk.board.source(parent), text)
         proposal = Proposal(
-            name, "code", self.spec.label, source_sha(text), parent, version, idea.hypothesis, added, removed
+            proposal_id=name,
+            kind="code",
+            proposer=self.spec.label,
+            source_sha=source_sha(text),
+            parent_sha=parent,
+            parent_revision=version,
+            hypothesis=idea.hypothesis,
+            lines_added=added,
+            lines_removed=removed,
+            expected_effect=idea.expected_effect,
         )
         return proposal if self.desk.board.enqueue(proposal, text, normal_sha(text)) else None

@@ -7,8 +7,10 @@ Keys come in as plain text, because they have travelled here, and go no further 
 """
 
 import asyncio
+import itertools
 import logging
 import math
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,13 +32,14 @@ from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.propose.llm.view import ExperimentView, SearchView
 from autoresearch_ray.propose.normalise import code_lines
 from autoresearch_ray.propose.rules import check_candidate
-from autoresearch_ray.records import Decision, Proposal, Result, Standing, Step, Trial, from_json
+from autoresearch_ray.records import Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial, from_json
 from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunSettings
 from autoresearch_ray.state.board import Board, source_sha
 from autoresearch_ray.state.store import Event
 from autoresearch_ray.writer import Desk, Writer, calls_here
 
 CALLS_FOLDER = "calls"
+CONVERSATION = re.compile(rf"w?(?:{'|'.join(PROVIDERS)})-(\d+)")  # in the names of transcripts, ideas and proposals
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class Writers:
         self._past = Past(board.source)
         self._writers: list[Writer] = []
         self._read_past()
+        self._numbers = itertools.count(1 + self._last_number())
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -107,14 +111,24 @@ class Writers:
             board=self._board,
             slots=self._settings.slots,
             view=self._view,
+            number=lambda: next(self._numbers),
+            named=self._past.named,
             waiting=lambda label: sum(proposal.proposer == label for proposal in self._queue.values()),
             brought_onto=self._brought_onto,
             check=self._check,
             dry_run=self._dry_runner.run,
             folder=self._folder / CALLS_FOLDER,
         )
-        done = [int(path.name.split("-")[1].split(".")[0]) for path in desk.folder.glob(f"{spec.name}-*.json.gz")]
-        return Writer(spec, ask, desk, next_number=1 + max(done, default=0))
+        return Writer(spec, ask, desk)
+
+    def _last_number(self) -> int:
+        """Of a conversation so far, whoever held it, on this machine or another."""
+        names = [path.name for path in (self._folder / CALLS_FOLDER).glob("*-*.json.gz")]
+        names += [idea.name for idea in self._board.rejected()]
+        names += [trial.proposal.proposal_id for trial in self._board.trials()]
+        names += self._queue
+        found = (CONVERSATION.match(name) for name in names)
+        return max((int(match[1]) for match in found if match), default=0)
 
     def _read_past(self) -> None:
         """Everything so far, in the order that `Past` wants."""
@@ -127,6 +141,8 @@ class Writers:
             self._past.finished(result)
         for decision in board.decisions():
             self._past.decided(decision)
+        for idea in board.rejected():
+            self._past.rejected(idea)
         self._queue = {proposal.proposal_id: proposal for proposal in board.queued()}
 
     def _absorb(self, events: tuple[Event, ...]) -> None:
@@ -149,6 +165,8 @@ class Writers:
             self._past.finished(from_json(Result, value))
         elif folder == "decision":
             self._past.decided(from_json(Decision, value))
+        elif folder == "rejected":
+            self._past.rejected(from_json(RejectedIdea, value))
         elif folder == "step":
             self._past.stepped(from_json(Step, value))
 
@@ -160,6 +178,7 @@ class Writers:
             program=self._program(),
             experiment=experiment_view(settings),
             complexity_price=Rules().complexity_price,
+            advance_sd=Rules().advance_sd,
             frontier=frontier,
             best=self._board.best() or frontier,
             noise_sd=noise.sd,
@@ -196,6 +215,9 @@ def experiment_view(settings: RunSettings) -> ExperimentView:
         device=str(settings.hardware["device"]),
         amp=experiment.amp,
         slots=settings.slots,
+        threads=max(1, int(experiment.cpus_per_trial)),
+        gpus=settings.gpu_share,
+        torch=settings.versions.get("torch", ""),
     )
 
 

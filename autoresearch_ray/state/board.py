@@ -12,6 +12,7 @@
     step/<index>              a Step; commit/<index> its commit hash, once
     program                   program.md as it is now
     proposer/<name>           a ProposerStatus
+    rejected/<name>           a RejectedIdea
     spending, spent/<call>    what model calls cost (`propose/llm/spending.py`)
     driver                    who drives the run (`tenure.py`)
 
@@ -34,6 +35,7 @@ from autoresearch_ray.records import (
     History,
     Proposal,
     ProposerStatus,
+    RejectedIdea,
     Result,
     Standing,
     Step,
@@ -41,7 +43,7 @@ from autoresearch_ray.records import (
     from_json,
     to_json,
 )
-from autoresearch_ray.state.history import all_under, history_of, read_history, records_under
+from autoresearch_ray.state.history import all_under, history_of, read_history, records_under, rejected_under
 from autoresearch_ray.state.store import Compare, Delete, Get, KeyValue, Op, Put, Store
 from autoresearch_ray.state.tenure import KEY, Tenure
 
@@ -247,6 +249,14 @@ class Board:
     def proposers(self) -> list[ProposerStatus]:
         """How the models do, by name."""
         return records_under(self.store, "proposer/", ProposerStatus)
+
+    def put_rejected(self, idea: RejectedIdea) -> None:
+        """Remember an idea that took no slot."""
+        self.store.put(f"rejected/{idea.name}", _bytes(idea))
+
+    def rejected(self) -> tuple[RejectedIdea, ...]:
+        """The ideas that took no slot, oldest first."""
+        return rejected_under(self.store)
 
     def history(self) -> History:
         """The whole past at one revision."""

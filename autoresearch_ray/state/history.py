@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.records import Decision, History, Result, Step, Trial, TrialRow, from_json
+from autoresearch_ray.records import Decision, History, RejectedIdea, Result, Step, Trial, TrialRow, from_json
 from autoresearch_ray.state import snapshot as read
 from autoresearch_ray.state.store import Found, KeyValue, Reads
 
@@ -53,7 +53,13 @@ def history_of(store: Reads) -> History:
         steps=steps,
         commits={int(_name(kv)): kv.value.decode() for kv in all_under(store, "commit/", now)},
         sources={_name(kv): kv.value.decode() for kv in sources if _name(kv) in named},
+        rejected=rejected_under(store, now),
     )
+
+
+def rejected_under(store: Reads, revision: int = 0) -> tuple[RejectedIdea, ...]:
+    """The ideas that took no slot, oldest first."""
+    return tuple(sorted(records_under(store, "rejected/", RejectedIdea, revision), key=lambda idea: idea.at))
 
 
 def records_under(store: Reads, prefix: str, kind: type[T], revision: int = 0, after: str = "") -> list[T]:

@@ -5,31 +5,40 @@ steps, its best and latest results, its failures by kind, and two tables that co
 candidates takes some 100 ms.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autoresearch_ray.propose.llm.foreign import QUOTE, one_line, quoted_end
-from autoresearch_ray.propose.llm.summary import area_lines, failure_groups, knob_lines
+from autoresearch_ray.propose.llm.summary import area_lines, failure_groups, knob_lines, rejection_groups
 from autoresearch_ray.propose.llm.view import CandidateView, FlightView, SearchView, StepView
-from autoresearch_ray.records import Verdict
+from autoresearch_ray.records import Refusal, RejectedIdea, Verdict
 
-HYPOTHESIS, CHANGE, REASON = 300, 240, 120  # characters that are shown
+HYPOTHESIS, CHANGE, REASON, DETAIL = 300, 240, 120, 240  # characters that are shown
 ERROR_LINES, ERROR_CHARACTERS = 4, 500
 BEST = 24  # results at most
-VERDICTS: dict[Verdict, str] = {
+VERDICTS: dict[Verdict | None, str] = {
     "measure": "measured",
     "promising": "promising",
     "discard": "discarded",
-    "advance": "the frontier took it",
+    "advance": "taken by the frontier",
     "keep": "kept",
     "drop": "dropped",
+}
+REFUSALS: dict[Refusal, str] = {
+    "rule": "a rule refused it",
+    "dry_run": "it failed the dry run",
+    "duplicate": "it was not new",
+    "edit": "its edits did not apply (the idea is open)",
+    "answer": "it could not be read (the idea is open)",
+    "moved": "the frontier moved on while it was made, and it did not fit there (the idea is open)",
 }
 LONG_STEPS = 12  # the others are told shortly
 TITLE = """\
 # What was tried
 
-Candidates are told as: trial [proposer] val_bpb (difference to its parent's val_bpb), training steps within the budget,
-what followed: hypothesis [change]."""
+Candidates are told as: trial [proposer] val_bpb (difference to its parent's val_bpb; what its proposer expected),
+training steps within the budget, what followed: hypothesis [change]."""
 WHOLE_DIFFS = 8  # of the best and of the latest, where a diff says more than its words
 
 Count = Callable[[str], int]
@@ -53,8 +62,8 @@ def history_text(view: SearchView, budget: int, count: Count) -> str:
         text = _filled(section, int(section.share * budget), count)
         budget -= count(text) + 1 if text else 0
         told.append(text)
-    flights, steps, constants, places, failures, best, code, knobs = told
-    texts = list(filter(None, (steps, best, code, knobs, constants, places, failures, flights)))
+    flights, steps, constants, places, failures, rejected, best, code, knobs = told
+    texts = list(filter(None, (steps, best, code, knobs, constants, places, failures, rejected, flights)))
     return "\n\n".join([TITLE, *texts]) if texts else ""
 
 
@@ -65,6 +74,7 @@ def _sections(view: SearchView, shown: set[str]) -> Iterator[Section]:
     yield Section("## Constants that were tried, alone or with others", 0.2, _listed(knob_lines(view)))
     yield Section("## Code that was tried, by function", 0.15, _listed(area_lines(view)))
     yield Section("## Failures, by kind", 0.25, _failures(view, shown))
+    yield Section("## Ideas that took no slot: do not send them again as they were", 0.15, _rejected(view.rejected))
     yield Section("## Largest gains that the frontier did not take, lucky runs among them", 0.4, _best(view, shown))
     code = [candidate for candidate in view.candidates if candidate.places]
     yield Section("## Latest changes of code, oldest first", 0.75, _latest(code, shown))
@@ -138,6 +148,15 @@ def _failures(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
         shown.add(latest.trial_id)
 
 
+def _rejected(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]:
+    """By why: one of each group, the latest, with the first line of the reason."""
+    for place, group in enumerate(rejection_groups(rejected)):
+        latest = group[0]
+        times = f"{len(group)} ideas, the latest: " if len(group) > 1 else ""
+        head = f"- {REFUSALS[latest.refusal]}, {times}{one_line(latest.hypothesis, HYPOTHESIS)}"
+        yield place, f"{head}\n{QUOTE}{one_line(latest.detail.strip().split(chr(10))[0], DETAIL)}"
+
+
 def _listed(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
     for place, line in enumerate(lines):
         yield place, f"- {line}"
@@ -157,7 +176,8 @@ def _candidate_text(candidate: CandidateView, whole: bool) -> str:
 def _outcome(candidate: CandidateView) -> str:
     words: list[str] = [candidate.status]
     if candidate.runs:
-        words = [f"{candidate.val_bpb:.4f} ({candidate.difference:+.4f})"]
+        expected = "" if math.isnan(candidate.expected) else f"; expected {candidate.expected:+.4f}"
+        words = [f"{candidate.val_bpb:.4f} ({candidate.difference:+.4f}{expected})"]
         words += [f"mean of {candidate.runs} runs"] if candidate.runs > 1 else []
         words += [f"{candidate.steps} steps"]
     if candidate.verdict is not None:
@@ -168,7 +188,8 @@ def _outcome(candidate: CandidateView) -> str:
 def _idea(hypothesis: str, change: str) -> str:
     """The hypothesis and the change; once if they say the same, as a tuner's do."""
     hypothesis, change = one_line(hypothesis, HYPOTHESIS), one_line(change, CHANGE)
-    if not change or change.replace(";", ",") in hypothesis:
+    said = hypothesis.replace(";", ",")
+    if not change or all(part.strip() in said for part in change.replace(";", ",").split(",")):
         return hypothesis
     return f"{hypothesis} [{change}]"
 

@@ -11,7 +11,7 @@ know is kept: never the held-out score.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autoresearch_ray.propose.llm.difference import Difference, difference
 from autoresearch_ray.propose.llm.view import (
@@ -29,6 +29,7 @@ from autoresearch_ray.records import (
     History,
     Proposal,
     Purpose,
+    RejectedIdea,
     Result,
     Standing,
     Status,
@@ -47,6 +48,7 @@ class Moment:
     program: str
     experiment: ExperimentView
     complexity_price: float  # bpb a code line
+    advance_sd: float  # as of the decision's rules
     frontier: Standing
     best: Standing
     noise_sd: float  # of J; NaN before the baseline was replicated
@@ -88,6 +90,8 @@ class Past:
         self._usage: dict[str, Usage] = {}
         self._scores: dict[str, float] = {}  # val_bpb of what is or was frontier
         self._steps: dict[int, StepView] = {}
+        self._rejected: dict[str, RejectedIdea] = {}
+        self._tried: dict[str, Trial] = {}  # the first of each proposal, by its id
         self._stack: list[tuple[str, StepView]] = []  # the frontiers since the best
         self._best = ""
 
@@ -98,6 +102,7 @@ class Past:
         self._trials[trial.trial_id] = trial
         self._running[trial.trial_id] = trial
         proposal = trial.proposal
+        self._tried.setdefault(proposal.proposal_id, trial)
         if trial.purpose == "screen" and proposal.source_sha not in self._candidates:
             candidate = _Candidate(trial, self._difference(proposal.parent_sha, proposal.source_sha))
             self._candidates[proposal.source_sha] = candidate
@@ -111,7 +116,7 @@ class Past:
         self._running.pop(result.trial_id, None)
         sha = trial.proposal.source_sha
         if result.status == "ok":
-            self._usage[sha] = Usage(result.steps, result.tokens_per_second, result.parameters, result.peak_memory_mb)
+            self._usage[sha] = _usage(result)
         candidate = self._candidates.get(sha)
         if candidate is not None:
             error = result.error[-ERROR_CHARACTERS:]
@@ -140,6 +145,23 @@ class Past:
             self._stack = self._stack[len(self._judged(step)) :]
             self._best = step.source_sha
 
+    def rejected(self, idea: RejectedIdea) -> None:
+        """An idea took no slot; they come in order."""
+        self._rejected.setdefault(idea.name, idea)
+
+    def named(self, proposal_id: str) -> str:
+        """A proposal as a model knows it: by its trial, with what came of it."""
+        trial = self._tried.get(proposal_id)
+        if trial is None:
+            return "an idea that waits for a slot"
+        candidate = self._candidates.get(trial.proposal.source_sha)
+        if candidate is None or not candidate.runs:
+            return f"{trial.trial_id}, which is being tried"
+        view = self._candidate_view(candidate)
+        if not view.runs:
+            return f"{trial.trial_id}, which ended as {view.status}"
+        return f"{trial.trial_id}, which reached val_bpb {view.val_bpb:.4f}"
+
     def view(self, moment: Moment) -> SearchView:
         """What the next prompt is made of."""
         return SearchView(
@@ -147,13 +169,15 @@ class Past:
             experiment=moment.experiment,
             complexity_price=moment.complexity_price,
             line_limit=MAX_LINES,
+            advance_sd=moment.advance_sd,
             frontier=self._standing(moment.frontier),
             best=self._standing(moment.best),
             noise_sd=moment.noise_sd,
             noise_degrees=moment.noise_degrees,
             candidates=tuple(self._candidate_view(c) for c in self._candidates.values() if c.runs),
-            steps=tuple(self._steps.values()),
+            steps=tuple(replace(step, trial_id=self._first(step.trial_id)) for step in self._steps.values()),
             in_flight=self._in_flight(moment.queued),
+            rejected=tuple(self._rejected.values()),
             ideas=moment.ideas,
         )
 
@@ -164,6 +188,12 @@ class Past:
             FlightView(p.proposer, p.hypothesis, self._difference(p.parent_sha, p.source_sha).words())
             for p in flights.values()
         )
+
+    def _first(self, trial_id: str) -> str:
+        """The trial that its candidate is told by."""
+        trial = self._trials.get(trial_id)
+        candidate = self._candidates.get(trial.proposal.source_sha) if trial else None
+        return candidate.trial.trial_id if candidate else trial_id
 
     def _standing(self, standing: Standing) -> StandingView:
         return StandingView(
@@ -216,6 +246,8 @@ def view_of(history: History, moment: Moment) -> SearchView:
             past.finished(row.result)
         if row.decision is not None:
             past.decided(row.decision)
+    for idea in history.rejected:
+        past.rejected(idea)
     return past.view(moment)
 
 
@@ -239,10 +271,18 @@ def _view(candidate: _Candidate, parent_bpb: float) -> CandidateView:
         val_bpb=val_bpb,
         difference=val_bpb - parent_bpb,
         steps=max((run.steps for run in runs), default=0),
+        expected=proposal.expected_effect,
         verdict=decision.verdict if decision else None,
         reason=_reason(decision, failed),
         error=failed.error if failed else "",
     )
+
+
+def _usage(result: Result) -> Usage:
+    seconds = result.training_seconds
+    curve = tuple((point.seconds / seconds, point.train_bpb) for point in result.curve) if seconds > 0 else ()
+    told = tuple((part, bpb) for part, bpb in curve if not math.isnan(bpb))
+    return Usage(result.steps, result.tokens_per_second, result.parameters, result.peak_memory_mb, told)
 
 
 def _reason(decision: Decision | None, failed: _Run | None) -> str:

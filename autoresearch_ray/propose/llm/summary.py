@@ -5,15 +5,20 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.propose.knobs import read_knobs, spelled
 from autoresearch_ray.propose.llm.foreign import one_line
 from autoresearch_ray.propose.llm.view import CandidateView, SearchView
+from autoresearch_ray.records import RejectedIdea
 
 NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+LINE_NUMBER = re.compile(r"\bline \d+")
 VALUES = 6  # of a choice that are told apart
-NAME = 60  # characters
+NAME, GIST = 60, 160  # characters
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -88,11 +93,25 @@ def failure_groups(candidates: Iterable[CandidateView]) -> list[list[CandidateVi
     for candidate in candidates:
         if candidate.status != "ok":
             groups.setdefault((candidate.status, _gist(candidate.error)), []).append(candidate)
+    return _in_turns(groups)
+
+
+def rejection_groups(rejected: Iterable[RejectedIdea]) -> list[list[RejectedIdea]]:
+    """Ideas that took no slot, by why: the largest group first, the latest among equals; kinds take turns."""
+    groups: dict[tuple[str, str], list[RejectedIdea]] = {}
+    for idea in reversed(list(rejected)):
+        why = LINE_NUMBER.sub("", one_line(idea.detail.strip().split("\n")[0], GIST))
+        groups.setdefault((idea.refusal, why), []).append(idea)
+    return _in_turns(groups)
+
+
+def _in_turns(groups: dict[tuple[str, str], list[T]]) -> list[list[T]]:
+    """Of each kind (the first part of a key) the largest group first, then their second ones, and so on."""
     turns: Counter[str] = Counter()
     ranked = []
-    for (status, _), group in sorted(groups.items(), key=lambda item: -len(item[1])):
-        ranked.append((turns[status], group))
-        turns[status] += 1
+    for (kind, _), group in sorted(groups.items(), key=lambda item: -len(item[1])):
+        ranked.append((turns[kind], group))
+        turns[kind] += 1
     return [group for _, group in sorted(ranked, key=lambda item: (item[0], -len(item[1])))]
 
 
@@ -117,4 +136,4 @@ def _way(before: str, after: str) -> str:
 
 def _gist(error: str) -> str:
     lines = [line for line in error[-600:].splitlines() if line.strip()]
-    return NUMBER.sub("#", one_line(lines[-1], 160)) if lines else ""
+    return NUMBER.sub("#", one_line(lines[-1], GIST)) if lines else ""

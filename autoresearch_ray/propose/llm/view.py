@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from autoresearch_ray.propose.llm.difference import ConstantChange
-from autoresearch_ray.records import Kind, Status, StepKind, Verdict
+from autoresearch_ray.records import Kind, RejectedIdea, Status, StepKind, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,9 @@ class ExperimentView:
     device: str  # as people call it: "Tesla T4", "AMD EPYC"
     amp: str  # none, fp16 or bf16
     slots: int
+    threads: int = 1  # CPU threads of a trial
+    gpus: float = 0.0  # of a trial: 0.25 is a quarter of a GPU
+    torch: str = ""  # its version
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Usage:
     tokens_per_second: float
     parameters: int
     peak_memory_mb: float
+    curve: tuple[tuple[float, float], ...] = ()  # (part of the budget, bpb on training text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class CandidateView:
     val_bpb: float  # their mean
     difference: float  # to its parent's val_bpb, below 0 is better; NaN if one of the two has none
     steps: int  # of training within the budget
+    expected: float  # the difference that its proposer expected; NaN if it did not say
     verdict: Verdict | None  # None: not decided yet
     reason: str
     error: str  # the end of it, as the program wrote it: foreign text
@@ -98,6 +103,7 @@ class SearchView:
     experiment: ExperimentView
     complexity_price: float  # bpb a code line
     line_limit: int  # of program and candidate together
+    advance_sd: float  # a result must beat the frontier by this many sd to be looked at again
     frontier: StandingView
     best: StandingView
     noise_sd: float  # of one run's J; NaN before the baseline was replicated
@@ -105,7 +111,9 @@ class SearchView:
     candidates: tuple[CandidateView, ...]  # in the order they were started
     steps: tuple[StepView, ...]  # in order
     in_flight: tuple[FlightView, ...]
+    rejected: tuple[RejectedIdea, ...]  # in order
     ideas: int  # to ask for
+    focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
 
     @property
     def lines_left(self) -> int:

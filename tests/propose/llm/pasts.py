@@ -9,7 +9,21 @@ from pathlib import Path
 from autoresearch_ray.propose.llm.past import Moment, Past
 from autoresearch_ray.propose.llm.view import ExperimentView, SearchView
 from autoresearch_ray.propose.normalise import code_lines
-from autoresearch_ray.records import Decision, Kind, Proposal, Purpose, Result, Standing, Status, Step, StepKind, Trial
+from autoresearch_ray.records import (
+    CurvePoint,
+    Decision,
+    Kind,
+    Proposal,
+    Purpose,
+    Refusal,
+    RejectedIdea,
+    Result,
+    Standing,
+    Status,
+    Step,
+    StepKind,
+    Trial,
+)
 
 ROOT = Path(__file__).parents[3]
 TRAIN = (ROOT / "experiments/train.py").read_text()
@@ -30,13 +44,25 @@ ERRORS: tuple[tuple[Status, str], ...] = (
     ("timeout", "no end of training 40 s after the budget"),
     ("invalid", "the model looks at later tokens: logits moved by 3.1"),
 )
+REFUSED: tuple[tuple[Refusal, str, str], ...] = (
+    ("rule", "Read more text from disk", "imports: line 12: os is not among what a candidate may use; remove it"),
+    (
+        "dry_run",
+        "A third projection",
+        "the dry run ended as crash: IndexError: index 3 is out of bounds\nTraceback ...",
+    ),
+    ("edit", "Halve the heads", "block 1: its SEARCH text is nowhere in train.py"),
+    ("duplicate", "Squared relu", "It does the same as t00004, which reached val_bpb 1.7012; try another idea"),
+    ("moved", "Warm up the momentum", "the frontier changed while it waited for a slot"),
+)
+Event = Trial | Result | Decision | Step | RejectedIdea
 
 
 def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def tell(past: Past, record: Trial | Result | Decision | Step) -> None:
+def tell(past: Past, record: Event) -> None:
     """A record of any kind."""
     match record:
         case Trial():
@@ -47,6 +73,8 @@ def tell(past: Past, record: Trial | Result | Decision | Step) -> None:
             past.decided(record)
         case Step():
             past.stepped(record)
+        case RejectedIdea():
+            past.rejected(record)
 
 
 @dataclass
@@ -55,7 +83,7 @@ class Story:
 
     sources: dict[str, str] = field(default_factory=dict)
     past: Past = field(init=False)
-    told: list[Trial | Result | Decision | Step] = field(default_factory=list)  # to the past, in order
+    told: list[Event] = field(default_factory=list)  # to the past, in order
     trials: int = 0
     steps: int = 0
     frontier: str = TRAIN
@@ -68,7 +96,7 @@ class Story:
         self.keep_source(TRAIN)
         self.step("start", TRAIN, 1.7275, "starting candidate")
 
-    def tell(self, record: Trial | Result | Decision | Step) -> None:
+    def tell(self, record: Event) -> None:
         """Hand a record to the past, and remember it."""
         self.told.append(record)
         tell(self.past, record)
@@ -93,6 +121,7 @@ class Story:
             Result(
                 trial_id, status, val_bpb=score, holdout_bpb=HELD_OUT, steps=391, tokens=409_600,
                 training_seconds=20.0, parameters=1_220_608, peak_memory_mb=412.0, error=error,
+                curve=tuple(CurvePoint(float(second), 20 * second, 0, 4 - second / 10) for second in range(1, 21)),
             )
         )  # fmt: skip
 
@@ -112,10 +141,14 @@ class Story:
         self.frontier = text
         self.best = self.best if kind == "advance" else text
 
+    def rejected(self, refusal: Refusal, hypothesis: str, detail: str) -> None:
+        name = f"anthropic-{sum(isinstance(record, RejectedIdea) for record in self.told):05d}-1"
+        self.tell(RejectedIdea(name, "anthropic:m", refusal, hypothesis, detail, 0.0))
+
     def moment(self, ideas: int = 3) -> Moment:
         frontier = Standing(sha(self.frontier), 1.7, 1.69, code_lines(self.frontier), 2, 0.0)
         best = replace(frontier, source_sha=sha(self.best), code_lines=code_lines(self.best))
-        return Moment(PROGRAM, EXPERIMENT, 0.00005, frontier, best, self.noise_sd, 12, self.queued, ideas)
+        return Moment(PROGRAM, EXPERIMENT, 0.00005, 0.5, frontier, best, self.noise_sd, 12, self.queued, ideas)
 
     def view(self, ideas: int = 3) -> SearchView:
         return self.past.view(self.moment(ideas))
@@ -126,6 +159,8 @@ def long_story(trials: int, seed: int = 0) -> Story:
     rng, story, advances = random.Random(seed), Story(), 0
     while story.trials < trials:
         text, hypothesis, kind = _change(story.frontier, rng)
+        if rng.random() < 1 / 10:
+            story.rejected(*rng.choice(REFUSED))
         trial_id = story.trial(text, hypothesis, kind=kind)
         if rng.random() < 1 / 8:
             status, error = rng.choice(ERRORS)

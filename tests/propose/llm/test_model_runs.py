@@ -26,6 +26,7 @@ TIMID = (  # a start that no tuner mends
     .replace("search log_int(4, 64)", "search log_int(15, 17)")
     .replace("search log_int(2, 32)", "search log_int(4, 5)")
 )
+TRIALS = (20, 50)  # the second where the machine is so busy that the first were over before the idea came
 GOOD = "Adam scales each weight's step by itself, which rare tokens need."
 STEP = "    optimizer = torch.optim.SGD(model.parameters(), lr=LR)\n"
 LOSS = "        loss = torch.nn.functional.cross_entropy(model(x).flatten(0, 1), y.flatten())\n"
@@ -67,16 +68,21 @@ def test_a_model_s_idea_is_tried_proven_and_committed_and_its_bad_ones_cost_no_s
         monkeypatch.setenv(key, SECRET)
         monkeypatch.setenv(address, server.url)
         model = f"{protocol}:{MODELS[protocol]}"
-        options = ["--tag", "x", "--trials", "20", "--max-cost-usd", "1"]
-        launched = start_launch(tmp_path, "e.yaml", *options, "--proposer", model)
-        output = launched.communicate(timeout=300)[0]
-    run = tmp_path / "runs" / "x"
-    assert launched.returncode == 0, output
+        options = ["--tag", "x", "--max-cost-usd", "1", "--proposer", model]
+        run, output, committed = tmp_path / "runs" / "x", "", ""
+        for trials in TRIALS:
+            if GOOD.split(",")[0] not in committed:
+                start = ["--resume"] if output else ["e.yaml"]
+                launched = start_launch(tmp_path, *start, *options, "--trials", str(trials))
+                output += launched.communicate(timeout=300)[0]
+                assert launched.returncode == 0, output
+                committed = " ".join(git_log(run).split())
+    assert GOOD.split(",")[0] in committed, committed + output
     assert f"{model}: " in output, output
-    log = subprocess.run(["git", "-C", run / "lineage", "log", "autoresearch/x"], capture_output=True, text=True)
-    assert GOOD.split(",")[0] in " ".join(log.stdout.split()), log.stdout + output
+    later = [request.text for request in server.requests[3:] if "its edits do not apply" not in request.text]
+    assert later and "it failed the dry run, Half of the logits." in later[-1]
     table = load_trials(run)
-    assert len(table) == 20
+    assert len(table) in TRIALS
     code = table[(table.kind == "code") & (table.proposer == model)]
     assert len(code) == 1, output
     assert (table.status == "ok").all(), table[["kind", "status", "error"]]
@@ -119,6 +125,12 @@ def test_a_model_that_fails_in_every_way_delays_no_trial(
     assert len(server.requests) >= min(2, len(faults)) and SECRET not in output and "Traceback" not in output
     if len(faults) == 1:
         assert "ANTHROPIC_API_KEY" in output and "not asked again in this launch, the others go on" in output
+
+
+def git_log(run: Path) -> str:
+    """Of the proven wins."""
+    log = ["git", "-C", str(run / "lineage"), "log", "autoresearch/x"]
+    return subprocess.run(log, check=True, capture_output=True, text=True).stdout
 
 
 def check_transcripts(run: Path) -> None:

@@ -16,7 +16,7 @@ from autoresearch_ray.propose.llm.prompt import build_prompt
 from autoresearch_ray.propose.llm.tokens import estimate, token_count
 from autoresearch_ray.propose.llm.view import SearchView
 from autoresearch_ray.propose.rules import check_candidate
-from autoresearch_ray.records import Proposal
+from autoresearch_ray.records import Proposal, Trial
 
 BUDGETS = (9_000, 24_000, 60_000)
 
@@ -109,6 +109,25 @@ def test_a_flood_of_one_kind_of_failure_does_not_hide_the_others() -> None:
     assert "oom, 1 candidate" in failures and 2 <= failures.count("\n- ") < 30
 
 
+def test_what_took_no_slot_is_told_with_its_reason_grouped_and_within_its_share() -> None:
+    story = Story()
+    for number in range(300):
+        story.rejected("rule", f"idea {number}", f"imports: line {number}: os is not among what may be used; {HOSTILE}")
+        story.rejected("dry_run", f"shape {number}", f"the dry run ended as crash: size {number}\nTraceback ...")
+    story.rejected("duplicate", "Squared relu.", "It does the same as t00004, which reached val_bpb 1.7012")
+    story.rejected("moved", "Warm up.", "the frontier changed while it waited for a slot")
+    prompt = build_prompt(story.view(), 9_000)
+    text = section(prompt.messages[0].text, "Ideas that took no slot")
+    assert "- a rule refused it, 300 ideas, the latest: idea 299\n| imports: line 299: os is not" in text
+    assert (
+        "- it was not new, Squared relu.\n| It does the same as t00004" in text
+        and "(the idea is open), Warm up." in text
+    )
+    assert "602 ideas took no slot" in prompt.messages[0].text
+    assert 3 < text.count("\n- ") < 30 and token_count(text) < 500
+    assert all(line[:2] in ("", "- ", "| ", ": ") or line.startswith(":") for line in text.splitlines())
+
+
 def test_every_proven_step_of_a_run_of_a_night_is_told() -> None:
     view = long_story(900).view()
     kept = [step for step in view.steps if step.kind == "keep"]
@@ -147,13 +166,45 @@ def test_it_says_where_the_search_stands_and_what_is_asked() -> None:
     assert PROGRAM.strip() in prompt.context and TRAIN.rstrip() in prompt.context
     assert "cpu: text of stdlib, sequences of 128 tokens, vocabulary 2048, 20 s of training" in prompt.context
     text = prompt.messages[0].text
-    assert "Frontier: val_bpb 1.6900, J 1.7000 with 195 code lines; 391 steps within the budget" in text
+    assert "Frontier: val_bpb 1.6900, J 1.7000 with 195 code lines; 391 steps within the budget (51.2 ms each)" in text
+    assert "parts of the budget: 5% 3.900, 10% 3.800, 20% 3.600, 35% 3.300, 50% 3.000" in text
     assert "It is the proven best." in text
     assert "the sd of one run's J is 0.0070 (12 degrees of freedom)" in text
+    assert "below 0.0140 may be luck" in text and "not 0.0035 or more below the frontier's J" in text
     assert "Propose 2 ideas" in text
     left = 630 - len(PROGRAM.splitlines()) - len(TRAIN.splitlines())
     assert f"at most {left} lines" in text
     assert all(words in prompt.system for words in ("0.00005 * (lines of code)", "0.001 bpb", "`log_int(low, high)`"))
+
+
+def test_calls_at_the_same_time_are_asked_for_different_ideas_and_share_all_before_the_task() -> None:
+    view = long_story(20).view()
+    alone, one, other = (
+        build_prompt(replace(view, focus=focus)).messages[0].text for focus in ("", "attention", "speed")
+    )
+    assert one.endswith("make one of yours about attention.") and other.endswith("make one of yours about speed.")
+    assert one.split("# Your task")[0] == other.split("# Your task")[0] == alone.split("# Your task")[0]
+    assert "Others are asked" not in alone
+
+
+def test_what_was_expected_of_an_idea_stands_beside_what_came() -> None:
+    story = Story()
+    text = TRAIN.replace("        return h @ weights[-1]", "        return h.abs() @ weights[-1]")
+    proposal = replace(story.proposal(text, "Abs."), expected_effect=-0.01)
+    story.tell(Trial("t00009", proposal, "screen", 1, 0.0))
+    story.result("t00009", 1.75)
+    assert "t00009 [anthropic:m] 1.7500 (+0.0225; expected -0.0100), 391 steps" in asking(story.view())
+
+
+def test_a_step_is_named_by_the_trial_that_its_candidate_is_told_by() -> None:
+    story = Story()
+    text = TRAIN.replace("WARMDOWN = 0.5 ", "WARMDOWN = 0.6 ")
+    first = story.trial(text, "longer")
+    story.result(first, 1.70)
+    again = story.trial(text, "again: longer", purpose="confirm", kind="replicate")
+    story.result(again, 1.70)
+    story.step("advance", text, 1.70, "longer")
+    assert f"- frontier advanced ({first})" in asking(story.view())
 
 
 def test_before_anything_is_measured_it_says_so() -> None:
