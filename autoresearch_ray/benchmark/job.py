@@ -55,7 +55,7 @@ class Job:
     @property
     def scoring_limit(self) -> float:
         """Seconds for both splits and the probes."""
-        return self.dry_seconds or (10 + self.budget_seconds / 2) * (2 if self.strength == "full" else 1)
+        return self.dry_seconds or (30 + self.budget_seconds / 2) * (2 if self.strength == "full" else 1)
 
 
 @dataclass(frozen=True, slots=True)

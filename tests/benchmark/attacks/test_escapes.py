@@ -76,7 +76,7 @@ def test_its_layer_alone_stops_an_attempt(world: World, attack: Attack, name: st
 @pytest.mark.parametrize("name", ESCAPES)
 def test_behind_all_walls_an_attempt_reaches_nothing(world: World, attack: Attack, name: str) -> None:
     before = world.fingerprint()
-    result, output = attack(attempt(world, name, HONEST))
+    result, output = attack(attempt(world, name, HONEST), budget_seconds=0.1)
     assert result.status == "ok" and result.val_bpb > 0.9, result.error
     assert THROUGH not in output and "stopped: " in output, output
     assert world.fingerprint() == before and world.process.poll() is None

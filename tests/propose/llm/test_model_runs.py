@@ -79,6 +79,7 @@ def test_a_model_s_idea_is_tried_proven_and_committed_and_its_bad_ones_cost_no_s
                 committed = " ".join(git_log(run).split())
     assert GOOD.split(",")[0] in committed, committed + output
     assert f"{model}: " in output, output
+    assert "Every run of its proof passed at full strength: clock, cores, speed, causal, rows, again" in committed
     later = [request.text for request in server.requests[3:] if "its edits do not apply" not in request.text]
     assert later and "it failed the dry run, Half of the logits." in later[-1]
     table = load_trials(run)
