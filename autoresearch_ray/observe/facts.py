@@ -80,6 +80,12 @@ def held(history: History) -> list[str]:
     return [trial_id for trial_id, result in failed if result.status == "invalid" and HELD in result.error]
 
 
+def isolation(history: History) -> str:
+    """The layers that the trials ran behind, most frequent first; "" while none has ended."""
+    levels = Counter(row.result.isolation for row in history.rows if row.result is not None and row.result.isolation)
+    return ", ".join(level for level, _ in levels.most_common())
+
+
 def setting(history: History, name: str, default: Any) -> Any:
     """A value of settings.json by its name, at the top or one level down."""
     nested = [value for value in history.settings.values() if isinstance(value, dict)]

@@ -33,7 +33,7 @@ def report_html(history: History, path: Path, picture: Path) -> None:
     summary = facts.summarise(history)
     name = one_line(summary.tag, 100) or "autoresearch"
     parts = [
-        _head(summary, name),
+        _head(summary, name, facts.isolation(history)),
         _picture(picture),
         _wins(history),
         _constants(history),
@@ -51,7 +51,7 @@ def words(text: str, limit: int = WORDS) -> str:
     return escape(one_line(text, limit))
 
 
-def _head(summary: facts.Summary, name: str) -> str:
+def _head(summary: facts.Summary, name: str, isolation: str) -> str:
     cards = [_card("baseline", _score(summary.baseline), f"val_bpb, {_runs(summary.baseline_runs)}")]
     if summary.wins:
         interval = "no interval yet"
@@ -71,8 +71,10 @@ def _head(summary: facts.Summary, name: str) -> str:
         _card("trials", f"{summary.trials:,}", f"{failed:,} of them failed"),
         _card("time", duration(summary.wall_seconds), busy),
     ]
-    experiment = f'<p class="note">experiment {words(summary.experiment)}</p>' if summary.experiment else ""
-    return f'<h1>{escape(name)}</h1>{experiment}<div class="cards">{"".join(cards)}</div>'
+    named = (("experiment", summary.experiment), ("isolation", isolation))
+    note = " · ".join(f"{what} {words(value)}" for what, value in named if value)
+    note = f'<p class="note">{note}</p>' if note else ""
+    return f'<h1>{escape(name)}</h1>{note}<div class="cards">{"".join(cards)}</div>'
 
 
 def _card(title: str, value: str, note: str, good: bool = False) -> str:

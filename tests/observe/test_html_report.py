@@ -54,7 +54,14 @@ def written(history: History, folder: Path) -> str:
 
 def test_the_report_tells_the_run(tmp_path: Path) -> None:
     tree = Tree(written(realistic(), tmp_path))
-    for words in ("cpu-night", "baseline", "95 %", "2. DEPTH 4 -> 3 with a learned residual scale", "0.996"):
+    for words in (
+        "cpu-night",
+        "experiment cpu · isolation process",
+        "baseline",
+        "95 %",
+        "2. DEPTH 4 -> 3 with a learned residual scale",
+        "0.996",
+    ):
         assert words in tree.text
     assert tree.text.count("every run of its proof passed at full strength: clock, causal, bits") == 2
     assert "+MATRIX_LR = 0.0611  # Muon learning rate" in tree.text, "the first win's diff"
