@@ -128,6 +128,8 @@ def restore(storage: RunStorage, folder: Path, say: Say) -> bool:
         count = _fetch_files(storage, newest.epoch, folder, finished)
         if state is not None:
             state.replace(folder / STATE_FILE)
+            for beside in folder.glob(f"{state.name}*"):  # of its readers
+                beside.unlink()
         say(f"restored from {storage.url}: as of {_time(newest.at)}, {count} files of trials and calls")
         return True
     raise StorageError(f"{storage.url}: its backup is not what its manifest says; is somebody else writing there?")
@@ -156,7 +158,6 @@ def _fetched_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Pat
         shutil.copyfileobj(source, target)
     with SqliteStore(path) as store:
         release(store)
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     return path
 
 

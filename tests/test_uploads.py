@@ -17,6 +17,7 @@ from autoresearch_ray.resolve import fresh_settings
 from autoresearch_ray.search import Search
 from autoresearch_ray.settings import Request, RunSettings
 from autoresearch_ray.state.board import Board, source_sha
+from autoresearch_ray.state.connect import state_of
 from autoresearch_ray.state.history import read_history
 from autoresearch_ray.state.sqlite import SqliteStore
 from autoresearch_ray.storage.bucket import Bucket, normal_url
@@ -93,6 +94,7 @@ def head(tmp_path: Path, settings: RunSettings, url: str) -> Iterator[Head]:
 def moved(head: Head, folder: Path, url: str) -> Head:
     """A new head, from the storage alone."""
     assert restore(storage_of(url, "x"), folder, lambda _: None)
+    assert {path.name for path in folder.iterdir()} <= {"state.db", "settings.json", ".storage.json", "trials"}
     return Head(folder, head.settings, url)
 
 
@@ -149,6 +151,20 @@ def test_a_storage_that_fails_is_said_once_and_once_when_it_works(tmp_path: Path
         assert restore(head.storage, tmp_path / "again", lambda _: None)
         assert read_history(tmp_path / "again" / "state.db") == head.board.history()
         head.store.close()
+
+
+def test_with_its_state_on_etcd_a_run_s_files_are_stored(tmp_path: Path, settings: RunSettings, url: str) -> None:
+    etcd = settings.model_copy(update={"state": "etcd://127.0.0.1:2379"})
+    head = Head(tmp_path / "head" / "x", etcd, url)
+    head.run(4)
+    assert head.uploads.upload()
+    head.lost()
+    folder = tmp_path / "new" / "x"
+    assert restore(storage_of(url, "x"), folder, lambda _: None)
+    assert state_of(folder) == etcd.state and not (folder / "state.db").exists()
+    assert len(list(folder.glob("trials/*/output.log"))) == 4
+    newest = head.storage.newest()
+    assert newest is not None and newest.lineage and not newest.state
 
 
 def test_what_is_missing_at_the_end_is_said(head: Head, tmp_path: Path) -> None:

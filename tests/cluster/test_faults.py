@@ -120,10 +120,8 @@ def test_a_lost_head_is_replaced_from_its_storage(tmp_path: Path) -> None:
     """Power off at the head: what was its disk is gone, and another machine becomes the head."""
     tag = "moved"
     with hosts(tmp_path, 3) as machines, running_s3(machines[0].gateway) as server:
-        url, keys = (
-            server.make_bucket("runs"),
-            " ".join(f"{name}={value}" for name, value in server.environment.items()),
-        )
+        url = server.make_bucket("runs")
+        keys = " ".join(f"{name}={value}" for name, value in server.environment.items())
         for folder in ("first", "second"):
             (tmp_path / folder).mkdir()
         first = RayCluster(tmp_path / "first", machines, 1, 1)
@@ -133,7 +131,7 @@ def test_a_lost_head_is_replaced_from_its_storage(tmp_path: Path) -> None:
         for host in machines[:2]:
             host.run("mkdir ~/e")
             for name in FILES:
-                host.send(tmp_path / name, "e/")
+                host.send(tmp_path / name, f"{Path.home()}/e/")
         launch = start(first, f"~/e/e.yaml --tag {tag} --trials {TRIALS} --storage {url}", keys)
         await_trials(machines[0], tag, BEFORE, launch)
         machines[0].kill()
