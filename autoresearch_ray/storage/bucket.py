@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 CONNECT_SECONDS = 10.0
-REQUEST_SECONDS = 60.0  # one request, its body included; large files go in parts of 5 MB
-RETRIES = 2  # within a call; who calls tries again, ever more seldom
+REQUEST_SECONDS = 30.0  # one request, its body included, and then no retry; large files go in parts of 5 MB
+RETRIES = 2  # of what fails sooner; who calls tries again, ever more seldom
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
 METADATA = ("/latest/api/token", "/latest/meta-data", "/computeMetadata/")  # where a machine's role is asked for
 RETRIED = re.compile(
@@ -105,7 +105,7 @@ class Bucket:
 def _store(url: str) -> ObjectStore:
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return LocalStore(Path(parts.path), mkdir=True)
+        return LocalStore(Path(unquote(parts.path)), mkdir=True)
     client: ClientConfig = {
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "timeout": timedelta(seconds=REQUEST_SECONDS),

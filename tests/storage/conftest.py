@@ -22,7 +22,7 @@ def s3() -> Iterator[S3Server]:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Each place in turn, empty."""
     if request.param == "folder":
-        return normal_url(str(tmp_path / "mounted"))
+        return normal_url(str(tmp_path / "a disk, mounted ü"))
     server: S3Server = request.getfixturevalue("s3")
     return server.make_bucket(f"bucket{next(NUMBERS)}") + "/some/prefix"
 

@@ -83,6 +83,8 @@ def test_a_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     assert normal_url("here/it is") == (tmp_path / "here" / "it is").as_uri()
     assert normal_url("s3://bucket/prefix/") == "s3://bucket/prefix"
+    open_bucket(normal_url("here/it is")).put("a", b"1")
+    assert (tmp_path / "here" / "it is" / "a").read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("text", ["", "s3://", "s3:/bucket", "s3:///x", "ftp://x/y", "file://host/x", "s3://b/x?y=1"])
