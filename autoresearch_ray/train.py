@@ -56,7 +56,7 @@ def _trials(options: argparse.Namespace) -> int:
     local_slots(experiment, None, local_cpus(), 1, device)
     dataset = prepare(experiment, _say)
     failed = 0
-    with Slot(max(1, int(experiment.cpus_per_trial)), isolation=options.isolation) as slot:
+    with Slot(max(1, int(experiment.cpus_per_trial)), isolation=options.isolation, gpu=device == "cuda") as slot:
         for seed in range(options.seed, options.seed + options.repeat):
             job = job_for(experiment, source, str(dataset.folder), seed, device=device, memory_mb=memory_for(1))
             failed += _one(slot, job) != "ok"

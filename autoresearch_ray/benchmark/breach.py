@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from autoresearch_ray.benchmark import isolate, linux, view
+from autoresearch_ray.benchmark import isolate, linux, mps, view
 from autoresearch_ray.benchmark.isolate import Walls
 from autoresearch_ray.records import to_json
 
@@ -60,6 +60,7 @@ def _attempts(walls: Walls, secret: str) -> list[str]:
         "fs": lambda: _can_open(secret, os.O_RDONLY) or _can_open("/usr/autoresearch", os.O_WRONLY | os.O_CREAT),
         "landlock": lambda: _can_open(secret, os.O_RDONLY) or _can_open("/tmp", os.O_WRONLY | os.O_TMPFILE),
         "seccomp": _can_unshare,
+        mps.LAYER: lambda: not (mps.is_running() and os.access(view.SHARED_MEMORY, os.W_OK)),
     }
     return [layer for layer in walls.layers if layer in ways and ways[layer]()] + ([] if _is_at_home() else ["user"])
 

@@ -5,6 +5,7 @@
     fs        a root folder of its own: programs and libraries, read-only, and an empty folder (`view.py`)
     landlock  in the place of fs where mounts are not allowed: files by an allow-list, no signals to others
     seccomp   a filter of system calls, sockets included (`seccomp.py`)
+    mps       no layer but a door: the node's NVIDIA MPS, see `mps.py`
 
 Under all of them lie an environment from an allow-list, resource limits, a user without rights and closed descriptors.
 A process server raises its walls once; each candidate's process goes behind them right after the fork.
@@ -21,12 +22,12 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from autoresearch_ray.benchmark import landlock, limits, linux, processes, seccomp, view
+from autoresearch_ray.benchmark import landlock, limits, linux, mps, processes, seccomp, view
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.records import from_json
 
 FULL = ("pid", "net", "fs", "seccomp")
-KNOWN = ("pid", "net", "fs", "landlock", "seccomp")
+KNOWN = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)
 MODES = ("strict", "best", "none")
 HOW_TO_GET = (
     "run as root, or allow user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a "
@@ -74,11 +75,12 @@ def raise_walls(wanted: frozenset[str], staging: str, hidden: list[str], number:
     """
     if not linux.SUPPORTED:
         return Walls(missing=dict.fromkeys(wanted, "only Linux on x86_64 and aarch64 has it"))
-    user = limits.spare_user(number)
+    doors = (mps.pipe_folder(), view.SHARED_MEMORY) if mps.LAYER in wanted else ()
+    user = limits.spare_user(mps.USER_NUMBER if doors else number)
     steps: dict[str, Callable[[], None]] = {
         "pid": _check_first_process,
         "net": lambda: linux.unshare(linux.CLONE_NEWNET),
-        "fs": lambda: _enter_view(staging, hidden, user),
+        "fs": lambda: _enter_view(staging, hidden, user, doors),
         "seccomp": lambda: None,
     }
     layers: set[str] = set()
@@ -91,6 +93,8 @@ def raise_walls(wanted: frozenset[str], staging: str, hidden: list[str], number:
             missing[layer] = str(error)
     if ("fs" in missing or "landlock" in wanted) and landlock.version():
         layers.add("landlock")
+    if doors:
+        layers.add(mps.LAYER)
     linux.set_dumpable(False)  # candidates may not look into this process
     return Walls(tuple(layer for layer in KNOWN if layer in layers), missing, user)
 
@@ -103,9 +107,11 @@ def confine(
     It then is in a folder of its own: an empty one that goes with it, or `folder` without the fs layer. It may have
     `memory_mb` (0: any), does not see the text of `covers`, and has memory files only if said so.
     """
+    doors = [mps.pipe_folder(), view.SHARED_MEMORY] if mps.LAYER in walls.layers else []
     if "fs" in walls.layers:
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
-        view.enter_scratch(walls.user, covers)
+        own = (view.SCRATCH,) if doors else (view.SCRATCH, view.SHARED_MEMORY)
+        view.enter_scratch(walls.user, covers, own)
         folder = view.SCRATCH
     elif walls.user:
         os.chown(folder, walls.user, walls.user)
@@ -115,14 +121,14 @@ def confine(
     if linux.SUPPORTED:
         linux.set_dumpable(True)  # unlike the server; else its own /proc is closed to it
     limits.die_first()
-    limits.limit_resources(memory_mb, limits.counts_apart(walls.user))
+    limits.limit_resources(memory_mb, limits.counts_apart(walls.user) and not doors)
     if not linux.SUPPORTED:
         return
     limits.become(walls.user)
     linux.die_with_parent()
     if "landlock" in walls.layers:
         readable = [*view.visible(), *(f"/etc/{name}" for name in view.ETC), "/proc"]
-        landlock.confine(readable, [folder], view.devices())
+        landlock.confine(readable, [folder, *doors], view.devices())
     if "seccomp" in walls.layers:
         seccomp.install(memory_files)
 
@@ -168,9 +174,9 @@ def _check_first_process() -> None:
         raise PermissionError(1, "unshare --pid: not permitted")
 
 
-def _enter_view(staging: str, hidden: list[str], user: int) -> None:
+def _enter_view(staging: str, hidden: list[str], user: int, doors: tuple[str, ...]) -> None:
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
-    view.enter(staging, hidden, user)
+    view.enter(staging, hidden, user, doors)
 
 
 @lru_cache

@@ -19,7 +19,7 @@ import psutil
 
 ALLOWED_ENVIRONMENT = (
     "PATH", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH",
-    "CUDA_MPS_PIPE_DIRECTORY", "CUDA_HOME", "VIRTUAL_ENV",
+    "CUDA_HOME", "VIRTUAL_ENV",
 )  # fmt: skip
 KEEP_MEMORY = {  # glibc gives freed tensors back to the kernel else: 4,000 page faults and 10 % of a small CPU step
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),

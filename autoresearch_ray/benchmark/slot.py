@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autoresearch_ray.benchmark import isolate, linux, processes
+from autoresearch_ray.benchmark import isolate, linux, mps, processes
 from autoresearch_ray.benchmark.cache import cache_home
 from autoresearch_ray.benchmark.execution import Execution
 from autoresearch_ray.benchmark.isolate import Walls
@@ -42,15 +42,22 @@ class Slot:
     """One slot of this machine. `run` one job at a time."""
 
     def __init__(
-        self, threads: int, cores: tuple[int, ...] = (), isolation: str = "best", hidden: tuple[Path, ...] = ()
+        self,
+        threads: int,
+        cores: tuple[int, ...] = (),
+        isolation: str = "best",
+        hidden: tuple[Path, ...] = (),
+        gpu: bool = False,
     ) -> None:
         """`cores` (if any) are the CPU cores that the slot's processes are bound to.
 
         `isolation` is strict, best or none, or exact layers like `pid+net`; `hidden` are folders that no candidate may
-        see, wherever they lie (homes, caches and scratch folders are hidden anyway).
+        see, wherever they lie (homes, caches and scratch folders are hidden anyway); `gpu`: through MPS where it runs.
         """
         self._threads, self._cores, self._isolation = threads, cores, isolation
         self._layers = isolate.wanted_layers(isolation)
+        if gpu and isolation != "strict" and mps.is_running():
+            self._layers |= {mps.LAYER}
         self._hidden = [str(path.absolute()) for path in (*hidden, cache_home(), Path.home())]
         self._scratch = Path(tempfile.mkdtemp(prefix="autoresearch-slot-"))
         self._scratch.chmod(0o711)  # a candidate's own user passes through
@@ -71,7 +78,7 @@ class Slot:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             cwd=self._scratch,
-            env=processes.clean_environment(self._threads, self._scratch),
+            env=processes.clean_environment(self._threads, self._scratch) | self._mps_environment(),
             start_new_session=True,
             preexec_fn=self._prepare_server,  # one thread outlives it, see the module's docstring
         )
@@ -80,7 +87,7 @@ class Slot:
         setup = {"layers": sorted(self._layers), "scratch": str(self._scratch), "hidden": self._hidden}
         self.ask({"setup": setup | {"number": self._server.pid}}, [])
 
-    def run(self, job: Job, folder: Path) -> Iterator[CurvePoint]:
+    def run(self, job: Job, folder: Path) -> Generator[CurvePoint]:
         """Run the job; yields its progress. Afterwards `self.result` has what came of it.
 
         `folder` gets `output.log`. Closing the iterator early kills the candidate. SlotError if no server starts,
@@ -88,8 +95,8 @@ class Slot:
         """
         self.result = Result("", "lost")
         job = replace(job, asked_at=job.asked_at or time.monotonic())
-        self.cold = not self._wait_ready(0)
-        if not self._wait_ready(SERVER_START_SECONDS):
+        self.cold = not self.await_ready(0)
+        if not self.await_ready(SERVER_START_SECONDS):
             raise SlotError(
                 f"{sys.executable} -m autoresearch_ray.benchmark.server did not start; see its output above"
             )
@@ -164,7 +171,8 @@ class Slot:
         self.close()
         self.start()
 
-    def _wait_ready(self, seconds: float) -> bool:
+    def await_ready(self, seconds: float) -> bool:
+        """Whether the process server can take a job, at the latest after so long. SlotError if it ended instead."""
         if self._server is None:
             self.start()
         if self._ready:
@@ -178,6 +186,9 @@ class Slot:
         if answer is not None and "ready" in answer:
             self._ready, self.walls = True, from_json(Walls, answer["walls"])
         return self._ready
+
+    def _mps_environment(self) -> dict[str, str]:
+        return mps.environment() if mps.LAYER in self._layers else {}
 
     def _prepare_server(self) -> None:
         if linux.SUPPORTED:

@@ -56,10 +56,11 @@ def covers(paths: list[Path]) -> tuple[Cover, ...]:
     return tuple(Cover(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in found)
 
 
-def enter(staging: str, hidden: list[str], user: int) -> None:
+def enter(staging: str, hidden: list[str], user: int, writable: tuple[str, ...] = ()) -> None:
     """A root folder of its own for this process, built on the empty folder `staging`, and with a name for `user`.
 
-    What of `hidden` lies in a visible folder is covered by an empty one. Needs a private mount namespace.
+    What of `hidden` lies in a visible folder is covered by an empty one; the folders `writable` are this machine's
+    own. Needs a private mount namespace.
     """
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("tmpfs", staging, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=4m,mode=755")
@@ -78,17 +79,21 @@ def enter(staging: str, hidden: list[str], user: int) -> None:
         Path(staging, "tmp").symlink_to(SCRATCH)
     for path in hidden:
         _hide(path, staging)
+    for path in writable:
+        Path(staging + path).mkdir(parents=True, exist_ok=True)
     linux.make_tree_read_only(staging)
+    for path in writable:
+        linux.mount(path, staging + path, flags=linux.MS_BIND | linux.MS_REC)
     _show_processes(staging)
     linux.enter_root(staging)
 
 
-def enter_scratch(owner: int, covers: tuple[Cover, ...]) -> None:
-    """An empty folder and /dev/shm of `owner` for this process, and the files of `covers` blank. In a mount
-    namespace of its own, below `enter`."""
+def enter_scratch(owner: int, covers: tuple[Cover, ...], folders: tuple[str, ...] = (SCRATCH, SHARED_MEMORY)) -> None:
+    """Empty `folders` of `owner` for this process, and the files of `covers` blank. In a mount namespace of its own,
+    below `enter`."""
     own = f",uid={owner},gid={owner}" if owner else ""
     limits = f"size={SCRATCH_MB}m,nr_inodes={SCRATCH_FILES},mode=700{own}"
-    for folder in (SCRATCH, SHARED_MEMORY):
+    for folder in folders:
         linux.mount("tmpfs", folder, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, limits)
     if covers:
         linux.mount("tmpfs", COVERS, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
@@ -105,8 +110,8 @@ def _needed() -> list[str]:
     python = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, sysconfig.get_path("stdlib")]
     packages = [path for path in sys.path if path.endswith(("-packages", "lib-dynload", ".zip"))]
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-    cuda = [os.environ.get("CUDA_HOME", ""), os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")]
-    wanted = [*SYSTEM, *python, *packages, site.getusersitepackages(), *libraries, *cuda, str(PACKAGE)]
+    cuda = os.environ.get("CUDA_HOME", "")
+    wanted = [*SYSTEM, *python, *packages, site.getusersitepackages(), *libraries, cuda, str(PACKAGE)]
     wanted += [str(Path(path).resolve()) for path in [*python, *packages, sys.executable] if path]
     return [path for path in wanted if path.startswith("/") and path != "/" and Path(path).exists()]
 
