@@ -17,7 +17,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.settings import NodeShape, Request, RunSettings, fitting_slots, packing
+from autoresearch_ray.settings import (
+    AUTO,
+    NodeShape,
+    Request,
+    RunSettings,
+    counted,
+    fitting_slots,
+    local_cpus,
+    local_slots,
+    memory_for,
+    packing,
+    uneven,
+)
 
 NAMESPACE = "autoresearch"
 CONNECT_SECONDS = 5.0
@@ -69,22 +81,45 @@ def ray_for(request: Request, settings: RunSettings) -> Iterator[Cluster]:
         reason = " ".join(str(error).split())[:200]
         raise SettingsError(f"--address {address}: no Ray cluster answers there ({reason}); start one first") from None
     try:
-        nodes = tuple(_shape(node) for node in ray.nodes() if node["Alive"])
         dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
-        yield Cluster(bool(request.address), nodes, dashboard)
+        yield Cluster(bool(request.address), _nodes(), dashboard)
     finally:
         ray.shutdown()
+
+
+def with_a_gpu(settings: RunSettings, request: Request, cluster: Cluster, say: Say) -> Cluster:
+    """The cluster once it has a GPU, if its autoscaler has to bring the first: the run is pinned to that one's kind."""
+    slots = request.slots or settings.slots
+    if slots and request.gpus_per_trial == AUTO and not settings.sharing:
+        slots = 1  # to be measured on; how many GPUs the others need is not known
+    if not _unpinned(settings, cluster) or not slots or any(node.gpus > 0 for node in cluster.nodes):
+        return cluster
+    import ray
+
+    say("the cluster has no GPU yet; its autoscaler is asked, and the run uses the kind that comes first")
+    asked = _ask_for_room(settings, slots)
+    ray.wait(asked)
+    for room in asked:
+        ray.cancel(room)
+    return replace(cluster, nodes=_nodes())
+
+
+def pinned(settings: RunSettings, cluster: Cluster, say: Say) -> RunSettings:
+    """The settings with the kind of GPU that the run uses, and no other."""
+    if not _unpinned(settings, cluster):
+        return settings
+    return settings.model_copy(update={"accelerator": _one_kind(cluster, say)})
 
 
 def settled(settings: RunSettings, request: Request, cluster: Cluster, say: Say) -> RunSettings:
     """The settings with slots and GPU kind that this cluster gives. SettingsError if it holds no trial."""
     if not cluster.joined:
-        return settings
-    if settings.gpu_share > 0 and settings.device == "cuda" and not settings.accelerator:
-        settings = settings.model_copy(update={"accelerator": _one_kind(cluster, say)})
+        return settings if settings.slots else _settled_here(settings, request, cluster)
+    settings = pinned(settings, cluster, say)
     nodes = [node for node in cluster.nodes if node.accelerator == settings.accelerator or not settings.accelerator]
-    if words := packing(settings.gpu_share):
-        say(words)
+    for words in (packing(settings.gpu_share), uneven(settings.gpu_share, request.slots or settings.slots, nodes)):
+        if words:
+            say(words)
     now = fitting_slots(settings.experiment, nodes, settings.gpu_share)
     slots = request.slots or settings.slots or now
     if slots < 1:
@@ -105,9 +140,21 @@ def dashboard_line(cluster: Cluster) -> str:
     return f"Ray's dashboard: {cluster.dashboard} (the token that it asks for: ray get-auth-token)"
 
 
+def _settled_here(settings: RunSettings, request: Request, cluster: Cluster) -> RunSettings:
+    """Slots on this machine, of the share that was measured just now."""
+    gpus = sum(node.gpus for node in cluster.nodes)
+    slots = local_slots(settings.experiment, request.slots, local_cpus(), gpus, settings.device)
+    return settings.model_copy(update={"slots": slots, "memory_mb": memory_for(slots)})
+
+
+def _unpinned(settings: RunSettings, cluster: Cluster) -> bool:
+    """Whether the run will use a cluster's GPUs, of a kind that is not known yet."""
+    return cluster.joined and settings.device == "cuda" and settings.gpu_share > 0 and not settings.accelerator
+
+
 def bundle(settings: RunSettings) -> dict[str, float]:
     """What Ray sets aside for one trial."""
-    wanted = {"CPU": settings.experiment.cpus_per_trial, "GPU": settings.gpu_share}
+    wanted = {"CPU": settings.experiment.cpus_per_trial, "GPU": counted(settings.gpu_share)}
     if settings.accelerator:
         wanted[KIND + settings.accelerator] = KIND_SHARE
     return {name: share for name, share in wanted.items() if share > 0}
@@ -126,7 +173,7 @@ def _one_kind(cluster: Cluster, say: Say) -> str:
 
 
 def _own_ray(settings: RunSettings) -> dict[str, Any]:
-    cpus = max(1, int(-(-settings.slots * settings.experiment.cpus_per_trial // 1)))
+    cpus = max(1, int(-(-settings.slots * settings.experiment.cpus_per_trial // 1))) if settings.slots else local_cpus()
     options: dict[str, Any] = {"num_cpus": cpus, "dashboard_host": "127.0.0.1"}
     if settings.device == "cpu" and settings.gpu_share > 0:
         options["num_gpus"] = settings.slots  # logical ones, enough for any share
@@ -150,7 +197,14 @@ def _nothing() -> None:
     return
 
 
-def _shape(node: dict[str, Any]) -> NodeShape:
+def _nodes() -> tuple[NodeShape, ...]:
+    import ray
+
+    return tuple(node_shape(node) for node in ray.nodes() if node["Alive"])
+
+
+def node_shape(node: dict[str, Any]) -> NodeShape:
+    """What a node of `ray.nodes()` offers."""
     resources = node["Resources"]
     kinds = [name.removeprefix(KIND) for name in resources if name.startswith(KIND)]
     return NodeShape(resources.get("CPU", 0.0), resources.get("GPU", 0.0), kinds[0] if kinds else "")

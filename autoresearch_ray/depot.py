@@ -12,7 +12,10 @@ and results do not come this way: they are in the store.
 
 import contextlib
 import shutil
+import socket
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,11 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.benchmark.cache import Dataset, cache_home, open_dataset, prepare
+from autoresearch_ray.cluster import node_shape
 from autoresearch_ray.errors import DataError
 from autoresearch_ray.observe.text import write_whole
-from autoresearch_ray.settings import RunSettings, memory_for
+from autoresearch_ray.records import Result
+from autoresearch_ray.settings import RunSettings, fitting_slots, memory_for, per_gpu
 
 CHUNK_BYTES = 8 << 20
 
@@ -45,6 +50,10 @@ class DepotActor:
         with (self._opened().folder / name).open("rb") as file:
             file.seek(offset)
             return file.read(CHUNK_BYTES)
+
+    def now(self) -> float:
+        """The driver's time of day: UTC seconds since the epoch."""
+        return time.time()
 
     def keep(self, trial_id: str, files: dict[str, bytes]) -> None:
         """Write a trial's files into the run's folder."""
@@ -69,9 +78,16 @@ class Depot:
         self._actor: Any = None if self.at_home else ray.get_actor(_name(settings))
 
     def dataset(self) -> Dataset:
-        """The run's data set on this node. DataError when it cannot be had or written."""
-        if self.at_home:
-            return prepare(self._settings.experiment)
+        """The run's data set on this node. DataError when it cannot be had or written, or is another."""
+        dataset = prepare(self._settings.experiment) if self.at_home else self._copied()
+        if dataset.fingerprint != self._settings.dataset_fingerprint:
+            raise DataError(
+                f"{socket.gethostname()}: data {dataset.fingerprint[:12]}, the run is on "
+                f"{self._settings.dataset_fingerprint[:12]}; prepare the same data on every machine"
+            )
+        return dataset
+
+    def _copied(self) -> Dataset:
         name, sizes = ray.get(self._actor.listing.remote())
         folder = cache_home() / "datasets" / name
         try:
@@ -88,13 +104,27 @@ class Depot:
         files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
         ray.get(self._actor.keep.remote(trial_id, files))
 
+    def dated(self, result: Result) -> Result:
+        """A result of just now with its times on the driver's clock, whatever this node's says."""
+        if self.at_home:
+            return result
+        asked = time.time()
+        theirs = ray.get(self._actor.now.remote())
+        ahead = (asked + time.time()) / 2 - theirs
+        return replace(result, started_at=result.started_at - ahead, finished_at=result.finished_at - ahead)
+
     def memory_mb(self) -> int:
         """Megabytes that a trial may use on this node, when as many run as Ray places here."""
-        takes = {"CPU": self._settings.experiment.cpus_per_trial, "GPU": self._settings.gpu_share}
-        if self.at_home:
-            return self._settings.memory_mb
-        (has,) = (node["Resources"] for node in ray.nodes() if node["NodeID"] == self._here)
-        return memory_for(min(int(has.get(name, 0.0) / share + 1e-9) for name, share in takes.items() if share > 0))
+        return memory_for(self._slots_here())
+
+    def neighbours(self) -> int:
+        """How many slots share this one's GPU, or this machine for trials on CPUs, when all are there; itself too."""
+        here = min(self._settings.slots, self._slots_here())
+        return min(here, per_gpu(self._settings.gpu_share)) if self._settings.device == "cuda" else here
+
+    def _slots_here(self) -> int:
+        (node,) = (node for node in ray.nodes() if node["NodeID"] == self._here)
+        return fitting_slots(self._settings.experiment, [node_shape(node)], self._settings.gpu_share)
 
     def _fetched(self, folder: Path, sizes: dict[str, int]) -> Dataset:
         partial = folder.with_name(f"{folder.name}.partial")

@@ -21,7 +21,15 @@ from typing import Any
 import filelock
 
 from autoresearch_ray.backup import Backups
-from autoresearch_ray.cluster import NAMESPACE, dashboard_line, ray_for, settled, with_address
+from autoresearch_ray.cluster import (
+    NAMESPACE,
+    dashboard_line,
+    pinned,
+    ray_for,
+    settled,
+    with_a_gpu,
+    with_address,
+)
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.metrics import metering
 from autoresearch_ray.models import model_keys
@@ -60,17 +68,16 @@ def run(request: Request | None = None, **options: Any) -> RunOutcome:
     progress = Progress(request.plain)
     settings, folder = resolve(request, progress.say)
     with _only_driver(folder), model_keys(settings) as keys, ray_for(request, settings) as cluster:
-        settings = settled(settings, request, cluster, progress.say)
-        progress.say(dashboard_line(cluster))
-        depot = _depot(settings, folder) if cluster.joined else contextlib.nullcontext()
-        with depot:
+        from autoresearch_ray.depot import depot_of
+        from autoresearch_ray.sharing import shared
+
+        cluster = with_a_gpu(settings, request, cluster, progress.say)
+        settings = pinned(settings, cluster, progress.say)
+        with depot_of(settings, folder) if cluster.joined else contextlib.nullcontext():
+            settings = shared(settings, request, cluster, progress.say)
+            settings = settled(settings, request, cluster, progress.say)
+            progress.say(dashboard_line(cluster))
             return _driven(settings, folder, request, keys, progress)
-
-
-def _depot(settings: RunSettings, folder: Path) -> contextlib.AbstractContextManager[None]:
-    from autoresearch_ray.depot import depot_of
-
-    return depot_of(settings, folder)
 
 
 def _request(options: dict[str, Any]) -> Request:

@@ -32,7 +32,7 @@ class Experiment(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     amp: Literal["auto", "none", "fp16", "bf16"] = "auto"
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0
     trials: Annotated[int, Field(ge=4)] = 100
     constants: dict[str, Constant] = {}
 

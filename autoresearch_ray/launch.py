@@ -14,13 +14,20 @@ from typing import NoReturn
 
 from autoresearch_ray.driver import run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.settings import EARLY_STOP, ISOLATION, Request
+from autoresearch_ray.settings import AUTO, EARLY_STOP, ISOLATION, Request
 from autoresearch_ray.submit import submit
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise SettingsError(f"{message}; see python -m autoresearch_ray.launch --help")
+
+
+def _share(text: str) -> float | str:
+    try:
+        return text if text == AUTO else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a share of one GPU, 0 to 1, or {AUTO}") from None
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -35,7 +42,7 @@ def parse(arguments: Sequence[str]) -> Request:
     parser.add_argument("--hours", type=float, help="wall-clock limit of this launch")
     parser.add_argument("--budget-seconds", type=float, help="training time of a trial (default: the experiment's)")
     parser.add_argument("--slots", type=int, help="trials at once (default: as many as fit)")
-    parser.add_argument("--gpus-per-trial", type=float, help="share of a GPU, 0 to 1")
+    parser.add_argument("--gpus-per-trial", type=_share, help="share of a GPU, 0 to 1, or auto: measure what is best")
     parser.add_argument("--cpus-per-trial", type=float, help="CPUs of a trial, also its threads")
     parser.add_argument(
         "--proposer",

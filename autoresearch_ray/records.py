@@ -80,7 +80,7 @@ class Result:
     node: str = ""
     device_name: str = ""
     gpus: float = 0.0
-    cotenants: int = 0  # other trials on the same device, or machine for CPU trials, when this one started
+    cotenants: int = 0  # other trials beside it on the same device, or machine for CPU trials, on average
     isolation: str = ""
     started_at: float = 0.0
     finished_at: float = 0.0
@@ -142,6 +142,20 @@ class Step:
     gain_low: float = math.nan  # 95 % interval
     gain_high: float = math.nan
     checks: tuple[str, ...] = ()  # of a keep, as in its decision
+
+
+@dataclass(frozen=True, slots=True)
+class CoRun:
+    """So many runs of one candidate side by side on one GPU."""
+
+    tenants: int
+    steps_per_second: tuple[float, ...] = ()  # of each, while all of them trained
+    failure: str = ""  # why so many cannot share it: they ran out of memory, for one
+
+    @property
+    def rate(self) -> float:
+        """Steps per GPU-second, of all together."""
+        return sum(self.steps_per_second)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from autoresearch_ray.propose.knobs import read_knobs, set_constants
 from autoresearch_ray.propose.rules import check_candidate
 from autoresearch_ray.push import check_remote
 from autoresearch_ray.settings import (
+    AUTO,
     Request,
     RunSettings,
     default_experiment,
@@ -139,6 +141,11 @@ def fresh_settings(request: Request, tag: str, state: str) -> RunSettings:
     experiment = resolved_experiment(load_experiment(request.experiment or _fitting_experiment()), request)
     program = read_program(request.program)
     kind, name = _device(experiment, joined=request.address is not None)
+    if request.gpus_per_trial == AUTO and request.address is None and kind == "cpu":
+        raise SettingsError(
+            f"--gpus-per-trial {AUTO}: there is no GPU here to share; leave it out, or join a Ray that has one with "
+            "--address (a logical one will do: ray start --head --num-gpus=1)"
+        )
     slots = _slots(experiment, request, kind)
     isolation: Literal["strict", "best", "none"] = request.isolation or "best"  # type: ignore[assignment]  # checked by `checked`
     walls = reached(isolation)
@@ -180,6 +187,8 @@ def _resumed(request: Request, folder: Path, state: str) -> RunSettings:
     except ValidationError:
         place = folder / STATE_FILE if state == SQLITE else f"{state}, run {folder.name}"
         raise SettingsError(f"{place}: holds no settings of this version; start a new run") from None
+    request = _as_measured(request, settings)
+    _check_kind(request, settings)
     if request.experiment is not None:
         asked = resolved_experiment(load_experiment(request.experiment), request)
         _same_experiment(settings.experiment, asked, folder.name)
@@ -198,6 +207,30 @@ def _resumed(request: Request, folder: Path, state: str) -> RunSettings:
     if request.max_cost_usd is not None:
         update["max_cost_usd"] = request.max_cost_usd
     return settings.model_copy(update=update)
+
+
+def _as_measured(request: Request, settings: RunSettings) -> Request:
+    """The request with the share that the run has measured, unless it names another."""
+    if request.gpus_per_trial == AUTO and not settings.sharing:
+        raise SettingsError(
+            f"--gpus-per-trial {AUTO}: run {settings.tag} was started with {settings.gpu_share:g} GPU a trial, and "
+            "scores of two shares do not compare; leave it out, or use a new --tag"
+        )
+    if settings.sharing and request.gpus_per_trial in (None, AUTO):
+        return replace(request, gpus_per_trial=settings.experiment.gpus_per_trial)
+    return request
+
+
+def _check_kind(request: Request, settings: RunSettings) -> None:
+    """SettingsError where a run on this machine's GPUs would go on with another kind; a cluster's kind is pinned."""
+    if settings.device != "cuda" or request.address is not None:
+        return
+    here = device_name(torch.device("cuda")) if torch.cuda.is_available() else "no GPU"
+    if here != settings.hardware["device"]:
+        raise SettingsError(
+            f"run {settings.tag} is on {settings.hardware['device']}, here is {here}; scores of two kinds do not "
+            "compare, resume it on its own or use a new --tag"
+        )
 
 
 def _same_experiment(stored: Experiment, asked: Experiment, tag: str) -> None:
@@ -225,6 +258,8 @@ def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"
 def _slots(experiment: Experiment, request: Request, device: str) -> int:
     if request.address is not None:  # the cluster's resources are known when it is joined
         return request.slots or 0
+    if request.gpus_per_trial == AUTO:  # known when the share is measured
+        return 0
     return local_slots(experiment, request.slots, local_cpus(), torch.cuda.device_count(), device)
 
 

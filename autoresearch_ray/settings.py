@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.records import CoRun
 
 TUNERS = ("tpe", "random")
 PROVIDERS = ("anthropic", "gemini", "openai")
@@ -29,6 +30,8 @@ EARLY_STOP = ("none", "asha", "median")
 ISOLATION = ("strict", "best", "none")
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 CANDIDATE_LINES = 630  # of train.py and program.md together
+AUTO = "auto"  # for --gpus-per-trial
+RAYS_PARTS = 10_000  # of a resource
 MEMORY_SHARE = 0.7  # of the machine's memory that all slots together may use
 
 
@@ -43,7 +46,7 @@ class Request:
     hours: float | None = None
     budget_seconds: float | None = None
     slots: int | None = None
-    gpus_per_trial: float | None = None
+    gpus_per_trial: float | Literal["auto"] | None = None
     cpus_per_trial: float | None = None
     proposers: tuple[str, ...] = ()
     program: Path | None = None
@@ -86,8 +89,9 @@ class RunSettings(BaseModel):
     trials: int
     hours: float | None
     slots: int
-    memory_mb: int  # of one trial's process tree
+    memory_mb: int  # of one trial's process tree, on the driver's machine
     device: Literal["cpu", "cuda"]
+    sharing: tuple[CoRun, ...] = ()  # what --gpus-per-trial auto measured
     accelerator: str = ""  # the kind of GPU that the run is pinned to, as Ray calls it; "" for any
     proposers: tuple[ProposerSpec, ...]
     seed: int
@@ -136,8 +140,9 @@ def checked(request: Request) -> Request:
     ):
         if number is not None and not 0 < number < float("inf"):
             raise SettingsError(f"--{name} {number}: expected a number above 0")
-    if request.gpus_per_trial is not None and not 0 <= request.gpus_per_trial <= 1:
-        raise SettingsError(f"--gpus-per-trial {request.gpus_per_trial}: expected a share of one GPU, 0 to 1")
+    share = request.gpus_per_trial
+    if share is not None and share != AUTO and not 0 <= float(share) <= 1:
+        raise SettingsError(f"--gpus-per-trial {share}: expected a share of one GPU, 0 to 1, or {AUTO}")
     if request.tag is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", request.tag):
         raise SettingsError(f"--tag {request.tag!r}: expected letters, digits, '.', '_' and '-', 64 at most")
     if request.early_stop is not None and request.early_stop not in EARLY_STOP:
@@ -184,8 +189,8 @@ def resolved_experiment(experiment: Experiment, request: Request) -> Experiment:
     update: dict[str, Any] = {}
     if request.budget_seconds is not None:
         update["budget_seconds"] = request.budget_seconds
-    if request.gpus_per_trial is not None:
-        update["gpus_per_trial"] = request.gpus_per_trial
+    if request.gpus_per_trial is not None:  # auto: a whole one, until it is measured
+        update["gpus_per_trial"] = 1.0 if request.gpus_per_trial == AUTO else request.gpus_per_trial
     if request.cpus_per_trial is not None:
         update["cpus_per_trial"] = request.cpus_per_trial
     return experiment.model_copy(update=update)
@@ -228,16 +233,33 @@ def fitting_slots(experiment: Experiment, nodes: Sequence[NodeShape], gpu_share:
 
 def per_gpu(share: float) -> int:
     """How many trials of this share fit on one GPU."""
-    return int(1 / share + 1e-9)
+    return int(RAYS_PARTS / max(1.0, counted(share) * RAYS_PARTS) + 1e-9)
+
+
+def counted(share: float) -> float:
+    """A share in whole parts, as Ray counts it, and never more than was said: thrice 0.3333 is one GPU."""
+    return math.floor(share * RAYS_PARTS + 1e-6) / RAYS_PARTS
 
 
 def packing(share: float) -> str:
     """What a share that does not divide a GPU leaves unused, in words; "" for one that does."""
-    if share <= 0 or abs(per_gpu(share) * share - 1) < 1e-6:
+    if share <= 0 or 1 - per_gpu(share) * counted(share) < per_gpu(share) / RAYS_PARTS:
         return ""
     return (
         f"{share:g} GPU a trial: {per_gpu(share)} fit on one, and {1 - per_gpu(share) * share:.0%} of it stays unused; "
         f"{1 / per_gpu(share):.3g} would use it all"
+    )
+
+
+def uneven(share: float, slots: int, nodes: Sequence[NodeShape]) -> str:
+    """What it means that some GPU has fewer trials than the others, in words; "" where it has not."""
+    if share <= 0 or sum(node.gpus for node in nodes) <= 1 or slots % per_gpu(share) == 0:
+        return ""
+    full, more = slots // per_gpu(share) * per_gpu(share), per_gpu(share)
+    even = f"{full} or {full + more}" if full else f"{more}"
+    return (
+        f"{slots} slots of {share:g} GPU: {more} fit on one, so some trials have more of theirs and make more steps; "
+        f"{even} slots keep all GPUs equally occupied"
     )
 
 

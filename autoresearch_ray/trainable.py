@@ -7,9 +7,6 @@ files come and go through the run's depot when the run's folder is on another no
 """
 
 import contextlib
-import fcntl
-import os
-import socket
 import sys
 import tempfile
 from collections import deque
@@ -17,18 +14,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import IO, Any
+from typing import Any
 
 from ray import tune
 
-from autoresearch_ray.benchmark.cache import Dataset
 from autoresearch_ray.benchmark.job import job_for
 from autoresearch_ray.benchmark.plausible import Known
 from autoresearch_ray.benchmark.slot import Slot
 from autoresearch_ray.cluster import bundle
 from autoresearch_ray.depot import Depot
-from autoresearch_ray.errors import DataError
 from autoresearch_ray.observe.text import encodable, one_line, visible
+from autoresearch_ray.place import Place
 from autoresearch_ray.records import CurvePoint, Result, Trial, from_json, to_json
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.state.board import Board
@@ -37,8 +33,8 @@ from autoresearch_ray.state.connect import connect
 MAY_BE_BEST = ("baseline", "prove")  # purposes of trials that make a best; all its runs are probed alike
 RECENT_TRIALS, TYPICAL_FROM = 32, 3  # of a slot: whose median speed is typical, and how many that takes
 LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most
-MAX_SLOTS_PER_MACHINE = 1024
 LOGGED_CHARACTERS = 4000  # of what a candidate printed, its end
+SLOT_SECONDS = 60.0  # that neighbours wait for this slot's process server, at most
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
@@ -62,13 +58,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         """Take a place on the machine, open the data and start the process server, all before the first trial."""
         self._settings = RunSettings.model_validate_json(config["run"])
         self._board = Board(connect(config["state"]))
-        self._place = _Place(self._settings)
+        self._place = Place(self._settings)
         threads, hidden = max(1, int(self._settings.experiment.cpus_per_trial)), (Path(config["folder"]),)
-        self._slot = Slot(threads, self._place.cores, self._settings.isolation, hidden)
+        gpu = self._settings.device == "cuda"
+        self._slot = Slot(threads, self._place.cores, self._settings.isolation, hidden, gpu)
         self._slot.start()
         self._depot = Depot(self._settings, config["home"])
-        self._dataset = self._prepared()
+        self._dataset = self._depot.dataset()
         self._memory_mb = self._depot.memory_mb()
+        self._first = self._settings.gpu_share > 0
         self._progress: Iterator[CurvePoint] | None = None
         self._rates: deque[float] = deque(maxlen=RECENT_TRIALS)
 
@@ -91,7 +89,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             return {"seconds": point.seconds, "curve_bpb": point.train_bpb} | screening
         self._progress = None
         result = replace(self._slot.result, trial_id=trial.trial_id)
-        result = self._place.signed(result, self._settings)
+        result = self._depot.dated(self._place.signed(result))
         if result.status == "ok":
             self._rates.append(result.tokens_per_second)
         self._board.finish(result)
@@ -117,9 +115,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         with self._files(trial.trial_id) as folder:
             (folder / "train.py").write_text(job.source)
             _log(f"{trial.trial_id} {trial.purpose}: {one_line(trial.proposal.hypothesis)}")
+            self._start_together()
             with self._place.busy():
                 for _ in range(LOST_ATTEMPTS):
-                    yield from self._slot.run(job, folder)
+                    for point in self._slot.run(job, folder):
+                        self._place.look()
+                        yield point
                     if self._slot.result.status != "lost":
                         break
             _write_curve(folder / "curve.csv", self._slot.result)
@@ -129,6 +130,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]
         typical = median(self._rates) if len(self._rates) >= TYPICAL_FROM else 0.0
         return Known(min(held, default=0.0), typical)
+
+    def _start_together(self) -> None:
+        """Before the first trial on a share of a GPU: wait for the slots beside this one, if there will be any."""
+        if self._first and self._slot.await_ready(SLOT_SECONDS):
+            self._place.await_neighbours(self._depot.neighbours())
+        self._first = False
 
     @contextlib.contextmanager
     def _files(self, trial_id: str) -> Iterator[Path]:
@@ -142,91 +149,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             yield Path(scratch)
             self._depot.keep(trial_id, Path(scratch))
 
-    def _prepared(self) -> Dataset:
-        dataset = self._depot.dataset()
-        if dataset.fingerprint != self._settings.dataset_fingerprint:
-            raise DataError(
-                f"{socket.gethostname()}: data {dataset.fingerprint[:12]}, the run is on "
-                f"{self._settings.dataset_fingerprint[:12]}; prepare the same data on every machine"
-            )
-        return dataset
-
     def _stop_candidate(self) -> None:
         if self._progress is not None:
             self._progress.close()  # type: ignore[attr-defined]  # a generator: closing it kills the candidate
             self._progress = None
-
-
-class _Place:
-    """A numbered place on this machine or GPU, held by a file lock, so that it is free again whoever dies."""
-
-    def __init__(self, settings: RunSettings) -> None:
-        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all") if settings.device == "cuda" else "cpu"
-        self._folder = Path(tempfile.gettempdir()) / f"autoresearch-places-{os.getuid()}" / gpus.replace("/", "_")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self.number, self._held = self._taken()
-        self._cotenants = 0
-        self._gpus = settings.gpu_share
-        self.cores = self._own_cores(settings) if settings.device == "cpu" else ()
-
-    def busy(self) -> "_Busy":
-        """Marks this place as running a trial, and counts the others that are."""
-        others = [path for path in self._folder.glob("busy-*") if path != self._busy_path and not _free(path)]
-        self._cotenants = len(others)
-        return _Busy(self._busy_path)
-
-    def signed(self, result: Result, settings: RunSettings) -> Result:
-        """The result with where it was measured."""
-        return replace(result, slot=self.number, node=socket.gethostname(), gpus=self._gpus, cotenants=self._cotenants)
-
-    def release(self) -> None:
-        self._held.close()
-
-    @property
-    def _busy_path(self) -> Path:
-        return self._folder / f"busy-{self.number}"
-
-    def _taken(self) -> tuple[int, IO[bytes]]:
-        for number in range(MAX_SLOTS_PER_MACHINE):
-            file = (self._folder / f"place-{number}").open("ab")
-            if _lock(file):
-                return number, file
-            file.close()
-        raise AssertionError(f"{MAX_SLOTS_PER_MACHINE} slots on one machine")
-
-    def _own_cores(self, settings: RunSettings) -> tuple[int, ...]:
-        """This place's share of the cores; none are fixed where they do not suffice or are shared."""
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        count = int(settings.experiment.cpus_per_trial)
-        mine = tuple(cores[self.number * count : (self.number + 1) * count])
-        return mine if count >= 1 and len(mine) == count else ()
-
-
-class _Busy:
-    """Holds the busy mark of a place while a trial runs."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._file = self._path.open("ab")
-        _lock(self._file)
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _lock(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _free(path: Path) -> bool:
-    with path.open("ab") as file:
-        return _lock(file)
 
 
 def _log(line: str) -> None:

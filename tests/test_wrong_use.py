@@ -116,6 +116,11 @@ CASES: dict[str, tuple[Case, str]] = {
     "more slots than cores": (lambda p: [str(p.yaml), "--slots", "1000"], "--slots 1000:"),
     "more CPUs than there are": (lambda p: [str(p.yaml), "--cpus-per-trial", "999"], "a trial takes 999 CPU"),
     "more than one GPU": (lambda p: [str(p.yaml), "--gpus-per-trial", "2"], "--gpus-per-trial 2.0: expected"),
+    "a share that is none": (lambda p: [str(p.yaml), "--gpus-per-trial", "half"], "'half': expected a share"),
+    "a GPU to be shared where there is none": (
+        lambda p: [str(p.yaml), "--gpus-per-trial", "auto"],
+        "there is no GPU here to share",
+    ),
     "an unknown proposer": (lambda p: [str(p.yaml), "--proposer", "oracle"], "unknown proposer 'oracle'"),
     "a weight of nothing": (lambda p: [str(p.yaml), "--proposer", "tpe=0"], "weight '0'"),
     "a proposer twice": (lambda p: [str(p.yaml), "--proposer", "tpe", "--proposer", "tpe=2"], "say each once"),

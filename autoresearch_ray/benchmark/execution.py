@@ -42,7 +42,7 @@ class Execution:
 
     def __init__(self, slot: Asked, job: Job, output: Path, work: Path) -> None:
         self._slot, self._job, self._work = slot, job, work
-        self._started_at, self._sent_at = time.time(), time.monotonic()
+        self._sent_at = time.monotonic()
         self._output = CappedLog(output)
         self._output_end, output_write = os.pipe()
         os.set_blocking(self._output_end, False)
@@ -93,6 +93,7 @@ class Execution:
         last = self._curve[-1] if self._curve else CurvePoint(0.0, 0, 0, 0.0)
         ok = status == "ok"
         assert not ok or done is not None
+        now = time.time()  # the one look at the time of day: it may be set while a trial runs
         return Result(
             trial_id="",
             status=status,
@@ -108,8 +109,8 @@ class Execution:
             peak_memory_mb=measured.peak_memory_mb or self._peak_mb,
             device_name=measured.device_name,
             isolation=self._level,
-            started_at=self._started_at,
-            finished_at=time.time(),
+            started_at=now - (time.monotonic() - self._sent_at),
+            finished_at=now,
             error=error,
             curve=tuple(self._curve),
             strength=self._job.strength,

@@ -1,6 +1,8 @@
 """How many trials a cluster runs at once: shares of a GPU pack on one GPU, and what they leave unused is said."""
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_run import write_experiment
@@ -8,8 +10,11 @@ from small_run import write_experiment
 from autoresearch_ray.cluster import Cluster, bundle, settled
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
+from autoresearch_ray.records import CoRun
 from autoresearch_ray.resolve import resolve
-from autoresearch_ray.settings import NodeShape, Request, RunSettings, fitting_slots, packing, per_gpu
+from autoresearch_ray.settings import NodeShape, Request, RunSettings, fitting_slots, packing, per_gpu, uneven
+from autoresearch_ray.sharing import most_tenants
+from autoresearch_ray.state.sqlite import SqliteStore
 
 
 @pytest.fixture
@@ -61,6 +66,48 @@ def test_a_run_is_pinned_to_the_kind_that_most_gpus_are_of(settings: RunSettings
     pinned = settled(settings, Request(), Cluster(True, nodes), said.append)
     assert pinned.slots == 20 and bundle(pinned) == {"CPU": 1.0, "GPU": 0.25, "accelerator_type:T4": 0.001}
     assert "uses T4 alone" in said[0]
+
+
+def resumed(settings: RunSettings, folder: Path, **request: Any) -> RunSettings:
+    """The settings of a run that was started with these."""
+    (folder / "runs" / "x").mkdir(exist_ok=True)
+    with contextlib.closing(SqliteStore(folder / "runs" / "x" / "state.db")) as store:
+        store.put("settings", settings.model_dump_json().encode())
+    asked = {"tag": "x", "runs_dir": folder / "runs", "resume": True, "address": "10.0.0.1:6379"} | request
+    return resolve(Request(**asked), print)[0]
+
+
+def test_a_measured_share_is_kept_by_a_resumed_run(settings: RunSettings, tmp_path: Path) -> None:
+    measured = settings.model_copy(update={"sharing": (CoRun(4, (10.0,) * 4), CoRun(6, failure="oom: no memory"))})
+    for request in ({}, {"gpus_per_trial": "auto"}, {"gpus_per_trial": "auto", "experiment": tmp_path / "e.yaml"}):
+        again = resumed(measured, tmp_path, **request)
+        assert again.sharing == measured.sharing and again.gpu_share == 0.25
+    with pytest.raises(SettingsError, match="on another budget or share"):
+        resumed(measured, tmp_path, gpus_per_trial=0.5)
+
+
+def test_a_share_that_was_said_is_not_measured_later(settings: RunSettings, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"was started with 0\.25 GPU a trial"):
+        resumed(settings, tmp_path, gpus_per_trial="auto")
+
+
+def test_a_run_goes_on_with_its_own_kind_of_gpu(settings: RunSettings, tmp_path: Path) -> None:
+    on_t4 = settings.model_copy(update={"hardware": settings.hardware | {"device": "Tesla T4"}})
+    with pytest.raises(SettingsError, match="is on Tesla T4, here is no GPU; scores of two kinds"):
+        resumed(on_t4, tmp_path, address=None)
+
+
+def test_fewer_slots_than_gpus_hold_are_explained() -> None:
+    nodes = [NodeShape(4, 1, "T4"), NodeShape(4, 1, "T4")]
+    assert uneven(0.25, 8, nodes) == uneven(0.25, 4, nodes) == uneven(0.25, 3, nodes[:1]) == uneven(0.0, 3, nodes) == ""
+    assert uneven(0.25, 6, nodes).endswith("4 or 8 slots keep all GPUs equally occupied")
+    assert uneven(0.25, 3, nodes).endswith("; 4 slots keep all GPUs equally occupied")
+
+
+def test_every_gpu_can_have_as_many_tenants_as_the_one_with_the_fewest_cpus(settings: RunSettings) -> None:
+    nodes = (NodeShape(2, 0), NodeShape(4, 1, "T4"), NodeShape(48, 4, "T4"), NodeShape(2, 1, "L4"))
+    assert most_tenants(settings.model_copy(update={"accelerator": "T4"}), Cluster(True, nodes)) == 4
+    assert most_tenants(settings, Cluster(True, nodes[:1])) == 0
 
 
 def test_a_cluster_without_room_asks_for_slots(settings: RunSettings) -> None:

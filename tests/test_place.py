@@ -1,0 +1,68 @@
+"""Slots of one device see each other: they begin together, and a trial's row says how many ran beside it."""
+
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+from small_run import write_experiment
+
+from autoresearch_ray.place import Place
+from autoresearch_ray.records import Result
+from autoresearch_ray.resolve import resolve
+from autoresearch_ray.settings import Request, RunSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSettings:
+    """Of a run on halves of logical GPUs, with places of its own."""
+    monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    request = Request(write_experiment(tmp_path), runs_dir=tmp_path / "runs", slots=1, gpus_per_trial=0.5)
+    return resolve(request, print)[0]
+
+
+def signed(place: Place) -> Result:
+    return place.signed(Result("t00001", "ok"))
+
+
+def test_places_are_numbered_and_taken_again(settings: RunSettings) -> None:
+    first, second = Place(settings), Place(settings)
+    assert (first.number, second.number) == (0, 1)
+    first.release()
+    assert Place(settings).number == 0
+
+
+def test_slots_of_a_gpu_wait_for_each_other(settings: RunSettings) -> None:
+    early, late = Place(settings), Place(settings)
+    assert early.await_neighbours(2, seconds=0.1) == 1, "nobody else is ready"
+    waiting = threading.Thread(target=early.await_neighbours, args=(2, 60.0))
+    waiting.start()
+    assert late.await_neighbours(2, seconds=60.0) == 2
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
+
+
+def test_a_slot_that_ends_is_waited_for_no_more(settings: RunSettings) -> None:
+    gone, place = Place(settings), Place(settings)
+    gone.await_neighbours(1)
+    assert place.await_neighbours(2, seconds=0.1) == 2
+    gone.release()
+    assert place.await_neighbours(2, seconds=0.1) == 1
+
+
+def test_a_row_says_how_many_ran_beside_it(settings: RunSettings) -> None:
+    one, two, three = Place(settings), Place(settings), Place(settings)
+    with one.busy():
+        assert signed(one).cotenants == 0
+        with two.busy(), three.busy():
+            for _ in range(3):
+                one.look()
+                two.look()
+        one.look()
+    assert signed(one).cotenants == round((3 * 2 + 1 * 0) / 4), "the first look was before they came"
+    assert signed(two).cotenants == 2
+    assert signed(three).cotenants == 2 and signed(three).gpus == 0.5
+    with one.busy():
+        one.look()
+    assert signed(one).cotenants == 0, "of the last trial alone"
