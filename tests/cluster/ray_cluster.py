@@ -112,13 +112,13 @@ class RayCluster:
         """How many hosts are in the cluster, as the head's GCS sees it."""
         return len(json.loads(self.hosts[0].run("ray list nodes --filter state=ALIVE --format json")))
 
-    def join(self, host: Host) -> None:
-        """Set a host up as the head is, and start Ray there."""
+    def join(self, host: Host, before: str = "true") -> None:
+        """Set a host up as the head is, and start Ray there, `before` run in its shell first."""
         ssh = "ssh -i ~/ray_bootstrap_key.pem -o StrictHostKeyChecking=no"
         files = "~/.bashrc ~/.autoresearch.env ~/.local ~/.ray ~/autoresearch"
         self.hosts[0].run(f"rsync -a --exclude runs -e '{ssh}' {files} root@{host.address}:", timeout=120)
         *_, start = yaml.safe_load(self.file.read_text())["worker_start_ray_commands"]
-        host.run(f"export RAY_HEAD_IP={self.hosts[0].address}; {start}", timeout=120)
+        host.run(f"export RAY_HEAD_IP={self.hosts[0].address}; {before}; {start}", timeout=240)
 
     def down(self) -> None:
         """End Ray everywhere, as local.yaml says. Safe to repeat."""
@@ -149,10 +149,15 @@ class RayCluster:
             commands = config[f"{role}_start_ray_commands"]
             resources = f"--num-cpus={cpus} --num-gpus={gpus}"
             config[f"{role}_start_ray_commands"] = [
-                f"{command} {resources}" if "ray start" in command else command
+                twice(f"{command} {resources}") if "ray start" in command else command
                 for command in commands  # type: ignore[attr-defined]  # a list in the file
             ]
         return config
+
+
+def twice(start: str) -> str:
+    """A start of Ray that is tried again: it gives up after 30 s, in which a busy machine may not get far."""
+    return f"{start} || {{ ray stop --force; {start}; }}"
 
 
 def _answers(port: int) -> bool:

@@ -5,6 +5,7 @@ One cluster of three hosts; after each fault it is whole again before the next. 
 """
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -29,7 +30,8 @@ pytestmark = [
 ]
 LAUNCH = "python -m autoresearch_ray.launch --program ~/e/program.md --plain --slots 6 --budget-seconds 1"
 TRIALS = 36
-LONG_SECONDS = 15  # of training, longer than a slot takes to start
+LONG_SECONDS = 20  # of training
+SKEWED = "export LD_PRELOAD=/root/skewed_clock.so SKEWED_CLOCK=/root/hours_ahead"
 BEFORE = 8  # trials that have files when the fault comes
 CUT_SECONDS = 20.0
 
@@ -147,27 +149,64 @@ def test_a_lost_head_is_replaced_from_its_storage(tmp_path: Path) -> None:
 
 
 def test_a_host_that_leaves_and_joins_is_used_while_it_is_there(cluster: RayCluster, tmp_path: Path) -> None:
-    worker, tag, trials = cluster.hosts[2], "joins", 30
+    worker, tag, trials = cluster.hosts[2], "joins", 48
     launch = start(cluster, f"~/e/e.yaml --tag {tag} --trials {trials} --budget-seconds {LONG_SECONDS}")
     await_trials(cluster.hosts[0], tag, BEFORE, launch)
     worker.run("ray stop --force")
     left = time.time()
-    await_trials(cluster.hosts[0], tag, BEFORE + 6, launch)
+    await_trials(cluster.hosts[0], tag, BEFORE + 8, launch)
     cluster.join(worker)
     joined = time.time()
-    output = launch.communicate(timeout=400)[0]
+    output = launch.communicate(timeout=600)[0]
     assert launch.returncode == 0, output
     rows = check_run(cluster, tag, tmp_path, trials)
-    started = seconds(rows.started_at)
+    started, finished = seconds(rows.started_at), seconds(rows.finished_at)
     after = rows[(rows.node == worker.name) & (started > joined)]
     assert len(after) > 0
     print(f"\nfirst trial {seconds(after.started_at).min() - joined:.1f} s after joining; {len(after)} trials there")
     # from when all six slots work until the last trial is handed out: two slots are away for a while
     begin, end = started.nsmallest(6).iloc[-1], started.max()
-    trained = sum(
-        overlap(row.started_at.timestamp(), row.finished_at.timestamp(), begin, end) for row in rows.itertuples()
+    batch = started + rows.startup_seconds
+    there = 6 * (end - begin) - 2 * (joined - left)
+    busy, trained = overlap(started, finished, begin, end), overlap(batch, batch + rows.training_seconds, begin, end)
+    print(
+        f"slots that were there ran trials for {busy / there:.1%} of {end - begin:.0f} s, trained {trained / there:.1%}"
     )
-    print(f"slots that were there trained for {trained / (6 * (end - begin) - 2 * (joined - left)):.0%} of their time")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="not installed: a C compiler")
+def test_a_clock_that_jumps_by_an_hour_changes_nothing(cluster: RayCluster, tmp_path: Path) -> None:
+    """Of Ray on a worker and of all that it starts; candidates have no look at it, they get what is in a list."""
+    worker, tag, began = cluster.hosts[1], "clock", time.time()
+    library = tmp_path / "skewed_clock.so"
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O", "-o", library, Path(__file__).with_name("skewed_clock.c")], check=True
+    )
+    worker.send(library, "/root")
+    worker.run("printf '\\0' >/root/hours_ahead")
+    leave(cluster, worker)
+    cluster.join(worker, before=SKEWED)
+    cluster.await_nodes(3)
+    launch = start(cluster, f"~/e/e.yaml --tag {tag} --trials {TRIALS}")
+    await_trials(cluster.hosts[0], tag, BEFORE, launch)
+    worker.run("printf '\\1' 1<>/root/hours_ahead")
+    jumped = time.time()
+    assert float(worker.run(f"{SKEWED}; python -c 'import time; print(time.time())'")) > jumped + 3500
+    output = launch.communicate(timeout=400)[0]
+    assert launch.returncode == 0 and "Traceback" not in output, output
+    rows = check_run(cluster, tag, tmp_path)
+    there = rows[(rows.node == worker.name) & (seconds(rows.finished_at) > jumped)]
+    assert len(there) > 0 and began < seconds(rows.started_at).min() < seconds(rows.finished_at).max() < time.time()
+    print(f"\na clock an hour ahead: {longest_pause(rows):.1f} s without a result, {len(there)} trials there since")
+    leave(cluster, worker)
+    cluster.join(worker)
+    cluster.await_nodes(3)
+
+
+def leave(cluster: RayCluster, worker: Host) -> None:
+    """A host ends its Ray, and the cluster knows."""
+    worker.run("ray stop --force")
+    cluster.await_nodes(2)
 
 
 def seconds(times: pd.Series) -> pd.Series:
@@ -175,9 +214,9 @@ def seconds(times: pd.Series) -> pd.Series:
     return times.map(lambda moment: moment.timestamp())
 
 
-def overlap(begin: float, end: float, first: float, last: float) -> float:
-    """Seconds that two spans share."""
-    return max(0.0, min(end, last) - max(begin, first))
+def overlap(begins: pd.Series, ends: pd.Series, first: float, last: float) -> float:
+    """Seconds of these spans that lie between two moments, in all."""
+    return float((ends.clip(upper=last) - begins.clip(lower=first)).clip(lower=0).sum())
 
 
 def start(cluster: RayCluster, arguments: str, environment: str = "") -> subprocess.Popen[str]:

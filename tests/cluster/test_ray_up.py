@@ -102,6 +102,15 @@ def test_a_job_without_a_token_is_refused(dashboard: str) -> None:
         urllib.request.urlopen(request, timeout=10)
 
 
+def test_a_candidate_cannot_read_the_token(cluster: RayCluster) -> None:
+    head = cluster.hosts[0]
+    assert head.run("cat ~/.ray/auth_token").strip() == cluster.token
+    head.send(Path(__file__).with_name("look_for_the_token.py"), "look.py")
+    printed = head.run("RAY_AUTH_TOKEN=$(cat ~/.ray/auth_token) python ~/look.py ~/e/e.yaml", timeout=120)
+    assert "looked everywhere" in printed and "No such file or directory: '/root/.ray/auth_token'" in printed, printed
+    assert cluster.token not in printed
+
+
 def test_a_submitted_run_is_left_joined_stopped_and_resumed(cluster: RayCluster, dashboard: str) -> None:
     launch = [sys.executable, "-m", "autoresearch_ray.launch", "--tag", "by-submit", "--submit", dashboard]
     asked = ["/root/e/e.yaml", "--program", "/root/e/program.md", "--trials", "1000", "--slots", "4"]
