@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ideas", type=int, default=3, help="how many to ask for (default: 3)")
     parser.add_argument("--dry-run", action="store_true", help="print the prompt and send nothing")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("autoresearch_ray").setLevel(logging.INFO)  # and not the SDKs' own news
     try:
         asking = _asking(options)
         view = _view(asking)
@@ -185,7 +185,9 @@ def _outcome_text(conversation: Conversation, source: str) -> str:
     answers = [exchange.answer for exchange in conversation.exchanges]
     given, made = sum(a.input_tokens for a in answers), sum(a.output_tokens for a in answers)
     seconds = sum(answer.seconds for answer in answers)
-    return "\n\n".join([*parts, f"{len(answers)} calls, {given} tokens in, {made} out, {seconds:.1f} s"]) + "\n"
+    calls = f"{len(answers)} call{'s' if len(answers) > 1 else ''}"
+    parts += [f"{calls}, {given} tokens in, {made} out, {seconds:.1f} s"] if answers else []
+    return "\n\n".join(parts) + "\n" if parts else ""
 
 
 def _say(line: str) -> None:

@@ -23,6 +23,7 @@ import filelock
 from autoresearch_ray.backup import Backups
 from autoresearch_ray.cluster import (
     NAMESPACE,
+    Cluster,
     dashboard_line,
     pinned,
     ray_for,
@@ -37,7 +38,7 @@ from autoresearch_ray.observe.text import write_whole
 from autoresearch_ray.program import ProgramWatch
 from autoresearch_ray.progress import Progress
 from autoresearch_ray.push import Pusher
-from autoresearch_ray.resolve import LINEAGE, resolve
+from autoresearch_ray.resolve import LINEAGE, resolve, with_data
 from autoresearch_ray.settings import Request, RunSettings, checked, program_path
 from autoresearch_ray.state.board import Board
 from autoresearch_ray.stored import claim, storage_of
@@ -67,17 +68,25 @@ def run(request: Request | None = None, **options: Any) -> RunOutcome:
     request = with_address(checked(request or _request(options)))
     progress = Progress(request.plain)
     settings, folder = resolve(request, progress.say)
-    with _only_driver(folder), model_keys(settings) as keys, ray_for(request, settings) as cluster:
-        from autoresearch_ray.depot import depot_of
-        from autoresearch_ray.sharing import shared
+    with _only_driver(folder), model_keys(settings) as keys:  # keys first: data may take long to come
+        settings = with_data(settings, progress.say)
+        with ray_for(request, settings) as cluster:
+            return _joined(cluster, settings, folder, request, keys, progress)
 
-        cluster = with_a_gpu(settings, request, cluster, progress.say)
-        settings = pinned(settings, cluster, progress.say)
-        with depot_of(settings, folder) if cluster.joined else contextlib.nullcontext():
-            settings = shared(settings, request, cluster, progress.say)
-            settings = settled(settings, request, cluster, progress.say)
-            progress.say(dashboard_line(cluster))
-            return _driven(settings, folder, request, keys, progress)
+
+def _joined(
+    cluster: Cluster, settings: RunSettings, folder: Path, request: Request, keys: dict[str, str], progress: Progress
+) -> RunOutcome:
+    from autoresearch_ray.depot import depot_of
+    from autoresearch_ray.sharing import shared
+
+    cluster = with_a_gpu(settings, request, cluster, progress.say)
+    settings = pinned(settings, cluster, progress.say)
+    with depot_of(settings, folder) if cluster.joined else contextlib.nullcontext():
+        settings = shared(settings, request, cluster, progress.say)
+        settings = settled(settings, request, cluster, progress.say)
+        progress.say(dashboard_line(cluster))
+        return _driven(settings, folder, request, keys, progress)
 
 
 def _request(options: dict[str, Any]) -> Request:

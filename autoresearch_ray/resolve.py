@@ -51,7 +51,7 @@ Say = Callable[[str], None]
 
 
 def resolve(request: Request, say: Say) -> tuple[RunSettings, Path]:
-    """The settings and the folder of the run that was asked for. SettingsError or DataError if it cannot be had."""
+    """The settings and the folder of the run that was asked for, its data aside. SettingsError if it cannot be had."""
     if request.push_to is not None:
         check_remote(request.push_to)
     url = _storage_url(request)
@@ -66,13 +66,18 @@ def resolve(request: Request, say: Say) -> tuple[RunSettings, Path]:
         settings = settings.model_copy(update={"storage": url})
     if settings.storage:
         _check_storage(settings, folder, fresh=not request.resume)
+    return settings, folder
+
+
+def with_data(settings: RunSettings, say: Say) -> RunSettings:
+    """The settings with the data's fingerprint; the data are in the cache then. SettingsError or DataError."""
     dataset = prepare(settings.experiment, say)
     if settings.dataset_fingerprint not in ("", dataset.fingerprint):
         raise SettingsError(
             f"run {settings.tag} is on data {settings.dataset_fingerprint[:12]}, here is {dataset.fingerprint[:12]}; "
             "scores do not compare across data, start a new run with another --tag"
         )
-    return settings.model_copy(update={"dataset_fingerprint": dataset.fingerprint}), folder
+    return settings.model_copy(update={"dataset_fingerprint": dataset.fingerprint})
 
 
 def _storage_url(request: Request) -> str | None:

@@ -84,7 +84,7 @@ class Writer:
         """Keep ideas coming until the provider refuses for good, or for ever."""
         await self._tell()
         while not self._ended:
-            if self._wanted() and len(self._under_way) < (1 if self._barren else CALLS_AT_ONCE):
+            if self._wanted() > 0 and len(self._under_way) < (1 if self._barren else CALLS_AT_ONCE):
                 task = asyncio.create_task(self._converse())
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
@@ -94,9 +94,9 @@ class Writer:
         await asyncio.gather(*self._under_way)
 
     def _wanted(self) -> int:
-        """Ideas to ask for now."""
+        """Ideas that nobody waits for yet and that no call under way will bring; below 0 where there are too many."""
         coming = IDEAS_A_CALL * len(self._under_way)
-        return min(IDEAS_A_CALL, self.desk.slots + AHEAD - self.desk.waiting(self.spec.label) - coming)
+        return self.desk.slots + AHEAD - self.desk.waiting(self.spec.label) - coming
 
     async def _something_changed(self) -> None:
         self.changed.clear()
