@@ -168,7 +168,7 @@ class Writer:
 
     def _known(self, text: str) -> str | None:
         proposal_id = self.desk.board.seen(normal_sha(text))
-        return None if proposal_id is None else f"{self.desk.named(proposal_id)}; try another idea"
+        return None if proposal_id is None else self.desk.named(proposal_id)
 
     def _enqueue(self, idea: Idea, parent: str, name: str) -> Proposal | None:
         """Queue the idea on the frontier as it is now; None if it fits there no more, or somebody was first."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from autoresearch_ray.propose.llm.foreign import QUOTE, one_line, quoted_end
 from autoresearch_ray.propose.llm.summary import area_lines, failure_groups, knob_lines, rejection_groups
 from autoresearch_ray.propose.llm.view import CandidateView, FlightView, SearchView, StepView
+from autoresearch_ray.propose.rules.imports import KNOWN
 from autoresearch_ray.records import Refusal, RejectedIdea, Verdict
 
 HYPOTHESIS, CHANGE, REASON, DETAIL = 300, 240, 120, 240  # characters that are shown
@@ -154,7 +155,8 @@ def _rejected(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]:
         latest = group[0]
         times = f"{len(group)} ideas, the latest: " if len(group) > 1 else ""
         head = f"- {REFUSALS[latest.refusal]}, {times}{one_line(latest.hypothesis, HYPOTHESIS)}"
-        yield place, f"{head}\n{QUOTE}{one_line(latest.detail.strip().split(chr(10))[0], DETAIL)}"
+        why = latest.detail.strip().split("\n")[0].replace(f" ({KNOWN})", "")
+        yield place, f"{head}\n{QUOTE}{one_line(why, DETAIL)}"
 
 
 def _listed(lines: Iterable[str]) -> Iterator[tuple[float, str]]:

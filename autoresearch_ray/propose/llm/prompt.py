@@ -114,7 +114,10 @@ def _standing_text(standing: StandingView, budget_seconds: float) -> str:
 
 
 def _milliseconds(seconds: float, steps: int) -> str:
-    return f"{1000 * seconds / steps:.3g} ms" if steps else "none"
+    if not steps:
+        return "none"
+    each = 1000 * seconds / steps
+    return f"{each:,.0f} ms" if each >= 100 else f"{each:.3g} ms"
 
 
 def _curve_text(standing: StandingView) -> list[str]:
