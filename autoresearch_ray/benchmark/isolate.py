@@ -129,6 +129,8 @@ def confine(
     if "landlock" in walls.layers:
         readable = [*view.visible(), *(f"/etc/{name}" for name in view.ETC), "/proc"]
         landlock.confine(readable, [folder, *doors], view.devices())
+    elif "fs" in walls.layers:
+        landlock.keep_signals_in()  # an ordinary user's judge has the candidate's user
     if "seccomp" in walls.layers:
         seccomp.install(memory_files)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from small_corpus import small_experiment
 
-from autoresearch_ray.benchmark import isolate, view
+from autoresearch_ray.benchmark import isolate, landlock, view
 from autoresearch_ray.benchmark.cache import WITHHELD, open_dataset, prepare
 from autoresearch_ray.benchmark.isolate import FULL, Walls
 from autoresearch_ray.benchmark.job import Job
@@ -88,6 +88,23 @@ def test_without_namespaces_the_best_is_landlock_and_strict_is_refused(folder: P
     refused = run(folder, "strict", "--without-namespaces", ordinary=ordinary)
     assert refused["status"] == "refused"
     assert "gives landlock+seccomp, no pid" in refused["error"] and "run as root, or allow user" in refused["error"]
+
+
+@pytest.mark.skipif(landlock.version() < 6, reason="the kernel is older than 6.12")
+def test_a_candidate_of_an_ordinary_user_cannot_signal_its_judge() -> None:
+    """The two have the same user then."""
+    look = (
+        "import os, sys\nfrom autoresearch_ray.benchmark import landlock, linux\n"
+        "linux.forbid_new_privileges()\nlandlock.keep_signals_in()\nchild = os.fork() or os._exit(os.getppid() == 1)\n"
+        "os.kill(child, 0)\nos.waitpid(child, 0)\n"
+        "try:\n    os.kill(int(sys.argv[1]), 0)\nexcept PermissionError:\n    print('refused')\n"
+    )
+    with subprocess.Popen(["sleep", "60"]) as other:
+        answer = subprocess.run(
+            [sys.executable, "-c", look, str(other.pid)], capture_output=True, text=True, check=True
+        )
+        other.kill()
+    assert answer.stdout == "refused\n"
 
 
 def test_none_says_what_is_given_up(folder: Path) -> None:
