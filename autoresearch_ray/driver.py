@@ -132,11 +132,12 @@ def _driven(
         search = Search(board, settings, folder / LINEAGE, listener=listener)
         searcher = RunSearcher(search, settings, folder, address)
         watch = SlotWatch(search, settings.experiment.budget_seconds)
-        if uploads is not None:
-            stack.enter_context(uploads.following(searcher.superseded))
         if request.push_to is not None:
             branch = f"refs/heads/autoresearch/{settings.tag}"
-            stack.enter_context(Pusher(folder / LINEAGE, branch, request.push_to, progress.say))
+            ready = (lambda _: True) if uploads is None else uploads.holds
+            stack.enter_context(Pusher(folder / LINEAGE, branch, request.push_to, progress.say, ready))
+        if uploads is not None:
+            stack.enter_context(uploads.following(searcher.superseded))
         stack.enter_context(ProgramWatch(board, program_path(request.program)))
         stack.enter_context(proposing(settings, address, folder, keys))
         stack.enter_context(progress.showing(folder, settings, search, watch))

@@ -40,8 +40,17 @@ def shown(text: str) -> str:
 class Pusher:
     """Pushes one branch of a repository until the end of `with`."""
 
-    def __init__(self, repository: Path, branch: str, remote: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        repository: Path,
+        branch: str,
+        remote: str,
+        say: Callable[[str], None],
+        ready: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """`ready`: whether a commit may be seen by others yet."""
         self._repository, self._branch, self._remote, self._say = repository, branch, remote, say
+        self._ready = ready
         self._pushed = ""
         self._failure = ""
         self._ended = threading.Event()
@@ -54,7 +63,14 @@ class Pusher:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._ended.set()
         self._thread.join()
-        if self._is_behind() and not self._push(LAST_SECONDS):
+        tip = self._tip()
+        if tip in ("", self._pushed):
+            return
+        if not self._ready(tip):
+            pushed, self._failure = False, "a head that goes on from the storage would not know it"
+        else:
+            pushed = self._push(tip, LAST_SECONDS)
+        if not pushed:
             self._say(
                 f"not pushed to {shown(self._remote)}: {self._failure}; by hand: "
                 f"git -C {self._repository} push {shown(self._remote)} {self._branch}"
@@ -63,9 +79,10 @@ class Pusher:
     def _follow(self) -> None:
         failures = 0
         while not self._ended.wait(LOOK_SECONDS):
-            if not self._is_behind():
+            tip = self._tip()
+            if tip in ("", self._pushed) or not self._ready(tip):
                 continue
-            failures = 0 if self._push(PUSH_SECONDS) else failures + 1
+            failures = 0 if self._push(tip, PUSH_SECONDS) else failures + 1
             if failures:
                 first, longest = RETRY_SECONDS
                 wait = min(longest, first * 2.0 ** min(failures - 1, 10))
@@ -74,11 +91,7 @@ class Pusher:
                 )
                 self._ended.wait(wait)
 
-    def _is_behind(self) -> bool:
-        return self._tip() not in ("", self._pushed)
-
-    def _push(self, seconds: float) -> bool:
-        tip = self._tip()
+    def _push(self, tip: str, seconds: float) -> bool:
         self._failure = _git(["push", "--porcelain", self._remote, f"{tip}:{self._branch}"], self._repository, seconds)
         if not self._failure:
             self._pushed = tip

@@ -64,6 +64,10 @@ class Uploads:
 
         return told
 
+    def holds(self, commit: str) -> bool:
+        """Whether a new head would know this tip of the lineage, so that others may see it."""
+        return commit in self._tips
+
     @contextmanager
     def following(self, superseded: Callable[[], None]) -> Iterator[None]:
         """Stores until the end of `with`, and the last state at the end; `superseded` hears of another head."""
@@ -125,8 +129,8 @@ class Uploads:
         if not self._attempts:
             self._stored = self._stored_before()
         self._attempts += 1
+        tips = self._git("for-each-ref", "--format=%(refname) %(objectname)")  # the store knows of all these
         manifest = self._with_state(self._last)
-        tips = self._git("for-each-ref", "--format=%(refname) %(objectname)")
         if tips not in ("", self._tips):
             manifest = self._with_lineage(manifest)
         self._put_all(self._calls())

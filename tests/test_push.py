@@ -56,6 +56,28 @@ def test_each_win_is_pushed_while_the_search_goes_on(repository: Path, remote: P
             wait_until(lambda tip=tip: branches(remote) == f"{BRANCH} {tip}")
 
 
+def test_what_is_not_stored_yet_waits(repository: Path, remote: Path) -> None:
+    asked, stored = set[str](), set[str]()
+
+    def ready(tip: str) -> bool:
+        asked.add(tip)
+        return tip in stored
+
+    with Pusher(repository, BRANCH, str(remote), pytest.fail, ready):
+        tip = commit(repository, "one")
+        wait_until(lambda: tip in asked)
+        assert branches(remote) == ""
+        stored.add(tip)
+        wait_until(lambda: branches(remote) == f"{BRANCH} {tip}")
+
+
+def test_what_is_not_stored_at_the_end_is_said(repository: Path, remote: Path) -> None:
+    said: list[str] = []
+    with Pusher(repository, BRANCH, str(remote), said.append, lambda _: False):
+        commit(repository, "one")
+    assert branches(remote) == "" and "a head that goes on from the storage would not know it" in said[-1]
+
+
 def test_what_is_left_at_the_end_is_pushed_then(repository: Path, remote: Path) -> None:
     with Pusher(repository, BRANCH, str(remote), pytest.fail):
         tip = commit(repository, "last")
@@ -102,8 +124,10 @@ def test_a_password_in_a_remote_is_not_shown() -> None:
 @pytest.mark.timeout(300)
 def test_a_run_pushes_its_lineage(tmp_path: Path, remote: Path) -> None:
     write_experiment(tmp_path)
-    run = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "5", "--push-to", str(remote))
+    places = ["--push-to", str(remote), "--storage", "kept"]  # a win is pushed when it is stored
+    run = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "5", *places)
     output = run.communicate(timeout=200)[0]
     assert run.returncode == 0, output
     tip = git(tmp_path / "runs" / "x" / "lineage", "rev-parse", "autoresearch/x")
     assert branches(remote) == f"{BRANCH} {tip}"
+    assert "not pushed" not in output and (tmp_path / "kept" / "x" / "head-0001" / "report.html").exists()

@@ -260,6 +260,8 @@ def test_an_upload_whose_manifest_fails_is_not_seen_and_made_again(head: Head, t
     after = head.storage.newest()
     assert after is not None and before is not None and after.lineage != before.lineage
     assert head.storage.bucket.get(after.lineage)
+    tip = head.board.commits()[1]
+    assert head.uploads.holds(tip)
 
 
 def test_credentials_reach_no_candidate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
