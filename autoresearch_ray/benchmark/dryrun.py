@@ -100,7 +100,6 @@ def dry_run(
             threads=threads,
             memory_mb=memory_mb,
             gpu_fraction=0.0,
-            strength="full",  # as in a proof: what could never be proven takes no slot
             dry_seconds=seconds,
         )
         for _ in slot.run(job, output):

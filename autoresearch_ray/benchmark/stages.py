@@ -164,7 +164,7 @@ class Stages:
         late = late_saving(event.at - self._said["trained"].at, os.fstat(self._model).st_size)
         if late and not self._job.dry:
             return self._fail("timeout", late)
-        if event.kind == "unsaved" and self._job.strength == "full":
+        if event.kind == "unsaved" and (self._job.dry or self._job.strength == "full"):  # what no proof takes, no slot
             return self._fail(
                 "invalid", f"the model cannot be saved ({event.error}), and a proof loads it in fresh processes"
             )
