@@ -87,7 +87,7 @@ class Progress:
             ended.set()
             thread.join()
             for status in board.proposers():
-                self._tell(_model_line(status))
+                self._console.print(_model_line(status), markup=False)
 
     def _hear(self, board: Board, ended: threading.Event) -> None:
         states: dict[str, str] = {}
