@@ -179,13 +179,13 @@ def test_an_old_head_that_wakes_is_told_and_changes_nothing(head: Head, tmp_path
     head.run(4)
     assert head.uploads.upload()
     new = moved(head, tmp_path / "new" / "x", url)
-    new.run(2)
-    assert new.uploads.upload()
     ended = threading.Event()
-    head.run(3)
+    head.run(3)  # it stores the files of t00005, too late
     with head.uploads.following(ended.set):
         assert ended.wait(60)
     head.uploads.finish()
+    new.run(2)
+    assert new.uploads.upload()
     assert len(head.said) == 1 and "has taken the run over" in head.said[0]
     assert restore(new.storage, tmp_path / "again", lambda _: None)
     assert read_history(tmp_path / "again" / "state.db") == new.board.history()
