@@ -31,6 +31,7 @@ from autoresearch_ray.records import Result
 from autoresearch_ray.settings import RunSettings, fitting_slots, memory_for, per_gpu
 
 CHUNK_BYTES = 8 << 20
+DATE_SECONDS = 10.0  # to ask what time it is
 
 
 class DepotActor:
@@ -105,11 +106,17 @@ class Depot:
         ray.get(self._actor.keep.remote(trial_id, files))
 
     def dated(self, result: Result) -> Result:
-        """A result of just now with its times on the driver's clock, whatever this node's says."""
+        """A result of just now with its times on the driver's clock, whatever this node's says.
+
+        As it is where the driver's node is out of reach.
+        """
         if self.at_home:
             return result
         asked = time.time()
-        theirs = ray.get(self._actor.now.remote())
+        try:
+            theirs = ray.get(self._actor.now.remote(), timeout=DATE_SECONDS)
+        except ray.exceptions.RayError:
+            return result
         ahead = (asked + time.time()) / 2 - theirs
         return replace(result, started_at=result.started_at - ahead, finished_at=result.finished_at - ahead)
 
