@@ -9,7 +9,7 @@ run: $(VENV)/.installed
 	$(BIN)/python -m autoresearch_ray.launch experiments/cpu.yaml
 
 test: $(VENV)/.installed lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -12,6 +12,8 @@ from autoresearch_ray.records import Proposal, Standing
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.state.board import Board
 
+ALONE = "alone: "  # begins the hypothesis of what was tried in a stack before
+
 
 class Merging:
     """Merges of a run's candidates. The same sources always make the same proposal."""
@@ -42,9 +44,11 @@ class Merging:
         return merged.source if merged.clean and self._valid(merged.source) else None
 
     def queue_alone(self, stack: Sequence[Standing], frontier: Standing | None, trial_id: str) -> None:
-        """After a dropped proof: each step of the stack (best first) by itself, on the best."""
+        """After a dropped proof: each step of the stack (best first) by itself, on the best, with its hypothesis."""
+        hopes = {step.source_sha: step.hypothesis.removeprefix(ALONE) for step in self._board.steps()}
         for parent, child in pairwise(standing.source_sha for standing in stack):
-            self._enqueue(parent, frontier, child, f"alone: a step of the stack that {trial_id} ended")
+            hope = hopes.get(child, f"a step of the stack that {trial_id} ended")
+            self._enqueue(parent, frontier, child, f"{ALONE}{hope}")
 
     def queue_conflict(self, screened: Outcome, frontier: Standing | None) -> None:
         """A confirmed change that conflicts with the frontier: what merges of it is tested."""

@@ -20,10 +20,11 @@ def settings(tmp_path: Path) -> RunSettings:
     return fresh_settings(request, "x", "sqlite")
 
 
-def queue(board: Board, settings: RunSettings, number: int) -> None:
-    text = settings.baseline.replace("WIDTH = 16", f"WIDTH = {16 + number}")
-    parent = source_sha(settings.baseline)
-    proposal = Proposal(f"p{number:06d}", "knobs", "tpe", source_sha(text), parent, 1, f"WIDTH {16 + number}")
+def queue(board: Board, parent: str, change: tuple[str, str]) -> None:
+    text = parent.replace(*change)
+    assert text != parent
+    words = change[1].strip()
+    proposal = Proposal(f"p-{words}", "knobs", "tpe", source_sha(text), source_sha(parent), 1, words)
     assert board.enqueue(proposal, text, normal_sha(text))
 
 
@@ -37,7 +38,7 @@ def test_a_result_that_waits_for_the_noise_is_decided_once_over_a_crash(settings
         board.put_settings_once(settings.model_dump_json().encode())
         search = Search(board, settings, tmp_path / "lineage")
         baselines = [search.next() for _ in range(3)]
-        queue(board, settings, 1)
+        queue(board, settings.baseline, ("WIDTH = 16", "WIDTH = 17"))
         early = search.next()
         assert isinstance(early, Trial) and early.purpose == "screen"
         search.finished(result(early, 1.0))
@@ -50,3 +51,24 @@ def test_a_result_that_waits_for_the_noise_is_decided_once_over_a_crash(settings
         assert board.undecided() == []
         assert [made.trial_id for made in board.decisions()] == [f"t{i:05d}" for i in range(1, 5)]
         assert board.frontier() is not None
+
+
+def test_the_steps_of_a_dropped_stack_are_queued_alone_with_what_was_hoped_of_them(
+    settings: RunSettings, tmp_path: Path
+) -> None:
+    with SqliteStore(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings_once(settings.model_dump_json().encode())
+        search = Search(board, settings, tmp_path / "lineage")
+        first, second = ("ROWS = 4", "ROWS = 8"), ("LR = 0.1 ", "LR = 0.2 ")
+        queue(board, settings.baseline, first)
+        queue(board, settings.baseline.replace(*first), second)
+        while "drop" not in [step.kind for step in board.steps()]:
+            for trial in [search.next(), search.next()]:
+                if isinstance(trial, Trial):
+                    lucky = trial.purpose in ("screen", "confirm")
+                    is_best = trial.proposal.source_sha == source_sha(settings.baseline)
+                    value = 1.5 if lucky else 2.0 if is_best else 2.5
+                    search.finished(result(trial, value - 0.01 * int(trial.trial_id[1:])))
+        assert [step.kind for step in board.steps()] == ["start", "advance", "advance", "drop"]
+        assert [proposal.hypothesis for proposal in board.queued()] == ["alone: LR = 0.2"]
