@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.observe.text import one_line
 from autoresearch_ray.settings import (
     AUTO,
     NodeShape,
@@ -78,8 +79,14 @@ def ray_for(request: Request, settings: RunSettings) -> Iterator[Cluster]:
             address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL, **own
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(str(error), 200)
         raise SettingsError(f"--address {address}: no Ray cluster answers there ({reason}); start one first") from None
+    except Exception as error:  # Ray raises nothing narrower when its own processes start too slowly
+        if type(error) is not Exception:
+            raise
+        raise SettingsError(
+            f"Ray did not start here in its 30 s ({one_line(str(error), 160)}); is the machine very busy? Try again"
+        ) from None
     try:
         dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
         yield Cluster(bool(request.address), _nodes(), dashboard)

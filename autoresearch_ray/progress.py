@@ -91,7 +91,9 @@ class Progress:
 
     def _hear(self, board: Board, ended: threading.Event) -> None:
         states: dict[str, str] = {}
-        while not ended.wait(HEAR_SECONDS):
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(HEAR_SECONDS)
             with contextlib.suppress(StoreError):
                 for status in board.proposers():
                     if states.get(status.name, "ok") != status.state:

@@ -116,12 +116,12 @@ def test_a_model_that_fails_in_every_way_delays_no_trial(
         monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         launched = start_launch(
-            tmp_path, "e.yaml", "--tag", "x", "--trials", "14", "--proposer", "anthropic:claude-haiku-4-5"
+            tmp_path, "e.yaml", "--tag", "x", "--trials", "24", "--proposer", "anthropic:claude-haiku-4-5"
         )
         output = launched.communicate(timeout=200)[0]
     assert launched.returncode == 0, output
     table = load_trials(tmp_path / "runs" / "x")
-    assert len(table) == 14 and (table.status == "ok").all()
+    assert len(table) == 24 and (table.status == "ok").all()
     assert (table.proposer == "tpe").any(), "the tuner stands in"
     assert len(server.requests) >= min(2, len(faults)) and SECRET not in output and "Traceback" not in output
     if len(faults) == 1:
