@@ -39,9 +39,9 @@ def test_a_run_outlives_its_head_and_its_folder(tmp_path: Path) -> None:
 
         head = start_launch(tmp_path, "--resume", "--tag", "x", "--storage", url)
         run = tmp_path / "runs" / "x"
-        await_local(run, BEFORE + 2)
+        await_local(head, run, BEFORE + 2)
         server.stop()
-        await_local(run, BEFORE + 4)
+        await_local(head, run, BEFORE + 4)
         server.start()
         output = head.communicate(timeout=300)[0]
         assert head.returncode == 0 and "Traceback" not in output, output
@@ -75,10 +75,11 @@ def stored_history(storage: RunStorage, folder: Path) -> History:
     return read_history(folder / "state.db")
 
 
-def await_local(run: Path, count: int) -> None:
+def await_local(head: subprocess.Popen[str], run: Path, count: int) -> None:
     """Until so many trials of the living run have results."""
     deadline = time.monotonic() + 240
     while not (run / "state.db").exists() or len(read_finished(run / "state.db")[1]) < count:
+        assert head.poll() is None, head.communicate()[0]
         assert time.monotonic() < deadline, "the run does not go on"
         time.sleep(0.3)
 
