@@ -113,7 +113,7 @@ MODULES: dict[str, Module] = {
     "torch.nn.utils.stateless": Module(),
     "torch.ops": Module(never=words("load_library loaded_libraries import_module c10d profiler rpc prim")),
     "torch.optim": Module(),
-    **{f"torch.optim.{name.lower()}": Module(only=frozenset({name, name.lower()})) for name in OPTIMIZERS},
+    **{f"torch.optim.{name.lower()}": Module(only=frozenset({name, name.lower()})) for name in sorted(OPTIMIZERS)},
     "torch.optim.lbfgs": Module(only=words("LBFGS")),
     "torch.optim.sparse_adam": Module(only=words("SparseAdam")),
     "torch.optim.lr_scheduler": Module(),
