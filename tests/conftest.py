@@ -15,6 +15,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs and clusters want the machine's cores to themselves: `-m alone`, apart from the others."""
+    for item in items:
+        if item.path.parent.name == "cluster" or hasattr(getattr(item, "module", None), "start_launch"):
+            item.add_marker("alone")
+
+
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[str]:
     """A small Ray of this pytest process alone, started when first asked for; the value is its namespace."""

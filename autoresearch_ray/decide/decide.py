@@ -142,13 +142,13 @@ def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> S
     if judgement.verdict == "keep":
         return _kept(state, proof, outcome, judgement, now)
     if judgement.verdict == "drop":
-        return _dropped(state, outcome, judgement, now)
+        return _outgrown(state, proof, outcome, judgement, rules, now) or _dropped(state, outcome, judgement, now)
     return Settled(state, (_decision(state, outcome, "measure", judgement.words, now),))
 
 
 def _proof_of(state: SearchState, target_sha: str) -> Proof | None:
     assert state.best is not None
-    target = next((f for f in reversed(state.stack) if f.source_sha == target_sha), None)
+    target = state.on_stack(target_sha)
     return None if target is None else Proof(target, state.best.source_sha)
 
 
@@ -159,15 +159,40 @@ def _kept(state: SearchState, proof: Proof, outcome: Outcome, judgement: Judgeme
     value = mean(proof.target_values)
     shift = value - target.objective
     best = replace(target, objective=value, val_bpb=target.val_bpb + shift, version=state.best.version + 1, since=now)
-    frontiers = tuple(
-        replace(f, objective=f.objective + shift, val_bpb=f.val_bpb + shift) if f.version >= target.version else f
-        for f in state.frontiers
-    )
+    frontiers = _shifted(state.frontiers, shift, target.version)
     weight = float(len(proof.target_values)) if state.frontier.version == target.version else state.frontier_weight
     decision = replace(_decision(state, outcome, "keep", judgement.words, now), checks=proof.checks)
-    state = replace(state, best=best, frontiers=frontiers, frontier_weight=weight, proof=None, steps=state.steps + 1)
+    state = replace(
+        state, best=best, frontiers=frontiers, frontier_weight=weight, proof=None, disproven=(), steps=state.steps + 1
+    )
     step = replace(_step(state, "keep", best, outcome, judgement.words, now, seen=judgement.seen), checks=proof.checks)
     return Settled(_tidied(state), (decision,), (step,))
+
+
+def _outgrown(
+    state: SearchState, proof: Proof, outcome: Outcome, judgement: Judgement, rules: Rules, now: float
+) -> Settled | None:
+    """The target failed, but a newer frontier leads the best even less what the proof taught: that one stays."""
+    assert state.best is not None and state.frontier is not None
+    if judgement.seen is None or state.frontier.version == proof.target.version:
+        return None
+    shift = mean(proof.target_values) - proof.target.objective
+    lead = (mean(proof.best_values) - state.frontier.objective - shift) / _sd(state)
+    if not lead > rules.advance_sd:
+        return None
+    frontiers = _shifted(state.frontiers, shift, proof.target.version)
+    disproven = (*state.disproven, proof.target.source_sha)
+    words = f"{judgement.words}; the frontier since then stays, {_sds(lead)} the best"
+    decision = _decision(state, outcome, "drop", words, now)
+    return Settled(_tidied(replace(state, frontiers=frontiers, proof=None, disproven=disproven)), (decision,))
+
+
+def _shifted(frontiers: tuple[Standing, ...], shift: float, since: int) -> tuple[Standing, ...]:
+    """The frontiers, with the estimates from this version on moved by what a proof taught of it."""
+    return tuple(
+        replace(f, objective=f.objective + shift, val_bpb=f.val_bpb + shift) if f.version >= since else f
+        for f in frontiers
+    )
 
 
 def _dropped(state: SearchState, outcome: Outcome, judgement: Judgement, now: float) -> Settled:
@@ -184,9 +209,8 @@ def _dropped(state: SearchState, outcome: Outcome, judgement: Judgement, now: fl
     )
     decision = _decision(state, outcome, "drop", judgement.words, now)
     frontiers = (*state.frontiers, frontier)[-REMEMBERED_FRONTIERS:]
-    state = replace(
-        state, frontiers=frontiers, frontier_weight=float(max(1, group.n)), proof=None, steps=state.steps + 1
-    )
+    weight = float(max(1, group.n))
+    state = replace(state, frontiers=frontiers, frontier_weight=weight, proof=None, disproven=(), steps=state.steps + 1)
     step = _step(state, "drop", frontier, outcome, judgement.words, now, seen=judgement.seen)
     return Settled(_tidied(state), (decision,), (step,), dropped=True)
 

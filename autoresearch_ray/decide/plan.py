@@ -91,11 +91,10 @@ def _open_target(state: SearchState, running: Sequence[Trial]) -> str | None:
     if state.proof is not None:
         return state.proof.target.source_sha
     best = state.best.source_sha
-    known = {frontier.source_sha for frontier in state.stack}
     for trial in running:
         sides = (trial.proposal.source_sha, trial.proposal.parent_sha)
         target = sides[0] if sides[1] == best else sides[1]
-        if best in sides and target in known:
+        if best in sides and state.on_stack(target) is not None:
             return target
     return None
 

@@ -79,6 +79,7 @@ class SearchState:
     frontier_weight: float = 0.0  # runs' worth of evidence behind the frontier's estimate
     best: Standing | None = None
     proof: Proof | None = None
+    disproven: tuple[str, ...] = ()  # sources of the stack that failed a proof while a better frontier stood on them
     steps: int = 0  # made so far
 
     @property
@@ -96,6 +97,11 @@ class SearchState:
                 break
             newer.append(frontier)
         return tuple(reversed(newer))
+
+    def on_stack(self, source_sha: str) -> Standing | None:
+        """The unproven frontier of this source whose proof is not over; the latest if there were several."""
+        open_ones = (f for f in reversed(self.stack) if f.source_sha not in self.disproven)
+        return next((f for f in open_ones if f.source_sha == source_sha), None)
 
     @property
     def unproven(self) -> bool:

@@ -154,6 +154,39 @@ def test_a_frontier_that_is_worse_is_dropped(advanced: SearchState) -> None:
     assert settled.state.frontier.source_sha == "base" and settled.state.frontier.version == 3
 
 
+@pytest.fixture
+def outgrown(advanced: SearchState) -> SearchState:
+    """While the proof of frontier a went on, b was tried on it and is far better."""
+    state = told(advanced, *pairs([1.02], [1.0])).state
+    return told(state, run("screen", "b", "a", 0.80), run("confirm", "b", "b", 0.80)).state
+
+
+def test_a_far_better_frontier_outlives_the_failed_proof_of_an_older_one(outgrown: SearchState) -> None:
+    before = outgrown.frontier.objective
+    settled = told(outgrown, *pairs([1.03], [0.995]))
+    assert settled.decisions[0].verdict == "drop" and not settled.dropped and not settled.steps
+    assert settled.state.frontier.source_sha == "b" and settled.state.proof is None
+    learned = 1.025 - outgrown.proof.target.objective
+    assert settled.state.frontier.objective == pytest.approx(before + learned), "it stood on what was disproven"
+    late = told(settled.state, run("prove", "a", "base", 0.9))
+    assert late.decisions[0].verdict == "measure" and late.state.proof is None, "that proof is over"
+    names = {"a": "b", "base": "base"}
+    runs = [
+        replace(o, source_sha=names[o.source_sha], parent_sha=names[o.parent_sha])
+        for o in pairs([0.8, 0.81], [1.0, 1.005])
+    ]
+    kept = told(late.state, *runs)
+    assert kept.decisions[0].verdict == "keep" and kept.state.best.source_sha == "b" and not kept.state.disproven
+
+
+def test_a_newer_frontier_that_leads_no_more_falls_with_the_older_one(advanced: SearchState) -> None:
+    state = told(advanced, *pairs([1.02], [1.0])).state
+    state = told(state, run("screen", "b", "a", 0.955), run("confirm", "b", "b", 0.96)).state
+    assert state.frontier.source_sha == "b"
+    settled = told(state, *pairs([1.03], [0.995]))
+    assert settled.dropped and settled.state.frontier.source_sha == "base" and not settled.state.disproven
+
+
 def test_an_undecided_proof_ends_after_six_replicates(advanced: SearchState) -> None:
     settled = told(advanced, *pairs([0.998, 0.988, 0.998, 0.988, 0.998], [1.0, 0.98, 1.0, 0.99, 1.0]))
     assert settled.decisions[0].verdict == "measure"
