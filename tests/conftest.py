@@ -16,9 +16,10 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs and clusters want the machine's cores to themselves: `-m alone`, apart from the others."""
+    """Whole runs, clusters and deadlines of seconds want the machine's cores to themselves: `-m alone`."""
     for item in items:
-        if item.path.parent.name == "cluster" or hasattr(getattr(item, "module", None), "start_launch"):
+        is_run = item.path.parent.name == "cluster" or hasattr(getattr(item, "module", None), "start_launch")
+        if is_run or item.path.name == "test_slot.py":
             item.add_marker("alone")
 
 

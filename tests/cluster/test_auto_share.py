@@ -34,9 +34,9 @@ def test_the_first_gpu_is_waited_for_and_shared_as_it_was_measured(cluster: Clus
     assert any("the cluster has no GPU yet" in line for line in late.stdout)
     cluster.add_node(**T4_NODE)
     output = late.communicate(timeout=300)[0]
+    assert late.returncode == 2 and "torch sees no CUDA device" in output, output  # the GPU is a logical one
     settings = json.loads((tmp_path / "runs" / "late" / "settings.json").read_text())
     assert settings["accelerator"] == "T4"
-    assert late.returncode == 2 and "torch sees no CUDA device" in output, "it is a logical one"
 
     path.write_text(lines)
     asked = ["--tag", "x", "--address", cluster.address, "--gpus-per-trial", "auto"]

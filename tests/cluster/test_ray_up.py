@@ -105,7 +105,7 @@ def test_a_job_without_a_token_is_refused(dashboard: str) -> None:
 def test_a_candidate_cannot_read_the_token(cluster: RayCluster) -> None:
     head = cluster.hosts[0]
     assert head.run("cat ~/.ray/auth_token").strip() == cluster.token
-    head.send(Path(__file__).with_name("look_for_the_token.py"), "look.py")
+    head.send(Path(__file__).with_name("look_for_the_token.py"), f"{Path.home()}/look.py")
     printed = head.run("RAY_AUTH_TOKEN=$(cat ~/.ray/auth_token) python ~/look.py ~/e/e.yaml", timeout=120)
     assert "looked everywhere" in printed and "No such file or directory: '/root/.ray/auth_token'" in printed, printed
     assert cluster.token not in printed
