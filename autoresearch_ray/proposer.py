@@ -8,6 +8,7 @@ proposer keeps its own part of the queue filled; whose proposal runs next is the
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -33,6 +34,7 @@ from autoresearch_ray.state.store import Event
 
 SLOTS_A_PROPOSAL = 16  # one queued for so many slots and one more: knob proposals take 15 to 300 ms, and those made
 # before the last results cost gain (simulated at 24 trials on 2 slots: 9.0 sd with three more queued, 10.3 with none)
+REMEMBERED = 2_000  # results that a tuner is told: older ones lie where the frontier was long ago
 ATTEMPTS = 8  # suggestions that turn out to be known already, before the space counts as exhausted for now
 WATCH_SECONDS = 5.0
 RETRY_SECONDS = 2.0
@@ -58,7 +60,10 @@ class ProposerLoop:
         self._known: dict[str, dict[str, Value]] = {}  # knob values by source
         self._trials: dict[str, Trial] = {trial.trial_id: trial for trial in board.trials()}
         self._running = {trial.trial_id for trial in board.unfinished()}
-        self._observations = [self._observation(self._trials[result.trial_id], result) for result in board.results()]
+        recent = board.results()[-REMEMBERED:]
+        self._observations = deque(
+            (self._observation(self._trials[result.trial_id], result) for result in recent), REMEMBERED
+        )
         self._next = 1 + self._last_number()
 
     def absorb(self, events: tuple[Event, ...]) -> None:
@@ -67,7 +72,9 @@ class ProposerLoop:
             if event.kind != "put":
                 continue
             folder, _, name = event.kv.key.partition("/")
-            if folder == "trial":
+            if folder == "settings":
+                self._settings = RunSettings.model_validate_json(event.kv.value)
+            elif folder == "trial":
                 self._trials[name] = from_json(Trial, event.kv.value)
                 self._running.add(name)
             elif folder == "result" and name in self._trials:
@@ -127,7 +134,7 @@ class ProposerLoop:
         in_flight = [self._trials[name].proposal.source_sha for name in self._running if name in self._trials]
         running = [self._values(sha) for sha in [*in_flight, *(proposal.source_sha for proposal in queued)]]
         for _ in range(ATTEMPTS):
-            suggestion = self._tuners[name].suggest(read_knobs(parent), self._observations, running)
+            suggestion = self._tuners[name].suggest(read_knobs(parent), tuple(self._observations), running)
             if suggestion is None:
                 return None
             proposal, text = knob_proposal(parent, suggestion, f"p{self._next:06d}", name, parent_sha, version)
@@ -144,6 +151,8 @@ class ProposerLoop:
 
     def _values(self, sha: str) -> dict[str, Value]:
         if sha not in self._known:
+            if len(self._known) > 2 * REMEMBERED:
+                self._known.clear()
             self._known[sha] = self._values_of(self._board.source(sha))
         return self._known[sha]
 

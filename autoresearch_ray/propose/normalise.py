@@ -9,9 +9,12 @@ import ast
 import difflib
 import hashlib
 import tokenize
+from bisect import bisect_right
+from functools import lru_cache
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
+from autoresearch_ray.propose.knobs import KEPT
 from autoresearch_ray.propose.locals import rename_locals
 from autoresearch_ray.propose.syntax import docstring, parse, tokens
 
@@ -39,13 +42,16 @@ def normal_sha(source: str) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
+@lru_cache(maxsize=KEPT)
 def code_lines(source: str) -> int:
     """The lines that carry code; blank lines, comments and docstrings are free. `a; b` counts as two."""
     tree = parse(source)
-    silent = [_span(text) for node in ast.walk(tree) if (text := docstring(node)) is not None]
+    silent = sorted(_span(text) for node in ast.walk(tree) if (text := docstring(node)) is not None)
+    starts = [start for start, _ in silent]
     lines: set[int] = set()
     for token in tokens(source):
-        free = any(start <= token.start and token.end <= end for start, end in silent)
+        before = bisect_right(starts, token.start)  # docstrings do not lie in one another
+        free = before > 0 and token.end <= silent[before - 1][1]
         if token.type not in SILENT and not free:
             lines.update(range(token.start[0], token.end[0] + 1))
     return len(lines) + sum(_joined(node) for node in ast.walk(tree))

@@ -54,6 +54,8 @@ MOVES = 64  # local moves that the model ranks
 TPE_FROM = 12  # observations
 TPE_SHARE = 0.3  # of suggestions, from then on
 TPE_KNOBS = 0.5  # of the knobs are taken from a TPE suggestion
+NEAREST = 400  # results around the frontier that the model and TPE see, and a quarter as many in flight: their time
+# grows with the cube and the square
 ATTEMPTS = 20  # at a combination that is new, before drawing from the whole space
 
 
@@ -94,6 +96,7 @@ class Tuner:
         seen = [(values, o.objective) for o in observations if (values := _fitted(knobs, o.values)) is not None]
         flying = [fitted for values in running if (fitted := _fitted(knobs, values)) is not None]
         taken = {_place(knobs, values) for values in [*(v for v, _ in seen), *flying, frontier_values(knobs)]}
+        seen = _nearest(knobs, seen)
         propose = self._local_or_tpe if self._kind == "tpe" else self._redrawn
         values = self._new(knobs, taken, lambda: propose(knobs, seen, flying, taken))
         return None if values is None else _suggestion(knobs, values)
@@ -114,7 +117,7 @@ class Tuner:
         self, knobs: Sequence[Knob], seen: list[tuple[Values, float]], flying: list[Values], taken: set[bytes]
     ) -> Values:
         if len(seen) >= TPE_FROM and self._rng.random() < TPE_SHARE:
-            drawn = tpe_values(knobs, seen, flying, self._rng)
+            drawn = tpe_values(knobs, seen, flying[-NEAREST // 4 :], self._rng)
             return {k.name: drawn[k.name] if self._rng.random() < TPE_KNOBS else k.value for k in knobs}
         moves = [local_move(knobs, self._rng) for _ in range(MOVES)]
         moves = [move for move in moves if _place(knobs, move) not in taken] or moves
@@ -135,6 +138,15 @@ def _fitted(knobs: Sequence[Knob], values: Mapping[str, Value]) -> Values | None
     """The values of today's knobs, missing ones as on the frontier; None if one is outside its range."""
     fitted = {knob.name: values.get(knob.name, knob.value) for knob in knobs}
     return fitted if all(knob.range.contains(fitted[knob.name]) for knob in knobs) else None
+
+
+def _nearest(knobs: Sequence[Knob], seen: list[tuple[Values, float]]) -> list[tuple[Values, float]]:
+    """The results nearest to the frontier, in the order in which they came."""
+    if len(seen) <= NEAREST:
+        return seen
+    units = np.array([to_units(knobs, values) for values, _ in seen])
+    distances = ((units - to_units(knobs, frontier_values(knobs))) ** 2).sum(axis=1)
+    return [seen[index] for index in np.sort(np.argsort(distances, kind="stable")[:NEAREST])]
 
 
 def _place(knobs: Sequence[Knob], values: Mapping[str, Value]) -> bytes:
