@@ -9,10 +9,12 @@ the room that slots lack; they start when their node joins.
 
 import contextlib
 import logging
+import math
 import os
 import socket
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,8 +47,11 @@ QUIET = {
 }
 KIND = "accelerator_type:"  # Ray's resource that says which GPU a node has; a trial takes a little of it
 KIND_SHARE = 0.001
+ROOM_SECONDS = 2.0  # for which a look at the cluster's nodes holds
 
 Say = Callable[[str], None]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ def ray_for(request: Request, settings: RunSettings) -> Iterator[Cluster]:
         raise SettingsError(
             f"Ray did not start here in its 30 s ({one_line(str(error), 160)}); is the machine very busy? Try again"
         ) from None
+    _quieten_errors()
     try:
         dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
         yield Cluster(bool(request.address), _nodes(), dashboard)
@@ -123,7 +129,7 @@ def settled(settings: RunSettings, request: Request, cluster: Cluster, say: Say)
     if not cluster.joined:
         return settings if settings.slots else _settled_here(settings, request, cluster)
     settings = pinned(settings, cluster, say)
-    nodes = [node for node in cluster.nodes if node.accelerator == settings.accelerator or not settings.accelerator]
+    nodes = _of_its_kind(settings, cluster.nodes)
     for words in (packing(settings.gpu_share), uneven(settings.gpu_share, request.slots or settings.slots, nodes)):
         if words:
             say(words)
@@ -140,6 +146,22 @@ def settled(settings: RunSettings, request: Request, cluster: Cluster, say: Say)
     return settings.model_copy(update={"slots": slots})
 
 
+class Room:
+    """How many slots of a run the cluster has room for now, busy ones included. Called often, it looks now and then."""
+
+    def __init__(self, settings: RunSettings, now: Callable[[], float] = time.monotonic) -> None:
+        self._settings, self._now = settings, now
+        self._seen, self._looked_at = 0, -math.inf
+
+    def __call__(self) -> int:
+        if self._now() - self._looked_at > ROOM_SECONDS:
+            self._seen = fitting_slots(
+                self._settings.experiment, _of_its_kind(self._settings, _nodes()), self._settings.gpu_share
+            )
+            self._looked_at = self._now()
+        return self._seen
+
+
 def dashboard_line(cluster: Cluster) -> str:
     """Where to watch: Ray's dashboard lets in who has the cluster's token."""
     if not cluster.dashboard:
@@ -152,6 +174,10 @@ def _settled_here(settings: RunSettings, request: Request, cluster: Cluster) -> 
     gpus = sum(node.gpus for node in cluster.nodes)
     slots = local_slots(settings.experiment, request.slots, local_cpus(), gpus, settings.device)
     return settings.model_copy(update={"slots": slots, "memory_mb": memory_for(slots)})
+
+
+def _of_its_kind(settings: RunSettings, nodes: Sequence[NodeShape]) -> list[NodeShape]:
+    return [node for node in nodes if node.accelerator == settings.accelerator or not settings.accelerator]
 
 
 def _unpinned(settings: RunSettings, cluster: Cluster) -> bool:
@@ -215,6 +241,13 @@ def node_shape(node: dict[str, Any]) -> NodeShape:
     resources = node["Resources"]
     kinds = [name.removeprefix(KIND) for name in resources if name.startswith(KIND)]
     return NodeShape(resources.get("CPU", 0.0), resources.get("GPU", 0.0), kinds[0] if kinds else "")
+
+
+def _quieten_errors() -> None:
+    """Ray prints what a dead node last logged, hundreds of lines, whatever its settings; a line of ours says it."""
+    from ray._private import worker
+
+    worker.print_to_stdstream = lambda batch, ignore_prefix: logger.info("%s", batch["lines"])
 
 
 def _check_somebody_listens(address: str) -> None:

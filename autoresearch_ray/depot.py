@@ -77,6 +77,10 @@ class Depot:
         self._settings, self._here = settings, ray.get_runtime_context().get_node_id()
         self.at_home = self._here == home
         self._actor: Any = None if self.at_home else ray.get_actor(_name(settings))
+        (node,) = (
+            node for node in ray.nodes() if node["NodeID"] == self._here
+        )  # now: cut off, Ray would wait for ever
+        self._fit = fitting_slots(settings.experiment, [node_shape(node)], settings.gpu_share)
 
     def dataset(self) -> Dataset:
         """The run's data set on this node. DataError when it cannot be had or written, or is another."""
@@ -122,16 +126,12 @@ class Depot:
 
     def memory_mb(self) -> int:
         """Megabytes that a trial may use on this node, when as many run as Ray places here."""
-        return memory_for(self._slots_here())
+        return memory_for(self._fit)
 
     def neighbours(self) -> int:
         """How many slots share this one's GPU, or this machine for trials on CPUs, when all are there; itself too."""
-        here = min(self._settings.slots, self._slots_here())
+        here = min(self._settings.slots, self._fit)
         return min(here, per_gpu(self._settings.gpu_share)) if self._settings.device == "cuda" else here
-
-    def _slots_here(self) -> int:
-        (node,) = (node for node in ray.nodes() if node["NodeID"] == self._here)
-        return fitting_slots(self._settings.experiment, [node_shape(node)], self._settings.gpu_share)
 
     def _fetched(self, folder: Path, sizes: dict[str, int]) -> Dataset:
         partial = folder.with_name(f"{folder.name}.partial")

@@ -21,9 +21,11 @@ from typing import Any
 import filelock
 
 from autoresearch_ray.backup import Backups
+from autoresearch_ray.benchmark.job import longest_seconds
 from autoresearch_ray.cluster import (
     NAMESPACE,
     Cluster,
+    Room,
     dashboard_line,
     pinned,
     ray_for,
@@ -43,6 +45,8 @@ from autoresearch_ray.settings import Request, RunSettings, checked, program_pat
 from autoresearch_ray.state.board import Board
 from autoresearch_ray.stored import claim, storage_of
 from autoresearch_ray.uploads import Uploads
+
+SILENT_SECONDS = 60.0  # that a slot may say nothing beyond what its trial may take
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +90,7 @@ def _joined(
         settings = shared(settings, request, cluster, progress.say)
         settings = settled(settings, request, cluster, progress.say)
         progress.say(dashboard_line(cluster))
-        return _driven(settings, folder, request, keys, progress)
+        return _driven(settings, folder, request, keys, progress, follows=cluster.joined and not request.slots)
 
 
 def _request(options: dict[str, Any]) -> Request:
@@ -111,8 +115,9 @@ def _only_driver(folder: Path) -> Iterator[None]:
 
 
 def _driven(
-    settings: RunSettings, folder: Path, request: Request, keys: dict[str, str], progress: Progress
+    settings: RunSettings, folder: Path, request: Request, keys: dict[str, str], progress: Progress, *, follows: bool
 ) -> RunOutcome:
+    """The run itself; `follows`: it takes more slots when nodes join."""
     from autoresearch_ray.proposer import proposing
     from autoresearch_ray.search import Search
     from autoresearch_ray.searcher import RunSearcher, SlotWatch
@@ -123,15 +128,21 @@ def _driven(
     with contextlib.ExitStack() as stack:
         store, address = stack.enter_context(serving(folder, settings.state, name, NAMESPACE))
         board = Board(store, stack.enter_context(Tenure(store, say=progress.say)))
-        store.put("settings", settings.model_dump_json().encode())
+        board.put_settings(settings.model_dump_json().encode())
         if settings.state == SQLITE:
             stack.enter_context(Backups(store, folder))
         write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
         uploads = _uploads(settings, folder, board, progress)
         listener = progress.decided if uploads is None else uploads.after(progress.decided)
         search = Search(board, settings, folder / LINEAGE, listener=listener)
-        searcher = RunSearcher(search, settings, folder, address)
-        watch = SlotWatch(search, settings.experiment.budget_seconds)
+        room = Room(settings)
+        searcher = RunSearcher(search, settings, folder, address, room if follows else None)
+        watch = SlotWatch(
+            search,
+            searcher,
+            settings.experiment.budget_seconds,
+            longest_seconds(settings.experiment) + SILENT_SECONDS,
+        )
         if request.push_to is not None:
             branch = f"refs/heads/autoresearch/{settings.tag}"
             ready = (lambda _: True) if uploads is None else uploads.holds
@@ -144,7 +155,7 @@ def _driven(
         stack.enter_context(progress.hearing(board))
         stack.enter_context(metering(board, settings, search, watch))
         interrupted = stack.enter_context(_interruptible(searcher))
-        _fit(settings, searcher, watch)
+        _fit(settings, searcher, watch, room)
     failure = searcher.failure
     summary = progress.summary(folder, settings, interrupted=bool(interrupted))
     if uploads is not None:
@@ -162,10 +173,11 @@ def _uploads(settings: RunSettings, folder: Path, board: Board, progress: Progre
     return Uploads(storage, claimed, folder, progress.say, {result.trial_id for result in board.results()})
 
 
-def _fit(settings: RunSettings, searcher: Any, watch: Any) -> None:
+def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
     from ray import tune
 
-    from autoresearch_ray.searcher import RunStopper
+    from autoresearch_ray.scheduling import scheduler_for
+    from autoresearch_ray.searcher import MOST_SLOTS, RunStopper
     from autoresearch_ray.trainable import TrialActor
 
     scratch = tempfile.mkdtemp(prefix="autoresearch-tune-")  # a cache: the store is the truth
@@ -173,9 +185,9 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any) -> None:
         TrialActor,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=_scheduler(settings),
+            scheduler=scheduler_for(settings, room),
             num_samples=-1,
-            max_concurrent_trials=settings.slots,
+            max_concurrent_trials=MOST_SLOTS,  # the searcher has a limit of its own
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -191,18 +203,6 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any) -> None:
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _scheduler(settings: RunSettings) -> Any:
-    from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule
-
-    budget = settings.experiment.budget_seconds
-    common = {"time_attr": "seconds", "metric": "train_bpb", "mode": "min", "grace_period": budget / 4}
-    if settings.early_stop == "asha":
-        return AsyncHyperBandScheduler(max_t=budget, reduction_factor=2, **common)
-    if settings.early_stop == "median":
-        return MedianStoppingRule(min_samples_required=5, **common)
-    return FIFOScheduler()
 
 
 @contextlib.contextmanager

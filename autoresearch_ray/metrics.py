@@ -50,12 +50,10 @@ class Figures:
 class Gauging:
     """Looks at a run's board and its search. One thread; knows no Ray."""
 
-    def __init__(
-        self, board: Board, settings: RunSettings, search: Any, watch: Any, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, board: Board, search: Any, watch: Any, clock: Callable[[], float] = time.monotonic) -> None:
         """`search` is the run's `Search`, `watch` its `SlotWatch`."""
-        self._board, self._settings, self._search, self._watch, self._clock = board, settings, search, watch, clock
-        self._began = clock()
+        self._board, self._search, self._watch, self._clock = board, search, watch, clock
+        self._looked_at, self._slot_seconds = clock(), 0.0
         self._charges: tuple[int, list[Charge]] = (-1, [])
         self._statuses, self._trained, self._seen = Counter[str](), 0.0, 0
         self._read_all()
@@ -69,24 +67,29 @@ class Gauging:
         store_seconds = self._clock() - before
         views = list(dict(self._watch.views).values())
         training = self._trained + sum(view.seconds for view in views)
-        here = self._settings.slots * (self._clock() - self._began)
+        self._pass_time()
         state, charges = self._search.state, self._spent()
         return Figures(
             best_bpb=state.best.val_bpb if state.best else math.nan,
             frontier_bpb=state.frontier.val_bpb if state.frontier else math.nan,
             wins=state.best.version - 1 if state.best else 0,
             trials=dict(self._statuses),
-            slots=self._settings.slots,
+            slots=self._search.slots,
             busy_slots=len(views),
             queue_depth=self._search.queue_depth,
             training_seconds=training,
-            idle_seconds=max(0.0, here - (training - self._trained_before)),
+            idle_seconds=max(0.0, self._slot_seconds - (training - self._trained_before)),
             llm_calls=len(charges),
             llm_input_tokens=sum(charge.input_tokens for charge in charges),
             llm_output_tokens=sum(charge.output_tokens for charge in charges),
             llm_dollars=sum(charge.micros for charge in charges) / MICROS,
             store_seconds=store_seconds,
         )
+
+    def _pass_time(self) -> None:
+        now = self._clock()
+        self._slot_seconds += self._search.slots * (now - self._looked_at)
+        self._looked_at = now
 
     def _absorb(self) -> None:
         try:
@@ -175,7 +178,7 @@ class Exported:
 def metering(board: Board, settings: RunSettings, search: Any, watch: Any) -> Iterator[None]:
     """Export the run's metrics until the end of `with`, from a thread of its own."""
     ended = threading.Event()
-    gauging, exported = Gauging(board, settings, search, watch), Exported(settings.tag, settings.gpu_share)
+    gauging, exported = Gauging(board, search, watch), Exported(settings.tag, settings.gpu_share)
 
     def export() -> None:
         while not ended.is_set():

@@ -145,7 +145,7 @@ class Progress:
             frontier=state.frontier.val_bpb if state.frontier else math.nan,
             noise_sd=state.noise.sd,
             decisions=tuple(self._lines),
-            utilisation=min(1.0, (self._busy_seconds + running) / max(1e-9, settings.slots * elapsed)),
+            utilisation=min(1.0, (self._busy_seconds + running) / max(1e-9, search.slots * elapsed)),
             queue_depth=search.queue_depth,
             wins=state.best.version - 1 if state.best else 0,
         )

@@ -28,6 +28,7 @@ from autoresearch_ray.state.board import Board
 
 BASELINE_ATTEMPTS = 2  # failures of the starting candidate before the run gives up
 IDLE_SHARE = 0.5  # of the budget that a slot waits for a proposal before it replicates instead
+IDLE_SECONDS = 2.0  # instead, on a share of a GPU: its neighbours train faster while it waits
 
 logger = logging.getLogger(__name__)
 
@@ -83,18 +84,32 @@ class Search:
         """Trials started so far, over all launches."""
         return self._claimed
 
-    def next(self) -> Trial | Finished | None:
-        """What a free slot runs next; None: nothing is ready now, ask again soon."""
+    @property
+    def slots(self) -> int:
+        """Trials at once."""
+        return self._settings.slots
+
+    def widen(self, slots: int) -> None:
+        """More slots than before, from now on, for everybody who follows the board."""
+        self._settings = self._settings.model_copy(update={"slots": slots})
+        self._board.put_settings(self._settings.model_dump_json().encode())
+
+    def over(self) -> Finished | None:
+        """Whether there is nothing more to start, unless a slot dies under its trial."""
         if len(self._state.baseline_failures) >= BASELINE_ATTEMPTS:
             return Finished(f"the starting candidate fails: {self._state.baseline_failures[-1]}")
+        return Finished() if not self._again and self.trials_left() < 1 else None
+
+    def next(self) -> Trial | Finished | None:
+        """What a free slot runs next; None: nothing is ready now, ask again soon."""
+        over = self.over()
+        if over is not None:
+            return over
         if self._again:
             again = self._again.popleft()
             self.in_flight[again.trial_id] = again
             return again
-        left = self.trials_left()
-        if left < 1:
-            return Finished()
-        trial = self._planned(left)
+        trial = self._planned(self.trials_left())
         if trial is None:
             self._idle_since = self._idle_since or self._now()
             return None
@@ -147,11 +162,17 @@ class Search:
             trials_left=left,
             slots=self._settings.slots,
             ready=bool(queued),
-            idle=waited > max(1.0, IDLE_SHARE * self._settings.experiment.budget_seconds),
+            idle=waited > self._patience(),
         )
         if isinstance(what, Replicate):
             return self._started(what)
         return self._screened(queued) if isinstance(what, Screen) else None
+
+    def _patience(self) -> float:
+        """Seconds for which nothing may be ready."""
+        if 0 < self._settings.gpu_share < 1:
+            return IDLE_SECONDS
+        return max(1.0, IDLE_SHARE * self._settings.experiment.budget_seconds)
 
     def _screened(self, queued: list[Proposal]) -> Trial | None:
         """The proposal of who is furthest behind its share of the slots."""

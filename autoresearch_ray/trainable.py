@@ -9,6 +9,7 @@ files come and go through the run's depot when the run's folder is on another no
 import contextlib
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,14 +35,14 @@ MAY_BE_BEST = ("baseline", "prove")  # purposes of trials that make a best; all 
 RECENT_TRIALS, TYPICAL_FROM = 32, 3  # of a slot: whose median speed is typical, and how many that takes
 LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most
 LOGGED_CHARACTERS = 4000  # of what a candidate printed, its end
-SLOT_SECONDS = 60.0  # that neighbours wait for this slot's process server, at most
+READY_SECONDS = 60.0  # for the process server to start, while this actor still counts as starting
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One slot.
 
     `config` holds `run` (RunSettings JSON), `state` (its store's address), `folder`, `home` (Ray's id of the node that
-    the folder is on), `trial`.
+    the folder is on), `trial` (JSON; empty for a rest of `rest_seconds`).
     """
 
     @classmethod
@@ -55,7 +56,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         return f"slot {self._place.number} of {self._settings.tag}"
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take a place on the machine, open the data and start the process server, all before the first trial."""
+        """Take a place on the machine, open the data and start the process server, all before the first trial.
+
+        On a share of a GPU the slots beside this one are waited for too: those of one GPU start together.
+        """
         self._settings = RunSettings.model_validate_json(config["run"])
         self._board = Board(connect(config["state"]))
         self._place = Place(self._settings)
@@ -66,9 +70,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._depot = Depot(self._settings, config["home"])
         self._dataset = self._depot.dataset()
         self._memory_mb = self._depot.memory_mb()
-        self._first = self._settings.gpu_share > 0
         self._progress: Iterator[CurvePoint] | None = None
         self._rates: deque[float] = deque(maxlen=RECENT_TRIALS)
+        if self._slot.await_ready(READY_SECONDS) and self._settings.gpu_share > 0:
+            self._place.await_neighbours(self._depot.neighbours())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial on the same slot."""
@@ -76,7 +81,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run on until the candidate reports or ends."""
+        """Run on until the candidate reports or ends; without a trial, rest for a moment."""
+        if not self.config["trial"]:
+            time.sleep(self.config["rest_seconds"])
+            return {"resting": True}
         trial = from_json(Trial, self.config["trial"])
         if self._progress is None:
             known = self._board.result(trial.trial_id)
@@ -115,7 +123,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         with self._files(trial.trial_id) as folder:
             (folder / "train.py").write_text(job.source)
             _log(f"{trial.trial_id} {trial.purpose}: {one_line(trial.proposal.hypothesis)}")
-            self._start_together()
             with self._place.busy():
                 for _ in range(LOST_ATTEMPTS):
                     for point in self._slot.run(job, folder):
@@ -130,12 +137,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]
         typical = median(self._rates) if len(self._rates) >= TYPICAL_FROM else 0.0
         return Known(min(held, default=0.0), typical)
-
-    def _start_together(self) -> None:
-        """Before the first trial on a share of a GPU: wait for the slots beside this one, if there will be any."""
-        if self._first and self._slot.await_ready(SLOT_SECONDS):
-            self._place.await_neighbours(self._depot.neighbours())
-        self._first = False
 
     @contextlib.contextmanager
     def _files(self, trial_id: str) -> Iterator[Path]:

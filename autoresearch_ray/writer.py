@@ -53,7 +53,7 @@ class Desk:
     """What all writers of a run share."""
 
     board: Board
-    slots: int
+    slots: Callable[[], int]
     view: Callable[[int], SearchView]  # how many ideas to ask for -> what the prompt is made of
     waiting: Callable[[str], int]  # a proposer's proposals in the queue
     number: Callable[[], int]  # of the next conversation
@@ -96,7 +96,7 @@ class Writer:
     def _wanted(self) -> int:
         """Ideas that nobody waits for yet and that no call under way will bring; below 0 where there are too many."""
         coming = IDEAS_A_CALL * len(self._under_way)
-        return self.desk.slots + AHEAD - self.desk.waiting(self.spec.label) - coming
+        return self.desk.slots() + AHEAD - self.desk.waiting(self.spec.label) - coming
 
     async def _something_changed(self) -> None:
         self.changed.clear()

@@ -109,7 +109,7 @@ class Writers:
         ask = Retrying(Metered(provider, spec.label, price, spending, on_call=_note))
         desk = Desk(
             board=self._board,
-            slots=self._settings.slots,
+            slots=lambda: self._settings.slots,
             view=self._view,
             number=lambda: next(self._numbers),
             named=self._past.named,
@@ -156,7 +156,9 @@ class Writers:
             writer.changed.set()
 
     def _learn(self, folder: str, value: bytes) -> None:
-        if folder == "queue":
+        if folder == "settings":
+            self._settings = RunSettings.model_validate_json(value)
+        elif folder == "queue":
             proposal = from_json(Proposal, value)
             self._queue[proposal.proposal_id] = proposal
         elif folder == "trial":

@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs, clusters and deadlines of seconds want the machine's cores to themselves: `-m alone`."""
     for item in items:
         is_run = item.path.parent.name == "cluster" or hasattr(getattr(item, "module", None), "start_launch")
-        if is_run or item.path.name == "test_slot.py":
+        if is_run or item.path.name in ("test_slot.py", "test_scheduling.py"):
             item.add_marker("alone")
 
 

@@ -119,6 +119,12 @@ def job_for(
     )
 
 
+def longest_seconds(experiment: Experiment) -> float:
+    """Seconds from asking a slot that has started to a result, at most: the slot itself ends what takes longer."""
+    job = job_for(experiment, "", "", 0, device="cpu", memory_mb=0, strength="full")
+    return job.startup_limit + job.training_limit + job.scoring_limit
+
+
 def overtime(job: Job, inside: float, outside: float, slowest_step: float) -> tuple[str, str]:
     """Status and reason if training took longer than the budget allows, else two empty strings.
 

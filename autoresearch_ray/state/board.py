@@ -71,6 +71,10 @@ class Board:
         """Write the settings of a new run; False when it has some."""
         return self._put_once("settings", settings)
 
+    def put_settings(self, settings: bytes) -> None:
+        """Write the settings of a run that goes on with others."""
+        self.store.put("settings", settings)
+
     def put_source(self, text: str) -> str:
         """Keep a candidate's text and return its sha256; one that is there is not written again."""
         sha = source_sha(text)

@@ -74,11 +74,11 @@ def spend(run: Run) -> None:
 
 
 def test_a_resumed_run_shows_what_an_unbroken_one_would(run: Run) -> None:
-    unbroken = Gauging(run.board, run.settings, run.search, run.watch)
+    unbroken = Gauging(run.board, run.search, run.watch)
     run.work(4)
     spend(run)
     one = unbroken.look()
-    other = Gauging(run.board, run.settings, run.search, run.watch).look()
+    other = Gauging(run.board, run.search, run.watch).look()
     assert (one.trials, one.training_seconds, one.llm_calls) == (other.trials, other.training_seconds, other.llm_calls)
     assert one.trials == {"ok": 3, "crash": 1} and one.training_seconds == 6.5
     assert one.llm_dollars == 0.004 and (one.llm_input_tokens, one.llm_output_tokens) == (120, 30)
@@ -86,7 +86,7 @@ def test_a_resumed_run_shows_what_an_unbroken_one_would(run: Run) -> None:
 
 def test_idle_is_the_slots_time_without_training(run: Run) -> None:
     now = [100.0]
-    gauging = Gauging(run.board, run.settings, run.search, run.watch, clock=lambda: now[0])
+    gauging = Gauging(run.board, run.search, run.watch, clock=lambda: now[0])
     run.work(2)
     run.watch.views["x"] = SlotView("t00003", "knobs", "", 0.5, 1.4, 3.0)
     now[0] += 10.0

@@ -1,0 +1,119 @@
+"""A search that counts and slots that sleep, for who gets which slot: all else is Ray Tune as a run uses it."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ray import cloudpickle, tune
+from ray.tune.schedulers import FIFOScheduler
+
+from autoresearch_ray.records import Proposal, Result, Trial, from_json, to_json
+from autoresearch_ray.scheduling import scheduler_for
+from autoresearch_ray.search import Finished
+from autoresearch_ray.searcher import MOST_SLOTS, RunSearcher, RunStopper, SlotWatch
+from autoresearch_ray.settings import RunSettings
+
+START_SECONDS, TRIAL_SECONDS = 3.0, 0.15  # of all slots but the first, and of a trial
+SILENT_SECONDS = 6.0
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's workers do not find the tests
+
+
+class Counting:
+    """A search that hands out so many trials, each when its time has come (seconds after the first was asked for)."""
+
+    def __init__(self, slots: int, due: list[float], trial_seconds: float = TRIAL_SECONDS) -> None:
+        self.slots, self._due, self._takes = slots, due, str(trial_seconds)
+        self.results: list[Result] = []
+        self.in_flight: dict[str, Trial] = {}
+        self._claimed, self._again, self._began = 0, list[Trial](), 0.0
+
+    def over(self) -> Finished | None:
+        return Finished() if self._claimed == len(self._due) and not self._again else None
+
+    def next(self) -> Trial | Finished | None:
+        self._began = self._began or time.monotonic()
+        if self._again:
+            trial = self._again.pop()
+        elif self._claimed == len(self._due):
+            return Finished()
+        elif time.monotonic() < self._began + self._due[self._claimed]:
+            return None
+        else:
+            self._claimed += 1
+            trial = Trial(
+                f"t{self._claimed:05d}", Proposal("p", "knobs", "x", "s", "s", 1, self._takes), "screen", 1, 0.0
+            )
+        self.in_flight[trial.trial_id] = trial
+        return trial
+
+    def finished(self, result: Result) -> None:
+        del self.in_flight[result.trial_id]
+        self.results.append(result)
+
+    def again(self, trial_id: str) -> None:
+        self._again.append(self.in_flight.pop(trial_id))
+
+    def widen(self, slots: int) -> None:
+        self.slots = slots
+
+
+class CountedSlot(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
+    """A slot of which only the first to start is quick; a trial's result says which process it ran in."""
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        return tune.PlacementGroupFactory([{"CPU": 1}])
+
+    def setup(self, config: dict[str, Any]) -> None:
+        folder = Path(config["folder"])
+        first = not list(folder.glob("slot-*"))
+        (folder / f"slot-{os.getpid()}").touch()
+        time.sleep(0 if first else START_SECONDS)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        return True
+
+    def step(self) -> dict[str, Any]:
+        if not self.config["trial"]:
+            time.sleep(self.config["rest_seconds"])
+            return {"resting": True}
+        trial = from_json(Trial, self.config["trial"])
+        time.sleep(float(trial.proposal.hypothesis))
+        hangs = Path(self.config["folder"]) / "hangs"
+        if hangs.exists() and hangs.read_text() == trial.trial_id:
+            hangs.unlink()
+            time.sleep(3600)
+        return {"done": True, "result": to_json(Result(trial.trial_id, "ok", node=str(os.getpid())))}
+
+
+def run(
+    search: Counting,
+    folder: Path,
+    settings: RunSettings,
+    room: int = 2,
+    follows: bool = False,
+    scheduler: FIFOScheduler | None = None,
+) -> set[str]:
+    """Run the search to its end on so many CPUs; the processes that were slots. `scheduler`: not the run's."""
+    searcher = RunSearcher(search, settings, folder, "nowhere", (lambda: room) if follows else None)  # type: ignore[arg-type]
+    tune.Tuner(
+        CountedSlot,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler or scheduler_for(settings, lambda: room),
+            num_samples=-1,
+            max_concurrent_trials=MOST_SLOTS,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(folder / "tune"),
+            stop=RunStopper(searcher),
+            callbacks=[SlotWatch(search, searcher, TRIAL_SECONDS, SILENT_SECONDS)],  # type: ignore[arg-type]
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    ).fit()
+    return {path.name.removeprefix("slot-") for path in folder.glob("slot-*")}
