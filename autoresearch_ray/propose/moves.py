@@ -23,7 +23,16 @@ def frontier_values(knobs: Sequence[Knob]) -> Values:
 
 def to_units(knobs: Sequence[Knob], values: Mapping[str, Value]) -> np.ndarray:
     """(knobs,) float64 in [0, 1]."""
-    return np.array([knob.range.to_unit(values[knob.name]) for knob in knobs])
+    (units,) = all_units(knobs, [values])
+    return np.asarray(units)
+
+
+def all_units(knobs: Sequence[Knob], rows: Sequence[Mapping[str, Value]]) -> np.ndarray:
+    """(rows, knobs) float64 in [0, 1]."""
+    units = np.empty((len(rows), len(knobs)))
+    for column, knob in enumerate(knobs):
+        units[:, column] = knob.range.to_units([row[knob.name] for row in rows])
+    return units
 
 
 def local_move(knobs: Sequence[Knob], rng: np.random.Generator) -> Values:

@@ -8,6 +8,7 @@ and choices own equal shares of the interval (of its logarithm for `log_int`); a
 import ast
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Value = bool | int | float | str
@@ -34,6 +35,11 @@ class Interval:
         assert self.contains(value), f"{value!r} is not in {self}"
         low, high = self._ends()
         return min(1.0, max(0.0, (self._scaled(float(value)) - low) / (high - low)))
+
+    def to_units(self, values: Sequence[Value]) -> list[float]:
+        """The same for many values, all of which the range must contain."""
+        low, high = self._ends()
+        return [min(1.0, max(0.0, (self._scaled(float(value)) - low) / (high - low))) for value in values]
 
     def from_unit(self, u: float) -> Value:
         """The value at `u` in [0, 1], floats rounded to what is worth telling apart."""
@@ -76,6 +82,10 @@ class Choice:
         index = next((i for i, option in enumerate(self.options) if same(option, value)), None)
         assert index is not None, f"{value!r} is not in {self}"
         return (index + 0.5) / len(self.options)
+
+    def to_units(self, values: Sequence[Value]) -> list[float]:
+        """The same for many values."""
+        return [self.to_unit(value) for value in values]
 
     def from_unit(self, u: float) -> Value:
         """The option whose share holds `u`."""

@@ -38,6 +38,7 @@ import numpy as np
 from autoresearch_ray.propose.knobs import Knob, spelled
 from autoresearch_ray.propose.moves import (
     Values,
+    all_units,
     every_combination,
     frontier_values,
     local_move,
@@ -95,7 +96,7 @@ class Tuner:
             return None
         seen = [(values, o.objective) for o in observations if (values := _fitted(knobs, o.values)) is not None]
         flying = [fitted for values in running if (fitted := _fitted(knobs, values)) is not None]
-        taken = {_place(knobs, values) for values in [*(v for v, _ in seen), *flying, frontier_values(knobs)]}
+        taken = _places(knobs, [*(values for values, _ in seen), *flying, frontier_values(knobs)])
         seen = _nearest(knobs, seen)
         propose = self._local_or_tpe if self._kind == "tpe" else self._redrawn
         values = self._new(knobs, taken, lambda: propose(knobs, seen, flying, taken))
@@ -105,9 +106,9 @@ class Tuner:
         """The first proposal that is not taken, else one from what is left of the whole space."""
         for attempt in range(2 * ATTEMPTS):
             values = propose() if attempt < ATTEMPTS else redraw_all(knobs, self._rng)
-            if _place(knobs, values) not in taken:
+            if not _places(knobs, [values]) & taken:
                 return values
-        left = [v for v in every_combination(knobs) or () if _place(knobs, v) not in taken]
+        left = [values for values in every_combination(knobs) or () if not _places(knobs, [values]) & taken]
         return left[int(self._rng.integers(len(left)))] if left else None
 
     def _redrawn(self, knobs: Sequence[Knob], *_: object) -> Values:
@@ -120,18 +121,16 @@ class Tuner:
             drawn = tpe_values(knobs, seen, flying[-NEAREST // 4 :], self._rng)
             return {k.name: drawn[k.name] if self._rng.random() < TPE_KNOBS else k.value for k in knobs}
         moves = [local_move(knobs, self._rng) for _ in range(MOVES)]
-        moves = [move for move in moves if _place(knobs, move) not in taken] or moves
+        moves = [move for move in moves if not _places(knobs, [move]) & taken] or moves
         return moves[self._ranked_first(knobs, seen, moves)]
 
     def _ranked_first(self, knobs: Sequence[Knob], seen: list[tuple[Values, float]], moves: list[Values]) -> int:
         if not seen:
             return 0
-        units = np.array([to_units(knobs, values) for values, _ in seen])
+        units = all_units(knobs, [values for values, _ in seen])
         objectives = np.array([objective for _, objective in seen])
         frontier = to_units(knobs, frontier_values(knobs))
-        return best_move(
-            knobs, units, objectives, frontier, np.array([to_units(knobs, move) for move in moves]), self._rng
-        )
+        return best_move(knobs, units, objectives, frontier, all_units(knobs, moves), self._rng)
 
 
 def _fitted(knobs: Sequence[Knob], values: Mapping[str, Value]) -> Values | None:
@@ -144,13 +143,13 @@ def _nearest(knobs: Sequence[Knob], seen: list[tuple[Values, float]]) -> list[tu
     """The results nearest to the frontier, in the order in which they came."""
     if len(seen) <= NEAREST:
         return seen
-    units = np.array([to_units(knobs, values) for values, _ in seen])
+    units = all_units(knobs, [values for values, _ in seen])
     distances = ((units - to_units(knobs, frontier_values(knobs))) ** 2).sum(axis=1)
     return [seen[index] for index in np.sort(np.argsort(distances, kind="stable")[:NEAREST])]
 
 
-def _place(knobs: Sequence[Knob], values: Mapping[str, Value]) -> bytes:
-    return to_units(knobs, values).round(9).tobytes()
+def _places(knobs: Sequence[Knob], rows: Sequence[Mapping[str, Value]]) -> set[bytes]:
+    return {row.tobytes() for row in all_units(knobs, rows).round(9)}
 
 
 def _suggestion(knobs: Sequence[Knob], values: Values) -> Suggestion:
