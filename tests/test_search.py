@@ -6,6 +6,7 @@ import pytest
 from small_run import write_experiment
 
 from autoresearch_ray.propose.normalise import normal_sha
+from autoresearch_ray.proposer import SLOTS_A_PROPOSAL, ProposerLoop
 from autoresearch_ray.records import Proposal, Result, Trial
 from autoresearch_ray.resolve import fresh_settings
 from autoresearch_ray.search import Search
@@ -72,3 +73,34 @@ def test_the_steps_of_a_dropped_stack_are_queued_alone_with_what_was_hoped_of_th
                     search.finished(result(trial, value - 0.01 * int(trial.trial_id[1:])))
         assert [step.kind for step in board.steps()] == ["start", "advance", "advance", "drop"]
         assert [proposal.hypothesis for proposal in board.queued()] == ["alone: LR = 0.2"]
+
+
+def test_a_proposer_follows_a_run_that_takes_more_slots(settings: RunSettings, tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings(settings.model_dump_json().encode())
+        search, loop = Search(board, settings, tmp_path / "lineage"), ProposerLoop(board, settings)
+        assert loop.fill() == 1
+        seen = store.revision()
+        search.widen(40)
+        loop.absorb(store.watch("", seen + 1, 0).events)
+        assert search.slots == 40 and loop.fill() == 40 // SLOTS_A_PROPOSAL
+        assert RunSettings.model_validate_json(board.settings() or b"") == settings.model_copy(update={"slots": 40})
+
+
+def test_a_slot_waits_less_where_its_neighbours_share_a_gpu(settings: RunSettings, tmp_path: Path) -> None:
+    now = [1.7e9]
+    for share, patience in ((0.0, 150.0), (1.0, 150.0), (0.25, 2.0)):
+        changed = {"budget_seconds": 300.0, "gpus_per_trial": share}
+        shared = settings.model_copy(update={"experiment": settings.experiment.model_copy(update=changed)})
+        with SqliteStore(tmp_path / f"{share}.db") as store:
+            search = Search(Board(store), shared, tmp_path / f"lineage-{share}", now=lambda: now[0])
+            for trial in [search.next(), search.next(), search.next()]:
+                assert isinstance(trial, Trial)
+                search.finished(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:])))
+            assert search.next() is None
+            now[0] += patience
+            assert search.next() is None
+            now[0] += 0.1
+            idle = search.next()
+            assert isinstance(idle, Trial) and idle.purpose == "idle"
