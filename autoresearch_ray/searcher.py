@@ -141,7 +141,9 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _slots(self) -> int:
         room = self._room() if self._room is not None else 0
         if room > self._search.slots:
-            logger.warning("the cluster has room for %d slots now: the run takes them, it had %d", room, self._search.slots)
+            logger.warning(
+                "the cluster has room for %d slots now: the run takes them, it had %d", room, self._search.slots
+            )
             self._search.widen(min(room, MOST_SLOTS))
         return self._search.slots
 
