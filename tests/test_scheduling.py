@@ -40,10 +40,10 @@ def test_slots_without_a_trial_rest_and_go_on(settings: RunSettings, tmp_path: P
 
 
 def test_a_slot_that_has_rested_takes_the_trial_of_one_that_starts(settings: RunSettings, tmp_path: Path) -> None:
-    search = Counting(2, [0.0, 0.0, 8.0])  # the second trial's slot starts for longer than a slot rests
+    search = Counting(2, [0.0, 0.0, 8.0])  # one of the two slots starts for longer than the other rests
     run(search, tmp_path, settings)
     first, second, _ = search.results
-    assert (first.trial_id, second.trial_id) == ("t00001", "t00002") and first.node == second.node
+    assert {first.trial_id, second.trial_id} == {"t00001", "t00002"} and first.node == second.node
 
 
 def test_a_slot_that_hangs_is_ended_and_its_trial_runs_again(settings: RunSettings, tmp_path: Path) -> None:
