@@ -77,9 +77,8 @@ class Depot:
         self._settings, self._here = settings, ray.get_runtime_context().get_node_id()
         self.at_home = self._here == home
         self._actor: Any = None if self.at_home else ray.get_actor(_name(settings))
-        (node,) = (
-            node for node in ray.nodes() if node["NodeID"] == self._here
-        )  # now: cut off, Ray would wait for ever
+        # now, not later: on a node that is cut off Ray would wait for ever
+        (node,) = (node for node in ray.nodes() if node["NodeID"] == self._here)
         self._fit = fitting_slots(settings.experiment, [node_shape(node)], settings.gpu_share)
 
     def dataset(self) -> Dataset:

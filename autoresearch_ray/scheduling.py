@@ -17,10 +17,8 @@ from autoresearch_ray.settings import RunSettings
 
 PATIENCE_SECONDS = 300.0  # that a slot with room may take to start, data included; somebody else may have the room
 
-Room = Callable[[], int]
 
-
-def scheduler_for(settings: RunSettings, room: Room) -> FIFOScheduler:
+def scheduler_for(settings: RunSettings, room: Callable[[], int]) -> FIFOScheduler:
     """The run's scheduler; `room` counts the slots that the cluster has room for now, busy ones included."""
     budget = settings.experiment.budget_seconds
     common = {"time_attr": "seconds", "metric": "train_bpb", "mode": "min", "grace_period": budget / 4}
@@ -38,7 +36,7 @@ def scheduler_for(settings: RunSettings, room: Room) -> FIFOScheduler:
 class Stranded:
     """Finds the trials that wait without a slot on its way."""
 
-    def __init__(self, room: Room, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, room: Callable[[], int], now: Callable[[], float] = time.monotonic) -> None:
         self._room, self._now = room, now
         self._since: dict[Any, float] = {}
 
