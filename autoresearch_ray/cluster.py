@@ -112,7 +112,8 @@ def with_a_gpu(settings: RunSettings, request: Request, cluster: Cluster, say: S
     say("the cluster has no GPU yet; its autoscaler is asked, and the run uses the kind that comes first")
     asked = _ask_for_room(settings, slots)
     ray.wait(asked)
-    for room in asked:
+    _, waiting = ray.wait(asked, num_returns=len(asked), timeout=ROOM_SECONDS)
+    for room in waiting:  # not the others: who cancels what has just ended kills this process (Ray 2.60)
         ray.cancel(room)
     return replace(cluster, nodes=_nodes())
 
