@@ -21,7 +21,7 @@ from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
 from autoresearch_ray.observe.screen import SlotView
-from autoresearch_ray.observe.text import one_line
+from autoresearch_ray.observe.text import last_line, one_line
 from autoresearch_ray.records import Result, Trial, from_json, to_json
 from autoresearch_ray.search import Search
 from autoresearch_ray.settings import RunSettings
@@ -242,6 +242,7 @@ def _name(trial: Any) -> str:
 
 
 def _reason(trial: Any) -> str:
-    """What Tune wrote down of a failure: a line with its number and date, then the error."""
-    lines = Path(trial.error_file).read_text(errors="replace").splitlines() if trial.error_file else []
-    return one_line(" ".join(lines[1:3]), 160) or "no reason given"
+    """What Tune wrote down of a failure: a line with its number and date, then words of Ray or a traceback."""
+    text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
+    words = last_line(text) if '  File "' in text else " ".join(text.splitlines()[1:3])
+    return one_line(words, 160) or "no reason given"

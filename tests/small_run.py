@@ -52,7 +52,7 @@ def write_experiment(folder: Path, candidate: str = CANDIDATE, experiment: str =
 def start_launch(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """The command line in a process of its own, in `folder`, with its cache there."""
     command = [sys.executable, "-m", "autoresearch_ray.launch", "--plain", "--program", "program.md", *arguments]
-    environment = os.environ | {"AUTORESEARCH_HOME": str(folder / "home"), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"AUTORESEARCH_HOME": "home", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

@@ -91,9 +91,9 @@ class Dataset:
 
 
 def cache_home() -> Path:
-    """Where data sets are kept: AUTORESEARCH_HOME, else the user's cache folder."""
+    """Where data sets are kept, as an absolute path: AUTORESEARCH_HOME, else the user's cache folder."""
     home = os.environ.get("AUTORESEARCH_HOME")
-    return Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("autoresearch_ray"))
+    return (Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("autoresearch_ray"))).absolute()
 
 
 def prepare(experiment: Experiment, progress: Progress | None = None) -> Dataset:

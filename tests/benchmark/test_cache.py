@@ -73,6 +73,17 @@ def test_a_second_prepare_opens_what_the_first_built(make: Make, dataset: Datase
     assert said == []
 
 
+def test_a_relative_home_is_found_from_another_folder(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTORESEARCH_HOME", "here")
+    built = prepare(make())
+    monkeypatch.chdir("/")
+    assert built.folder.parent == tmp_path / "here" / "datasets"
+    assert open_dataset(built.folder).fingerprint == built.fingerprint
+
+
 def test_building_twice_gives_the_same_fingerprint(make: Make, home: Path) -> None:
     first = prepare(make())
     home.rename(home.with_name("elsewhere"))
