@@ -22,7 +22,6 @@ from rich.live import Live
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
 from autoresearch_ray.records import Decision, ProposerStatus, Result, Step, Trial, TrialRow
-from autoresearch_ray.report import rebuild
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.state.board import Board
 from autoresearch_ray.state.connect import read_run
@@ -102,6 +101,8 @@ class Progress:
 
     def summary(self, folder: Path, settings: RunSettings, interrupted: bool) -> tuple[str, ...]:
         """Bring all files up to date and say how the run ended."""
+        from autoresearch_ray.report import rebuild  # and with it matplotlib, when nobody waits for a slot any more
+
         rebuild(folder)
         resume = ""
         if interrupted:

@@ -12,14 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
-import torch
 from pydantic import ValidationError
 
 from autoresearch_ray.benchmark.cache import prepare
-from autoresearch_ray.benchmark.device import choose_amp, choose_device, device_name
 from autoresearch_ray.benchmark.isolate import check_reached, reached
 from autoresearch_ray.errors import CandidateError, SettingsError, StorageError
 from autoresearch_ray.experiment import Experiment, load_experiment
@@ -43,6 +41,9 @@ from autoresearch_ray.state.connect import SQLITE, STATE_FILE, check_state, stat
 from autoresearch_ray.state.history import read_finished
 from autoresearch_ray.storage.bucket import normal_url
 from autoresearch_ray.stored import check_free, check_ours, restore, storage_of
+
+if TYPE_CHECKING:
+    from autoresearch_ray.benchmark.device import Gpu
 
 LINEAGE = "lineage"
 PACKAGES = ("autoresearch_ray", "ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
@@ -179,7 +180,7 @@ def fresh_settings(request: Request, tag: str, state: str) -> RunSettings:
             "cpus": local_cpus(),
             "memory_mb": psutil.virtual_memory().total >> 20,
             "device": name,
-            "gpus": torch.cuda.device_count(),
+            "gpus": len(_gpus()),
             "isolation": walls.level,
         },
         created_at=time.time(),
@@ -230,7 +231,8 @@ def _check_kind(request: Request, settings: RunSettings) -> None:
     """SettingsError where a run on this machine's GPUs would go on with another kind; a cluster's kind is pinned."""
     if settings.device != "cuda" or request.address is not None:
         return
-    here = device_name(torch.device("cuda")) if torch.cuda.is_available() else "no GPU"
+    seen = _gpus()
+    here = seen[0].name if seen else "no GPU"
     if here != settings.hardware["device"]:
         raise SettingsError(
             f"run {settings.tag} is on {settings.hardware['device']}, here is {here}; scores of two kinds do not "
@@ -247,7 +249,15 @@ def _same_experiment(stored: Experiment, asked: Experiment, tag: str) -> None:
 
 
 def _fitting_experiment() -> Path:
-    return default_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)
+    seen = _gpus()
+    return default_experiment(seen[0].capability if seen else None)
+
+
+def _gpus() -> "tuple[Gpu, ...]":
+    """This machine's. Torch is loaded when first asked, for a wrong request need not wait seconds for it."""
+    from autoresearch_ray.benchmark.device import gpus
+
+    return gpus()
 
 
 def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:
@@ -255,6 +265,8 @@ def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"
     if joined:
         wants_gpu = experiment.device == "cuda" or (experiment.device == "auto" and experiment.gpus_per_trial > 0)
         return ("cuda", "the cluster's GPUs") if wants_gpu else ("cpu", "the cluster's CPUs")
+    from autoresearch_ray.benchmark.device import choose_amp, choose_device, device_name
+
     device = choose_device(experiment.device)
     choose_amp(experiment.amp, device)
     return "cuda" if device.type == "cuda" else "cpu", device_name(device)
@@ -265,7 +277,7 @@ def _slots(experiment: Experiment, request: Request, device: str) -> int:
         return request.slots or 0
     if request.gpus_per_trial == AUTO:  # known when the share is measured
         return 0
-    return local_slots(experiment, request.slots, local_cpus(), torch.cuda.device_count(), device)
+    return local_slots(experiment, request.slots, local_cpus(), len(_gpus()) if device == "cuda" else 0, device)
 
 
 def _baseline(experiment: Experiment, program: str) -> str:

@@ -1,6 +1,8 @@
 """Imports point one way: vocabulary <- folders <- Ray side <- command lines."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,9 @@ def test_the_check_sees_an_import_that_breaks_the_rule(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("def f():\n    from ray import tune\n    import autoresearch_ray.search\n")
     assert "ray" in {name.split(".")[0] for name in imports(bad)} and own(bad) == {"search"}
+
+
+def test_a_wrong_command_line_is_told_so_without_loading_torch_or_ray() -> None:
+    script = "import sys, autoresearch_ray.launch; print(*{'torch', 'ray', 'matplotlib'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []

@@ -1,10 +1,13 @@
-"""Whole runs with a language model behind each provider's real protocol: its good ideas are tried and win, its bad
-ones cost no slot, and its key is nowhere afterwards."""
+"""Whole runs with language models behind each provider's real protocol: a good idea is tried and wins, bad ones cost no
+slot, and no key is anywhere afterwards."""
 
 import gzip
 import json
 import os
+import signal
 import subprocess
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from small_run import CANDIDATE, start_launch, write_experiment
 from wire import PROTOCOLS, Drop, Fail, Protocol, Reply, Request, Say, WireServer
 
 from autoresearch_ray.observe.table import load_trials
+from autoresearch_ray.state.history import read_history
 
 SECRET = "sk-planted-3f9c1e77a5b24d0e"
 MODELS = {"anthropic": "claude-haiku-4-5", "gemini": "gemini-2.5-flash", "openai": "gpt-5-mini"}
@@ -26,10 +30,10 @@ TIMID = (  # a start that no tuner mends
     .replace("search log_int(4, 64)", "search log_int(15, 17)")
     .replace("search log_int(2, 32)", "search log_int(4, 5)")
 )
-TRIALS = (20, 50)  # the second where the machine is so busy that the first were over before the idea came
 GOOD = "Adam scales each weight's step by itself, which rare tokens need."
 STEP = "    optimizer = torch.optim.SGD(model.parameters(), lr=LR)\n"
 LOSS = "        loss = torch.nn.functional.cross_entropy(model(x).flatten(0, 1), y.flatten())\n"
+END = "    return model\n"
 
 
 def idea(number: int, hypothesis: str, search: str, replace: str) -> str:
@@ -38,58 +42,78 @@ def idea(number: int, hypothesis: str, search: str, replace: str) -> str:
 
 
 ADAM = idea(1, GOOD, STEP, STEP.replace("SGD", "Adam").replace("LR", "0.03"))
+FIRST: dict[Protocol, str] = {  # of each model, on lines of its own; one is a great gain
+    "anthropic": ADAM,
+    "gemini": idea(1, "Scoring wants no training mode.", END, f"    model.eval()\n{END}"),
+    "openai": idea(
+        1, "A sum is as good.", LOSS, LOSS.replace("y.flatten())", "y.flatten(), reduction='sum') / y.numel()")
+    ),
+}
 NO_SUCH_LINE = idea(2, "Momentum helps.", "    optimiser = torch.optim.AdamW()\n", "    pass\n")
 FORBIDDEN = idea(3, "Look for the answers.", "import torch\n", "import os\n\nimport torch\n")
 SAME = idea(2, "Another name.", LOSS, f"        # the loss\n{LOSS}")
-WRONG_SHAPE = idea(3, "Half of the logits.", LOSS, LOSS.replace("model(x)", "model(x)[:, :-1]"))
 
 
 class ScriptedModel:
     """Good and bad ideas first; mends them into others that fail; then only says that it has none."""
 
+    def __init__(self, protocol: Protocol) -> None:
+        short = f"model(x)[:, :-{1 + PROTOCOLS.index(protocol)}]"
+        self._first = FIRST[protocol] + NO_SUCH_LINE + FORBIDDEN
+        self._mended = SAME + idea(3, "Some of the logits.", LOSS, LOSS.replace("model(x)", short))
+
     def __call__(self, request: Request) -> Reply:
         if "it is not new" in request.text or "fails the dry run" in request.text:
             return Say("I give up on these.")
         if "its edits do not apply" in request.text:
-            return Say(SAME + WRONG_SHAPE)
-        if request.number == 0:
-            return Say(ADAM + NO_SUCH_LINE + FORBIDDEN)
-        return Say("Nothing comes to my mind.")
+            return Say(self._mended)
+        return Say(self._first if request.number == 0 else "Nothing comes to my mind.")
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_model_s_idea_is_tried_proven_and_committed_and_its_bad_ones_cost_no_slot(
-    protocol: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_experiment(tmp_path, candidate=TIMID)
-    key, address = VARIABLES[protocol]
-    with WireServer(protocol, ScriptedModel()) as server:
-        monkeypatch.setenv(key, SECRET)
-        monkeypatch.setenv(address, server.url)
-        model = f"{protocol}:{MODELS[protocol]}"
-        options = ["--tag", "x", "--max-cost-usd", "1", "--proposer", model]
-        run, output, committed = tmp_path / "runs" / "x", "", ""
-        for trials in TRIALS:
-            if GOOD.split(",")[0] not in committed:
-                start = ["--resume"] if output else ["e.yaml"]
-                launched = start_launch(tmp_path, *start, *options, "--trials", str(trials))
-                output += launched.communicate(timeout=300)[0]
-                assert launched.returncode == 0, output
-                committed = " ".join(git_log(run).split())
-    assert GOOD.split(",")[0] in committed, committed + output
-    assert f"{model}: " in output, output
-    assert "Every run of its proof passed at full strength: clock, cores, speed, causal, rows, again" in committed
-    later = [request.text for request in server.requests[3:] if "its edits do not apply" not in request.text]
-    assert later and "it failed the dry run, Half of the logits." in later[-1]
+    run, names = tmp_path / "runs" / "x", [f"{protocol}:{MODELS[protocol]}" for protocol in PROTOCOLS]
+    with ExitStack() as stack:
+        servers = [stack.enter_context(WireServer(protocol, ScriptedModel(protocol))) for protocol in PROTOCOLS]
+        for server in servers:
+            key, address = VARIABLES[server.protocol]
+            monkeypatch.setenv(key, SECRET)
+            monkeypatch.setenv(address, server.url)
+        options = [word for name in names for word in ("--proposer", name)]
+        launched = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "1000", "--max-cost-usd", "5", *options)
+        while not (GOOD in committed(run) and tried(run) >= set(names)) and launched.poll() is None:
+            time.sleep(0.5)
+        launched.send_signal(signal.SIGINT)
+        output = launched.communicate(timeout=100)[0]
+    assert launched.returncode == 130, output
+    assert "Every run of its proof passed at full strength: clock, cores, speed, causal, rows, again" in committed(run)
     table = load_trials(run)
-    assert len(table) in TRIALS
-    code = table[(table.kind == "code") & (table.proposer == model)]
-    assert len(code) == 1, output
+    table = table[table.status != "running"]  # given up when the run was interrupted
     assert (table.status == "ok").all(), table[["kind", "status", "error"]]
-    check_transcripts(run)
-    assert all(any(SECRET in value for value in request.headers.values()) for request in server.requests)
+    for name, server in zip(names, servers, strict=True):
+        assert f"{name}: " in output, output
+        later = [request.text for request in server.requests[3:] if "its edits do not apply" not in request.text]
+        assert later and "it failed the dry run, Some of the logits." in later[-1]
+        assert all(any(SECRET in value for value in request.headers.values()) for request in server.requests)
+    assert sorted(table[table.kind == "code"].proposer) == sorted(names)
+    check_transcripts(run, names)
     check_no_key(tmp_path, output)
+
+
+def committed(run: Path) -> str:
+    """What git says of the proven wins, as one line; "" before the run's first commit."""
+    log = ["git", "-C", str(run / "lineage"), "log", "autoresearch/x"]
+    return " ".join(subprocess.run(log, capture_output=True, text=True).stdout.split())
+
+
+def tried(run: Path) -> set[str]:
+    """Whose ideas have a result, read beside the living run."""
+    if not (run / "state.db").exists():
+        return set()
+    return {row.trial.proposal.proposer for row in read_history(run / "state.db").rows if row.result}
 
 
 FAULTS = [
@@ -102,46 +126,39 @@ FAULTS = [
     Say("<idea 1>\nhypothesis: cut", stop="length"),
     Say("I would rather not.", stop="refusal"),
     Say("", stop="end"),
-    Fail(401, kind="authentication_error"),
 ]
+WRONG_KEY = [Fail(401, kind="invalid_api_key")]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("faults", [FAULTS, FAULTS[-1:]], ids=["all", "a wrong key"])
-def test_a_model_that_fails_in_every_way_delays_no_trial(
-    faults: list[Reply], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_that_fail_in_every_way_delay_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_experiment(tmp_path)
-    with WireServer("anthropic", faults) as server:
+    with WireServer("anthropic", FAULTS) as faulty, WireServer("openai", WRONG_KEY) as strict:
         monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        launched = start_launch(
-            tmp_path, "e.yaml", "--tag", "x", "--trials", "24", "--proposer", "anthropic:claude-haiku-4-5"
-        )
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", faulty.url)
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        monkeypatch.setenv("OPENAI_BASE_URL", strict.url)
+        models = ("--proposer", "anthropic:claude-haiku-4-5", "--proposer", "openai:gpt-5-mini")
+        launched = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "24", *models)
         output = launched.communicate(timeout=200)[0]
     assert launched.returncode == 0, output
     table = load_trials(tmp_path / "runs" / "x")
     assert len(table) == 24 and (table.status == "ok").all()
     assert (table.proposer == "tpe").any(), "the tuner stands in"
-    assert len(server.requests) >= min(2, len(faults)) and SECRET not in output and "Traceback" not in output
-    if len(faults) == 1:
-        assert "ANTHROPIC_API_KEY" in output and "not asked again in this launch, the others go on" in output
+    assert len(faulty.requests) >= 2 and SECRET not in output and "Traceback" not in output
+    assert len(strict.requests) <= 2, "the calls that were under way together"
+    assert "OPENAI_API_KEY" in output and "not asked again in this launch, the others go on" in output
 
 
-def git_log(run: Path) -> str:
-    """Of the proven wins."""
-    log = ["git", "-C", str(run / "lineage"), "log", "autoresearch/x"]
-    return subprocess.run(log, check=True, capture_output=True, text=True).stdout
-
-
-def check_transcripts(run: Path) -> None:
-    """The first conversation in full: one idea queued, the others rejected for their last reason."""
+def check_transcripts(run: Path, names: list[str]) -> None:
+    """Each model's first conversation in full: one idea queued, the others rejected for their last reason."""
     conversations = [json.loads(gzip.decompress(path.read_bytes())) for path in sorted((run / "calls").glob("*.gz"))]
-    first = next(held for held in conversations if held["proposals"])
-    kinds = sorted((held["kind"], held.get("reason", "")) for held in first["outcomes"])
-    assert kinds == [("idea", ""), ("rejection", "dry_run"), ("rejection", "duplicate")], first["outcomes"]
-    assert len(first["calls"]) == 3
-    assert all(call["charge"]["micros"] > 0 and call["answer"]["seconds"] > 0 for call in first["calls"])
+    for name in names:
+        first = next(held for held in conversations if held["proposals"] and held["calls"][0]["who"] == name)
+        kinds = sorted((held["kind"], held.get("reason", "")) for held in first["outcomes"])
+        assert kinds == [("idea", ""), ("rejection", "dry_run"), ("rejection", "duplicate")], first["outcomes"]
+        assert len(first["calls"]) == 3
+        assert all(call["charge"]["micros"] > 0 and call["answer"]["seconds"] > 0 for call in first["calls"])
 
 
 def check_no_key(folder: Path, output: str) -> None:
