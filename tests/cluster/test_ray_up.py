@@ -113,7 +113,7 @@ def test_a_candidate_cannot_read_the_token(cluster: RayCluster) -> None:
 
 def test_a_submitted_run_is_left_joined_stopped_and_resumed(cluster: RayCluster, dashboard: str) -> None:
     launch = [sys.executable, "-m", "autoresearch_ray.launch", "--tag", "by-submit", "--submit", dashboard]
-    asked = ["/root/e/e.yaml", "--program", "/root/e/program.md", "--trials", "1000", "--slots", "4"]
+    asked = ["/root/e/e.yaml", "--program", "/root/e/program.md", "--trials", "1000", "--slots", "2"]
     following = cluster.start(*launch, *asked)
     read_until(following, "t00003")
     following.send_signal(signal.SIGINT)
