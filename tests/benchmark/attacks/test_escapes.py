@@ -12,6 +12,7 @@ ESCAPES = sections("escapes.txt")
 LAYERS = {name: escape.labels.split(", ") for name, escape in ESCAPES.items()}
 ALONE = [(name, layer) for name, layers in LAYERS.items() for layer in layers]
 THROUGH = "IT GOT THROUGH"
+SEEN = "MB of files, allowed are"  # by who watches from outside, where a slow disk takes long to fill
 MAY_BE_REFUSED = {  # on some machines, by the kernel's settings or by whom the files belong to
     "uses io_uring", "handles page faults itself", "makes a user namespace", "makes a namespace by clone",
     "mounts in a namespace of its own", "uses the kernel's cryptography", "keeps a key in the kernel",
@@ -51,9 +52,10 @@ def train(task):
 
 
 def tried(world: World, attack: Attack, name: str, layers: str) -> str:
-    """The output of a trial; of two where the first leaves a thing for the second."""
+    """The output of a trial and what became of it; of two where the first leaves a thing for the second."""
     source = attempt(world, name, LEAVE)
-    return "".join(attack(source, layers)[1] for _ in range(times(name)))
+    ended = [attack(source, layers) for _ in range(times(name))]
+    return "".join(f"{output}{result.error}\n" for result, output in ended)
 
 
 def times(name: str) -> int:
@@ -68,7 +70,7 @@ def test_without_its_layer_an_attempt_gets_through(world: World, attack: Attack,
     output = tried(world, attack, name, others)
     if THROUGH not in output and name in MAY_BE_REFUSED:
         pytest.skip(f"this machine refuses by itself: {output}")
-    assert THROUGH in output, output
+    assert THROUGH in output or SEEN in output, output
 
 
 @pytest.mark.parametrize(("name", "layer"), ALONE)
