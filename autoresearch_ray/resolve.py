@@ -1,7 +1,8 @@
 """From a request to the settings of a run, everything checked before Ray starts.
 
 A new run gets its folder and its data; a resumed one takes its settings from the run's store and refuses another
-experiment or other data. What a resumed run may change: trials, hours, slots, proposers and what they may cost.
+experiment or other data. What a resumed run may change: trials, hours, slots, proposers and what they may cost. Torch
+is loaded only where it is asked, for a wrong request need not wait seconds for it.
 """
 
 import json
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import psutil
 from pydantic import ValidationError
@@ -41,9 +42,6 @@ from autoresearch_ray.state.connect import SQLITE, STATE_FILE, check_state, stat
 from autoresearch_ray.state.history import read_finished
 from autoresearch_ray.storage.bucket import normal_url
 from autoresearch_ray.stored import check_free, check_ours, restore, storage_of
-
-if TYPE_CHECKING:
-    from autoresearch_ray.benchmark.device import Gpu
 
 LINEAGE = "lineage"
 PACKAGES = ("autoresearch_ray", "ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
@@ -180,7 +178,7 @@ def fresh_settings(request: Request, tag: str, state: str) -> RunSettings:
             "cpus": local_cpus(),
             "memory_mb": psutil.virtual_memory().total >> 20,
             "device": name,
-            "gpus": len(_gpus()),
+            "gpus": _gpus(),
             "isolation": walls.level,
         },
         created_at=time.time(),
@@ -231,8 +229,11 @@ def _check_kind(request: Request, settings: RunSettings) -> None:
     """SettingsError where a run on this machine's GPUs would go on with another kind; a cluster's kind is pinned."""
     if settings.device != "cuda" or request.address is not None:
         return
-    seen = _gpus()
-    here = seen[0].name if seen else "no GPU"
+    import torch
+
+    from autoresearch_ray.benchmark.device import device_name
+
+    here = device_name(torch.device("cuda")) if torch.cuda.is_available() else "no GPU"
     if here != settings.hardware["device"]:
         raise SettingsError(
             f"run {settings.tag} is on {settings.hardware['device']}, here is {here}; scores of two kinds do not "
@@ -249,15 +250,16 @@ def _same_experiment(stored: Experiment, asked: Experiment, tag: str) -> None:
 
 
 def _fitting_experiment() -> Path:
-    seen = _gpus()
-    return default_experiment(seen[0].capability if seen else None)
+    import torch
+
+    return default_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)
 
 
-def _gpus() -> "tuple[Gpu, ...]":
-    """This machine's. Torch is loaded when first asked, for a wrong request need not wait seconds for it."""
-    from autoresearch_ray.benchmark.device import gpus
+def _gpus() -> int:
+    """How many this machine has."""
+    import torch
 
-    return gpus()
+    return torch.cuda.device_count()
 
 
 def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:
@@ -277,7 +279,7 @@ def _slots(experiment: Experiment, request: Request, device: str) -> int:
         return request.slots or 0
     if request.gpus_per_trial == AUTO:  # known when the share is measured
         return 0
-    return local_slots(experiment, request.slots, local_cpus(), len(_gpus()) if device == "cuda" else 0, device)
+    return local_slots(experiment, request.slots, local_cpus(), _gpus() if device == "cuda" else 0, device)
 
 
 def _baseline(experiment: Experiment, program: str) -> str:

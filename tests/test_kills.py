@@ -17,7 +17,7 @@ from autoresearch_ray.lineage import Lineage
 from autoresearch_ray.observe.table import trial_table, write_parquet
 from autoresearch_ray.state.history import read_history
 
-KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "3"))
+KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "4"))
 VICTIMS = {
     "state actor": "ray::StateActor",
     "trial actor": "ray::TrialActor",

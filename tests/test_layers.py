@@ -64,6 +64,9 @@ def test_the_check_sees_an_import_that_breaks_the_rule(tmp_path: Path) -> None:
 
 
 def test_a_wrong_command_line_is_told_so_without_loading_torch_or_ray() -> None:
-    script = "import sys, autoresearch_ray.launch; print(*{'torch', 'ray', 'matplotlib'} & set(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert loaded.stdout.split() == []
+    script = (
+        "import sys; from autoresearch_ray.launch import main; status = main(['--trials', '2']); "
+        "print(status, *{'torch', 'ray', 'matplotlib'} & set(sys.modules))"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["2"] and "--trials 2" in told.stderr

@@ -3,7 +3,6 @@
 import platform
 import resource
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,20 +11,6 @@ import torch
 from autoresearch_ray.errors import SettingsError
 
 BF16_CAPABILITY = (8, 0)  # Ampere; `torch.cuda.is_bf16_supported` says True on a T4 (7.5), which only emulates it
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """One CUDA device."""
-
-    name: str  # its product name, for example `Tesla T4`
-    capability: tuple[int, int]  # compute capability, (7, 5) for a T4
-
-
-def gpus() -> tuple[Gpu, ...]:
-    """The CUDA devices that torch sees here."""
-    numbers = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    return tuple(Gpu(torch.cuda.get_device_name(i), torch.cuda.get_device_capability(i)) for i in numbers)
 
 
 def choose_device(wish: Literal["auto", "cpu", "cuda"]) -> torch.device:

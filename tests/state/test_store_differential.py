@@ -22,7 +22,7 @@ from side_by_side import Pair
 from autoresearch_ray.state.etcd import EtcdStore
 from autoresearch_ray.state.sqlite import SqliteStore
 
-OPERATIONS = int(os.environ.get("AUTORESEARCH_OPERATIONS", "5000"))
+OPERATIONS = int(os.environ.get("AUTORESEARCH_OPERATIONS", "20000"))
 
 pytestmark = [needs_etcd, pytest.mark.timeout(120 + OPERATIONS / 50)]
 
