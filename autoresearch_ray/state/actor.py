@@ -37,7 +37,10 @@ T = TypeVar("T")
 
 
 def start_state_actor(path: Path, name: str, namespace: str) -> "ActorStore":
-    """The detached actor of this name on this node's file; one that lives is taken. StoreError, DamagedStoreError."""
+    """The detached actor of this name on this node's file; StoreError, DamagedStoreError.
+
+    One that has outlived its driver is taken, with the file that lies there now.
+    """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = (
         ray.remote(StateActor)

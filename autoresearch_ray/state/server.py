@@ -34,10 +34,7 @@ class StateActor:
         self._path = path
         self._store: SqliteStore | None = None
         self._failure = StoreError(f"{path}: the state actor was stopped")
-        try:
-            self._store = SqliteStore(Path(path))
-        except StoreError as error:  # told to every caller; raised here, Ray would say only that the actor died
-            self._failure = error
+        self._open()
         self._writing = asyncio.Lock()
         self._gathering = Gathering(self._commit)  # the transactions that share the next sync
         self._changed = asyncio.Event()
@@ -46,7 +43,11 @@ class StateActor:
         self._ticker: asyncio.Task[None] | None = None
 
     async def path(self) -> str:
-        """The file, when it could be opened."""
+        """The file, when it could be opened; another that lies there by now, as after a restore, is opened instead."""
+        if not self._opened().is_in_place():
+            await self.close()
+            self._compacted = 0
+            self._open()
         return str(self._opened().path)
 
     async def process_id(self) -> int:
@@ -106,6 +107,12 @@ class StateActor:
                 self._store.close()
                 self._store = None
         self._tell_watches()
+
+    def _open(self) -> None:
+        try:
+            self._store = SqliteStore(Path(self._path))
+        except StoreError as error:  # told to every caller; raised here, Ray would say only that the actor died
+            self._failure = error
 
     def _opened(self) -> SqliteStore:
         if self._store is None:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from os.path import samestat
 from pathlib import Path
 from typing import Self
 
@@ -67,6 +68,7 @@ class SqliteStore(Store):
             self._writer = undo.enter_context(closing(files.connect(path)))
             files.prepare(self._writer, path)
             rows = self._writer.execute("SELECT id, ttl_seconds FROM leases").fetchall()
+            self._opened = path.stat()
             undo.pop_all()
         self._leases = {int(lease): _Lease(ttl, clock() + ttl) for lease, ttl in rows}
         self._write_lock, self._read_lock, self._lease_lock = threading.Lock(), threading.Lock(), threading.Lock()
@@ -78,6 +80,13 @@ class SqliteStore(Store):
             self._reader.close()
             self._writer.close()
         self._file_lock.release()
+
+    def is_in_place(self) -> bool:
+        """Whether the file at the path is the one that is open, and not another that was put there since."""
+        try:
+            return samestat(self.path.stat(), self._opened)
+        except OSError:
+            return False
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -219,6 +220,23 @@ def test_a_stopped_actor_is_an_error_at_once_and_may_be_started_again(ray_sessio
     second = start_state_actor(tmp_path / "state.db", name, ray_session)
     assert second.get("a") is not None
     second.stop()
+
+
+def test_an_actor_takes_the_file_that_was_put_in_its_place(ray_session: str, tmp_path: Path) -> None:
+    folder, name = tmp_path / "run", f"state-{uuid.uuid4().hex}"
+    folder.mkdir()
+    first = start_state_actor(folder / "state.db", name, ray_session)
+    first.put("a", b"lost with its folder")
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with SqliteStore(folder / "state.db") as restored:
+        restored.put("b", b"restored")
+    again = start_state_actor(folder / "state.db", name, ray_session)
+    assert again.get("a") is None and again.get("b") is not None
+    again.put("c", b"new")
+    again.stop()
+    with SqliteStore(folder / "state.db") as store:
+        assert [kv.key for kv in store.range("").kvs] == ["b", "c"]
 
 
 def test_an_actor_on_a_damaged_file_says_so(ray_session: str, tmp_path: Path) -> None:
