@@ -5,6 +5,7 @@ travel to the proposer actor alone.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from autoresearch_ray.propose.llm.keys import VARIABLES, load_key, withdraw
 from autoresearch_ray.propose.llm.prices import find_price
 from autoresearch_ray.propose.llm.providers.sdk import need
 from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunSettings
+
+ADDRESSES = re.compile(r"(openai|anthropic|google|gemini)_|(https?|all|no)_proxy$|ssl_cert_|requests_ca_bundle$", re.I)
 
 
 @contextmanager
@@ -37,6 +40,11 @@ def model_keys(settings: RunSettings) -> Iterator[dict[str, str]]:
 def base_url(spec: ProposerSpec, settings: RunSettings) -> str | None:
     """Where the model is asked for; None for its provider's own address."""
     return (settings.llm_base_url or None) if spec.name == "openai" else None
+
+
+def sdk_environment() -> dict[str, str]:
+    """The variables that tell the SDKs where to ask and how; the keys are not among them while `model_keys` lasts."""
+    return {name: value for name, value in os.environ.items() if ADDRESSES.match(name)}
 
 
 def _check_price(spec: ProposerSpec, settings: RunSettings) -> None:

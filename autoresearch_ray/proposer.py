@@ -6,6 +6,7 @@ proposer keeps its own part of the queue filled; whose proposal runs next is the
 """
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from autoresearch_ray.decide.state import Rules
 from autoresearch_ray.errors import CompactedError, StoreError
 from autoresearch_ray.merging import Merging
+from autoresearch_ray.models import sdk_environment
 from autoresearch_ray.propose.knobs import read_knobs
 from autoresearch_ray.propose.normalise import code_lines, line_diff, normal_sha
 from autoresearch_ray.propose.proposals import knob_proposal
@@ -168,7 +170,10 @@ class ProposerLoop:
 class ProposerActor:
     """The loop in a Ray actor, on a thread of its own, and the models beside it. Keys stay in this process."""
 
-    def __init__(self, settings_json: str, state: str, folder: str, keys: dict[str, str]) -> None:
+    def __init__(
+        self, settings_json: str, state: str, folder: str, keys: dict[str, str], environment: dict[str, str]
+    ) -> None:
+        os.environ |= environment  # a cluster's processes have that of its `ray start`
         self._stop = threading.Event()
         self._folder, self._keys = Path(folder), keys
         settings = RunSettings.model_validate_json(settings_json)
@@ -224,7 +229,7 @@ def proposing(settings: RunSettings, state: str, folder: Path, keys: dict[str, s
     options = ray.remote(ProposerActor).options(
         name=name, num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here
     )
-    actor = options.remote(settings.model_dump_json(), state, str(folder), keys)
+    actor = options.remote(settings.model_dump_json(), state, str(folder), keys, sdk_environment())
     try:
         yield
     finally:
