@@ -39,7 +39,7 @@ from autoresearch_ray.models import model_keys
 from autoresearch_ray.observe.text import write_whole
 from autoresearch_ray.program import ProgramWatch
 from autoresearch_ray.progress import Progress
-from autoresearch_ray.push import Pusher
+from autoresearch_ray.push import Pusher, found_remote
 from autoresearch_ray.resolve import LINEAGE, resolve, with_data
 from autoresearch_ray.settings import Request, RunSettings, checked, program_path
 from autoresearch_ray.state.board import Board
@@ -146,7 +146,7 @@ def _driven(
         if request.push_to is not None:
             branch = f"refs/heads/autoresearch/{settings.tag}"
             ready = (lambda _: True) if uploads is None else uploads.holds
-            stack.enter_context(Pusher(folder / LINEAGE, branch, request.push_to, progress.say, ready))
+            stack.enter_context(Pusher(folder / LINEAGE, branch, found_remote(request.push_to), progress.say, ready))
         if uploads is not None:
             stack.enter_context(uploads.following(searcher.superseded))
         stack.enter_context(ProgramWatch(board, program_path(request.program)))

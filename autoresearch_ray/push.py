@@ -23,6 +23,13 @@ LAST_SECONDS = 30.0  # for what is left at the end of a run
 NOBODY_TO_ASK = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
 
 
+def found_remote(remote: str) -> str:
+    """What a remote is from any folder: the name that the repository here has for it, or a path from here, resolved."""
+    named = subprocess.run(["git", "remote", "get-url", "--push", remote], capture_output=True, text=True, check=False)
+    url = named.stdout.strip() if named.returncode == 0 else remote
+    return str(Path(url).absolute()) if Path(url).exists() else url
+
+
 def check_remote(remote: str) -> None:
     """SettingsError unless git can read there now, without asking anybody for a password."""
     failure = _git(["ls-remote", "--heads", remote], None, LAST_SECONDS)

@@ -58,6 +58,17 @@ def start_launch(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
+    """Its lines up to one with these words; AssertionError with them all if it ends first."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return lines
+    raise AssertionError("".join(lines))
+
+
 def descendants(pid: int) -> list[psutil.Process]:
     """All processes below one, and none of anybody else's."""
     try:
@@ -70,3 +81,13 @@ def wait_gone(processes: list[psutil.Process], seconds: float = 15.0) -> list[ps
     """Those that are still there after so long."""
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def git(folder: Path, *words: str) -> str:
+    """What a git command prints in a folder."""
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def branches(repository: Path) -> str:
+    """Its branches and their tips, a line each."""
+    return git(repository, "for-each-ref", "--format=%(refname) %(objectname)")

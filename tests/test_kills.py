@@ -94,22 +94,3 @@ def check_whole(run: Path, trials: int, scratch: Path) -> None:
     assert int(count) == len(history.steps)
     write_parquet(trial_table(history), scratch / "again.parquet")
     assert (scratch / "again.parquet").read_bytes() == (run / "trials.parquet").read_bytes()
-
-
-def test_ctrl_c_saves_everything_and_says_how_to_go_on(tmp_path: Path) -> None:
-    write_experiment(tmp_path)
-    driver = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "100")
-    assert driver.stdout is not None
-    lines = [next(driver.stdout) for _ in range(6)]
-    family = descendants(driver.pid)
-    driver.send_signal(2)
-    output = "".join(lines) + driver.communicate(timeout=60)[0]
-    assert driver.returncode == 130, output
-    assert "--resume --tag x" in output and "Traceback" not in output and "slot was lost" not in output
-    assert wait_gone(family) == []
-    done = len([row for row in read_history(tmp_path / "runs" / "x" / "state.db").rows if row.result])
-    driver = start_launch(tmp_path, "--resume", "--tag", "x", "--trials", str(done + 3))
-    output = driver.communicate(timeout=120)[0]
-    assert driver.returncode == 0 and "slot was lost" not in output, output
-    rows = read_history(tmp_path / "runs" / "x" / "state.db").rows
-    assert len(rows) == done + 3 and all(row.result for row in rows)

@@ -1,22 +1,17 @@
-"""Wins reach a git remote beside the search: retried, never forced, never in the way."""
+"""Wins reach a git remote beside the search: retried, never forced, never in the way. (A run: test_interrupt.py.)"""
 
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_run import start_launch, write_experiment
+from small_run import branches, git
 
 from autoresearch_ray import push
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.push import Pusher, check_remote
+from autoresearch_ray.push import Pusher, check_remote, found_remote
 
 BRANCH = "refs/heads/autoresearch/x"
-
-
-def git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def commit(folder: Path, text: str) -> str:
@@ -43,10 +38,6 @@ def wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def branches(remote: Path) -> str:
-    return git(remote, "for-each-ref", "--format=%(refname) %(objectname)")
 
 
 def test_each_win_is_pushed_while_the_search_goes_on(repository: Path, remote: Path) -> None:
@@ -115,19 +106,19 @@ def test_a_remote_that_is_none_is_said_at_once(tmp_path: Path, remote: Path) -> 
         check_remote(str(tmp_path / "gone.git"))
 
 
+def test_a_remote_of_the_repository_here_and_a_path_from_here_mean_the_same_in_the_lineage(
+    repository: Path, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "-q", "project")
+    git(tmp_path / "project", "remote", "add", "origin", "../remote.git")
+    monkeypatch.chdir(tmp_path / "project")
+    for name in ("origin", "../remote.git"):
+        assert Path(found_remote(name)).samefile(remote) and Path(found_remote(name)).is_absolute()
+    for url in ("https://example.org/a.git", "git@example.org:a.git", "nothing"):
+        assert found_remote(url) == url
+
+
 def test_a_password_in_a_remote_is_not_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         check_remote("https://me:hunter2@127.0.0.1:1/x.git")
     assert "hunter2" not in str(caught.value) and "https://127.0.0.1:1/x.git" in str(caught.value)
-
-
-@pytest.mark.timeout(300)
-def test_a_run_pushes_its_lineage(tmp_path: Path, remote: Path) -> None:
-    write_experiment(tmp_path)
-    places = ["--push-to", str(remote), "--storage", "kept"]  # a win is pushed when it is stored
-    run = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "5", *places)
-    output = run.communicate(timeout=200)[0]
-    assert run.returncode == 0, output
-    tip = git(tmp_path / "runs" / "x" / "lineage", "rev-parse", "autoresearch/x")
-    assert branches(remote) == f"{BRANCH} {tip}"
-    assert "not pushed" not in output and (tmp_path / "kept" / "x" / "head-0001" / "report.html").exists()
