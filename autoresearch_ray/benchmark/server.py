@@ -7,6 +7,7 @@ a fork of it is ready in milliseconds. It hears `{"setup": ...}` once, then `{"j
 `stages.py`; when it has ended, everything that it left is ended too.
 """
 
+import gc
 import json
 import os
 import select
@@ -16,6 +17,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":
+    gc.disable()  # what is imported stays: to look through it again and again is a fifth of the start
 
 import torch
 import torch._dynamo  # the optimisers import it at their first step: a second that no trial should pay
@@ -113,5 +117,7 @@ def _message(channel: socket.socket) -> bytes:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # no collection of a candidate's goes through it, nor copies its pages into the fork
+    gc.enable()
     with socket.socket(fileno=int(sys.argv[1])) as own_end:
         Server(own_end).serve()
