@@ -24,17 +24,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def ray_session() -> Iterator[str]:
+def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A small Ray of this pytest process alone, started when first asked for; the value is its namespace."""
     import ray  # here, so that tests without Ray do not pay for it
 
-    ray.init(
-        address="local",  # never somebody else's
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        namespace="tests",
-        logging_level="warning",
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTORESEARCH_HOME", str(tmp_path_factory.mktemp("home")))  # of the slots that runs have on it
+        ray.init(
+            address="local",  # never somebody else's
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            namespace="tests",
+            logging_level="warning",
+        )
     yield "tests"
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def ray_address(ray_session: str) -> str:
+    """What a run joins that Ray by with --address: it starts in a third less time than with a Ray of its own."""
+    import ray
+
+    return ray.get_runtime_context().gcs_address

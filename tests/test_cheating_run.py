@@ -51,10 +51,10 @@ def train(task):
 
 
 @pytest.mark.timeout(300)
-def test_a_trick_that_one_trial_does_not_show_ends_with_its_proof(tmp_path: Path) -> None:
+def test_a_trick_that_one_trial_does_not_show_ends_with_its_proof(tmp_path: Path, ray_address: str) -> None:
     check_candidate(TRICKY)
     write_experiment(tmp_path, candidate=TRICKY)
-    driver = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "11")
+    driver = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "11", "--address", ray_address)
     output = driver.communicate(timeout=240)[0]
     assert driver.returncode == 0, output
     run = tmp_path / "runs" / "x"

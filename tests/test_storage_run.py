@@ -22,12 +22,13 @@ BEFORE = 6  # results in the storage when the head is lost
 
 
 @pytest.mark.timeout(600)
-def test_a_run_outlives_its_head_and_its_folder(tmp_path: Path) -> None:
+def test_a_run_outlives_its_head_and_its_folder(tmp_path: Path, ray_address: str) -> None:
     write_experiment(tmp_path)
     with running_s3() as server:
         url = server.make_bucket("runs") + "/night"
+        where = ["--tag", "x", "--storage", url, "--address", ray_address]
         storage = storage_of(url, "x")
-        head = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", str(TRIALS), "--storage", url)
+        head = start_launch(tmp_path, "e.yaml", *where, "--trials", str(TRIALS))
         await_results(storage, tmp_path / "looks", BEFORE)
         family = descendants(head.pid)
         head.kill()
@@ -37,7 +38,7 @@ def test_a_run_outlives_its_head_and_its_folder(tmp_path: Path) -> None:
         before = stored_history(storage, tmp_path / "before")
         subprocess.run(["rm", "-r", "runs"], cwd=tmp_path, check=True)
 
-        head = start_launch(tmp_path, "--resume", "--tag", "x", "--storage", url)
+        head = start_launch(tmp_path, "--resume", *where)
         run = tmp_path / "runs" / "x"
         await_local(head, run, BEFORE + 2)
         server.stop()

@@ -8,23 +8,26 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from hosts import Host, hosts, unavailable
 from ray_cluster import RayCluster
+from small_run import read_until
 
 pytestmark = [
     pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "hosts can be had"),
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("hosts"),
 ]
-LAUNCH = "python -m autoresearch_ray.launch ~/e/e.yaml --program ~/e/program.md --plain"
-TRIALS = 28
+HOSTS = {"head", "worker1", "worker2"}
+TRIALS = 24
 
 
 def table(head: Host, tag: str) -> pd.DataFrame:
@@ -54,29 +57,13 @@ def test_hosts_share_nothing(cluster: RayCluster) -> None:
 
 
 def test_every_host_prepares_its_own_data(cluster: RayCluster) -> None:
-    prints = set()
-    for host in cluster.hosts:
-        host.run("mkdir -p ~/s && cp ~/autoresearch/experiments/train.py ~/s/")
-        host.run("sed s/^corpus_mb.*// ~/autoresearch/experiments/cpu.yaml >~/s/e.yaml")
-        printed = host.run("python -m autoresearch_ray.prepare ~/s/e.yaml", timeout=120)
-        prints.update(re.findall(r"fingerprint +([0-9a-f]{64})", printed))
-    assert len(prints) == 1
+    def prepare(host: Host) -> str:
+        return host.run("python -m autoresearch_ray.prepare ~/autoresearch/experiments/cpu.yaml", timeout=240)
 
-
-def test_a_run_by_ray_exec_uses_every_host_and_is_complete(cluster: RayCluster) -> None:
-    head = cluster.hosts[0]
-    output = cluster.exec(f"{LAUNCH} --tag by-exec --trials {TRIALS} --slots 6 --budget-seconds 1", timeout=400)
-    assert "Traceback" not in output, output
-    rows = check_complete(head, "by-exec", TRIALS)
-    assert set(rows.node) == {"head", "worker1", "worker2"}
-    assert set(rows.gpus) == {0.5}
-    assert rows.slot.max() <= 1 and rows.cotenants.max() <= 1, "two halves of a GPU are two trials, never three"
-
-
-def test_nothing_of_a_run_is_left_on_the_workers(cluster: RayCluster) -> None:
-    for worker in cluster.hosts[1:]:
-        assert not [line for line in worker.processes() if "benchmark.server" in line or "ray::Trial" in line]
-        assert worker.run("ls /tmp | grep autoresearch-trial || true") == ""
+    with ThreadPoolExecutor() as pool:
+        printed = "".join(pool.map(prepare, cluster.hosts))
+    prints = re.findall(r"fingerprint +([0-9a-f]{64})", printed)
+    assert len(prints) == 3 and len(set(prints)) == 1, printed
 
 
 @pytest.fixture
@@ -111,27 +98,44 @@ def test_a_candidate_cannot_read_the_token(cluster: RayCluster) -> None:
     assert cluster.token not in printed
 
 
-def test_a_submitted_run_is_left_joined_stopped_and_resumed(cluster: RayCluster, dashboard: str) -> None:
-    launch = [sys.executable, "-m", "autoresearch_ray.launch", "--tag", "by-submit", "--submit", dashboard]
-    asked = ["/root/e/e.yaml", "--program", "/root/e/program.md", "--trials", "1000", "--slots", "2"]
+def test_a_submitted_run_is_left_joined_and_stopped_and_uses_every_host(cluster: RayCluster, dashboard: str) -> None:
+    head = cluster.hosts[0]
+    launch = [sys.executable, "-m", "autoresearch_ray.launch", "--tag", "night", "--submit", dashboard]
+    asked = ["/root/e/e.yaml", "--program", "/root/e/program.md", "--trials", "1000", "--slots", "6"]
     following = cluster.start(*launch, *asked)
     read_until(following, "t00003")
     following.send_signal(signal.SIGINT)
     rest = following.communicate(timeout=30)[0]
     assert following.returncode == 130 and "the run goes on without you" in rest and "Traceback" not in rest
+    deadline = time.monotonic() + 200
+    while len(rows := table(head, "night").dropna(subset="decision")) < TRIALS or set(rows.node) != HOSTS:
+        assert time.monotonic() < deadline, rows.node.value_counts()
+        time.sleep(2)
 
     joined = cluster.start(*launch)
     read_until(joined, "following it, nothing was started")
-    read_until(joined, "t00008")
-    cluster.ray("job", "stop", "autoresearch-by-submit-1", "--address", dashboard)
+    read_until(joined, f"t{TRIALS:05d}")
+    cluster.ray("job", "stop", "autoresearch-night-1", "--address", dashboard)
     rest = joined.communicate(timeout=60)[0]
-    assert joined.returncode == 130 and "--resume --tag by-submit" in rest, rest
-    assert not [line for line in cluster.hosts[0].processes() if "ray::StateActor" in line]
+    assert joined.returncode == 130 and "--resume --tag night" in rest, rest
+    assert not [line for line in head.processes() if "ray::StateActor" in line]
 
-    done = len(table(cluster.hosts[0], "by-submit").dropna(subset="decision"))
-    resumed = cluster.start(*launch, "--resume", "--trials", str(done + 6))
-    assert "Traceback" not in resumed.communicate(timeout=200)[0] and resumed.returncode == 0
-    check_complete(cluster.hosts[0], "by-submit", done + 6)
+
+def test_the_run_goes_on_by_ray_exec_and_is_complete(cluster: RayCluster) -> None:
+    head = cluster.hosts[0]
+    trials = TRIALS + len(table(head, "night").dropna(subset="decision"))
+    launch = "python -m autoresearch_ray.launch --plain --resume --tag night"
+    output = cluster.exec(f"{launch} --trials {trials}", timeout=400)
+    assert "Traceback" not in output, output
+    rows = check_complete(head, "night", trials)
+    assert set(rows.node) == HOSTS and set(rows.gpus) == {0.5}
+    assert rows.slot.max() <= 1 and rows.cotenants.max() <= 1, "two halves of a GPU are two trials, never three"
+
+
+def test_nothing_of_a_run_is_left_on_the_workers(cluster: RayCluster) -> None:
+    for worker in cluster.hosts[1:]:
+        assert not [line for line in worker.processes() if "benchmark.server" in line or "ray::Trial" in line]
+        assert worker.run("ls /tmp | grep autoresearch-trial || true") == ""
 
 
 def test_a_wrong_submission_is_one_line(cluster: RayCluster, dashboard: str) -> None:
@@ -141,17 +145,6 @@ def test_a_wrong_submission_is_one_line(cluster: RayCluster, dashboard: str) -> 
     missing = cluster.start(sys.executable, "-m", "autoresearch_ray.launch", "nothing.yaml", "--submit", dashboard)
     output = missing.communicate(timeout=60)[0]
     assert missing.returncode == 2 and "nothing.yaml: cannot be read" in output, output
-
-
-def read_until(process: subprocess.Popen[str], words: str) -> None:
-    """Read its lines up to one with these words; AssertionError with them all if it ends first."""
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if words in line:
-            return
-    raise AssertionError("".join(lines))
 
 
 def test_taking_the_cluster_down_leaves_nothing(cluster: RayCluster) -> None:

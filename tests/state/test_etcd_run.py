@@ -15,12 +15,12 @@ pytestmark = needs_etcd
 TRIALS = 10
 
 
-def test_a_run_on_etcd_outlives_its_driver_and_its_folder(tmp_path: Path) -> None:
+def test_a_run_on_etcd_outlives_its_driver_and_its_folder(tmp_path: Path, ray_address: str) -> None:
     write_experiment(tmp_path)
     (tmp_path / "etcd").mkdir()
     with running_etcd(tmp_path / "etcd") as member:
-        state = f"etcd://{member.address}"
-        driver = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", str(TRIALS), "--state", state)
+        where = ["--tag", "x", "--state", f"etcd://{member.address}", "--address", ray_address]
+        driver = start_launch(tmp_path, "e.yaml", *where, "--trials", str(TRIALS))
         wait_for_results(tmp_path, 4)
         family = descendants(driver.pid)
         driver.kill()
@@ -30,7 +30,7 @@ def test_a_run_on_etcd_outlives_its_driver_and_its_folder(tmp_path: Path) -> Non
         assert not (tmp_path / "runs" / "x" / "state.db").exists()
         before = read_run(tmp_path / "runs" / "x")
         subprocess.run(["rm", "-r", "runs"], cwd=tmp_path, check=True)
-        driver = start_launch(tmp_path, "--resume", "--tag", "x", "--state", state)
+        driver = start_launch(tmp_path, "--resume", *where)
         output = driver.communicate(timeout=200)[0]
         assert driver.returncode == 0, output
         after = read_run(tmp_path / "runs" / "x")

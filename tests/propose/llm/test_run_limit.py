@@ -38,10 +38,11 @@ def bill_micros(request: Request) -> int:
 
 @pytest.mark.timeout(300)
 def test_killed_with_sixteen_calls_in_flight_and_resumed_a_run_is_never_billed_more_than_its_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_address: str
 ) -> None:
     write_experiment(tmp_path)
     options = ["--tag", "x", "--trials", "1000", "--slots", "2", "--max-cost-usd", str(LIMIT_DOLLARS)]
+    options += ["--address", ray_address]
     options += [word for model in MODELS for word in ("--proposer", f"openai:{model}")]
     with WireServer("openai", costly) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-scripted-provider")
