@@ -32,8 +32,19 @@ TRIALS = 24
 
 def table(head: Host, tag: str) -> pd.DataFrame:
     """The trial table of a run, read on the head."""
-    script = f"import autoresearch_ray as a; print(a.load_trials('runs/{tag}').to_json(orient='records'))"
-    return pd.DataFrame(json.loads(head.run(f'python -c "{script}"')))
+    return printed_table(head, f"from autoresearch_ray import load_trials as read; folder = 'runs/{tag}'")
+
+
+def finished(head: Host, tag: str) -> pd.DataFrame:
+    """Its rows that have a result, beside the living run."""
+    from_store = "from autoresearch_ray.observe.table import trial_table; from autoresearch_ray.state import connect"
+    read = "read = lambda folder: trial_table(connect.read_run(folder))"
+    rows = printed_table(head, f"import pathlib; {from_store}; {read}; folder = pathlib.Path('runs/{tag}')")
+    return rows[rows.status != "running"]
+
+
+def printed_table(head: Host, script: str) -> pd.DataFrame:
+    return pd.DataFrame(json.loads(head.run(f"python -c \"{script}; print(read(folder).to_json(orient='records'))\"")))
 
 
 def check_complete(head: Host, tag: str, trials: int) -> pd.DataFrame:
@@ -108,7 +119,7 @@ def test_a_submitted_run_is_left_joined_and_stopped_and_uses_every_host(cluster:
     rest = following.communicate(timeout=30)[0]
     assert following.returncode == 130 and "the run goes on without you" in rest and "Traceback" not in rest
     deadline = time.monotonic() + 200
-    while len(rows := table(head, "night").dropna(subset="decision")) < TRIALS or set(rows.node) != HOSTS:
+    while len(rows := finished(head, "night")) < TRIALS or set(rows.node) != HOSTS:
         assert time.monotonic() < deadline, rows.node.value_counts()
         time.sleep(2)
 
@@ -123,7 +134,7 @@ def test_a_submitted_run_is_left_joined_and_stopped_and_uses_every_host(cluster:
 
 def test_the_run_goes_on_by_ray_exec_and_is_complete(cluster: RayCluster) -> None:
     head = cluster.hosts[0]
-    trials = TRIALS + len(table(head, "night").dropna(subset="decision"))
+    trials = TRIALS + len(finished(head, "night"))
     launch = "python -m autoresearch_ray.launch --plain --resume --tag night"
     output = cluster.exec(f"{launch} --trials {trials}", timeout=400)
     assert "Traceback" not in output, output
