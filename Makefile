@@ -9,7 +9,7 @@ run: $(VENV)/.installed
 	$(BIN)/python -m autoresearch_ray.launch experiments/cpu.yaml
 
 test: $(VENV)/.installed lint
-	$(BIN)/pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(BIN)/pytest -m alone
 
 lint: $(VENV)/.installed

@@ -19,6 +19,7 @@ import psutil
 from pydantic import ValidationError
 
 from autoresearch_ray.benchmark.cache import prepare
+from autoresearch_ray.benchmark.cpu import cpu_name
 from autoresearch_ray.benchmark.isolate import check_reached, reached
 from autoresearch_ray.errors import CandidateError, SettingsError, StorageError
 from autoresearch_ray.experiment import Experiment, load_experiment
@@ -178,7 +179,6 @@ def fresh_settings(request: Request, tag: str, state: str) -> RunSettings:
             "cpus": local_cpus(),
             "memory_mb": psutil.virtual_memory().total >> 20,
             "device": name,
-            "gpus": _gpus(),
             "isolation": walls.level,
         },
         created_at=time.time(),
@@ -255,18 +255,13 @@ def _fitting_experiment() -> Path:
     return default_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)
 
 
-def _gpus() -> int:
-    """How many this machine has."""
-    import torch
-
-    return torch.cuda.device_count()
-
-
 def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:
     """What trials run on, and its name. A cluster's GPUs are not here to be looked at: its slots check their own."""
     if joined:
         wants_gpu = experiment.device == "cuda" or (experiment.device == "auto" and experiment.gpus_per_trial > 0)
         return ("cuda", "the cluster's GPUs") if wants_gpu else ("cpu", "the cluster's CPUs")
+    if experiment.device == "cpu":
+        return "cpu", cpu_name()
     from autoresearch_ray.benchmark.device import choose_amp, choose_device, device_name
 
     device = choose_device(experiment.device)
@@ -279,7 +274,11 @@ def _slots(experiment: Experiment, request: Request, device: str) -> int:
         return request.slots or 0
     if request.gpus_per_trial == AUTO:  # known when the share is measured
         return 0
-    return local_slots(experiment, request.slots, local_cpus(), _gpus() if device == "cuda" else 0, device)
+    if device == "cpu":
+        return local_slots(experiment, request.slots, local_cpus(), 0, device)
+    import torch
+
+    return local_slots(experiment, request.slots, local_cpus(), torch.cuda.device_count(), device)
 
 
 def _baseline(experiment: Experiment, program: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_run import write_experiment
 
 PACKAGE = Path(__file__).parents[1] / "autoresearch_ray"
 VOCABULARY = {"errors", "records", "experiment", "settings"}
@@ -70,3 +71,14 @@ def test_a_wrong_command_line_is_told_so_without_loading_torch_or_ray() -> None:
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["2"] and "--trials 2" in told.stderr
+
+
+def test_a_run_on_cpus_is_resolved_without_loading_torch(tmp_path: Path) -> None:
+    write_experiment(tmp_path)
+    script = (
+        "import sys; from pathlib import Path; from autoresearch_ray import resolve, settings; "
+        "request = settings.Request(Path('e.yaml'), tag='x', program=Path('program.md')); "
+        "print(resolve.resolve(request, print)[0].device, 'torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["cpu", "False"]

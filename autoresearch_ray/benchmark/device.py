@@ -1,13 +1,12 @@
 """Which device and which number format a trial uses, and what the device says of itself."""
 
-import platform
 import resource
 import sys
-from pathlib import Path
 from typing import Literal
 
 import torch
 
+from autoresearch_ray.benchmark.cpu import cpu_name
 from autoresearch_ray.errors import SettingsError
 
 BF16_CAPABILITY = (8, 0)  # Ampere; `torch.cuda.is_bf16_supported` says True on a T4 (7.5), which only emulates it
@@ -33,14 +32,7 @@ def choose_amp(wish: Literal["auto", "none", "fp16", "bf16"], device: torch.devi
 
 def device_name(device: torch.device) -> str:
     """The device's product name, for example `Tesla T4`."""
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else cpu_name()
 
 
 def peak_memory_mb(device: torch.device) -> float:
