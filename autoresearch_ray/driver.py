@@ -124,9 +124,8 @@ def _driven(
     from autoresearch_ray.state.connect import SETTINGS_FILE, SQLITE, serving
     from autoresearch_ray.state.tenure import Tenure
 
-    name = f"state-{settings.tag}-{settings.created_at:.0f}"
     with contextlib.ExitStack() as stack:
-        store, address = stack.enter_context(serving(folder, settings.state, name, NAMESPACE))
+        store, address = stack.enter_context(serving(folder, settings, NAMESPACE))
         board = Board(store, stack.enter_context(Tenure(store, say=progress.say)))
         board.put_settings(settings.model_dump_json().encode())
         if settings.state == SQLITE:

@@ -13,8 +13,11 @@ from pathlib import Path
 
 from autoresearch_ray.errors import SettingsError, StoreError
 from autoresearch_ray.records import History
+from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.state import files
 from autoresearch_ray.state.board import Board
 from autoresearch_ray.state.history import history_of, read_history, read_settings
+from autoresearch_ray.state.sqlite import SqliteStore
 from autoresearch_ray.state.store import Store
 
 SQLITE = "sqlite"
@@ -57,14 +60,25 @@ def stored_settings(folder: Path, state: str) -> bytes | None:
     return Board(_etcd(state, folder, FIRST_SECONDS)).settings()
 
 
+def begin(path: Path, settings: bytes) -> None:
+    """A run's store in a file that appears with its settings in it: one that is there can be resumed. No Ray."""
+    with files.appearing_whole(path) as unfinished:
+        with SqliteStore(unfinished) as store:
+            Board(store).put_settings(settings)
+        unfinished.with_name(f"{unfinished.name}.lock").unlink()
+
+
 @contextmanager
-def serving(folder: Path, state: str, name: str, namespace: str) -> Iterator[tuple[Store, str]]:
+def serving(folder: Path, settings: RunSettings, namespace: str) -> Iterator[tuple[Store, str]]:
     """The run's store for all its processes, and its address; what was started for it is stopped at the end."""
+    state, name = settings.state, f"state-{settings.tag}-{settings.created_at:.0f}"
     if state != SQLITE:
         yield _etcd(state, folder), f"{state}#{folder.resolve().name}"
         return
     from autoresearch_ray.state.actor import start_state_actor
 
+    if not (folder / STATE_FILE).exists():
+        begin(folder / STATE_FILE, settings.model_dump_json().encode())
     store = start_state_actor(folder / STATE_FILE, name, namespace)
     try:
         yield store, name

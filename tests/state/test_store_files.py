@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import DamagedStoreError, StoreError
+from autoresearch_ray.state.connect import begin, stored_settings
 from autoresearch_ray.state.sqlite import SqliteStore
 from autoresearch_ray.state.store import Delete, KeyValue, Op, Put, Txn
 
@@ -249,3 +250,9 @@ def test_a_damaged_store_goes_on_from_the_backup_that_its_message_asks_for(folde
         kv = store.get("a")
         assert kv is not None
         assert (kv.value, store.put("a", b"3")) == (b"1", 3)
+
+
+def test_a_run_s_store_appears_with_its_settings_and_nothing_beside_it(tmp_path: Path) -> None:
+    begin(tmp_path / "state.db", b'{"tag": "x"}')
+    assert [path.name for path in tmp_path.iterdir()] == ["state.db"]
+    assert stored_settings(tmp_path, "sqlite") == b'{"tag": "x"}'
