@@ -109,7 +109,7 @@ def test_metrics_over_http_equal_the_trial_table(run: Run, ray_session: str) -> 
     }
     with metering(run.board, run.settings, run.search, run.watch):
         deadline = time.monotonic() + EXPORTED_SECONDS
-        while (seen := scrape(this_node())).keys() < wanted.keys() and time.monotonic() < deadline:
+        while (seen := scrape(this_node(), "metered")).keys() < wanted.keys() and time.monotonic() < deadline:
             time.sleep(1)
     assert {key: seen.get(key) for key in wanted} == pytest.approx(wanted)
     assert seen[f"{PREFIX}best_val_bpb", ""] == pytest.approx(run.search.state.best.val_bpb)  # type: ignore[union-attr]
