@@ -7,6 +7,7 @@ The rest of the system sees a `Store` and an address, a plain string that any pr
 """
 
 import json
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,10 +63,9 @@ def stored_settings(folder: Path, state: str) -> bytes | None:
 
 def begin(path: Path, settings: bytes) -> None:
     """A run's store in a file that appears with its settings in it: one that is there can be resumed. No Ray."""
-    with files.appearing_whole(path) as unfinished:
-        with SqliteStore(unfinished) as store:
-            Board(store).put_settings(settings)
-        unfinished.with_name(f"{unfinished.name}.lock").unlink()
+    with tempfile.TemporaryDirectory() as scratch, SqliteStore(Path(scratch) / path.name) as store:
+        Board(store).put_settings(settings)
+        files.copy(store.path, path)
 
 
 @contextmanager
