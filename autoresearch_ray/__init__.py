@@ -9,7 +9,7 @@ Both are imported when they are asked for, so that a candidate's process loads n
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autoresearch_ray.driver import run
+    from autoresearch_ray.driver.run import run
     from autoresearch_ray.observe.table import load_trials
 
 __all__ = ["load_trials", "run"]
@@ -17,7 +17,7 @@ __all__ = ["load_trials", "run"]
 
 def __getattr__(name: str) -> Any:
     if name == "run":
-        from autoresearch_ray.driver import run
+        from autoresearch_ray.driver.run import run
 
         return run
     if name == "load_trials":

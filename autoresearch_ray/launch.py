@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from autoresearch_ray.driver import run
+from autoresearch_ray.cluster.job import submit
+from autoresearch_ray.driver.run import run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.settings import AUTO, EARLY_STOP, ISOLATION, Request
-from autoresearch_ray.submit import submit
 
 
 class _Parser(argparse.ArgumentParser):

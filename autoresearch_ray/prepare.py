@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from autoresearch_ray.benchmark.cache import SPLITS, Dataset, prepare
+from autoresearch_ray.benchmark.data.dataset import SPLITS, Dataset, prepare
 from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.experiment import load_experiment
 

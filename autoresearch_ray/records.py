@@ -16,6 +16,7 @@ Purpose = Literal["baseline", "screen", "confirm", "prove", "idle"]
 Status = Literal["ok", "crash", "timeout", "oom", "invalid", "lost", "stopped"]
 Verdict = Literal["measure", "promising", "discard", "advance", "keep", "drop"]
 StepKind = Literal["start", "advance", "keep", "drop"]
+Strength = Literal["off", "normal", "full"]  # of the probes of a model: full for a proof
 Refusal = Literal["edit", "rule", "duplicate", "dry_run", "answer", "moved"]  # moved: it fits the frontier no more
 
 HELD = "held for a human to see"  # in the error of a result that is too good to be true; its status is invalid

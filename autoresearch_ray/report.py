@@ -9,13 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.observe.plots import progress_png
-from autoresearch_ray.observe.report import report_html
-from autoresearch_ray.observe.table import TABLE_FILE, results_tsv, trial_table, write_parquet
-from autoresearch_ray.observe.text import write_whole
-from autoresearch_ray.records import History
-from autoresearch_ray.state.connect import read_run
+from autoresearch_ray.driver.files import rebuild
+from autoresearch_ray.errors import AutoresearchError
+from autoresearch_ray.paths import REPORT_FILE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,26 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AutoresearchError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    sys.stdout.write(f"{folder / 'report.html'}\n")
+    sys.stdout.write(f"{folder / REPORT_FILE}\n")
     return 0
-
-
-def rebuild(run_dir: Path) -> History:
-    """Write the run's files from its store. SettingsError if it is no run's folder or cannot be written."""
-    history = read_run(run_dir)
-    try:
-        write_files(history, run_dir)
-    except OSError as error:
-        raise SettingsError(f"{run_dir}: cannot be written ({error.strerror}); expected a writable folder") from None
-    return history
-
-
-def write_files(history: History, run_dir: Path) -> None:
-    """Write table, picture and report of this history into a folder."""
-    write_whole(run_dir / "results.tsv", results_tsv(history).encode())
-    write_parquet(trial_table(history), run_dir / TABLE_FILE)
-    progress_png(history, run_dir / "progress.png")
-    report_html(history, run_dir / "report.html", run_dir / "progress.png")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ EARLY_STOP = ("none", "asha", "median")
 ISOLATION = ("strict", "best", "none")
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 CANDIDATE_LINES = 630  # of train.py and program.md together
+SQLITE = "sqlite"  # for --state, the default
 AUTO = "auto"  # for --gpus-per-trial
 RAYS_PARTS = 10_000  # of a resource
 MEMORY_SHARE = 0.7  # of the machine's memory that all slots together may use

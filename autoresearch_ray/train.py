@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from autoresearch_ray.benchmark.cache import prepare
-from autoresearch_ray.benchmark.device import choose_device
-from autoresearch_ray.benchmark.job import Job, job_for
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.benchmark.trial.device import choose_device
+from autoresearch_ray.benchmark.trial.job import Job, job_for
+from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.candidate.knobs import set_constants
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.experiment import load_experiment
-from autoresearch_ray.propose.knobs import set_constants
+from autoresearch_ray.paths import OUTPUT_FILE
 from autoresearch_ray.records import Result
 from autoresearch_ray.settings import ISOLATION, local_cpus, local_slots, memory_for
 
@@ -70,7 +71,7 @@ def _one(slot: Slot, job: Job) -> str:
             sys.stderr.write(f"\r{clock}, step {point.step}, train bpb {point.train_bpb:.4f} ")
             sys.stderr.flush()
         sys.stderr.write("\n")
-        output = (Path(folder) / "output.log").read_text(errors="replace")
+        output = (Path(folder) / OUTPUT_FILE).read_text(errors="replace")
     sys.stdout.write(output)
     sys.stdout.write(summary(slot.result, cold=slot.cold))
     sys.stdout.flush()

@@ -9,10 +9,10 @@ from typing import Any
 from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler
 
+from autoresearch_ray.cluster.scheduling import scheduler_for
+from autoresearch_ray.cluster.tune_searcher import MOST_SLOTS, RunSearcher, RunStopper, SlotWatch
 from autoresearch_ray.records import Proposal, Result, Trial, from_json, to_json
-from autoresearch_ray.scheduling import scheduler_for
-from autoresearch_ray.search import Finished
-from autoresearch_ray.searcher import MOST_SLOTS, RunSearcher, RunStopper, SlotWatch
+from autoresearch_ray.search.search import Finished
 from autoresearch_ray.settings import RunSettings
 
 START_SECONDS, TRIAL_SECONDS = 3.0, 0.15  # of all slots but the first, and of a trial

@@ -11,13 +11,13 @@ import pytest
 import torch
 from small_run import write_experiment
 
-from autoresearch_ray.benchmark import metric, probes
-from autoresearch_ray.benchmark.cache import Dataset, prepare
-from autoresearch_ray.benchmark.task import Task
+from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
+from autoresearch_ray.benchmark.score import metric, probes
+from autoresearch_ray.benchmark.trial.task import Task
+from autoresearch_ray.candidate.knobs import Knob, constants, read_knobs, set_constants
+from autoresearch_ray.candidate.ranges import Choice
+from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.experiment import load_experiment
-from autoresearch_ray.propose.knobs import Knob, constants, read_knobs, set_constants
-from autoresearch_ray.propose.ranges import Choice
-from autoresearch_ray.propose.rules import check_candidate
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SOURCE = (EXPERIMENTS / "train.py").read_text()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from small_run import start_launch, write_experiment
 
+from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.observe.table import load_trials
-from autoresearch_ray.propose.rules import check_candidate
-from autoresearch_ray.state.history import read_history
+from autoresearch_ray.store.history import read_history
 
 TRICKY = """\
 import torch

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from small_run import branches, descendants, git, read_until, start_launch, wait_gone, write_experiment
 
-from autoresearch_ray.state.history import read_history
+from autoresearch_ray.store.history import read_history
 
 
 @pytest.mark.timeout(300)

@@ -13,9 +13,9 @@ import psutil
 import pytest
 from small_run import descendants, start_launch, wait_gone, write_experiment
 
-from autoresearch_ray.lineage import Lineage
 from autoresearch_ray.observe.table import trial_table, write_parquet
-from autoresearch_ray.state.history import read_history
+from autoresearch_ray.search.lineage import Lineage
+from autoresearch_ray.store.history import read_history
 
 KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "4"))
 VICTIMS = {

@@ -76,7 +76,8 @@ def test_a_wrong_command_line_is_told_so_without_loading_torch_or_ray() -> None:
 def test_a_run_on_cpus_is_resolved_without_loading_torch(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     script = (
-        "import sys; from pathlib import Path; from autoresearch_ray import resolve, settings; "
+        "import sys; from pathlib import Path; from autoresearch_ray import settings; "
+        "from autoresearch_ray.driver import resolve; "
         "request = settings.Request(Path('e.yaml'), tag='x', program=Path('program.md')); "
         "print(resolve.resolve(request, print)[0].device, 'torch' in sys.modules)"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import LineageError
-from autoresearch_ray.lineage import Lineage
 from autoresearch_ray.records import Step
+from autoresearch_ray.search.lineage import Lineage
 
 
 def step(index: int, kind: str, source: str) -> Step:

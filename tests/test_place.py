@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from small_run import write_experiment
 
-from autoresearch_ray.place import Place
+from autoresearch_ray.cluster.seat import Place
+from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.records import Result
-from autoresearch_ray.resolve import resolve
 from autoresearch_ray.settings import Request, RunSettings
 
 

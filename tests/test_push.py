@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from small_run import branches, git
 
-from autoresearch_ray import push
+from autoresearch_ray.archive import push
+from autoresearch_ray.archive.push import Pusher, check_remote, found_remote
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.push import Pusher, check_remote, found_remote
 
 BRANCH = "refs/heads/autoresearch/x"
 

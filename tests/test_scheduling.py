@@ -6,8 +6,8 @@ import pytest
 from counting import Counting, run
 from small_run import write_experiment
 
-from autoresearch_ray.resolve import resolve
-from autoresearch_ray.scheduling import PATIENCE_SECONDS, Stranded
+from autoresearch_ray.cluster.scheduling import PATIENCE_SECONDS, Stranded
+from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.settings import Request, RunSettings
 
 pytestmark = pytest.mark.timeout(120)

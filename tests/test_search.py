@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from small_run import write_experiment
 
-from autoresearch_ray.propose.normalise import normal_sha
-from autoresearch_ray.proposer import SLOTS_A_PROPOSAL, ProposerLoop
+from autoresearch_ray.candidate.normal_form import normal_sha
+from autoresearch_ray.driver.resolve import fresh_settings
 from autoresearch_ray.records import Proposal, Result, Trial
-from autoresearch_ray.resolve import fresh_settings
-from autoresearch_ray.search import Search
+from autoresearch_ray.search.queue_filler import SLOTS_A_PROPOSAL, ProposerLoop
+from autoresearch_ray.search.search import Search
 from autoresearch_ray.settings import Request, RunSettings
-from autoresearch_ray.state.board import Board, source_sha
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture

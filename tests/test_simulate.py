@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import autoresearch_ray
-from autoresearch_ray.landscape import Landscape
-from autoresearch_ray.propose.knobs import read_knobs
+from autoresearch_ray.candidate.knobs import read_knobs
+from autoresearch_ray.search.landscape import Landscape
 from autoresearch_ray.settings import EXPERIMENTS
 
 KNOBS = read_knobs((EXPERIMENTS / "train.py").read_text())

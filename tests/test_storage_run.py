@@ -12,10 +12,10 @@ from s3_server import running_s3
 from small_run import descendants, start_launch, wait_gone, write_experiment
 from test_kills import check_whole
 
+from autoresearch_ray.archive.manifest import RunStorage
+from autoresearch_ray.archive.restore import restore, storage_of
 from autoresearch_ray.records import History
-from autoresearch_ray.state.history import read_finished, read_history
-from autoresearch_ray.storage.manifest import RunStorage
-from autoresearch_ray.stored import restore, storage_of
+from autoresearch_ray.store.history import read_finished, read_history
 
 TRIALS = 13
 BEFORE = 6  # results in the storage when the head is lost

@@ -10,19 +10,19 @@ import pytest
 from s3_server import running_s3
 from small_run import write_experiment
 
+from autoresearch_ray.archive.bucket import Bucket, normal_url
+from autoresearch_ray.archive.restore import check_free, check_ours, claim, restore, storage_of
+from autoresearch_ray.archive.upload import Uploads
+from autoresearch_ray.candidate.normal_form import normal_sha
+from autoresearch_ray.driver.resolve import fresh_settings
 from autoresearch_ray.errors import SettingsError, StorageError
-from autoresearch_ray.propose.normalise import normal_sha
 from autoresearch_ray.records import Proposal, Result, Trial
-from autoresearch_ray.resolve import fresh_settings
-from autoresearch_ray.search import Search
+from autoresearch_ray.search.search import Search
 from autoresearch_ray.settings import Request, RunSettings
-from autoresearch_ray.state.board import Board, source_sha
-from autoresearch_ray.state.connect import state_of
-from autoresearch_ray.state.history import read_history
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.storage.bucket import Bucket, normal_url
-from autoresearch_ray.stored import check_free, check_ours, claim, restore, storage_of
-from autoresearch_ray.uploads import Uploads
+from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.connect import state_of
+from autoresearch_ray.store.history import read_history
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
 class Head:
@@ -265,7 +265,7 @@ def test_an_upload_whose_manifest_fails_is_not_seen_and_made_again(head: Head, t
 
 
 def test_credentials_reach_no_candidate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from autoresearch_ray.benchmark.processes import clean_environment
+    from autoresearch_ray.benchmark.sandbox.processes import clean_environment
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS"):
         monkeypatch.setenv(name, "hunter2")

@@ -2,11 +2,12 @@
 
 import math
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 
 from autoresearch_ray.observe import facts
-from autoresearch_ray.observe.text import fitted, last_line, one_line
+from autoresearch_ray.paths import LINEAGE, REPORT_FILE
 from autoresearch_ray.records import History, TrialRow
+from autoresearch_ray.text import last_line, one_line
 
 COLUMNS = 120
 SHOWN_WINS = 20
@@ -32,8 +33,8 @@ def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list
     lines = [*_scores(summary), *_wins(history), *_effort(summary), *_held(history)]
     place = one_line(run_dir) or "."
     lines += [
-        _line("report", f"{place}/report.html"),
-        _line("lineage", f"git -C {place}/lineage log -p autoresearch/{one_line(summary.tag)}"),
+        _line("report", f"{place}/{REPORT_FILE}"),
+        _line("lineage", f"git -C {place}/{LINEAGE} log -p autoresearch/{one_line(summary.tag)}"),
         _line("table", f'autoresearch_ray.load_trials("{place}")'),
     ]
     return [*lines, _line("resume", resume)] if resume else lines
@@ -117,3 +118,11 @@ def _runs(count: int) -> str:
 
 def _line(name: str, words: str) -> str:
     return f"{name:12} {words}".rstrip()
+
+
+def fitted(text: str, cells: int) -> str:
+    """`text` as one line, cut to that many terminal cells (a Chinese character takes two, an accent none)."""
+    line = one_line(text, max(8 * cells, 1))
+    if cell_len(line) <= cells:
+        return line
+    return (set_cell_size(line, cells - 1).rstrip() + "…") if cells > 0 else ""

@@ -24,8 +24,9 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
 from autoresearch_ray.observe import facts
-from autoresearch_ray.observe.text import one_line, write_whole
+from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import History
+from autoresearch_ray.text import one_line
 
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 12.0, 6.0, 100
 LABELLED_WINS = 12  # the largest; all others are marked without words

@@ -12,8 +12,7 @@ from statistics import median
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from autoresearch_ray.observe.lines import decision_line, duration, summary_lines
-from autoresearch_ray.observe.text import fitted
+from autoresearch_ray.observe.lines import decision_line, duration, fitted, summary_lines
 
 __all__ = ["SlotView", "Snapshot", "decision_line", "render", "seconds_left", "summary_lines"]
 

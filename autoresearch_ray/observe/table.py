@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from autoresearch_ray.errors import DataError, SettingsError
 from autoresearch_ray.observe import facts
-from autoresearch_ray.observe.text import encodable, last_line, one_line, write_whole
+from autoresearch_ray.paths import TABLE_FILE, write_whole
 from autoresearch_ray.records import History, TrialRow
+from autoresearch_ray.text import encodable, last_line, one_line
 
-TABLE_FILE = "trials.parquet"
 TSV_HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
 NO_COMMIT = "-------"
 DESCRIPTION_LIMIT = 400  # characters; the parquet file has all of it

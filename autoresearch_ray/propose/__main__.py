@@ -2,7 +2,7 @@
 
 import sys
 
-from autoresearch_ray.consult import main
+from autoresearch_ray.driver.ask_model import main
 
 if __name__ == "__main__":
     sys.exit(main())

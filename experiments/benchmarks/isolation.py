@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from autoresearch_ray.benchmark.cache import prepare
-from autoresearch_ray.benchmark.job import Job, job_for
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.benchmark.trial.job import Job, job_for
+from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.candidate.knobs import set_constants
 from autoresearch_ray.experiment import load_experiment
-from autoresearch_ray.propose.knobs import set_constants
 
 EXPERIMENT = Path(__file__).parents[1] / "cpu.yaml"
 TIMED = """

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from scipy.stats import t as student_t
 
-from autoresearch_ray.benchmark.cache import prepare
-from autoresearch_ray.benchmark.job import job_for
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.benchmark.trial.job import job_for
+from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.state.board import Board
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 FIRST_SEED = 1_000_000  # far from what a search draws for its trials
 

@@ -35,9 +35,9 @@ from pathlib import Path
 import ray
 from etcd3gw.client import Etcd3Client
 
-from autoresearch_ray.state.actor import ActorStore, start_state_actor
-from autoresearch_ray.state.etcd import EtcdStore
-from autoresearch_ray.state.store import Compare, Put, Store
+from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
+from autoresearch_ray.store.contract import Compare, Put, Store
+from autoresearch_ray.store.etcd.store import EtcdStore
 
 VALUE = os.urandom(200)
 WARM_UP_SECONDS = 0.5

@@ -21,10 +21,10 @@ import psutil
 import ray
 
 from autoresearch_ray.records import CurvePoint, Decision, Proposal, Result, Trial, to_json
-from autoresearch_ray.state.actor import ActorStore, start_state_actor
-from autoresearch_ray.state.board import Board, source_sha
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Op, Put, Txn
+from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
+from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.contract import Op, Put, Txn
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 TEXT = "x = 1\n"
 KEYS_AT_ONCE = 5_000

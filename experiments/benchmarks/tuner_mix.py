@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tuner_policies import POLICIES, Policy
 
-from autoresearch_ray.propose.knobs import Knob
-from autoresearch_ray.propose.ranges import Choice, Interval, Value
-from autoresearch_ray.propose.tuner import Observation
+from autoresearch_ray.candidate.knobs import Knob
+from autoresearch_ray.candidate.ranges import Choice, Interval, Value
+from autoresearch_ray.propose.tuner.tuner import Observation
 
 SD = 0.010
 BASE = 1.76

@@ -5,13 +5,13 @@ from typing import Protocol
 
 import numpy as np
 
-from autoresearch_ray.propose import moves
-from autoresearch_ray.propose.knobs import Knob
-from autoresearch_ray.propose.moves import Values, frontier_values
-from autoresearch_ray.propose.ranges import Choice, Value
-from autoresearch_ray.propose.surrogate import best_move
-from autoresearch_ray.propose.tpe import tpe_values
-from autoresearch_ray.propose.tuner import Observation, Suggestion, Tuner
+from autoresearch_ray.candidate.knobs import Knob
+from autoresearch_ray.candidate.ranges import Choice, Value
+from autoresearch_ray.propose.tuner import knob_moves as moves
+from autoresearch_ray.propose.tuner.knob_moves import Values, frontier_values
+from autoresearch_ray.propose.tuner.surrogate import best_move
+from autoresearch_ray.propose.tuner.tpe import tpe_values
+from autoresearch_ray.propose.tuner.tuner import Observation, Suggestion, Tuner
 
 
 class Policy(Protocol):

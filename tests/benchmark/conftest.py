@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from small_corpus import some_documents
 
-from autoresearch_ray.benchmark.cache import Dataset, prepare
+from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
 from autoresearch_ray.experiment import Experiment
 
 

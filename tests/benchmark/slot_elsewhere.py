@@ -23,7 +23,8 @@ def train(task):
 
 
 def main() -> None:
-    from autoresearch_ray.benchmark import linux, seccomp
+    from autoresearch_ray.benchmark.sandbox import seccomp
+    from autoresearch_ray.benchmark.sandbox import syscalls as linux
 
     folder, isolation = Path(sys.argv[1]), sys.argv[2]
     if sys.argv[3:] == ["--without-namespaces"]:
@@ -37,9 +38,9 @@ def main() -> None:
 def outcome(folder: Path, isolation: str) -> dict[str, object]:
     from small_corpus import small_experiment
 
-    from autoresearch_ray.benchmark.cache import prepare
-    from autoresearch_ray.benchmark.job import Job
-    from autoresearch_ray.benchmark.slot import Slot
+    from autoresearch_ray.benchmark.data.dataset import prepare
+    from autoresearch_ray.benchmark.trial.job import Job
+    from autoresearch_ray.benchmark.trial.slot import Slot
     from autoresearch_ray.errors import SettingsError
 
     dataset = prepare(small_experiment(folder))

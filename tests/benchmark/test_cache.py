@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from small_corpus import some_documents
 
-from autoresearch_ray.benchmark.cache import SPLITS, Dataset, open_dataset, prepare
+from autoresearch_ray.benchmark.data.dataset import SPLITS, Dataset, open_dataset, prepare
 from autoresearch_ray.errors import DataError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.prepare import main

@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from autoresearch_ray.benchmark import candidate
+from autoresearch_ray.benchmark.trial import candidate_module as candidate
 
 CPU = torch.device("cpu")
 SOURCE = """

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from small_corpus import some_documents
 
-from autoresearch_ray.benchmark.cache import prepare
-from autoresearch_ray.benchmark.corpus import Spool, copies_in_library, documents, library, split
+from autoresearch_ray.benchmark.data.corpus import Spool, copies_in_library, documents, library, split
+from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.errors import DataError
 from autoresearch_ray.experiment import Experiment
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autoresearch_ray.benchmark.cache import open_dataset
-from autoresearch_ray.benchmark.dryrun import DryRunner, dry_run, write_random_rows
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.data.dataset import open_dataset
+from autoresearch_ray.benchmark.trial.dryrun import DryRunner, dry_run, write_random_rows
+from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.candidate.knobs import set_constants
 from autoresearch_ray.experiment import Experiment, load_experiment
-from autoresearch_ray.propose.knobs import set_constants
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SMALL = {"DEPTH": 2, "WIDTH": 32, "BATCH_ROWS": 4, "MICRO_ROWS": 64}

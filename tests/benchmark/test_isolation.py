@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from small_corpus import small_experiment
 
-from autoresearch_ray.benchmark import isolate, landlock, view
-from autoresearch_ray.benchmark.cache import WITHHELD, open_dataset, prepare
-from autoresearch_ray.benchmark.isolate import FULL, Walls
-from autoresearch_ray.benchmark.job import Job
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.data.dataset import WITHHELD, open_dataset, prepare
+from autoresearch_ray.benchmark.sandbox import landlock
+from autoresearch_ray.benchmark.sandbox import root_folder as view
+from autoresearch_ray.benchmark.sandbox import walls as isolate
+from autoresearch_ray.benchmark.sandbox.walls import FULL, Walls
+from autoresearch_ray.benchmark.trial.job import Job
+from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.errors import SettingsError
 
 HERE = Path(__file__).parent
@@ -94,7 +96,7 @@ def test_without_namespaces_the_best_is_landlock_and_strict_is_refused(folder: P
 def test_a_candidate_of_an_ordinary_user_cannot_signal_its_judge() -> None:
     """The two have the same user then."""
     look = (
-        "import os, sys\nfrom autoresearch_ray.benchmark import landlock, linux\n"
+        "import os, sys\nfrom autoresearch_ray.benchmark.sandbox import landlock, syscalls as linux\n"
         "linux.forbid_new_privileges()\nlandlock.keep_signals_in()\nchild = os.fork() or os._exit(os.getppid() == 1)\n"
         "os.kill(child, 0)\nos.waitpid(child, 0)\n"
         "try:\n    os.kill(int(sys.argv[1]), 0)\nexcept PermissionError:\n    print('refused')\n"

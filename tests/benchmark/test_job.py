@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from autoresearch_ray.benchmark.job import Job, late_saving, overtime, too_many_cores
+from autoresearch_ray.benchmark.trial.job import Job, late_saving, overtime, too_many_cores
 
 JOB = Job("", "", 0, 20.0, "cpu", "none", 2, 1000, 0.0)
 

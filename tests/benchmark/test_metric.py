@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from autoresearch_ray.benchmark import metric, probes
-from autoresearch_ray.benchmark.cache import Dataset
-from autoresearch_ray.benchmark.device import choose_amp, choose_device, device_name, peak_memory_mb, use_threads
-from autoresearch_ray.benchmark.job import Strength
-from autoresearch_ray.benchmark.metric import InvalidModelError, Score
+from autoresearch_ray.benchmark.data.dataset import Dataset
+from autoresearch_ray.benchmark.score import metric, probes
+from autoresearch_ray.benchmark.score.metric import InvalidModelError, Score
+from autoresearch_ray.benchmark.trial.device import choose_amp, choose_device, device_name, peak_memory_mb, use_threads
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.records import Strength
 
 CPU = torch.device("cpu")
 

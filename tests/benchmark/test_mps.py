@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from small_corpus import small_experiment
 
-from autoresearch_ray.benchmark import isolate, mps
-from autoresearch_ray.benchmark.cache import prepare
-from autoresearch_ray.benchmark.isolate import FULL
-from autoresearch_ray.benchmark.job import Job
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.benchmark.sandbox import mps
+from autoresearch_ray.benchmark.sandbox import walls as isolate
+from autoresearch_ray.benchmark.sandbox.walls import FULL
+from autoresearch_ray.benchmark.trial.job import Job
+from autoresearch_ray.benchmark.trial.slot import Slot
 
 pytestmark = pytest.mark.skipif(isolate.reached().layers != FULL, reason="this machine gives no namespaces")
 CLIENT = """

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from autoresearch_ray.benchmark import metric, probes
-from autoresearch_ray.benchmark.cache import Dataset
-from autoresearch_ray.benchmark.job import Strength
-from autoresearch_ray.benchmark.metric import InvalidModelError
+from autoresearch_ray.benchmark.data.dataset import Dataset
+from autoresearch_ray.benchmark.score import metric, probes
+from autoresearch_ray.benchmark.score.metric import InvalidModelError
+from autoresearch_ray.records import Strength
 
 CPU = torch.device("cpu")
 

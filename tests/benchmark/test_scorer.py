@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from autoresearch_ray.benchmark import exchange, metric, probes, runner
-from autoresearch_ray.benchmark.cache import Dataset
-from autoresearch_ray.benchmark.exchange import Exchange, Layout
-from autoresearch_ray.benchmark.job import Job
-from autoresearch_ray.benchmark.metric import InvalidModelError
-from autoresearch_ray.benchmark.scorer import ModelError, Remote
+from autoresearch_ray.benchmark.data.dataset import Dataset
+from autoresearch_ray.benchmark.score import metric, probes
+from autoresearch_ray.benchmark.score.metric import InvalidModelError
+from autoresearch_ray.benchmark.trial import model_process as runner
+from autoresearch_ray.benchmark.trial import shared_logits as exchange
+from autoresearch_ray.benchmark.trial.job import Job
+from autoresearch_ray.benchmark.trial.judge import ModelError, Remote
+from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout
 
 CPU = torch.device("cpu")
 ROWS = 8

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from autoresearch_ray.benchmark.seccomp import (
+from autoresearch_ray.benchmark.sandbox.seccomp import (
     CLONE,
     CLONE3,
     IOCTL,

@@ -8,10 +8,10 @@ import psutil
 import pytest
 from small_corpus import small_experiment
 
-from autoresearch_ray.benchmark.cache import Dataset, prepare
-from autoresearch_ray.benchmark.job import Job
-from autoresearch_ray.benchmark.output import OUTPUT_LIMIT
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
+from autoresearch_ray.benchmark.trial.execution import OUTPUT_LIMIT
+from autoresearch_ray.benchmark.trial.job import Job
+from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.records import Result
 
 HONEST = """

@@ -6,9 +6,8 @@ from itertools import islice
 import pytest
 import torch
 
-from autoresearch_ray.benchmark.cache import Dataset
-from autoresearch_ray.benchmark.clock import Clock
-from autoresearch_ray.benchmark.task import Task
+from autoresearch_ray.benchmark.data.dataset import Dataset
+from autoresearch_ray.benchmark.trial.task import Clock, Task
 from autoresearch_ray.records import CurvePoint
 
 CPU = torch.device("cpu")

@@ -21,8 +21,8 @@ from counting import Counting, run
 from ray.tune.schedulers import FIFOScheduler
 from small_run import write_experiment
 
-from autoresearch_ray.cluster import QUIET
-from autoresearch_ray.resolve import resolve
+from autoresearch_ray.cluster.session import QUIET
+from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.settings import Request
 
 

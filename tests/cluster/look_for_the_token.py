@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from autoresearch_ray.benchmark.cache import prepare
-from autoresearch_ray.benchmark.job import job_for
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.benchmark.trial.job import job_for
+from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.experiment import load_experiment
 
 CANDIDATE = """

@@ -36,7 +36,7 @@ LONG_SECONDS = 20  # of training
 SKEWED = "export LD_PRELOAD=/root/skewed_clock.so SKEWED_CLOCK=/root/hours_ahead"
 BEFORE = 8  # trials that have files when the fault comes
 CUT_SECONDS = 20.0
-SERVER = "autoresearch_ray.benchmark.server"
+SERVER = "autoresearch_ray.benchmark.trial.server"
 
 Fault = Callable[[RayCluster], None]
 

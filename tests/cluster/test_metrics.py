@@ -13,16 +13,16 @@ import pytest
 from scrape import PREFIX, scrape, this_node
 from small_run import write_experiment
 
-from autoresearch_ray.metrics import Gauging, metering
+from autoresearch_ray.cluster.metrics import Gauging, metering
+from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.observe.screen import SlotView
 from autoresearch_ray.observe.table import trial_table
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.records import Result
-from autoresearch_ray.resolve import resolve
-from autoresearch_ray.search import Finished, Search
+from autoresearch_ray.search.search import Finished, Search
 from autoresearch_ray.settings import Request, RunSettings
-from autoresearch_ray.state.board import Board
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 GRAFANA = Path(__file__).parents[2] / "experiments" / "clusters" / "grafana.json"
 TRIALS = 9

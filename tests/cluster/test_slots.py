@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from small_run import write_experiment
 
-from autoresearch_ray.cluster import Cluster, bundle, settled
+from autoresearch_ray.cluster.gpu_sharing import most_tenants
+from autoresearch_ray.cluster.session import Cluster, bundle, settled
+from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
 from autoresearch_ray.records import CoRun
-from autoresearch_ray.resolve import resolve
 from autoresearch_ray.settings import NodeShape, Request, RunSettings, fitting_slots, packing, per_gpu, uneven
-from autoresearch_ray.sharing import most_tenants
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from autoresearch_ray.decide.sharing import chosen, common_rates, common_seconds, next_tenants, shown
+from autoresearch_ray.decide.gpu_share import chosen, common_rates, common_seconds, next_tenants, shown
 from autoresearch_ray.records import CoRun, CurvePoint
 from autoresearch_ray.settings import counted, packing, per_gpu
 

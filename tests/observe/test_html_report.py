@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from histories import SOURCE, Writer, empty, realistic, with_text
 
-from autoresearch_ray.observe.changes import changed_constants, unified_diff
+from autoresearch_ray.candidate.difference import changed_constants, unified_diff
+from autoresearch_ray.observe.html import report_html
 from autoresearch_ray.observe.plots import progress_png
-from autoresearch_ray.observe.report import report_html
 from autoresearch_ray.records import History
 
 VOID = {"meta", "img", "br", "input", "line", "polyline", "rect"}

@@ -6,9 +6,9 @@ import pytest
 from histories import START, empty, long, realistic, with_text
 from rich.cells import cell_len
 
-from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, summary_lines
-from autoresearch_ray.observe.text import fitted, last_line, one_line, visible
+from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, fitted, summary_lines
 from autoresearch_ray.records import HELD
+from autoresearch_ray.text import last_line, one_line, visible
 
 
 def test_a_decision_is_one_line_with_its_fields_in_place() -> None:

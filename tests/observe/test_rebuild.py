@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from histories import realistic
 
+from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe.table import load_trials
 from autoresearch_ray.records import History
-from autoresearch_ray.report import main, rebuild
-from autoresearch_ray.state.board import Board
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.report import main
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 FILES = ("results.tsv", "trials.parquet", "progress.png", "report.html")
 

@@ -4,8 +4,8 @@ from candidates import TRAIN
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_ray.propose.knobs import constants, read_knobs, set_constants
-from autoresearch_ray.propose.merge import three_way
+from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
+from autoresearch_ray.candidate.merge import three_way
 
 KNOBS = read_knobs(TRAIN)
 VALUES = st.dictionaries(st.sampled_from(KNOBS), st.floats(0, 1), max_size=4).map(

@@ -8,7 +8,7 @@ from candidates import TRAIN
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_ray.propose.normalise import code_lines, line_diff, normal_sha
+from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 
 SAME = {
     "comments": TRAIN.replace("# of Adam", "# of AdamW"),

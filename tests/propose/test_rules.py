@@ -8,9 +8,9 @@ from candidates import TRAIN
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch_ray.candidate.knobs import read_knobs, set_constants
+from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.propose.knobs import read_knobs, set_constants
-from autoresearch_ray.propose.rules import check_candidate
 
 BROKEN = {
     "x = (\n": "line 1",

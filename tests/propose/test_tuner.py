@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from candidates import TRAIN
 
-from autoresearch_ray.propose.knobs import Knob, read_knobs
-from autoresearch_ray.propose.proposals import knob_proposal
-from autoresearch_ray.propose.ranges import Choice, Interval, Value
-from autoresearch_ray.propose.surrogate import noise_sd
-from autoresearch_ray.propose.tuner import Observation, Suggestion, Tuner, TunerKind
+from autoresearch_ray.candidate.knobs import Knob, read_knobs
+from autoresearch_ray.candidate.ranges import Choice, Interval, Value
+from autoresearch_ray.propose.tuner.surrogate import noise_sd
+from autoresearch_ray.propose.tuner.tuner import Observation, Suggestion, Tuner, TunerKind, knob_proposal
 
 KNOBS = read_knobs(TRAIN)
 HERE = {knob.name: knob.value for knob in KNOBS}

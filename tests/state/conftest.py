@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from etcd_server import memory_folder, needs_etcd, running_etcd, wipe
 
-from autoresearch_ray.state.etcd import EtcdStore
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Store
+from autoresearch_ray.store.contract import Store
+from autoresearch_ray.store.etcd.store import EtcdStore
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 FILES = ["sqlite", "actor"]
 
@@ -39,7 +39,7 @@ def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         with SqliteStore(path) as sqlite_store:
             yield sqlite_store
     elif request.param == "actor":
-        from autoresearch_ray.state.actor import start_state_actor
+        from autoresearch_ray.store.actor.client import start_state_actor
 
         namespace = request.getfixturevalue("ray_session")
         actor_store = start_state_actor(path, f"state-{uuid.uuid4().hex}", namespace)

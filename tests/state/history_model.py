@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from linearizability import Changes, Operation
 
-from autoresearch_ray.state.store import Compare, Delete, Found, Get, KeyValue, Op, Put, holds
+from autoresearch_ray.store.contract import Compare, Delete, Found, Get, KeyValue, Op, Put, holds
 
 UNKNOWN = -1
 

@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from autoresearch_ray.state.store import Delete, KeyValue, Op, Put, Range, Txn, TxnResult
+from autoresearch_ray.store.contract import Delete, KeyValue, Op, Put, Range, Txn, TxnResult
 
 MOST_CONFIGURATIONS = (
     1_000_000  # of one part, before the search gives up; a right history of n operations needs about n

@@ -11,8 +11,8 @@ from linearizability import Operation
 from state_records import proposal, result, trial
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.state.board import Board
-from autoresearch_ray.state.store import Compare, Delete, Found, Get, KeyValue, Op, Put, Range, Store, Txn, TxnResult
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.contract import Compare, Delete, Found, Get, KeyValue, Op, Put, Range, Store, Txn, TxnResult
 
 CLIENTS = 3  # of each kind, in one place
 REGISTERS = 3

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from autoresearch_ray.state.store import Compare, Delete, Get, Put, Range, Txn
+from autoresearch_ray.store.contract import Compare, Delete, Get, Put, Range, Txn
 
 SEQUENCE = 200  # operations on one pair of stores; making a pair takes as long as ten
 

@@ -1,7 +1,7 @@
 """Small records for the board's tests."""
 
 from autoresearch_ray.records import Decision, Proposal, Result, Standing, Step, Trial
-from autoresearch_ray.state.board import source_sha
+from autoresearch_ray.store.board import source_sha
 
 
 def proposal(name: str, text: str = "x = 1\n") -> Proposal:

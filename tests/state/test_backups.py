@@ -4,8 +4,9 @@ import shutil
 import time
 from pathlib import Path
 
-from autoresearch_ray.backup import BACKUP_FILE, Backups
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.archive.backup import Backups
+from autoresearch_ray.paths import BACKUP_FILE
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
 def test_a_copy_is_made_now_and_then_and_at_the_end(tmp_path: Path) -> None:

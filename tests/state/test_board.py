@@ -10,9 +10,9 @@ from state_records import decision, proposal, result, standing, step, trial
 
 from autoresearch_ray.errors import LineageError, StoreError
 from autoresearch_ray.records import Trial, TrialRow
-from autoresearch_ray.state.board import Board, read_history, source_sha
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Store
+from autoresearch_ray.store.board import Board, read_history, source_sha
+from autoresearch_ray.store.contract import Store
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from etcd3gw.client import Etcd3Client
 from etcd_server import Member, memory_folder, needs_etcd, running_etcd
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.state.etcd import EtcdStore
-from autoresearch_ray.state.store import Put, WatchBatch
+from autoresearch_ray.store.contract import Put, WatchBatch
+from autoresearch_ray.store.etcd.store import EtcdStore
 
 pytestmark = needs_etcd
 

@@ -8,8 +8,8 @@ import pytest
 from etcd_server import Member, memory_folder, needs_etcd, running_cluster
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.state.etcd import EtcdStore
-from autoresearch_ray.state.store import Compare, Event, Put
+from autoresearch_ray.store.contract import Compare, Event, Put
+from autoresearch_ray.store.etcd.store import EtcdStore
 
 pytestmark = needs_etcd
 

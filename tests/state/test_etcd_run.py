@@ -9,7 +9,7 @@ from etcd_server import needs_etcd, running_etcd
 from small_run import descendants, start_launch, wait_gone, write_experiment
 
 from autoresearch_ray import launch
-from autoresearch_ray.state.connect import read_run
+from autoresearch_ray.store.connect import read_run
 
 pytestmark = needs_etcd
 TRIALS = 10
@@ -49,7 +49,7 @@ def test_a_second_run_under_the_same_tag_is_refused(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
     with running_etcd(tmp_path / "etcd") as member:
-        from autoresearch_ray.state.etcd import EtcdStore
+        from autoresearch_ray.store.etcd.store import EtcdStore
 
         EtcdStore(f"etcd://{member.address}", "autoresearch/x/").put("settings", b"{}")
         assert launch.main(["e.yaml", "--tag", "x", "--state", f"etcd://{member.address}"]) == 2

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.state.etcd import EtcdStore
-from autoresearch_ray.state.etcd_url import Credentials, EtcdUrl, credentials, parse_etcd_url
+from autoresearch_ray.store.etcd.store import EtcdStore
+from autoresearch_ray.store.etcd.url import Credentials, EtcdUrl, credentials, parse_etcd_url
 
 
 @pytest.mark.parametrize(

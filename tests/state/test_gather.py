@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.state.gather import Gathering, ThreadGathering
+from autoresearch_ray.store.actor.gather import Gathering, ThreadGathering
 
 
 def doubled(requests: list[int]) -> list[int]:

@@ -11,8 +11,7 @@ import pytest
 from history_model import outcomes
 from linearizability import Operation, UndecidedError, parts, revision_violation, violation
 
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import (
+from autoresearch_ray.store.contract import (
     Compare,
     CompareOp,
     Delete,
@@ -25,6 +24,7 @@ from autoresearch_ray.state.store import (
     Txn,
     TxnResult,
 )
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 MISSING = TxnResult(True, 0, (Found((), 0, 0),))
 

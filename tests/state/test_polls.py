@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import CompactedError, StoreError
-from autoresearch_ray.state.polls import Polls, Seen, Watch
-from autoresearch_ray.state.server import StateActor
-from autoresearch_ray.state.store import Put, Txn, WatchBatch
+from autoresearch_ray.store.actor.polls import Polls, Seen, Watch
+from autoresearch_ray.store.actor.server import StateActor
+from autoresearch_ray.store.contract import Put, Txn, WatchBatch
 
 
 class Counted:

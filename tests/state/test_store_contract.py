@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import CompactedError, FutureRevisionError, LeaseNotFoundError, StoreError
-from autoresearch_ray.state.etcd import EtcdStore
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import (
+from autoresearch_ray.store.contract import (
     Compare,
     Delete,
     Event,
@@ -28,6 +26,8 @@ from autoresearch_ray.state.store import (
     Store,
     WatchBatch,
 )
+from autoresearch_ray.store.etcd.store import EtcdStore
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
 def keys(kvs: tuple[KeyValue, ...]) -> list[str]:

@@ -16,16 +16,16 @@ import pytest
 import ray
 
 from autoresearch_ray.errors import DamagedStoreError, StoreError
-from autoresearch_ray.state.actor import ActorStore, start_state_actor
-from autoresearch_ray.state.server import StateActor
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Compare, Put, Txn, TxnResult
+from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
+from autoresearch_ray.store.actor.server import StateActor
+from autoresearch_ray.store.contract import Compare, Put, Txn, TxnResult
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 WRITER = """
 import sys
 from pathlib import Path
-from autoresearch_ray.state.server import StateActor
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.actor.server import StateActor
+from autoresearch_ray.store.sqlite.store import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
 for number in range(1_000_000):
     store.put(f"k/{number:06d}", b"x" * (number % 3_000))
@@ -74,7 +74,7 @@ def test_a_lapsed_lease_cannot_write_though_nobody_has_ended_it_yet(tmp_path: Pa
 
 
 def test_a_second_writer_is_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autoresearch_ray.state.files.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("autoresearch_ray.store.sqlite.files.LOCK_SECONDS", 0.1)
     with SqliteStore(tmp_path / "state.db"), pytest.raises(StoreError, match="another process"):
         SqliteStore(tmp_path / "state.db")
 

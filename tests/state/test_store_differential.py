@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from sequences import SEQUENCES, Operation
 from side_by_side import Pair
 
-from autoresearch_ray.state.etcd import EtcdStore
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.etcd.store import EtcdStore
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 OPERATIONS = int(os.environ.get("AUTORESEARCH_OPERATIONS", "20000"))
 

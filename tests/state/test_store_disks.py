@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.state.actor import start_state_actor
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Put, Store
+from autoresearch_ray.store.actor.client import start_state_actor
+from autoresearch_ray.store.contract import Put, Store
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 VALUE = b"x" * 50_000
 

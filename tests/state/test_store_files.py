@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import DamagedStoreError, StoreError
-from autoresearch_ray.state.connect import begin, stored_settings
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Delete, KeyValue, Op, Put, Txn
+from autoresearch_ray.store.connect import begin, stored_settings
+from autoresearch_ray.store.contract import Delete, KeyValue, Op, Put, Txn
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 SMALLEST_PAGE = 512  # so that a log is short enough to be cut at every byte
 SECTOR = 512  # what a disk writes whole or not at all
@@ -36,7 +36,7 @@ Seen = tuple[int, tuple[KeyValue, ...]]  # a store's revision and keys
 WRITER = """
 import struct, sys
 from pathlib import Path
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.sqlite.store import SqliteStore
 path = Path(sys.argv[1])
 with SqliteStore(path) as store, open(f"{path}-wal", "rb", 0) as log, open(f"{path}-shm", "rb", 0) as index:
     for number in range(1_000_000):

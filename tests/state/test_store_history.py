@@ -26,8 +26,8 @@ from linearizability import Operation, revision_violation, violation
 from recorded_clients import RecordingStore, run_clients
 
 from autoresearch_ray.records import Trial, from_json
-from autoresearch_ray.state.actor import ActorStore, start_state_actor
-from autoresearch_ray.state.store import Delete, Event, Put, Store
+from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
+from autoresearch_ray.store.contract import Delete, Event, Put, Store
 
 KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "5"))
 SECONDS_BETWEEN_KILLS = 0.5

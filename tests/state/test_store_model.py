@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from autoresearch_ray.errors import CompactedError
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Compare, Delete, Event, Get, KeyValue, Op, Put, Range, WatchBatch, holds
+from autoresearch_ray.store.contract import Compare, Delete, Event, Get, KeyValue, Op, Put, Range, WatchBatch, holds
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 State = dict[str, KeyValue]
 

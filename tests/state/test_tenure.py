@@ -10,17 +10,17 @@ import pytest
 from state_records import proposal, result, trial
 
 from autoresearch_ray.errors import FencedError, StoreError
-from autoresearch_ray.program import ProgramWatch
-from autoresearch_ray.state.board import Board
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Store
-from autoresearch_ray.state.tenure import KEY, Tenure
+from autoresearch_ray.search.program_watch import ProgramWatch
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.contract import Store
+from autoresearch_ray.store.driver_lease import KEY, Tenure
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 TAKE_AND_DIE = """
 import os, sys
 from pathlib import Path
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.tenure import Tenure
+from autoresearch_ray.store.sqlite.store import SqliteStore
+from autoresearch_ray.store.driver_lease import Tenure
 store = SqliteStore(Path(sys.argv[1]))
 Tenure(store, ttl_seconds=3600).__enter__()
 os._exit(0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from s3_server import S3Server, running_s3
 
-from autoresearch_ray.storage.bucket import Bucket, normal_url, open_bucket
+from autoresearch_ray.archive.bucket import Bucket, normal_url, open_bucket
 
 NUMBERS = itertools.count()
 

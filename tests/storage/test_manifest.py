@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from autoresearch_ray.archive.bucket import Bucket, open_bucket
+from autoresearch_ray.archive.manifest import KEPT, Manifest, RunStorage
 from autoresearch_ray.errors import StorageError
-from autoresearch_ray.storage.bucket import Bucket, open_bucket
-from autoresearch_ray.storage.manifest import KEPT, Manifest, RunStorage
 
 
 def manifest(number: int, epoch: int = 1, state: str = "") -> Manifest:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from autoresearch_ray.propose.llm.foreign import one_line, quoted_end
+from autoresearch_ray.propose.llm.prompt.untrusted import quoted_end
+from autoresearch_ray.text import one_line
 
 Reason = Literal["edit", "rule", "duplicate", "dry_run", "answer"]
 

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.errors import CandidateError, ProviderError
 from autoresearch_ray.propose.llm.answer import ParsedIdea, parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Message, Prompt
 from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.propose.llm.repair import CUT, EMPTY, UNREADABLE, Failure, Reason, repair_text
-from autoresearch_ray.propose.normalise import normal_sha
 
 REPAIRS = 2  # calls after the first
 SAID = 500  # characters of an answer without ideas that are kept

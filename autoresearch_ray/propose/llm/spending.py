@@ -16,7 +16,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Literal
 
 from autoresearch_ray.records import from_json, to_json
-from autoresearch_ray.state.store import Compare, Delete, Get, KeyValue, Op, Put, Store
+from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store
 
 TOTAL = "spending"
 CALLS = "spent/"

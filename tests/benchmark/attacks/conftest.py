@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from world import World
 
-from autoresearch_ray.benchmark import isolate
-from autoresearch_ray.benchmark.job import Job
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.sandbox import walls as isolate
+from autoresearch_ray.benchmark.trial.job import Job
+from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.records import Result
 
 FULL = "+".join(isolate.FULL)

@@ -8,8 +8,8 @@ from conftest import FULL, Attack
 from sections import sections
 from world import World
 
-from autoresearch_ray.benchmark.output import OUTPUT_LIMIT
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.trial.execution import OUTPUT_LIMIT
+from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.records import Result, from_json, to_json
 
 PEEKS, CAREFUL_PEEKS, CHEATS = sections("peeks.txt"), sections("careful_peeks.txt"), sections("cheats.txt")
@@ -48,4 +48,4 @@ def test_a_cheat_does_not_win_harms_nothing_and_leaves_nothing(
     assert "IT GOT THROUGH" not in output and len(output) < OUTPUT_LIMIT + 200
     assert world.fingerprint() == before and world.process.poll() is None
     left = psutil.Process(slot_behind(FULL).server_pid).children(recursive=True)
-    assert len(left) == 1 and "autoresearch_ray.benchmark.server" in left[0].cmdline(), left
+    assert len(left) == 1 and "autoresearch_ray.benchmark.trial.server" in left[0].cmdline(), left

@@ -5,7 +5,7 @@ from conftest import Attack
 from sections import sections
 from world import World
 
-from autoresearch_ray.benchmark.plausible import Known
+from autoresearch_ray.benchmark.score.plausible import Known
 from autoresearch_ray.records import HELD
 
 TABLE = sections("cheats.txt")["prints a score"].source

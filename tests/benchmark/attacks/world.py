@@ -13,8 +13,8 @@ from pathlib import Path
 
 from small_corpus import small_experiment
 
-from autoresearch_ray.benchmark import limits
-from autoresearch_ray.benchmark.cache import Dataset, prepare
+from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
+from autoresearch_ray.benchmark.sandbox import limits
 
 KEY = "sk-attack-me-4711"
 MARKER = "a-neighbour-of-the-attacker"

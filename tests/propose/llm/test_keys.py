@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.propose.llm.keys import NO_KEY, VARIABLES, Key, load_key, withdraw
+from autoresearch_ray.propose.llm.providers.keys import NO_KEY, VARIABLES, Key, load_key, withdraw
 
 SECRET = "sk-0123456789"
 
@@ -106,7 +106,7 @@ def test_withdrawing_leaves_an_environment_without_any_key() -> None:
 
 def test_at_a_real_terminal_the_key_is_typed_and_not_echoed(tmp_path: Path) -> None:
     program = (
-        "from autoresearch_ray.propose.llm.keys import load_key\n"
+        "from autoresearch_ray.propose.llm.providers.keys import load_key\n"
         f"open({str(tmp_path / 'key')!r}, 'w').write(load_key('openai', {{}}).reveal())\n"
     )
     child, terminal = pty.fork()

@@ -20,7 +20,7 @@ from small_run import CANDIDATE, start_launch, write_experiment
 from wire import PROTOCOLS, Drop, Fail, Protocol, Reply, Request, Say, Script, WireServer
 
 from autoresearch_ray.observe.table import load_trials
-from autoresearch_ray.state.history import read_history
+from autoresearch_ray.store.history import read_history
 
 SECRET = "sk-planted-3f9c1e77a5b24d0e"
 MODELS = {"anthropic": "claude-haiku-4-5", "gemini": "gemini-2.5-flash", "openai": "gpt-5-mini"}

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from pasts import HELD_OUT, PROGRAM, TRAIN, Story, long_story
 
+from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.answer import parse_answer
 from autoresearch_ray.propose.llm.calls import Prompt
-from autoresearch_ray.propose.llm.prompt import build_prompt
-from autoresearch_ray.propose.llm.tokens import estimate, token_count
-from autoresearch_ray.propose.llm.view import SearchView
-from autoresearch_ray.propose.rules import check_candidate
+from autoresearch_ray.propose.llm.prompt.prompt import build_prompt
+from autoresearch_ray.propose.llm.prompt.tokens import estimate, token_count
+from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.records import Proposal, Trial
 
 BUDGETS = (9_000, 24_000, 60_000)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pasts import TRAIN
 
-from autoresearch_ray.propose.llm.difference import ConstantChange, changed_spans, difference
+from autoresearch_ray.candidate.difference import ConstantChange, changed_spans, difference
 
 LINES = st.lists(st.sampled_from(["a", "b", "", "X = 1", "def f():", "    y = 2"]), max_size=12)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from pasts import HELD_OUT, TRAIN, Story, long_story, tell
 
-from autoresearch_ray.propose.llm.past import Past, view_of
-from autoresearch_ray.propose.llm.view import CandidateView
+from autoresearch_ray.propose.llm.prompt.past import Past, view_of
+from autoresearch_ray.propose.llm.prompt.view import CandidateView
 from autoresearch_ray.records import Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
 
 LONGER = TRAIN.replace("WARMDOWN = 0.5 ", "WARMDOWN = 0.6 ")

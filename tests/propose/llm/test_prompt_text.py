@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pasts import PROGRAM, TRAIN
 
-from autoresearch_ray.propose.llm import tokens
-from autoresearch_ray.propose.llm.foreign import fenced, one_line, quoted_end
-from autoresearch_ray.propose.llm.tokens import estimate, token_count
+from autoresearch_ray.propose.llm.prompt import tokens
+from autoresearch_ray.propose.llm.prompt.tokens import estimate, token_count
+from autoresearch_ray.propose.llm.prompt.untrusted import fenced, quoted_end
+from autoresearch_ray.text import one_line
 
 PIECES = [*"ab `|#<>\n\r\t\v\f\0\x85\u2028\u202e\ud800é漢", "```", "````", "\x1b[31m", "\r\n", "word"]
 HOSTILE = st.lists(st.sampled_from(PIECES), max_size=100).map("".join)

@@ -29,7 +29,7 @@ def test_no_sdk_is_imported_before_it_is_needed() -> None:
 def test_one_sdk_needs_no_other() -> None:
     program = (
         "import sys; sys.modules['google.genai'] = sys.modules['openai'] = None\n"
-        "from autoresearch_ray.propose.llm.keys import Key\n"
+        "from autoresearch_ray.propose.llm.providers.keys import Key\n"
         "from autoresearch_ray.propose.llm.providers.connect import connect\n"
         "print(connect('anthropic', 'm', Key('k')))"
     )

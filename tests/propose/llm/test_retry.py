@@ -19,7 +19,7 @@ from autoresearch_ray.errors import (
 )
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
 from autoresearch_ray.propose.llm.providers.provider import Provider
-from autoresearch_ray.propose.llm.retry import Backoff, Retrying, retry_after_seconds
+from autoresearch_ray.propose.llm.providers.retry import Backoff, Retrying, retry_after_seconds
 
 ANSWER = Answer("fine", "end", "m", 1, 0, 1, 0.1)
 LIMITS = [(RateLimitedError, 8), (OverloadedError, 6), (ProviderTimeoutError, 2), (BadAnswerError, 3)]

@@ -10,7 +10,7 @@ from wire import Request, Say, WireServer
 
 from autoresearch_ray.propose.llm.prices import find_price
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 MODELS = (
     "gpt-5-nano", "gpt-6-luna", "gpt-5.4-nano", "gpt-5.6-luna", "gpt-4.1-mini", "gpt-5-mini", "gpt-5.4-mini", "gpt-5.1"

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 from pasts import TRAIN
 
+from autoresearch_ray.candidate.normal_form import normal_sha
+from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import OverloadedError, ProviderError, ProviderRefusedError
 from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
 from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea, Rejection, propose
-from autoresearch_ray.propose.normalise import normal_sha
-from autoresearch_ray.propose.rules import check_candidate
 
 PROMPT = Prompt("system", "context", (Message("user", "Propose."),), 8_000)
 TRACE = "Traceback:\n  File train.py, line 98\nRuntimeError: shape '[8]' is invalid\x1b[0m\n"

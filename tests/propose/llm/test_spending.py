@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.propose.llm.spending import CALLS, TOTAL, Spending
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 CENT = 10_000
 

@@ -14,11 +14,11 @@ from autoresearch_ray.propose.llm.calls import Answer, Ask
 from autoresearch_ray.propose.llm.metered import Call, Metered
 from autoresearch_ray.propose.llm.prices import FREE, Price, price
 from autoresearch_ray.propose.llm.providers.provider import Provider
+from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.providers.watch import Patience
-from autoresearch_ray.propose.llm.retry import Retrying
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.state.sqlite import SqliteStore
-from autoresearch_ray.state.store import Compare, Op, TxnResult
+from autoresearch_ray.store.contract import Compare, Op, TxnResult
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 RATES = price("3", "0.30", "15", "3.75")
 MOST = RATES.most_micros(PROMPT)

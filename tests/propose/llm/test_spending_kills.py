@@ -10,7 +10,7 @@ from wire import Reply, Say, WireServer
 from wire_client import PROMPT
 
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 MOST = wire_spender.RATES.most_micros(PROMPT)
 COST = 600 * 3 + 80 * 15

@@ -8,8 +8,8 @@ from wire import WireServer
 
 from autoresearch_ray.errors import ProviderError
 from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
-from autoresearch_ray.propose.llm.keys import Key
 from autoresearch_ray.propose.llm.providers.connect import connect
+from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.provider import Provider
 from autoresearch_ray.propose.llm.providers.watch import Patience
 

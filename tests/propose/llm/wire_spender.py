@@ -13,9 +13,9 @@ from autoresearch_ray.errors import ProviderRefusedError
 from autoresearch_ray.propose.llm.metered import Metered
 from autoresearch_ray.propose.llm.prices import price
 from autoresearch_ray.propose.llm.providers.connect import connect
-from autoresearch_ray.propose.llm.retry import Retrying
+from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.state.sqlite import SqliteStore
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 RATES = price("3", "0.30", "15")
 

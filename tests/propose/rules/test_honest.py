@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 from honest import HERE, SHIPPED, honest
 
-from autoresearch_ray.benchmark.dryrun import dry_run
-from autoresearch_ray.benchmark.slot import Slot
+from autoresearch_ray.benchmark.trial.dryrun import dry_run
+from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.candidate.knobs import read_knobs, set_constants
+from autoresearch_ray.candidate.normal_form import normal_sha
+from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.experiment import load_experiment
-from autoresearch_ray.propose.knobs import read_knobs, set_constants
-from autoresearch_ray.propose.normalise import normal_sha
-from autoresearch_ray.propose.rules import check_candidate
 
 HONEST = honest()
 SMALL = {"DEPTH": 2, "WIDTH": 32, "BATCH_ROWS": 4}

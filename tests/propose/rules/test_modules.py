@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules.modules import MODULES, SETTING_MODULES, SETTINGS, allowed, importable
 from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.propose.rules import check_candidate
-from autoresearch_ray.propose.rules.modules import MODULES, SETTING_MODULES, SETTINGS, allowed, importable
 
 IMPORTABLE = sorted(MODULES.keys() - {"torch.ops"})  # it makes its parts up when they are asked for
 HONEST = {

@@ -41,7 +41,7 @@ IN_TRAIN = {
     "imports under another name": ("imports", "import subprocess as functional"),
     "imports from below an allowed module": ("imports", "from torch.utils import cpp_extension"),
     "imports what a module imported": ("imports", "from dataclasses import sys"),
-    "imports the harness": ("imports", "import autoresearch_ray.benchmark.metric"),
+    "imports the harness": ("imports", "import autoresearch_ray.benchmark.score.metric"),
     "imports its main module": ("imports", "import __main__"),
     "reads the clock": ("imports", "import time"),
     "imports by its builtin": ("builtins", "__import__('os').system('id')"),

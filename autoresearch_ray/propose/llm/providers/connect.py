@@ -5,7 +5,7 @@ ask = connect("openai", "qwen3", key, base_url="http://localhost:8000/v1")     #
 """
 
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.propose.llm.keys import Key
+from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.provider import Provider, Wire
 from autoresearch_ray.propose.llm.providers.sdk import PACKAGES, need
 from autoresearch_ray.propose.llm.providers.watch import Patience

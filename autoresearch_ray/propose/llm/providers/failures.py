@@ -14,6 +14,7 @@ from autoresearch_ray.errors import (
     ProviderTimeoutError,
     RateLimitedError,
 )
+from autoresearch_ray.text import one_line
 
 NO_CREDIT = {
     "billing_error",
@@ -58,7 +59,7 @@ def failure(
     """
     if status < 300:
         status = next((STATUS_OF_KIND[kind] for kind in kinds if kind in STATUS_OF_KIND), status)
-    kind, text = _meaning(status, set(kinds), one_line(message), variables)
+    kind, text = _meaning(status, set(kinds), one_line(message, MESSAGE_CHARS), variables)
     return kind(f"{who}: {text}", retry_after_seconds if kind in (RateLimitedError, OverloadedError) else None)
 
 
@@ -76,9 +77,3 @@ def _meaning(status: int, kinds: set[str], said: str, variables: str) -> tuple[t
     if status >= 300:
         return ProviderRefusedError, f"{REFUSALS.get(status, 'request refused')} ({status}): {said}"
     return BadAnswerError, f"the answer broke off with an error: {said}"
-
-
-def one_line(text: str) -> str:
-    """The text in one short printable line."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 4] + " ..."

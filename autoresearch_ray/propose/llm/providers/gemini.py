@@ -7,8 +7,8 @@ from google.genai import errors, types
 
 from autoresearch_ray.errors import ProviderError
 from autoresearch_ray.propose.llm.calls import Prompt
-from autoresearch_ray.propose.llm.keys import Key
 from autoresearch_ray.propose.llm.providers.connection import BROKEN, http_client, never_reached
+from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.provider import Incoming
 from autoresearch_ray.propose.llm.providers.sdk import dig, status_failure
 from autoresearch_ray.propose.llm.providers.watch import Patience

@@ -10,9 +10,10 @@ from typing import Literal, Protocol
 
 from autoresearch_ray.errors import BadAnswerError, OverloadedError, ProviderError, ProviderTimeoutError
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
-from autoresearch_ray.propose.llm.keys import Key
-from autoresearch_ray.propose.llm.providers.failures import TIMEOUTS, one_line
+from autoresearch_ray.propose.llm.providers.failures import MESSAGE_CHARS, TIMEOUTS
+from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.watch import Patience, Watch
+from autoresearch_ray.text import one_line
 
 NOTHING = (0, 0, 0, 0)
 CHARS_A_TOKEN = 4  # for servers that count nothing
@@ -111,7 +112,7 @@ class Provider:
     def _silent(self, broken: Exception, status: int) -> ProviderError:
         """What a failure means of which the provider said nothing."""
         root = _root(broken)
-        what = one_line(self._key.scrub(f"{type(root).__name__}: {root}")).rstrip(": ")
+        what = one_line(self._key.scrub(f"{type(root).__name__}: {root}"), MESSAGE_CHARS).rstrip(": ")
         if isinstance(root, json.JSONDecodeError):
             return BadAnswerError(f"{self.who}: half of a JSON document in the answer")
         if isinstance(broken, MALFORMED):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoresearch_ray.errors import ProviderError, SettingsError
-from autoresearch_ray.propose.llm.keys import VARIABLES, Key
 from autoresearch_ray.propose.llm.providers.failures import failure
-from autoresearch_ray.propose.llm.retry import retry_after_seconds
+from autoresearch_ray.propose.llm.providers.keys import VARIABLES, Key
+from autoresearch_ray.propose.llm.providers.retry import retry_after_seconds
 
 PACKAGES = {  # the module, what to install for it: the oldest release whose behaviour was verified
     "anthropic": ("anthropic", "anthropic>=2.11"),

@@ -1,0 +1,194 @@
+"""A run and its place in a bucket, seen from a launch: what a new head takes from there, and who may write there.
+
+    storage = storage_of("s3://bucket/prefix", "monday")
+    restore(storage, Path("runs/monday"), print)         # the folder as the bucket has it
+    manifest = claim(storage, settings, folder, revision)   # from here on no other head's upload counts
+
+A folder goes on in the storage that it wrote last, or that it was restored from, and in no other: one that another
+head has left behind is refused, not uploaded over what that head did.
+"""
+
+import gzip
+import hashlib
+import io
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from autoresearch_ray.archive.bucket import open_bucket
+from autoresearch_ray.archive.manifest import Manifest, RunStorage
+from autoresearch_ray.errors import SettingsError, StorageError
+from autoresearch_ray.paths import CALLS_FOLDER, ORIGIN_FILE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER, write_whole
+from autoresearch_ray.records import from_json, to_json
+from autoresearch_ray.settings import SQLITE, RunSettings
+from autoresearch_ray.store.driver_lease import release, this_process
+from autoresearch_ray.store.history import read_finished
+from autoresearch_ray.store.sqlite.store import SqliteStore
+
+LOOKS = 5  # at a storage whose newest backup is replaced while it is fetched
+AT_ONCE = 16  # files fetched
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a run's folder knows of its storage."""
+
+    writer: str  # the folder's own name there
+    after: int = 0  # the manifest that it was restored from; 0 for none
+
+
+def storage_of(url: str, tag: str) -> RunStorage:
+    """The run's place below a normal URL. StorageError."""
+    return RunStorage(open_bucket(url), tag)
+
+
+def check_free(storage: RunStorage) -> None:
+    """SettingsError when a run of this tag is there already, StorageError when nobody knows."""
+    newest = storage.newest()
+    if newest is not None and not newest.is_empty:
+        raise SettingsError(
+            f"--storage {storage.bucket.url}: holds run {storage.tag}; continue it with --resume --tag {storage.tag}, "
+            "or choose another --tag"
+        )
+
+
+def check_ours(storage: RunStorage, settings: RunSettings, folder: Path, revision: int) -> Manifest | None:
+    """The manifest that this folder, whose store is at `revision`, may follow; SettingsError if it may not."""
+    newest = storage.newest()
+    reason = refusal(newest, origin_of(folder), settings, revision)
+    if newest is not None and reason:
+        raise SettingsError(f"--storage {storage.url}: {reason}; {folder} does not go on there. {_way_out(newest)}")
+    return newest
+
+
+def refusal(newest: Manifest | None, origin: Origin, settings: RunSettings, revision: int) -> str:
+    """Why a folder may not follow the newest manifest; "" if it may."""
+    if newest is None or newest.is_empty:
+        return ""
+    if newest.created_at != settings.created_at:
+        return f"holds another run of that tag, begun at {_time(newest.created_at)}"
+    if newest.store != SQLITE or newest.number == origin.after:
+        return ""
+    if newest.writer != origin.writer:
+        return f"{newest.holder} has gone on with the run, at {_time(newest.at)}"
+    return f"its state is newer (revision {newest.revision}, here {revision})" if newest.revision > revision else ""
+
+
+def claim(storage: RunStorage, settings: RunSettings, folder: Path, revision: int) -> Manifest:
+    """Take the next epoch, with all that is there already. SettingsError as `check_ours`, StorageError."""
+    newest = check_ours(storage, settings, folder, revision)
+    if newest is not None:
+        storage.keep(newest)
+    manifest = storage.publish(
+        Manifest(
+            number=newest.number + 1 if newest else 1,
+            epoch=newest.epoch + 1 if newest else 1,
+            tag=storage.tag,
+            created_at=settings.created_at,
+            launch=uuid.uuid4().hex,
+            writer=_noted(folder, origin_of(folder)).writer,
+            holder=this_process(),
+            at=time.time(),
+            store=settings.state,
+            revision=newest.revision if newest else 0,
+            state=newest.state if newest else "",
+            state_sha=newest.state_sha if newest else "",
+            lineage=newest.lineage if newest else "",
+        )
+    )
+    if manifest is None:
+        raise StorageError(f"{storage.url}: another head is writing there; stop that one, or use another --tag")
+    return manifest
+
+
+def restore(storage: RunStorage, folder: Path, say: Say) -> bool:
+    """Make the run's folder from the storage; False when there is nothing. StorageError, StoreError.
+
+    The store comes last: a folder without one is no run's, and is restored again. The lineage is made from the store.
+    """
+    for _ in range(LOOKS):
+        newest = storage.newest()
+        if newest is None or newest.is_empty:
+            return False
+        folder.mkdir(parents=True, exist_ok=True)
+        state = _fetched_state(storage, newest, folder) if newest.store == SQLITE else None
+        if state is None and newest.store == SQLITE:
+            continue  # replaced meanwhile
+        _noted(folder, Origin(uuid.uuid4().hex, newest.number))
+        finished = read_finished(state)[1] if state is not None else None
+        count = _fetch_files(storage, newest.epoch, folder, finished)
+        if state is not None:
+            state.replace(folder / STATE_FILE)
+            for beside in folder.glob(f"{state.name}*"):  # of its readers
+                beside.unlink()
+        say(f"restored from {storage.url}: as of {_time(newest.at)}, {count} files of trials and calls")
+        return True
+    raise StorageError(f"{storage.url}: its backup is not what its manifest says; is somebody else writing there?")
+
+
+def origin_of(folder: Path) -> Origin:
+    """What the folder knows of its storage; a new name when it was never stored."""
+    try:
+        return from_json(Origin, (folder / ORIGIN_FILE).read_text())
+    except OSError:
+        return Origin(uuid.uuid4().hex)
+
+
+def _noted(folder: Path, origin: Origin) -> Origin:
+    write_whole(folder / ORIGIN_FILE, to_json(origin).encode())
+    return origin
+
+
+def _fetched_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Path | None:
+    """The store's backup as a file that opens, held by nobody; None when it is not the manifest's."""
+    packed = storage.bucket.get(manifest.state)
+    if packed is None or hashlib.sha256(packed).hexdigest() != manifest.state_sha:
+        return None
+    path = folder / f"{STATE_FILE}.restored"
+    with gzip.open(io.BytesIO(packed)) as source, path.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    with SqliteStore(path) as store:
+        release(store)
+    return path
+
+
+def _fetch_files(storage: RunStorage, epoch: int, folder: Path, finished: set[str] | None) -> int:
+    """The settings, and the files of finished trials (None: of all) and of calls; returns how many."""
+    wanted = {f"{TRIALS_FOLDER}/{path}": name for path, name in _trials(storage, epoch, finished)}
+    wanted |= {f"{CALLS_FOLDER}/{path}": name for path, name in storage.launches(CALLS_FOLDER, epoch).items()}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda item: _fetch(storage, item[1], folder / item[0]), wanted.items()))
+    for number in range(epoch, 0, -1):
+        if _fetch(storage, f"{storage.folder(number)}/{SETTINGS_FILE}", folder / SETTINGS_FILE):
+            break
+    return len(wanted)
+
+
+def _trials(storage: RunStorage, epoch: int, finished: set[str] | None) -> Iterable[tuple[str, str]]:
+    for path, name in storage.launches(TRIALS_FOLDER, epoch).items():
+        if finished is None or path.partition("/")[0] in finished:
+            yield path, name
+
+
+def _fetch(storage: RunStorage, name: str, path: Path) -> bool:
+    assert ".." not in path.parts, path
+    content = storage.bucket.get(name)
+    if content is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return content is not None
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _way_out(newest: Manifest) -> str:
+    return f"Move the folder away and --resume --tag {newest.tag} --storage ... again, or choose another --storage"

@@ -1,0 +1,268 @@
+"""The tokenized data set on disk: built once, verified when opened, rebuilt when damaged.
+
+    AUTORESEARCH_HOME/datasets/<name>-<key>/
+        train.bin val.bin holdout.bin   token rows, uint16, (rows, seq_len + 1)
+        tokenizer.json token_bytes.npy
+        withheld.json                   of `stdlib`: files of the library whose text is in val or holdout
+        meta.json                       sizes, sha256 of every file, fingerprint; written last
+
+The key is everything that determines the content. A builder holds a file lock, writes into a `.partial` folder beside
+and renames it, so a folder that exists is whole; it may be shared by a cluster.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+import numpy as np
+import platformdirs
+import tiktoken
+
+from autoresearch_ray.benchmark.data.corpus import Spool, copies_in_library, documents, identity, library, split
+from autoresearch_ray.benchmark.data.rows import SplitSize, write_exact_rows, write_rows
+from autoresearch_ray.benchmark.data.tokenizer import bytes_of_tokens, load_tokenizer, save_tokenizer, train_tokenizer
+from autoresearch_ray.errors import DataError
+from autoresearch_ray.experiment import Experiment
+
+FORMAT = 1  # raise when the layout or the split rule changes
+SPLITS = ("train", "val", "holdout")
+WITHHELD = "withheld.json"
+TOKENIZER_BYTES = 200_000_000  # of train text that the tokenizer is trained on, at most
+
+Split = Literal["train", "val", "holdout"]
+Progress = Callable[[str], None]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened data set. Reading is safe from any number of processes."""
+
+    folder: Path
+    name: str
+    vocab_size: int
+    seq_len: int
+    fingerprint: str  # sha256, hex, of the texts' hashes, the files' hashes and the sizes
+    train: SplitSize
+    val: SplitSize
+    holdout: SplitSize
+
+    @property
+    def bos(self) -> int:
+        """The id of `<|bos|>`, the last of the vocabulary."""
+        return self.vocab_size - 1
+
+    @property
+    def train_bytes_per_token(self) -> float:
+        """Bytes of text a target of the train split: turns nats per token into bits per byte."""
+        return self.train.bytes / self.train.tokens
+
+    @property
+    def token_bytes(self) -> np.ndarray:
+        """Bytes of text by token: (vocab_size,) int32, 0 for `<|bos|>`."""
+        array: np.ndarray = np.load(self.folder / "token_bytes.npy", allow_pickle=False)
+        return array
+
+    def rows(self, split: Split) -> np.ndarray:
+        """The split's token rows, memory-mapped read-only: (rows, seq_len + 1) uint16."""
+        size: SplitSize = getattr(self, split)
+        shape = (size.rows, self.seq_len + 1)
+        return np.memmap(self.folder / f"{split}.bin", dtype=np.uint16, mode="r", shape=shape)
+
+    def withheld(self) -> list[Path]:
+        """Files of this machine that hold text of the validation and held-out splits, as far as is known."""
+        try:
+            return [library() / name for name in json.loads((self.folder / WITHHELD).read_text())]
+        except OSError:
+            return []
+
+    def encoding(self) -> tiktoken.Encoding:
+        """The tokenizer."""
+        return load_tokenizer(self.folder / "tokenizer.json")
+
+
+def cache_home() -> Path:
+    """Where data sets are kept, as an absolute path: AUTORESEARCH_HOME, else the user's cache folder."""
+    home = os.environ.get("AUTORESEARCH_HOME")
+    return (Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("autoresearch_ray"))).absolute()
+
+
+def prepare(experiment: Experiment, progress: Progress | None = None) -> Dataset:
+    """The experiment's data set, built if it is not there or damaged; safe to call from many processes at once.
+
+    `progress` is called with lines for a person. Raises DataError if the corpus cannot be read or is too small.
+    """
+    say = progress or (lambda line: None)
+    spec = _spec(experiment)
+    key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+    label = Path(experiment.data).stem if "content" in spec else experiment.data.replace("/", "--")
+    folder = cache_home() / "datasets" / f"{label}-{key}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _acquired(filelock.FileLock(folder.with_name(folder.name + ".lock")), folder, say):
+            return _found(folder, spec) or _built(experiment, spec, label, folder, say)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be written ({error.strerror or error}); set AUTORESEARCH_HOME to a folder with room"
+        ) from None
+
+
+def open_dataset(folder: Path, verify: bool = True) -> Dataset:
+    """The data set in `folder`; with `verify` the hash of every file is checked. DataError if it is not whole."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        dataset = Dataset(
+            folder=folder,
+            name=meta["name"],
+            vocab_size=meta["content"]["vocab_size"],
+            seq_len=meta["content"]["seq_len"],
+            fingerprint=meta["fingerprint"],
+            **{name: SplitSize(**meta["content"]["splits"][name]) for name in SPLITS},
+        )
+        changed = _changed(folder, meta) if verify else []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: is not a whole data set ({type(error).__name__}: {error})") from None
+    if changed:
+        raise DataError(f"{folder}: {', '.join(changed)} changed since it was built")
+    return dataset
+
+
+def _changed(folder: Path, meta: dict[str, Any]) -> list[str]:
+    hashes: dict[str, str] = meta["content"]["files"]
+    changed = [name for name, sha in hashes.items() if _sha256(folder / name) != sha]
+    return changed + (["meta.json"] if _fingerprint(meta["content"]) != meta["fingerprint"] else [])
+
+
+def _fingerprint(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _spec(experiment: Experiment) -> dict[str, str | int]:
+    sizes = experiment.model_dump(include={"corpus_mb", "seq_len", "vocab_size", "eval_tokens"})
+    return {"format": FORMAT, **identity(experiment), **sizes}
+
+
+def _acquired(lock: filelock.BaseFileLock, folder: Path, say: Progress) -> AbstractContextManager[object]:
+    try:
+        return lock.acquire(timeout=0)
+    except filelock.Timeout:
+        say(f"waiting for another process that builds {folder}")
+        return lock.acquire()
+
+
+def _found(folder: Path, spec: dict[str, str | int]) -> Dataset | None:
+    if not folder.exists() or (spec.get("data") == "stdlib" and not (folder / WITHHELD).exists()):
+        return None
+    try:
+        return open_dataset(folder)
+    except DataError as error:
+        logger.warning("%s; building it again", error)
+        return None
+
+
+def _built(experiment: Experiment, spec: dict[str, str | int], label: str, folder: Path, say: Progress) -> Dataset:
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a builder that was killed
+    partial.mkdir()
+    try:
+        _fill(experiment, spec, label, partial, say)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return open_dataset(folder)
+
+
+def _fill(experiment: Experiment, spec: dict[str, str | int], label: str, partial: Path, say: Progress) -> None:
+    say(f"reading {experiment.data}")
+    texts = documents(experiment, cache_home() / "hub")
+    spool = Spool(partial / "documents.utf8", texts, experiment.corpus_mb * 1_000_000)
+    try:
+        content = _content(experiment, spool, partial, say)
+    finally:
+        spool.close()
+    (partial / "documents.utf8").unlink()
+    meta = {"name": label, "spec": spec, "fingerprint": _fingerprint(content), "content": content}
+    (partial / "meta.json").write_text(json.dumps(meta, indent=1))
+    for path in partial.iterdir():
+        path.chmod(0o444)
+
+
+def _content(experiment: Experiment, spool: Spool, partial: Path, say: Progress) -> dict[str, Any]:
+    """Writes everything but meta.json; returns what the fingerprint is made of."""
+    pools = split(spool, experiment.eval_tokens)
+    if not pools.train:
+        raise DataError(f"{experiment.data}: holds no text; expected documents to train on, see corpus_mb")
+    say(f"training a tokenizer of {experiment.vocab_size:,} tokens on {len(pools.train):,} documents")
+    encoding = train_tokenizer(_capped(spool, pools.train), experiment.vocab_size)
+    token_bytes = bytes_of_tokens(encoding)
+    save_tokenizer(encoding, partial / "tokenizer.json")
+    np.save(partial / "token_bytes.npy", token_bytes)
+
+    say(f"writing {spool.total_bytes / 1e6:,.1f} MB of text as rows of {experiment.seq_len + 1} tokens")
+    sizes: dict[str, SplitSize] = {}
+    used = {"train": list(pools.train)}
+    eval_rows = max(1, experiment.eval_tokens // experiment.seq_len)
+    for name, pool in (("val", pools.val), ("holdout", pools.holdout)):
+        sizes[name] = write_exact_rows(
+            partial / f"{name}.bin", spool, pool, encoding, token_bytes, experiment.seq_len, eval_rows
+        )
+        used[name] = pool[: sizes[name].documents]
+        used["train"] += pool[sizes[name].documents :]  # reserved, and not needed
+    sizes["train"] = write_rows(partial / "train.bin", spool, used["train"], encoding, token_bytes, experiment.seq_len)
+    _check_sizes(experiment, spool, sizes, eval_rows)
+    _check_apart(experiment, spool, used)
+    if experiment.data == "stdlib":
+        scored = {spool.digest(number) for name in ("val", "holdout") for number in used[name]}
+        (partial / WITHHELD).write_text(json.dumps(copies_in_library(scored)))
+    files = ["tokenizer.json", "token_bytes.npy", *(f"{name}.bin" for name in SPLITS)]
+    return {
+        "seq_len": experiment.seq_len,
+        "vocab_size": experiment.vocab_size,
+        "splits": {name: asdict(sizes[name]) for name in SPLITS},
+        "texts": {name: hashlib.sha256(b"".join(map(spool.digest, used[name]))).hexdigest() for name in SPLITS},
+        "files": {name: _sha256(partial / name) for name in files},
+    }
+
+
+def _check_sizes(experiment: Experiment, spool: Spool, sizes: dict[str, SplitSize], eval_rows: int) -> None:
+    for name, least in (("val", eval_rows), ("holdout", eval_rows), ("train", 1)):
+        if sizes[name].rows < least:
+            raise DataError(
+                f"{experiment.data}: {len(spool):,} documents of {spool.total_bytes / 1e6:.2f} MB give {name} "
+                f"{sizes[name].rows} rows of {experiment.seq_len} tokens, expected {least} (from a fifth of the "
+                "corpus at most); take more text, or lower eval_tokens or seq_len"
+            )
+
+
+def _check_apart(experiment: Experiment, spool: Spool, used: dict[str, list[int]]) -> None:
+    """No text may be in two splits, by the hash of its content."""
+    seen: set[bytes] = set()
+    for name in SPLITS:
+        mine = {spool.digest(number) for number in used[name]}
+        if mine & seen:
+            raise DataError(f"{experiment.data}: {len(mine & seen)} documents of {name} are in another split too")
+        seen |= mine
+
+
+def _capped(spool: Spool, numbers: list[int]) -> Iterator[str]:
+    room = TOKENIZER_BYTES
+    for number in numbers:
+        room -= spool.size(number)
+        if room < 0:
+            return
+        yield spool.text(number)

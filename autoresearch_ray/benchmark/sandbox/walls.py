@@ -1,0 +1,194 @@
+"""Keeping a candidate apart, in layers; Linux.
+
+    pid       a PID namespace: its processes see only themselves, and one call ends all of them (`processes.py`)
+    net       a network namespace without a network
+    fs        a root folder of its own: programs and libraries, read-only, and an empty folder (`view.py`)
+    landlock  in the place of fs where mounts are not allowed: files by an allow-list, no signals to others
+    seccomp   a filter of system calls, sockets included (`seccomp.py`)
+    mps       no layer but a door: the node's NVIDIA MPS, see `mps.py`
+
+Under all of them lie an environment from an allow-list, resource limits, a user without rights and closed descriptors.
+A process server raises its walls once; each candidate's process goes behind them right after the fork.
+Whether they hold is tried in `breach.py`.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from autoresearch_ray.benchmark.sandbox import landlock, limits, mps, processes, seccomp
+from autoresearch_ray.benchmark.sandbox import root_folder as view
+from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.records import from_json
+
+FULL = ("pid", "net", "fs", "seccomp")
+KNOWN = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)
+MODES = ("strict", "best", "none")
+HOW_TO_GET = (
+    "run as root, or allow user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a "
+    "container: --privileged, or --cap-add SYS_ADMIN --security-opt seccomp=unconfined)"
+)
+PROBE_SECONDS = 30
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Walls:
+    """What one process server keeps its candidates behind."""
+
+    layers: tuple[str, ...] = ()  # in the order of KNOWN
+    missing: dict[str, str] = field(default_factory=dict)  # layer: why it could not be had
+    user: int = 0  # that candidates run as; 0: the server's own
+
+    @property
+    def level(self) -> str:
+        """For the trial's row, for example `pid+net+fs+seccomp`."""
+        return "+".join(self.layers) or "none"
+
+    def without(self, broken: set[str]) -> "Walls":
+        """The same, but these layers do not hold."""
+        missing = self.missing | dict.fromkeys(broken, "a process behind it got through")
+        return replace(self, layers=tuple(layer for layer in self.layers if layer not in broken), missing=missing)
+
+
+def wanted_layers(isolation: str) -> frozenset[str]:
+    """The layers of a mode, or of a list like `pid+net`. SettingsError for an unknown one."""
+    if isolation in ("strict", "best"):
+        return frozenset(FULL)
+    layers = frozenset({"pid"} if isolation == "none" else isolation.split("+"))
+    if not layers <= set(KNOWN):
+        raise SettingsError(f"isolation {isolation!r}: expected one of {', '.join(MODES)}")
+    return layers
+
+
+def raise_walls(wanted: frozenset[str], staging: str, hidden: list[str], number: int) -> Walls:
+    """What of the wanted layers the calling process gets; from now on it is inside them itself, but may still work.
+
+    `staging` is an empty folder; `hidden` folders that no candidate may see wherever they lie; `number` tells the
+    slots of one machine apart.
+    """
+    if not linux.SUPPORTED:
+        return Walls(missing=dict.fromkeys(wanted, "only Linux on x86_64 and aarch64 has it"))
+    doors = (mps.pipe_folder(), view.SHARED_MEMORY) if mps.LAYER in wanted else ()
+    user = limits.spare_user(mps.USER_NUMBER if doors else number)
+    steps: dict[str, Callable[[], None]] = {
+        "pid": _check_first_process,
+        "net": lambda: linux.unshare(linux.CLONE_NEWNET),
+        "fs": lambda: _enter_view(staging, hidden, user, doors),
+        "seccomp": lambda: None,
+    }
+    layers: set[str] = set()
+    missing: dict[str, str] = {}
+    for layer in (layer for layer in FULL if layer in wanted):
+        try:
+            steps[layer]()
+            layers.add(layer)
+        except OSError as error:
+            missing[layer] = str(error)
+    if ("fs" in missing or "landlock" in wanted) and landlock.version():
+        layers.add("landlock")
+    if doors:
+        layers.add(mps.LAYER)
+    linux.set_dumpable(False)  # candidates may not look into this process
+    return Walls(tuple(layer for layer in KNOWN if layer in layers), missing, user)
+
+
+def confine(
+    walls: Walls, folder: str, memory_mb: int = 0, covers: tuple[view.Cover, ...] = (), memory_files: bool = False
+) -> None:
+    """Put the calling process, fresh from the fork, behind the walls for ever.
+
+    It then is in a folder of its own: an empty one that goes with it, or `folder` without the fs layer. It may have
+    `memory_mb` (0: any), does not see the text of `covers`, and has memory files only if said so.
+    """
+    doors = [mps.pipe_folder(), view.SHARED_MEMORY] if mps.LAYER in walls.layers else []
+    if "fs" in walls.layers:
+        linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
+        own = (view.SCRATCH,) if doors else (view.SCRATCH, view.SHARED_MEMORY)
+        view.enter_scratch(walls.user, covers, own)
+        folder = view.SCRATCH
+    elif walls.user:
+        os.chown(folder, walls.user, walls.user)
+    os.chdir(folder)
+    os.environ |= processes.own_folders(folder)
+    tempfile.tempdir = folder  # Python has looked it up before the fork
+    if linux.SUPPORTED:
+        linux.set_dumpable(True)  # unlike the server; else its own /proc is closed to it
+    limits.die_first()
+    limits.limit_resources(memory_mb, limits.counts_apart(walls.user) and not doors)
+    if not linux.SUPPORTED:
+        return
+    limits.become(walls.user)
+    linux.die_with_parent()
+    if "landlock" in walls.layers:
+        readable = [*view.visible(), *(f"/etc/{name}" for name in view.ETC), "/proc"]
+        landlock.confine(readable, [folder, *doors], view.devices())
+    elif "fs" in walls.layers:
+        landlock.keep_signals_in()  # an ordinary user's judge has the candidate's user
+    if "seccomp" in walls.layers:
+        seccomp.install(memory_files)
+
+
+def check_reached(isolation: str, walls: Walls) -> None:
+    """Raises SettingsError where `strict` is not met; a weaker `best`, and `none`, are said once in a process."""
+    absent = [layer for layer in FULL if layer not in walls.layers]
+    if isolation == "strict" and absent:
+        reasons = "; ".join(f"no {layer} ({walls.missing.get(layer, 'refused')})" for layer in absent)
+        raise SettingsError(f"isolation strict: this machine gives {walls.level}, {reasons}; {HOW_TO_GET}")
+    if isolation == "none":
+        _say_once("isolation none: candidates can read your files, use the network and fill the disk")
+    elif isolation == "best" and absent:
+        _say_once(f"isolation {walls.level}: candidates run without {', '.join(absent)}; {HOW_TO_GET}")
+
+
+@lru_cache
+def reached(isolation: str = "best") -> Walls:
+    """What a slot with this isolation gets on this machine, tried in a process of its own; 0.3 s, once."""
+    wanted = wanted_layers(isolation)
+    with tempfile.TemporaryDirectory(prefix="autoresearch-walls-") as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "autoresearch_ray.benchmark.sandbox.self_test",
+            "+".join(sorted(wanted)),
+            folder,
+        ]
+        answer = subprocess.run(
+            [*processes.namespace_prefix(), *command],
+            env=processes.clean_environment(1, Path(folder)),
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            check=False,
+        )
+    if answer.returncode:
+        return Walls(missing=dict.fromkeys(wanted, " ".join(answer.stderr.split())[-200:]))
+    return from_json(Walls, answer.stdout)
+
+
+def isolation_level() -> str:
+    """What this machine gives a slot, for example `pid+net+fs+seccomp`."""
+    return reached().level
+
+
+def _check_first_process() -> None:
+    if not processes.is_first_process():
+        raise PermissionError(1, "unshare --pid: not permitted")
+
+
+def _enter_view(staging: str, hidden: list[str], user: int, doors: tuple[str, ...]) -> None:
+    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
+    view.enter(staging, hidden, user, doors)
+
+
+@lru_cache
+def _say_once(line: str) -> None:
+    logger.warning("%s", line)

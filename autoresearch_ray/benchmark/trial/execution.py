@@ -1,0 +1,256 @@
+"""One job under way on a slot: deadlines, memory and output from outside, and what is known so far."""
+
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, astuple
+from pathlib import Path
+from typing import Any, Protocol
+
+from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
+from autoresearch_ray.benchmark.sandbox import limits, processes
+from autoresearch_ray.benchmark.sandbox import root_folder as view
+from autoresearch_ray.benchmark.sandbox.walls import Walls
+from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
+from autoresearch_ray.records import CurvePoint, Result, Status, from_json
+
+END_SECONDS = 10.0  # for the server to end a killed candidate
+LOOK_SECONDS = 0.5  # between looks at memory, processes and disk
+POLL_SECONDS = 0.05
+OUTPUT_LIMIT = 1 << 20  # bytes of a candidate's output that are kept
+OWN_THREADS = 64  # of the server, beside what a candidate may have
+
+
+class Asked(Protocol):
+    """The slot, as far as a job under way needs it."""
+
+    walls: Walls
+
+    @property
+    def server_pid(self) -> int: ...
+    @property
+    def control(self) -> socket.socket: ...
+    def ask(self, message: dict[str, Any], descriptors: list[int]) -> None: ...
+    def answer(self, timeout_seconds: float) -> dict[str, Any] | None: ...
+    def restart(self) -> None: ...
+
+
+class CappedLog:
+    """A file that takes the first bytes of an output and counts the rest."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._left, self._dropped = OUTPUT_LIMIT, 0
+
+    def drain(self, descriptor: int) -> bool:
+        """Take what can be read now, at most a few megabytes, so that the caller goes on. False: it is closed."""
+        for _ in range(64):
+            try:
+                chunk = os.read(descriptor, 1 << 16)
+            except BlockingIOError:
+                chunk = None
+            if not chunk:
+                self._file.flush()
+                return chunk is None
+            kept = chunk[: self._left]
+            self._file.write(kept)
+            self._left -= len(kept)
+            self._dropped += len(chunk) - len(kept)
+        return True
+
+    def close(self) -> None:
+        if self._dropped:
+            self._file.write(f"\n[{self._dropped} more bytes were not kept]\n".encode())
+        self._file.close()
+
+
+class Execution:
+    """One job, from its request to its result."""
+
+    def __init__(self, slot: Asked, job: Job, output: Path, work: Path) -> None:
+        self._slot, self._job, self._work = slot, job, work
+        self._sent_at = time.monotonic()
+        self._output = CappedLog(output)
+        self._output_end, output_write = os.pipe()
+        os.set_blocking(self._output_end, False)
+        self._events: dict[str, Event] = {}
+        self._curve: list[CurvePoint] = []
+        self._killed: tuple[Status, str] | None = None
+        self._ended: int | None = None  # exit status; None: the server itself was lost
+        self._peak_mb = 0.0
+        self._ended_at = 0.0
+        self._level = slot.walls.level
+        self._send(output_write)
+        os.close(output_write)
+
+    def follow(self) -> Iterator[CurvePoint]:
+        """Progress, until the job's processes have ended or are killed."""
+        look_at = 0.0
+        pipes = [self._output_end]
+        while True:
+            readable, _, _ = select.select([self._slot.control.fileno(), *pipes], [], [], POLL_SECONDS)
+            if self._output_end in readable and not self._output.drain(self._output_end):
+                pipes.remove(self._output_end)
+            if self._slot.control.fileno() in readable:
+                point = self._heard()
+                if point is not None:
+                    yield point
+                if self._ended_at:
+                    return
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + LOOK_SECONDS
+                self._look()
+            if self._killed is None and (late := self._overdue()):
+                self._kill("timeout", late)
+
+    def close(self) -> None:
+        """Make sure that nothing is left, and collect what was printed last."""
+        if self._ended_at == 0.0:
+            self._kill("stopped", "stopped before its end")
+            self._await_end()
+        self._output.drain(self._output_end)
+        self._output.close()
+        os.close(self._output_end)
+
+    def result(self) -> Result:
+        """What came of it, as a record without trial, slot and node."""
+        status, error = self._status()
+        training, done = self._events.get("training"), self._events.get("result")
+        measured = done or self._events.get("scoring") or Event("none", 0.0)
+        last = self._curve[-1] if self._curve else CurvePoint(0.0, 0, 0, 0.0)
+        ok = status == "ok"
+        assert not ok or done is not None
+        now = time.time()  # the one look at the time of day: it may be set while a trial runs
+        return Result(
+            trial_id="",
+            status=status,
+            val_bpb=measured.val_bpb if ok else float("nan"),
+            holdout_bpb=measured.holdout_bpb if ok else float("nan"),
+            training_seconds=measured.training_seconds or last.seconds,
+            startup_seconds=training.at - self._job.asked_at if training else 0.0,
+            eval_seconds=measured.eval_seconds,
+            total_seconds=self._ended_at - self._job.asked_at,
+            steps=measured.steps or last.step,
+            tokens=measured.tokens or last.tokens,
+            parameters=measured.parameters,
+            peak_memory_mb=measured.peak_memory_mb or self._peak_mb,
+            device_name=measured.device_name,
+            isolation=self._level,
+            started_at=now - (time.monotonic() - self._sent_at),
+            finished_at=now,
+            error=error,
+            curve=tuple(self._curve),
+            strength=self._job.strength,
+            checks=tuple(done.checks.split()) if done is not None and ok else (),
+        )
+
+    def _send(self, output: int) -> None:
+        """Ask the server for the job; the data goes along as open files, for a candidate sees no folder of it."""
+        dataset = open_dataset(Path(self._job.dataset_folder), verify=False)
+        covers = [astuple(cover) for cover in view.covers(dataset.withheld())]
+        message = {
+            "job": asdict(self._job),
+            "shape": asdict(_shape(dataset)),
+            "folder": str(self._work),
+            "covers": covers,
+        }
+        with ExitStack() as files:
+            names = ("train.bin", "val.bin", "holdout.bin", "token_bytes.npy")
+            opened = [files.enter_context((dataset.folder / name).open("rb")).fileno() for name in names]
+            self._slot.ask(message, [output, *opened])
+
+    def _status(self) -> tuple[Status, str]:
+        done, failed = self._events.get("result"), self._events.get("failure")
+        if done is not None:
+            if done.val_bpb == done.val_bpb and done.holdout_bpb == done.holdout_bpb:
+                return "ok", ""
+            return "invalid", "the score is nan, expected a finite number"
+        if failed is not None:
+            statuses: dict[str, Status] = {"invalid": "invalid", "oom": "oom", "timeout": "timeout"}
+            return statuses.get(failed.status, "crash"), failed.error
+        if self._killed is not None:
+            return self._killed
+        if self._ended is None:
+            return "lost", "its process server was killed"
+        if self._ended == -9:
+            return "lost", "killed by signal 9 from elsewhere"
+        return "crash", f"ended with exit status {self._ended} in {self._phase()}, without a result"
+
+    def _phase(self) -> str:
+        if "scoring" in self._events:
+            return "scoring"
+        return "training" if "training" in self._events else "start-up"
+
+    def _heard(self) -> CurvePoint | None:
+        """Take in the server's next message; progress is given back."""
+        try:
+            answer = self._slot.answer(0)
+        except EOFError:
+            self._ended_at = time.monotonic()
+            self._slot.restart()
+            return None
+        if answer is not None and "ended" in answer:
+            self._ended, self._ended_at = int(answer["ended"]), time.monotonic()
+            self._peak_mb = max(self._peak_mb, float(answer["peak_mb"]))
+        elif answer is not None and "event" in answer:
+            event = from_json(Event, answer["event"])
+            if event.point is not None:
+                self._curve.append(event.point)
+                return event.point
+            self._events.setdefault(event.kind, event)
+        return None
+
+    def _await_end(self) -> None:
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline:
+            if select.select([self._slot.control], [], [], POLL_SECONDS)[0]:
+                self._heard()
+            if self._ended_at:
+                return
+            self._output.drain(self._output_end)
+        self._slot.restart()
+        self._ended_at = time.monotonic()
+
+    def _overdue(self) -> str:
+        now = time.monotonic()
+        training, scoring = self._events.get("training"), self._events.get("scoring")
+        if training is None:
+            limit, since, phase = self._job.startup_limit, self._sent_at, "start-up"
+        elif scoring is None:
+            limit, since, phase = self._job.training_limit, training.at, "training"
+        else:
+            limit, since, phase = self._job.scoring_limit, scoring.at, "scoring"
+        return f"{phase} took longer than {limit:.0f} s" if now - since > limit else ""
+
+    def _look(self) -> None:
+        """Hold what no limit of one process holds: the memory, number and files of all of them together."""
+        tree = processes.tree(self._slot.server_pid)
+        self._peak_mb = max(self._peak_mb, tree.memory_mb)
+        if self._job.memory_mb and tree.memory_mb > self._job.memory_mb:
+            used = processes.memory_mb(self._slot.server_pid)
+            if used > self._job.memory_mb:
+                self._kill("oom", f"used {used:.0f} MB, allowed are {self._job.memory_mb} MB")
+        if tree.threads > limits.PROCESSES + OWN_THREADS:
+            self._kill("crash", f"had {tree.threads} processes and threads, allowed are {limits.PROCESSES}")
+        written = processes.folder_mb(self._work)
+        if written > view.SCRATCH_MB:
+            self._kill("crash", f"wrote {written:.0f} MB of files, allowed are {view.SCRATCH_MB} MB")
+
+    def _kill(self, status: Status, error: str) -> None:
+        if self._killed is None:
+            self._killed = (status, error)
+            self._slot.ask({"kill": True}, [])
+
+
+def _shape(dataset: Dataset) -> DataShape:
+    return DataShape(
+        dataset.vocab_size,
+        dataset.seq_len,
+        dataset.train.rows,
+        dataset.train_bytes_per_token,
+        dataset.val.rows,
+        dataset.holdout.rows,
+    )

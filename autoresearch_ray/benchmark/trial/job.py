@@ -1,0 +1,156 @@
+"""What a slot asks of its processes, what they answer, and the limits that follow from the budget."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from autoresearch_ray.benchmark.score.plausible import NOTHING, Known
+from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.records import CurvePoint, Strength
+
+OVERTIME = 0.02  # of the budget that `train` may take after the last batch, plus two of its slowest steps
+LEAST_OVERTIME = 0.25  # seconds
+STEPS_OVERTIME = 0.1  # of the budget that these two steps may be, seen from outside
+OUTSIDE_SECONDS = 0.5  # that the clock outside may be ahead of the one inside
+CLOCK_SHARE = 0.01  # and of the training time
+SAVING_SECONDS, SAVING_BYTES_PER_SECOND = 1.0, 100e6  # to hand over a model
+CORES_SHARE, CORES_MORE = 1.2, 0.3  # of the slot's cores that a candidate may keep busy, on average
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One execution of one candidate: all that its process is told."""
+
+    source: str
+    dataset_folder: str
+    seed: int
+    budget_seconds: float
+    device: Literal["cpu", "cuda"]
+    amp: Literal["auto", "none", "fp16", "bf16"]
+    threads: int
+    memory_mb: int  # of the whole process tree; 0: no limit
+    gpu_fraction: float  # of the visible GPU's memory; 0 or 1: all
+    asked_at: float = 0.0  # time.monotonic() of the asker; one clock for all processes of a machine
+    strength: Strength = "normal"  # of the probes of the model: full for a proof
+    known: Known = NOTHING  # what its result is compared with
+    dry_seconds: float = 0.0  # for each phase of a dry run, see dryrun.py; 0: a trial
+
+    @property
+    def dry(self) -> bool:
+        """Two steps of few rows, whatever the budget."""
+        return self.dry_seconds > 0
+
+    @property
+    def startup_limit(self) -> float:
+        """Seconds from asking to the first batch, warm-up included."""
+        return self.dry_seconds or 15 + self.budget_seconds / 2
+
+    @property
+    def training_limit(self) -> float:
+        """Seconds from the first batch until the model is handed over, before the process is killed."""
+        return self.dry_seconds or self.budget_seconds * 1.05 + 3
+
+    @property
+    def scoring_limit(self) -> float:
+        """Seconds for both splits and the probes."""
+        return self.dry_seconds or (30 + self.budget_seconds / 2) * (2 if self.strength == "full" else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DataShape:
+    """What a candidate's process may know of the data set before it gets any of it."""
+
+    vocab_size: int
+    seq_len: int
+    train_rows: int
+    train_bytes_per_token: float
+    val_rows: int
+    holdout_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One message from a job's processes; a candidate's process says training, progress, trained, saved or failure."""
+
+    kind: str  # training, progress, trained, saved, unsaved, scoring, result, failure
+    at: float  # time.monotonic()
+    point: CurvePoint | None = None
+    status: str = ""
+    error: str = ""
+    val_bpb: float = math.nan
+    holdout_bpb: float = math.nan
+    training_seconds: float = 0.0
+    slowest_step: float = 0.0
+    eval_seconds: float = 0.0
+    steps: int = 0
+    tokens: int = 0
+    parameters: int = 0
+    peak_memory_mb: float = 0.0
+    device_name: str = ""
+    checks: str = ""  # what was probed and held, words
+
+
+def job_for(
+    experiment: Experiment,
+    source: str,
+    dataset_folder: str,
+    seed: int,
+    *,
+    device: Literal["cpu", "cuda"],
+    memory_mb: int,
+    strength: Strength = "normal",
+    known: Known = NOTHING,
+) -> Job:
+    """The job that an experiment's trial is, on a slot with these resources."""
+    return Job(
+        source=source,
+        dataset_folder=dataset_folder,
+        seed=seed,
+        budget_seconds=experiment.budget_seconds,
+        device=device,
+        amp=experiment.amp,
+        threads=max(1, int(experiment.cpus_per_trial)),
+        memory_mb=memory_mb,
+        gpu_fraction=experiment.gpus_per_trial if device == "cuda" else 0.0,
+        strength=strength,
+        known=known,
+    )
+
+
+def longest_seconds(experiment: Experiment) -> float:
+    """Seconds from asking a slot that has started to a result, at most: the slot itself ends what takes longer."""
+    job = job_for(experiment, "", "", 0, device="cpu", memory_mb=0, strength="full")
+    return job.startup_limit + job.training_limit + job.scoring_limit
+
+
+def overtime(job: Job, inside: float, outside: float, slowest_step: float) -> tuple[str, str]:
+    """Status and reason if training took longer than the budget allows, else two empty strings.
+
+    `inside` and `outside` are the seconds from the first batch to the end of `train` on the candidate's clock and on
+    the process server's, which gives the data out; `slowest_step` is the candidate's word.
+    """
+    allowed = job.budget_seconds + max(OVERTIME * job.budget_seconds, LEAST_OVERTIME)
+    late = allowed + 2 * slowest_step
+    latest = allowed + min(2 * slowest_step, STEPS_OVERTIME * job.budget_seconds)
+    if inside > late:
+        return "timeout", f"train returned after {inside:.1f} s, allowed were {late:.1f} s"
+    if outside > inside * (1 + CLOCK_SHARE) + OUTSIDE_SECONDS:
+        return "invalid", f"its clock stood at {inside:.2f} s when {outside:.2f} s had passed"
+    if outside > latest + OUTSIDE_SECONDS:
+        return "timeout", f"train returned after {outside:.1f} s, allowed were {latest:.1f} s"
+    return "", ""
+
+
+def late_saving(seconds: float, size: int) -> str:
+    """Why handing over a model of `size` bytes took too long; empty if it did not."""
+    allowed = SAVING_SECONDS + size / SAVING_BYTES_PER_SECOND
+    return f"handing over the model took {seconds:.1f} s, allowed were {allowed:.1f} s" if seconds > allowed else ""
+
+
+def too_many_cores(job: Job, cpu_seconds: float, seconds: float) -> str:
+    """Why training used more than the slot's share of the CPU; empty if it did not. On CUDA it is not counted."""
+    allowed = job.threads * CORES_SHARE + CORES_MORE
+    if job.device != "cpu" or seconds <= 0 or cpu_seconds / seconds <= allowed:
+        return ""
+    busy = f"kept {cpu_seconds / seconds:.1f} cores busy, its slot has {job.threads}"
+    return f"{busy}; leave the number of threads as it is, and start no processes"

@@ -1,0 +1,286 @@
+"""What a job goes through, as its process server sees it: training behind walls, then scoring by a judge.
+
+    training   one process runs the candidate; it gets the training rows when its clock starts, on this clock too
+    saved      everything of training is killed; what it left is the bytes of a model
+    scoring    one or two fresh processes behind walls load the model; the judge asks them and computes the score
+
+All times that count are taken here. What the training process says is checked, and no more than an honest one says is
+heard. Deadlines and memory are held by the slot.
+"""
+
+import fcntl
+import math
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from autoresearch_ray.benchmark.sandbox import limits, processes
+from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.benchmark.sandbox import walls as isolate
+from autoresearch_ray.benchmark.sandbox.root_folder import Cover
+from autoresearch_ray.benchmark.sandbox.walls import Walls
+from autoresearch_ray.benchmark.score.plausible import Known, too_fast, too_many
+from autoresearch_ray.benchmark.trial import shared_logits as exchange
+from autoresearch_ray.benchmark.trial.failures import LENGTH, STATUSES
+from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job, late_saving, overtime, too_many_cores
+from autoresearch_ray.benchmark.trial.judge import Files, Remote, judge
+from autoresearch_ray.benchmark.trial.model_process import run_model
+from autoresearch_ray.benchmark.trial.shared_logits import Exchange
+from autoresearch_ray.benchmark.trial.training_process import run_candidate
+from autoresearch_ray.records import CurvePoint, from_json, to_json
+from autoresearch_ray.text import one_line
+
+MOST_MESSAGES = 64  # of a candidate's process; an honest one has 25
+LARGEST = 1e15  # number that is believed to be one of steps, tokens, seconds or megabytes
+ORDER = {"training": "", "progress": "training", "trained": "training", "saved": "trained", "unsaved": "trained"}
+
+
+@dataclass(frozen=True)
+class End:
+    """How a process ended."""
+
+    status: int  # exit status, or minus the signal
+    peak_mb: float
+
+
+class Host(Protocol):
+    """The process server."""
+
+    def tell(self, event: Event) -> None: ...
+    def fork(self) -> int: ...
+    def follow(self, pid: int, channel: socket.socket, heard: Callable[[bytes], bool]) -> End | None: ...
+
+
+class Stages:
+    """One job."""
+
+    def __init__(self, message: dict[str, Any], descriptors: list[int], walls: Walls, host: Host) -> None:
+        job = {field.name: message["job"][field.name] for field in fields(Job)}
+        self._job = Job(**job | {"known": Known(**job["known"])})
+        self._shape = DataShape(**message["shape"])
+        self._covers = tuple(Cover(*cover) for cover in message["covers"])
+        self._folder, self._walls, self._host = message["folder"], walls, host
+        self._output, self._train, *scoring = descriptors
+        self._files = Files(*scoring)
+        self._model = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        rows = max(self._shape.val_rows, self._shape.holdout_rows)
+        self._layout = exchange.layout_for(rows, self._shape.seq_len, self._shape.vocab_size, self._job.device)
+        self._opened = [*descriptors, self._model]
+        self._said: dict[str, Event] = {}  # the first message of each kind, at this process's time
+        self._messages = 0
+        self._cpu_seconds = 0.0  # used before the clock started
+        self._failed = False
+
+    def run(self) -> End:
+        """Train, and score what came of it; the end of the process that decided."""
+        channel, theirs = exchange.channel()
+        with channel:
+            pid = self._fork([theirs.fileno(), self._model], self._run_candidate)
+            theirs.close()
+            end = self._host.follow(pid, channel, lambda message: self._heard(message, channel))
+            if "unsaved" not in self._said or self._failed:
+                end = end or _killed(pid)
+                processes.kill_everything_else()
+            if self._failed or not {"saved", "unsaved"} & set(self._said):
+                return end or End(0, 0.0)
+            scoring = self._score(channel)
+        return replace(scoring, peak_mb=max(scoring.peak_mb, end.peak_mb if end else 0.0))
+
+    def close(self) -> None:
+        """Close what this job had open."""
+        for descriptor in self._opened:
+            os.close(descriptor)
+
+    def _fork(self, descriptors: list[int], run: Callable[[list[int]], None]) -> int:
+        """A process of the candidate: behind the walls, with these descriptors and no other."""
+        pid = self._host.fork()
+        if pid:
+            return pid
+        try:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(self._output, 1)
+            os.dup2(self._output, 2)
+            kept = limits.keep_only(descriptors)
+            cuda = self._job.device == "cuda"
+            memory_mb = 0 if cuda else self._job.memory_mb  # CUDA reserves far more than it uses
+            isolate.confine(self._walls, self._folder, memory_mb, self._covers, memory_files=cuda)
+            run(kept)
+        except BaseException:  # noqa: BLE001  # printed to the candidate's output; its exit says the rest
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)  # no atexit hook or lingering thread of a candidate delays the end
+
+    def _run_candidate(self, kept: list[int]) -> None:
+        run_candidate(self._job, self._shape, socket.socket(fileno=kept[0]), kept[1], self._layout)
+
+    def _heard(self, message: bytes, channel: socket.socket) -> bool:
+        """Take in a message of the training process; True when it is not to be heard any more."""
+        event = self._checked(message)
+        if event is None:
+            return self._fail("invalid", "wrote on the result pipe")
+        if event.kind == "failure":
+            return self._fail(event.status, event.error)
+        self._said.setdefault(event.kind, event)
+        if event.kind == "training":
+            socket.send_fds(channel, [b"rows"], [self._train])
+            self._cpu_seconds = processes.cpu_seconds()
+        if event.kind in ("training", "progress"):
+            self._host.tell(event)
+            return False
+        if event.kind == "trained":
+            return self._check_training(event)
+        return self._check_saving(event)
+
+    def _checked(self, message: bytes) -> Event | None:
+        """The message as an event; None for one that an honest process does not send."""
+        self._messages += 1
+        try:
+            event = _plain(from_json(Event, message))
+        except (ValueError, TypeError, AssertionError, KeyError, AttributeError, RecursionError):
+            return None
+        expected = event.kind == "failure" or ORDER.get(event.kind, event.kind) in ("", *self._said)
+        again = event.kind in self._said and event.kind != "progress"
+        return event if expected and not again and self._messages <= MOST_MESSAGES else None
+
+    def _check_training(self, trained: Event) -> bool:
+        if self._job.dry:  # its clock counts steps
+            return False
+        outside = trained.at - self._said["training"].at
+        status, reason = overtime(self._job, trained.training_seconds, outside, trained.slowest_step)
+        if reason:
+            return self._fail(status, reason)
+        used = processes.cpu_seconds() - self._cpu_seconds
+        reason = too_many_cores(self._job, used, outside) or too_many(trained.steps, trained.tokens, outside)
+        return self._fail("invalid", reason) if reason else False
+
+    def _check_saving(self, event: Event) -> bool:
+        late = late_saving(event.at - self._said["trained"].at, os.fstat(self._model).st_size)
+        if late and not self._job.dry:
+            return self._fail("timeout", late)
+        if event.kind == "unsaved" and (self._job.dry or self._job.strength == "full"):  # what no proof takes, no slot
+            return self._fail(
+                "invalid", f"the model cannot be saved ({event.error}), and a proof loads it in fresh processes"
+            )
+        return True
+
+    def _fail(self, status: str, error: str) -> bool:
+        self._failed = True
+        self._host.tell(Event("failure", time.monotonic(), status=status, error=error))
+        return True
+
+    def _score(self, training: socket.socket) -> End:
+        """Let the judge ask the model's processes; its end."""
+        trained = self._said["trained"]
+        self._host.tell(replace(trained, kind="scoring", at=time.monotonic()))
+        count = 2 if self._job.strength == "full" else 1
+        asked = [self._model_process(training) for _ in range(count)]
+        report, theirs = exchange.channel()
+        with report:
+            pid = self._host.fork()
+            if pid == 0:
+                self._run_judge(theirs, asked)
+            theirs.close()
+            for channel, memory in asked:
+                channel.close()
+                os.close(memory)
+            return self._host.follow(pid, report, self._heard_judge) or _killed(pid)
+
+    def _model_process(self, training: socket.socket) -> tuple[socket.socket, int]:
+        """Start a process that answers for the model: the judge's end of its channel, and the memory they share."""
+        channel, theirs = exchange.channel()
+        memory = exchange.new_memory(self._layout.size)
+        with theirs:
+            if "unsaved" in self._said:
+                socket.send_fds(training, [b"score"], [theirs.fileno(), memory])
+                return channel, memory
+            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+            fcntl.fcntl(self._model, fcntl.F_ADD_SEALS, seals)
+            saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)  # with a place to read at of its own
+            self._fork([theirs.fileno(), saved, memory], self._run_model)
+            os.close(saved)
+        return channel, memory
+
+    def _run_model(self, kept: list[int]) -> None:
+        run_model(self._job, kept[1], socket.socket(fileno=kept[0]), Exchange(kept[2], self._layout))
+
+    def _run_judge(self, report: socket.socket, asked: list[tuple[socket.socket, int]]) -> None:
+        """In a process of its own, which runs no candidate's code."""
+        try:
+            if linux.SUPPORTED:
+                linux.die_with_parent()
+            rng = np.random.default_rng(secrets.randbits(128))
+            remotes = [Remote(channel, Exchange(memory, self._layout), rng) for channel, memory in asked]
+            event = judge(self._job, self._shape, self._files, remotes, rng)
+            report.send(to_json(event).encode())
+        except BaseException:  # noqa: BLE001  # a fault of ours; the trial then ends without a result
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(0)
+
+    def _heard_judge(self, message: bytes) -> bool:
+        event = from_json(Event, message)
+        trained = self._said["trained"]
+        rate = trained.tokens / max(trained.training_seconds, 1e-9)
+        doubt = too_fast(rate, event.val_bpb, self._job.known) if event.kind == "result" else ""
+        if doubt:
+            return self._fail("invalid", doubt)
+        if event.kind == "result":
+            event = replace(
+                event,
+                training_seconds=trained.training_seconds,
+                steps=trained.steps,
+                tokens=trained.tokens,
+                peak_memory_mb=trained.peak_memory_mb,
+                checks=f"clock cores speed {event.checks}",
+            )
+        self._host.tell(event)
+        return False
+
+
+def _plain(event: Event) -> Event:
+    """A copy of what a training process may say, each field of its declared type; JSON may hold anything.
+
+    Raises ValueError, TypeError or AttributeError if one is not.
+    """
+    point = event.point
+    if (event.kind == "progress") != (point is not None) or not isinstance(event.kind, str):
+        raise ValueError("a point belongs to progress, and to nothing else")
+    if point is not None:
+        bpb = point.train_bpb if math.isfinite(point.train_bpb) else math.nan
+        point = CurvePoint(_number(point.seconds), int(_number(point.step)), int(_number(point.tokens)), bpb)
+    return Event(
+        event.kind,
+        time.monotonic(),
+        point=point,
+        status=event.status if event.status in STATUSES else "crash",
+        error=one_line(event.error, LENGTH),
+        training_seconds=_number(event.training_seconds),
+        slowest_step=_number(event.slowest_step),
+        steps=int(_number(event.steps)),
+        tokens=int(_number(event.tokens)),
+        peak_memory_mb=_number(event.peak_memory_mb),
+    )
+
+
+def _number(value: float) -> float:
+    if not 0 <= value < LARGEST:
+        raise ValueError(f"{value} is no count or time")
+    return value
+
+
+def _killed(pid: int) -> End:
+    os.kill(pid, signal.SIGKILL)
+    _, status, usage = os.wait4(pid, 0)
+    return End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024)

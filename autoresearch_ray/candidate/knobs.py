@@ -1,0 +1,166 @@
+"""Knobs: module-level constants whose comment ends in a range. They are read from a candidate's text and written
+back in place; nothing is executed.
+
+    MATRIX_LR = 0.04    # Muon learning rate for 2-D weights; search log(0.005, 0.2)
+"""
+
+import ast
+import math
+import re
+import tokenize
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+from autoresearch_ray.candidate.ranges import Range, Value, parse_range, same
+from autoresearch_ray.candidate.syntax import parse, tokens
+from autoresearch_ray.errors import CandidateError
+
+KEPT = 256  # texts, some 10 kB each, whose knobs are remembered: reading one takes 7 to 24 ms, a merge reads several
+SEARCH = re.compile(r"(?:^#+\s*|;\s*)search\b(?P<a>.*)$|\bsearch\s+(?P<b>\w+\s*\(.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One tunable constant of a candidate."""
+
+    name: str
+    value: Value
+    range: Range
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    name: str
+    value: object
+    node: ast.expr  # the literal, with its place in the text
+
+
+@lru_cache(maxsize=KEPT)
+def read_knobs(source: str) -> tuple[Knob, ...]:
+    """The knobs of a candidate, in their order; CandidateError names the line that is wrong and the remedy."""
+    tree = parse(source)
+    counts = _assignments(tree)
+    by_line = {constant.node.end_lineno: constant for constant in _literals(tree)}
+    knobs = []
+    for line, text in _range_comments(source):
+        constant = by_line.get(line)
+        if constant is None:
+            raise CandidateError(
+                f"line {line}: a search range beside something that is not a constant; expected NAME = literal at "
+                f"module level (16384, not 2**14), or a comment without `search`"
+            )
+        if counts[constant.name] > 1:
+            raise CandidateError(f"line {line}: knob {constant.name} is assigned more than once; keep one assignment")
+        knobs.append(_knob(constant, text, line))
+    return tuple(knobs)
+
+
+@lru_cache(maxsize=KEPT)
+def constants(source: str) -> Mapping[str, object]:
+    """The module-level names that are assigned once, to a literal, with their values."""
+    tree = parse(source)
+    counts = _assignments(tree)
+    return MappingProxyType({c.name: c.value for c in _literals(tree) if counts[c.name] == 1})
+
+
+def set_constants(source: str, values: Mapping[str, object]) -> str:
+    """The candidate with these module-level literal constants rewritten in place; comments keep their column.
+
+    A constant that has the value already keeps its spelling. CandidateError if a name is not such a constant.
+    """
+    tree = parse(source)
+    counts = _assignments(tree)
+    found = {c.name: c for c in _literals(tree) if counts[c.name] == 1}
+    for name in values:
+        if name not in found:
+            raise CandidateError(f"{name} is not a module-level constant assigned once to a literal: cannot set it")
+    changed = [found[name] for name, value in values.items() if not same(found[name].value, value)]
+    lines = source.encode().split(b"\n")  # ast counts columns in bytes
+    for constant in sorted(changed, key=lambda c: (c.node.lineno, c.node.col_offset), reverse=True):
+        _rewrite(lines, constant.node, spelled(values[constant.name]).encode())
+    return b"\n".join(lines).decode()
+
+
+def spelled(value: object) -> str:
+    """The literal that stands for `value` in a candidate; a float keeps its point or exponent."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CandidateError(f"{value} has no literal; expected a finite number")
+    text = repr(value)
+    if isinstance(value, str) and '"' not in value:
+        return f'"{text[1:-1]}"'  # double quotes, as the formatter writes them
+    return text
+
+
+def _rewrite(lines: list[bytes], node: ast.expr, text: bytes) -> None:
+    """Put `text` in the literal's place; a comment behind it stays in its column where two blanks are left."""
+    assert node.end_lineno is not None and node.end_col_offset is not None, ast.dump(node)
+    first, last = node.lineno - 1, node.end_lineno - 1
+    before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
+    rest = after.lstrip(b" ")
+    if first == last and rest.startswith(b"#"):
+        blanks = len(after) - len(rest) + node.end_col_offset - node.col_offset - len(text)
+        after = b" " * max(2, blanks) + rest
+    lines[first : last + 1] = [before + text + after]
+
+
+def _range_comments(source: str) -> list[tuple[int, str]]:
+    """(line, range text) of each comment behind code that gives a range."""
+    found = []
+    code_line = 0
+    for token in tokens(source):
+        if token.type == tokenize.COMMENT:
+            match = SEARCH.search(token.string)
+            if match and code_line == token.start[0]:
+                found.append((token.start[0], (match["a"] or match["b"] or "").strip()))
+        elif token.type not in (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT):
+            code_line = token.end[0]
+    return found
+
+
+def _knob(constant: _Constant, text: str, line: int) -> Knob:
+    value = constant.value
+    try:
+        extent = parse_range(text)
+    except ValueError as error:
+        raise CandidateError(f"line {line}: knob {constant.name} has the range `search {text}`; {error}") from None
+    if not isinstance(value, (bool, int, float, str)) or not extent.contains(value):
+        raise CandidateError(
+            f"line {line}: knob {constant.name} = {value!r} is outside its range {extent}; widen the range or change "
+            f"the value"
+        )
+    return Knob(constant.name, value, extent, line)
+
+
+def _literals(tree: ast.Module) -> list[_Constant]:
+    """Every `NAME = literal` at module level."""
+    found = []
+    for statement in tree.body:
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=node)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as node)
+            ):
+                try:
+                    found.append(_Constant(name, ast.literal_eval(node), node))
+                except (ValueError, TypeError, SyntaxError):
+                    continue  # an expression, not a literal
+    return found
+
+
+def _assignments(tree: ast.Module) -> dict[str, int]:
+    """How often each name is bound at module level (`global` in a function counts)."""
+    counts: dict[str, int] = {}
+    for node in ast.walk(tree):
+        for name in node.names if isinstance(node, ast.Global) else ():
+            counts[name] = counts.get(name, 0) + 1
+    for statement in tree.body:
+        bound = [statement] if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) else []
+        names = [node.name for node in bound]
+        if not bound:
+            names = [n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        for name in names:
+            counts[name] = counts.get(name, 0) + 1
+    return counts

@@ -1,0 +1,96 @@
+"""Three-way merge of candidates: constants by name, then the text by lines.
+
+Values of neighbouring constants, which a merge by lines would call a conflict, merge cleanly here. A clean merge is a
+valid text, not a tested one: its measurement is the caller's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from merge3 import Merge3
+
+from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
+from autoresearch_ray.candidate.ranges import same
+from autoresearch_ray.errors import CandidateError
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What came of a merge; with conflicts it is ours with what could be had of theirs."""
+
+    source: str
+    clean: bool  # no conflict at all
+    conflicts: tuple[str, ...]  # a line each: the constant or the lines of ours, and what was kept
+
+
+def three_way(base: str, ours: str, theirs: str) -> Merged:
+    """Bring the changes from `base` to `theirs` onto `ours`. All three must parse (else CandidateError).
+
+    A constant changed on one side is taken, changed to two values is a conflict and ours is kept. If the text
+    conflicts, the result is ours with the constants of theirs.
+    """
+    values, clashes = _merged_constants(constants(base), constants(ours), constants(theirs))
+    texts = [set_constants(text, _own(values, text)) for text in (base, ours, theirs)]
+    text, overlaps = _merged_text(*texts)
+    if not overlaps:
+        overlaps = _faults(text)
+    kept = texts[1] if overlaps else text
+    if overlaps and _faults(kept):
+        kept = ours  # theirs' values do not fit the ranges of ours
+    return Merged(kept, not clashes and not overlaps, (*clashes, *overlaps))
+
+
+def theirs_onto(base: str, ours: str, theirs: str) -> str:
+    """What of `theirs` can be tried on `ours`: the merge, with theirs' value where both changed a constant.
+
+    For a change that has earned another test; the source of ours if nothing of it fits.
+    """
+    merged = three_way(base, ours, theirs).source
+    before, here = constants(base), constants(merged)
+    wanted = {n: v for n, v in constants(theirs).items() if n in before and n in here and not same(v, before[n])}
+    text = set_constants(merged, wanted)
+    return merged if _faults(text) else text
+
+
+def _merged_constants(
+    base: Mapping[str, object], ours: Mapping[str, object], theirs: Mapping[str, object]
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    """The value of every constant that all three have, and the conflicts."""
+    values: dict[str, object] = {}
+    clashes = []
+    for name in base:
+        if name not in ours or name not in theirs:
+            continue  # added or removed: a matter of text
+        values[name] = theirs[name] if same(ours[name], base[name]) else ours[name]
+        if not (same(ours[name], base[name]) or same(theirs[name], base[name]) or same(ours[name], theirs[name])):
+            clashes.append(f"{name}: {ours[name]!r} in ours, {theirs[name]!r} in theirs; ours kept")
+    return values, tuple(clashes)
+
+
+def _own(values: Mapping[str, object], text: str) -> dict[str, object]:
+    held = constants(text)
+    return {name: value for name, value in values.items() if name in held}
+
+
+def _merged_text(base: str, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
+    """The merge by lines, and where it conflicts (numbers of lines in ours)."""
+    sides = [text.splitlines(keepends=True) for text in (base, ours, theirs)]
+    merged: list[str] = []
+    overlaps = []
+    for region in Merge3(*sides).merge_regions():
+        if region[0] == "conflict":
+            start, end = region[3], region[4]
+            overlaps.append(f"lines {start + 1} to {max(start + 1, end)} of ours: changed on both sides; ours kept")
+        else:
+            side = {"unchanged": 0, "a": 1, "same": 1, "b": 2}[region[0]]
+            merged += sides[side][region[1] : region[2]]
+    return "".join(merged), tuple(overlaps)
+
+
+def _faults(text: str) -> tuple[str, ...]:
+    """Why the text is not a candidate, if it is none."""
+    try:
+        read_knobs(text)
+    except CandidateError as error:
+        return (f"the merged text is not valid: {error}; ours kept",)
+    return ()

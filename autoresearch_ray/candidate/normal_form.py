@@ -1,0 +1,148 @@
+"""When two candidates are the same program, and how long a candidate is.
+
+`normal_sha` looks through comments, formatting, docstrings, the names of function locals and the order of independent
+constants that stand together. It is careful, not complete: two texts with one sha do the same; two with different
+shas may.
+"""
+
+import ast
+import difflib
+import hashlib
+import tokenize
+from bisect import bisect_right
+from functools import lru_cache
+from graphlib import TopologicalSorter
+from itertools import pairwise
+
+from autoresearch_ray.candidate.knobs import KEPT
+from autoresearch_ray.candidate.local_names import rename_locals
+from autoresearch_ray.candidate.syntax import docstring, parse, tokens
+
+SILENT = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}
+ORDERLY = (  # what may change places: it does nothing but make a value
+    *(ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.IfExp),
+    *(ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare),
+    *(ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop),
+)
+
+
+def normal_sha(source: str) -> str:
+    """The sha256 (hex) of the program behind the text; knob ranges are comments. CandidateError if it is no Python."""
+    tree = parse(source)
+    _drop_idle_statements(tree)
+    rename_locals(tree)
+    tree.body = _ordered(tree.body)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+@lru_cache(maxsize=KEPT)
+def code_lines(source: str) -> int:
+    """The lines that carry code; blank lines, comments and docstrings are free. `a; b` counts as two."""
+    tree = parse(source)
+    silent = sorted(_span(text) for node in ast.walk(tree) if (text := docstring(node)) is not None)
+    starts = [start for start, _ in silent]
+    lines: set[int] = set()
+    for token in tokens(source):
+        before = bisect_right(starts, token.start)  # docstrings do not lie in one another
+        free = before > 0 and token.end <= silent[before - 1][1]
+        if token.type not in SILENT and not free:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return len(lines) + sum(_joined(node) for node in ast.walk(tree))
+
+
+def line_diff(old: str, new: str) -> tuple[int, int]:
+    """(added, removed) lines between two texts, comments and blank lines included, as a diff shows them."""
+    added = removed = 0
+    matcher = difflib.SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False)
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        if tag != "equal":
+            removed, added = removed + i2 - i1, added + j2 - j1
+    return added, removed
+
+
+def _joined(node: ast.AST) -> int:
+    """How many of the statements in a body begin on the line on which the one before ends, a docstring left out."""
+    bodies = [getattr(node, field, None) for field in ("body", "orelse", "finalbody")]
+    pairs = [pair for body in bodies if isinstance(body, list) for pair in pairwise(body)]
+    return sum(one.end_lineno == other.lineno and one is not docstring(node) for one, other in pairs)
+
+
+def _span(text: ast.Expr) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A statement's start and end as tokens give them: (line, column); a docstring's line holds only blanks before."""
+    assert text.end_lineno is not None and text.end_col_offset is not None, ast.dump(text)
+    return (text.lineno, text.col_offset), (text.end_lineno, text.end_col_offset)
+
+
+def _drop_idle_statements(tree: ast.Module) -> None:
+    """Remove docstrings, other bare literals, and `pass` beside other statements."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            node.kind = None  # u"" is ""
+        for field in ("body", "orelse", "finalbody"):
+            body = getattr(node, field, None)
+            if isinstance(body, list) and body:
+                busy = [statement for statement in body if not _idle(statement)]
+                setattr(node, field, busy if busy or field != "body" else [ast.Pass()])
+
+
+def _idle(statement: ast.stmt) -> bool:
+    bare = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return bare or isinstance(statement, ast.Pass)
+
+
+def _ordered(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements with each run of neighbouring plain constants in one canonical order."""
+    ordered: list[ast.stmt] = []
+    run: dict[str, ast.stmt] = {}
+    for statement in body:
+        name = _plain_constant(statement)
+        if name is None or name in run:
+            ordered += _sorted_run(run)
+            run = {}
+        if name is None:
+            ordered.append(statement)
+        else:
+            run[name] = statement
+    return ordered + _sorted_run(run)
+
+
+def _plain_constant(statement: ast.stmt) -> str | None:
+    """The name of `NAME = literals, names and arithmetic`, annotated or not; None for anything else."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            parts = [value]
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
+            parts = [annotation, value]
+        case _:
+            return None
+    orderly = all(isinstance(node, ORDERLY) for part in parts for node in ast.walk(part))
+    return name if orderly else None
+
+
+def _sorted_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:
+    """By name, what is used before what uses it. A use before its definition leaves the run as it is."""
+    uses = {name: _names(statement) & set(run) for name, statement in run.items()}
+    seen: set[str] = set()
+    for name, used in uses.items():
+        if not used <= seen:
+            return list(run.values())
+        seen.add(name)
+    sorter = TopologicalSorter(uses)
+    sorter.prepare()
+    order: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        order += ready
+        sorter.done(*ready)
+    return [run[name] for name in order]
+
+
+def _names(statement: ast.stmt) -> set[str]:
+    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}

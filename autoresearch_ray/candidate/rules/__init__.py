@@ -1,0 +1,51 @@
+"""What a candidate's text must keep to before it may take a slot; one rule a function, used for every proposal.
+
+A rule raises CandidateError: `rule: line N: what was seen; the remedy`. The rules read the syntax tree and execute
+nothing. They keep candidates readable and honest, and they refuse what is known to be a way out; they are no sandbox:
+what a candidate does when it runs is the trial's to contain.
+"""
+
+from autoresearch_ray.candidate.knobs import read_knobs
+from autoresearch_ray.candidate.rules.escapes import (
+    check_attributes,
+    check_builtins,
+    check_computed_names,
+    check_definitions,
+    check_strings,
+)
+from autoresearch_ray.candidate.rules.imports import check_imports, check_module_values, check_parts
+from autoresearch_ray.candidate.rules.name_flow import Reading
+from autoresearch_ray.candidate.rules.ownership import check_foreign, check_task
+from autoresearch_ray.candidate.rules.seeds import check_seeds
+from autoresearch_ray.candidate.rules.shape import MAX_LINES, check_length, check_module_level, check_train
+from autoresearch_ray.errors import CandidateError
+
+__all__ = ["MAX_LINES", "RULES", "check_candidate"]
+
+RULES = (
+    check_train,
+    check_module_level,
+    check_imports,
+    check_builtins,
+    check_module_values,
+    check_parts,
+    check_task,
+    check_attributes,
+    check_computed_names,
+    check_strings,
+    check_definitions,
+    check_foreign,
+    check_seeds,
+)
+
+
+def check_candidate(source: str, program_lines: int = 0) -> None:
+    """Raise CandidateError if `source` breaks a rule; `program_lines` is the length of program.md."""
+    check_length(source, program_lines)
+    reading = Reading(source)
+    for rule in RULES:
+        rule(reading)
+    try:
+        read_knobs(source)
+    except CandidateError as error:
+        raise CandidateError(f"knobs: {error}") from None

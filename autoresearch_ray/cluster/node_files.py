@@ -1,0 +1,175 @@
+"""What nodes without a shared file system need of the driver's: an actor beside the run's folder.
+
+    with depot_of(settings, folder):                    # the driver, when it has joined a cluster
+        depot = Depot(settings, home)                   # a slot, on any node; `home` is the driver's node
+        dataset = depot.dataset()                       # this node's copy, fetched from the driver's node if need be
+        depot.keep("t00001", scratch)                   # a trial's files, into the run's folder
+
+Slots on the driver's own node (`depot.at_home`) use its cache and the run's folder directly. Elsewhere the first slot
+of a node copies the data set, under a lock, and every file is checked against its hash before it is used. Candidates
+and results do not come this way: they are in the store.
+"""
+
+import contextlib
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import filelock
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from autoresearch_ray.benchmark.data.dataset import Dataset, cache_home, open_dataset, prepare
+from autoresearch_ray.cluster.session import node_shape
+from autoresearch_ray.errors import DataError
+from autoresearch_ray.paths import TRIALS_FOLDER, write_whole
+from autoresearch_ray.records import Result
+from autoresearch_ray.settings import RunSettings, fitting_slots, memory_for, per_gpu
+
+CHUNK_BYTES = 8 << 20
+DATE_SECONDS = 10.0  # to ask what time it is
+
+
+class DepotActor:
+    """The actor. Every method may be repeated."""
+
+    def __init__(self, settings_json: str, folder: str) -> None:
+        self._settings, self._folder = RunSettings.model_validate_json(settings_json), Path(folder)
+        self._dataset: Dataset | None = None
+
+    def listing(self) -> tuple[str, dict[str, int]]:
+        """The data set's folder name and the bytes of each of its files."""
+        folder = self._opened().folder
+        return folder.name, {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+
+    def chunk(self, name: str, offset: int) -> bytes:
+        """CHUNK_BYTES of one file of the data set, less at its end."""
+        with (self._opened().folder / name).open("rb") as file:
+            file.seek(offset)
+            return file.read(CHUNK_BYTES)
+
+    def now(self) -> float:
+        """The driver's time of day: UTC seconds since the epoch."""
+        return time.time()
+
+    def keep(self, trial_id: str, files: dict[str, bytes]) -> None:
+        """Write a trial's files into the run's folder."""
+        folder = self._folder / TRIALS_FOLDER / trial_id
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_whole(folder / name, content)
+
+    def _opened(self) -> Dataset:
+        if self._dataset is None:
+            self._dataset = prepare(self._settings.experiment)
+        return self._dataset
+
+
+class Depot:
+    """The depot of a run, from one of its slots."""
+
+    def __init__(self, settings: RunSettings, home: str) -> None:
+        """`home` is Ray's id of the driver's node, where the run's folder is."""
+        self._settings, self._here = settings, ray.get_runtime_context().get_node_id()
+        self.at_home = self._here == home
+        self._actor: Any = None if self.at_home else ray.get_actor(_name(settings))
+        # now, not later: on a node that is cut off Ray would wait for ever
+        (node,) = (node for node in ray.nodes() if node["NodeID"] == self._here)
+        self._fit = fitting_slots(settings.experiment, [node_shape(node)], settings.gpu_share)
+
+    def dataset(self) -> Dataset:
+        """The run's data set on this node. DataError when it cannot be had or written, or is another."""
+        dataset = prepare(self._settings.experiment) if self.at_home else self._copied()
+        if dataset.fingerprint != self._settings.dataset_fingerprint:
+            raise DataError(
+                f"{socket.gethostname()}: data {dataset.fingerprint[:12]}, the run is on "
+                f"{self._settings.dataset_fingerprint[:12]}; prepare the same data on every machine"
+            )
+        return dataset
+
+    def _copied(self) -> Dataset:
+        name, sizes = ray.get(self._actor.listing.remote())
+        folder = cache_home() / "datasets" / name
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(folder.with_name(f"{name}.lock")):
+                return _whole(folder) or self._fetched(folder, sizes)
+        except OSError as error:
+            raise DataError(
+                f"{folder}: cannot be written ({error.strerror or error}); set AUTORESEARCH_HOME to a folder with room"
+            ) from None
+
+    def keep(self, trial_id: str, folder: Path) -> None:
+        """Send a trial's files to the run's folder; they are there when this returns."""
+        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        ray.get(self._actor.keep.remote(trial_id, files))
+
+    def dated(self, result: Result) -> Result:
+        """A result of just now with its times on the driver's clock, whatever this node's says.
+
+        As it is where the driver's node is out of reach.
+        """
+        if self.at_home:
+            return result
+        asked = time.time()
+        try:
+            theirs = ray.get(self._actor.now.remote(), timeout=DATE_SECONDS)
+        except ray.exceptions.RayError:
+            return result
+        ahead = (asked + time.time()) / 2 - theirs
+        return replace(result, started_at=result.started_at - ahead, finished_at=result.finished_at - ahead)
+
+    def memory_mb(self) -> int:
+        """Megabytes that a trial may use on this node, when as many run as Ray places here."""
+        return memory_for(self._fit)
+
+    def neighbours(self) -> int:
+        """How many slots share this one's GPU, or this machine for trials on CPUs, when all are there; itself too."""
+        here = min(self._settings.slots, self._fit)
+        return min(here, per_gpu(self._settings.gpu_share)) if self._settings.device == "cuda" else here
+
+    def _fetched(self, folder: Path, sizes: dict[str, int]) -> Dataset:
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)  # of a copy that was cut off
+        partial.mkdir()
+        try:
+            for name, size in sizes.items():
+                with (partial / name).open("wb") as file:
+                    for offset in range(0, size, CHUNK_BYTES):
+                        file.write(ray.get(self._actor.chunk.remote(name, offset)))
+                (partial / name).chmod(0o444)
+            open_dataset(partial)
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return open_dataset(folder, verify=False)
+
+
+@contextlib.contextmanager
+def depot_of(settings: RunSettings, folder: Path) -> Iterator[None]:
+    """The run's depot works on this node, until the end of `with`."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = ray.remote(DepotActor).options(
+        name=_name(settings), num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here
+    )
+    actor = options.remote(settings.model_dump_json(), str(folder))
+    try:
+        yield
+    finally:
+        ray.kill(actor)
+
+
+def _name(settings: RunSettings) -> str:
+    return f"depot-{settings.tag}-{settings.created_at:.0f}"
+
+
+def _whole(folder: Path) -> Dataset | None:
+    try:
+        return open_dataset(folder) if folder.exists() else None
+    except DataError:
+        return None

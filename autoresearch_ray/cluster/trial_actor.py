@@ -1,0 +1,181 @@
+"""A slot as a Tune trainable: owns processes, not learning. One step is one progress report of the candidate.
+
+The actor is kept from trial to trial (`reuse_actors`), and with it the process server that has torch imported. The
+candidate's text comes from the run's store by its hash and the result goes there before Tune hears of it, so that
+no death between the two loses it; a trial that Tune starts again finds its result already there. Data and a trial's
+files come and go through the run's depot when the run's folder is on another node.
+"""
+
+import contextlib
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ray import tune
+
+from autoresearch_ray.benchmark.score.plausible import Known
+from autoresearch_ray.benchmark.trial.job import job_for
+from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.cluster.node_files import Depot
+from autoresearch_ray.cluster.seat import Place
+from autoresearch_ray.cluster.session import bundle
+from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
+from autoresearch_ray.records import CurvePoint, Result, Trial, from_json, to_json
+from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.connect import connect
+from autoresearch_ray.text import encodable, one_line, visible
+
+MAY_BE_BEST = ("baseline", "prove")  # purposes of trials that make a best; all its runs are probed alike
+RECENT_TRIALS, TYPICAL_FROM = 32, 3  # of a slot: whose median speed is typical, and how many that takes
+LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most
+LOGGED_CHARACTERS = 4000  # of what a candidate printed, its end
+READY_SECONDS = 60.0  # for the process server to start, while this actor still counts as starting
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
+    """One slot.
+
+    `config` holds `run` (RunSettings JSON), `state` (its store's address), `folder`, `home` (Ray's id of the node that
+    the folder is on), `trial` (JSON; empty for a rest of `rest_seconds`).
+    """
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """The share of a machine that one trial uses."""
+        settings = RunSettings.model_validate_json(config["run"])
+        return tune.PlacementGroupFactory([bundle(settings)])
+
+    def __repr__(self) -> str:
+        """What Ray's dashboard calls this actor."""
+        return f"slot {self._place.number} of {self._settings.tag}"
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take a place on the machine, open the data and start the process server, all before the first trial.
+
+        On a share of a GPU the slots beside this one are waited for too: those of one GPU start together.
+        """
+        self._settings = RunSettings.model_validate_json(config["run"])
+        self._board = Board(connect(config["state"]))
+        self._place = Place(self._settings)
+        threads, hidden = max(1, int(self._settings.experiment.cpus_per_trial)), (Path(config["folder"]),)
+        gpu = self._settings.device == "cuda"
+        self._slot = Slot(threads, self._place.cores, self._settings.isolation, hidden, gpu)
+        self._slot.start()
+        self._depot = Depot(self._settings, config["home"])
+        self._dataset = self._depot.dataset()
+        self._memory_mb = self._depot.memory_mb()
+        self._progress: Iterator[CurvePoint] | None = None
+        self._rates: deque[float] = deque(maxlen=RECENT_TRIALS)
+        if self._slot.await_ready(READY_SECONDS) and self._settings.gpu_share > 0:
+            self._place.await_neighbours(self._depot.neighbours())
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The next trial on the same slot."""
+        self._stop_candidate()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run on until the candidate reports or ends; without a trial, rest for a moment."""
+        if not self.config["trial"]:
+            time.sleep(self.config["rest_seconds"])
+            return {"resting": True}
+        trial = from_json(Trial, self.config["trial"])
+        if self._progress is None:
+            known = self._board.result(trial.trial_id)
+            if known is not None:
+                return _last(known)
+            self._progress = self._run(trial)
+        point = next(self._progress, None)
+        if point is not None:
+            screening = {"train_bpb": point.train_bpb} if trial.purpose == "screen" else {}
+            return {"seconds": point.seconds, "curve_bpb": point.train_bpb} | screening
+        self._progress = None
+        result = replace(self._slot.result, trial_id=trial.trial_id)
+        result = self._depot.dated(self._place.signed(result))
+        if result.status == "ok":
+            self._rates.append(result.tokens_per_second)
+        self._board.finish(result)
+        return _last(result)
+
+    def cleanup(self) -> None:
+        """The actor ends, and with it all its processes."""
+        self._stop_candidate()
+        self._slot.__exit__(None, None, None)
+        self._place.release()
+
+    def _run(self, trial: Trial) -> Iterator[CurvePoint]:
+        job = job_for(
+            self._settings.experiment,
+            self._board.source(trial.proposal.source_sha),
+            str(self._dataset.folder),
+            trial.seed,
+            device=self._settings.device,
+            memory_mb=self._memory_mb,
+            strength="full" if trial.purpose in MAY_BE_BEST else "normal",
+            known=self._known(),
+        )
+        with self._files(trial.trial_id) as folder:
+            (folder / "train.py").write_text(job.source)
+            _log(f"{trial.trial_id} {trial.purpose}: {one_line(trial.proposal.hypothesis)}")
+            with self._place.busy():
+                for _ in range(LOST_ATTEMPTS):
+                    for point in self._slot.run(job, folder):
+                        self._place.look()
+                        yield point
+                    if self._slot.result.status != "lost":
+                        break
+            _write_curve(folder / CURVE_FILE, self._slot.result)
+            _log_end(trial.trial_id, self._slot.result, folder / OUTPUT_FILE)
+
+    def _known(self) -> Known:
+        held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]
+        typical = median(self._rates) if len(self._rates) >= TYPICAL_FROM else 0.0
+        return Known(min(held, default=0.0), typical)
+
+    @contextlib.contextmanager
+    def _files(self, trial_id: str) -> Iterator[Path]:
+        """Where a trial's files go: the run's folder, or one here whose files are sent there at the end."""
+        if self._depot.at_home:
+            folder = Path(self.config["folder"]) / TRIALS_FOLDER / trial_id
+            folder.mkdir(parents=True, exist_ok=True)
+            yield folder
+            return
+        with tempfile.TemporaryDirectory(prefix="autoresearch-trial-") as scratch:
+            yield Path(scratch)
+            self._depot.keep(trial_id, Path(scratch))
+
+    def _stop_candidate(self) -> None:
+        if self._progress is not None:
+            self._progress.close()  # type: ignore[attr-defined]  # a generator: closing it kills the candidate
+            self._progress = None
+
+
+def _log(line: str) -> None:
+    """A line of this actor's log, which the dashboard shows."""
+    sys.stdout.write(encodable(line) + "\n")
+    sys.stdout.flush()
+
+
+def _log_end(trial_id: str, result: Result, output: Path) -> None:
+    """What the candidate printed at its end, and how it ended."""
+    if output.exists():
+        printed = output.read_text(errors="replace")[-LOGGED_CHARACTERS:]
+        _log(visible(printed).rstrip() or "(it printed nothing)")
+    _log(f"{trial_id} {result.status}, val_bpb {result.val_bpb:.4f} {one_line(result.error)}".rstrip())
+
+
+def _last(result: Result) -> dict[str, Any]:
+    return {"done": True, "result": to_json(result), "val_bpb": result.val_bpb}
+
+
+def _write_curve(path: Path, result: Result) -> None:
+    lines = ["seconds,step,tokens,train_bpb"]
+    lines += [f"{p.seconds:.3f},{p.step},{p.tokens},{p.train_bpb:.6f}" for p in result.curve]
+    path.write_text("\n".join(lines) + "\n")

@@ -1,0 +1,248 @@
+"""The bridge between the search and Ray Tune: a Tune searcher that asks `Search` and tells it what came of a trial.
+
+Tune's results are dicts and become records here, once. Tune's own state is a cache: the run's store is the truth, so
+saving and restoring this object keeps nothing.
+
+A slot that becomes free while nothing is ready rests: it gets a Tune trial that does nothing until there is a trial for
+it. Tune would otherwise end its actor, or give it at once to a trial whose own slot is about to have started; that one
+it gets only after a while.
+"""
+
+import itertools
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.tune import Callback, Stopper
+from ray.tune.search import Searcher
+
+from autoresearch_ray.observe.screen import SlotView
+from autoresearch_ray.records import Result, Trial, from_json, to_json
+from autoresearch_ray.search.search import Search
+from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.text import last_line, one_line
+
+DEATHS = 2  # of a trial's slot, before the trial itself counts as lost
+MOST_SLOTS = 4096  # of one run; Tune wants to know
+REST_SECONDS = 0.1  # after which a slot that rests is asked whether it goes on resting
+RESTS_A_SECOND = 20  # of all slots together: each takes the driver some milliseconds
+YIELD_SECONDS = 2.0  # of rest, after which a slot takes a trial whose own slot still starts
+
+logger = logging.getLogger(__name__)
+
+
+class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
+    """Suggests trials of one run. `stopping` makes it finish and ignore what is cut off."""
+
+    def __init__(
+        self, search: Search, settings: RunSettings, folder: Path, state: str, room: Callable[[], int] | None = None
+    ) -> None:
+        """`room` counts the slots that there is room for: the run takes them when they are more than it has."""
+        super().__init__()
+        self._search, self._room = search, room
+        home = ray.get_runtime_context().get_node_id()
+        self._common = {"run": settings.model_dump_json(), "state": state, "folder": str(folder), "home": home}
+        self._ours: dict[str, str] = {}  # Tune's trial id -> ours
+        self._unstarted: set[str] = set()  # Tune's ids of those whose slot still starts
+        self._resting: dict[str, float] = {}  # Tune's ids of what slots run that rest, and since when
+        self._freed = False  # its last trial left a slot just now: what is suggested next runs there
+        self._kept: Trial | None = None  # what the slot that just ended its rest runs next
+        self._yields = False  # that slot runs what has no slot yet: Tune gives it that, if nothing is suggested
+        self._order = itertools.count()  # of what was suggested: Tune's ids are random
+        self._deaths = Counter[str]()
+        self.stopping = False
+        self.failure = ""
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """The number of slots is this object's affair, for it may grow."""
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's config, or a rest's; None if no slot is free or nothing is ready; FINISHED at the limits."""
+        freed, self._freed = self._freed, False
+        yields, self._yields = self._yields, False
+        over = self._search.over()
+        if self.stopping or self.is_over() or (over is not None and over.failure):
+            return str(Searcher.FINISHED)
+        if not freed and (self._resting or self._live() >= self._slots()):
+            return None  # what is next is for a slot that rests
+        trial, self._kept = self._kept or self._search.next(), None
+        common = self._common | {"order": next(self._order)}
+        if isinstance(trial, Trial):
+            self._ours[trial_id] = trial.trial_id
+            self._unstarted.add(trial_id)
+            return common | {"trial": to_json(trial)}
+        if trial is not None or not freed or yields:
+            return None  # not finished while one runs: its slot may die, and Tune asks nobody who has finished
+        self._resting[trial_id] = time.monotonic()
+        seconds = max(REST_SECONDS, len(self._resting) / RESTS_A_SECOND)
+        return common | {"trial": "", "rest_seconds": seconds}
+
+    def ends_rest(self, trial_id: str) -> bool:
+        """Whether this slot has rested enough: there is a trial for it, or never again one."""
+        if trial_id not in self._resting:
+            return False
+        if self.is_over():
+            return True
+        if self._kept is None:
+            trial = self._search.next()
+            self._kept = trial if isinstance(trial, Trial) else None
+        rested = time.monotonic() - self._resting[trial_id]
+        self._yields = self._kept is None and bool(self._unstarted) and rested > YIELD_SECONDS
+        return self._kept is not None or self._yields
+
+    def has_started(self, trial_id: str) -> None:
+        """Tune's trial has a slot."""
+        self._unstarted.discard(trial_id)
+
+    def is_over(self) -> bool:
+        """Whether nothing runs and nothing will: slots that rest, or never started, may end."""
+        over = self._search.over()
+        if over is None or self._ours or self._kept is not None:
+            return False
+        self.failure = self.failure or over.failure
+        return True
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell the search: a result, a trial that its scheduler stopped, or one whose node was lost for good."""
+        self._freed = not error
+        self._resting.pop(trial_id, None)
+        self._unstarted.discard(trial_id)
+        ours = self._ours.pop(trial_id, None)
+        if ours is None:
+            return
+        if result is not None and "result" in result:
+            self._search.finished(from_json(Result, result["result"]))
+        elif self.stopping:
+            self._search.given_up(ours)
+        elif error:
+            self._cut_off(ours)
+        else:
+            seconds = float((result or {}).get("seconds", 0.0))
+            self._search.finished(
+                Result(ours, "stopped", training_seconds=seconds, error="stopped early by the scheduler")
+            )
+
+    def _cut_off(self, ours: str) -> None:
+        """The slot died, also while it started: Tune itself would try only those again that had got going."""
+        self._deaths[ours] += 1
+        if self._deaths[ours] <= DEATHS:
+            self._search.again(ours)
+        else:
+            self._search.finished(Result(ours, "lost", error=f"its slot died {self._deaths[ours]} times"))
+
+    def _live(self) -> int:
+        return len(self._ours) + len(self._resting)
+
+    def _slots(self) -> int:
+        room = self._room() if self._room is not None else 0
+        if room > self._search.slots:
+            logger.warning(
+                "the cluster has room for %d slots now: the run takes them, it had %d", room, self._search.slots
+            )
+            self._search.widen(min(room, MOST_SLOTS))
+        return self._search.slots
+
+    def superseded(self) -> None:
+        """Another head goes on with the run: end, and say so."""
+        self.failure = "another head goes on with this run"
+        self.stopping = True
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to keep."""
+        Path(checkpoint_path).write_text("the run's store is the truth\n")
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing was kept."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its configuration beside the run
+
+
+class RunStopper(Stopper):  # type: ignore[misc]  # Ray ships no types
+    """Ends a rest when the searcher has a trial for the slot, and everything once it stops or has ended."""
+
+    def __init__(self, searcher: RunSearcher) -> None:
+        self._searcher = searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self._searcher.ends_rest(trial_id)
+
+    def stop_all(self) -> bool:
+        return self._searcher.stopping or self._searcher.is_over()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class SlotWatch(Callback):  # type: ignore[misc]  # Ray ships no types
+    """What every slot does now, from Tune's reports, for the searcher and the live screen."""
+
+    def __init__(self, search: Search, searcher: RunSearcher, budget_seconds: float, silent_seconds: float) -> None:
+        """A slot that says nothing for `silent_seconds` is ended: its own deadlines did not hold, it hangs."""
+        self._search, self._searcher, self._budget = search, searcher, budget_seconds
+        self._silent_seconds, self._heard = silent_seconds, dict[Any, float]()  # Tune's trials
+        self.views: dict[str, SlotView] = {}
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        now = time.monotonic()
+        for trial in [trial for trial, heard in self._heard.items() if now - heard > self._silent_seconds]:
+            logger.warning(
+                "%s: a slot said nothing for %.0f s; it is ended", _name(trial), now - self._heard.pop(trial)
+            )
+            ray.kill(trial.temporary_state.ray_actor)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._searcher.has_started(trial.trial_id)
+        self._heard[trial] = time.monotonic()
+        self._see(trial, {})
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._heard[trial] = time.monotonic()
+        self._see(trial, result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._heard.pop(trial, None)
+        self.views.pop(trial.trial_id, None)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._heard.pop(trial, None)
+        self.views.pop(trial.trial_id, None)
+        logger.warning("%s: its slot was lost (%s)", _name(trial), _reason(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def _see(self, trial: Any, result: dict[str, Any]) -> None:
+        if not trial.config["trial"]:
+            return
+        ours = self._search.in_flight.get(from_json(Trial, trial.config["trial"]).trial_id)
+        if ours is None or result.get("done"):
+            self.views.pop(trial.trial_id, None)
+            return
+        seconds = float(result.get("seconds", 0.0))
+        self.views[trial.trial_id] = SlotView(
+            trial_id=ours.trial_id,
+            kind=ours.proposal.kind,
+            hypothesis=ours.proposal.hypothesis,
+            progress=min(1.0, seconds / self._budget),
+            train_bpb=float(result.get("curve_bpb", float("nan"))),
+            seconds=seconds,
+        )
+
+
+def _name(trial: Any) -> str:
+    return from_json(Trial, trial.config["trial"]).trial_id if trial.config["trial"] else "no trial"
+
+
+def _reason(trial: Any) -> str:
+    """What Tune wrote down of a failure: a line with its number and date, then words of Ray or a traceback."""
+    text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
+    words = last_line(text) if '  File "' in text else " ".join(text.splitlines()[1:3])
+    return one_line(words, 160) or "no reason given"

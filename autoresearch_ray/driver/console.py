@@ -1,0 +1,199 @@
+"""What a person sees of a run while it goes and when it ends: a live screen, or one line a decision.
+
+The live screen needs a terminal (or a notebook); `--plain`, a pipe or a log file get lines. The files of the run
+(table, picture, report) are refreshed by a process of their own at the lowest priority, so that trials do not feel it.
+"""
+
+import contextlib
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from autoresearch_ray.errors import StoreError
+from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
+from autoresearch_ray.records import Decision, ProposerStatus, Result, Step, Trial, TrialRow
+from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.connect import read_run
+
+REFRESH_SECONDS = 120.0  # of the run's files, and after each win
+SCREEN_SECONDS = 0.5
+HEAR_SECONDS = 2.0
+SHOWN_DECISIONS = 8
+
+
+class Progress:
+    """Tells a person how a run goes. The search calls `decided`; a thread draws."""
+
+    def __init__(self, plain: bool) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._live = not plain and (self._console.is_terminal or self._console.is_jupyter)
+        self._lines: deque[str] = deque(maxlen=SHOWN_DECISIONS)
+        self._rows: dict[str, tuple[Trial, Result]] = {}
+        self._refresher: subprocess.Popen[bytes] | None = None
+        self._refreshed_at = time.monotonic()
+        self._folder: Path | None = None
+        self._busy_seconds = 0.0
+
+    def say(self, line: str) -> None:
+        """A line about what is being set up."""
+        self._console.print(line, markup=False)
+
+    def decided(self, trial: Trial, result: Result, decisions: tuple[Decision, ...], steps: tuple[Step, ...]) -> None:
+        """A result came in; `decisions` may be about earlier trials too, or none yet."""
+        self._rows[trial.trial_id] = (trial, result)
+        self._busy_seconds += result.training_seconds
+        for decision in decisions:
+            if decision.trial_id in self._rows:
+                self._tell(decision_line(TrialRow(*self._rows.pop(decision.trial_id), decision)))
+        if any(step.kind == "keep" for step in steps) or time.monotonic() - self._refreshed_at > REFRESH_SECONDS:
+            self._refresh()
+
+    @contextlib.contextmanager
+    def showing(self, folder: Path, settings: RunSettings, search: Any, watch: Any) -> Iterator[None]:
+        """While the run goes: the screen, or the lines alone."""
+        self._folder, begin = folder, time.monotonic()
+        self.say(_headline(folder, settings))
+        try:
+            if self._live:
+                with self._screen(lambda: self._snapshot(settings, search, watch, begin)):
+                    yield
+            else:
+                yield
+        finally:
+            if self._refresher is not None:
+                self._refresher.wait()
+
+    @contextlib.contextmanager
+    def hearing(self, board: Board) -> Iterator[None]:
+        """Tell of models that pause, stop or answer again, as they say it themselves."""
+        ended = threading.Event()
+        thread = threading.Thread(target=self._hear, args=(board, ended), name="hearing", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            for status in board.proposers():
+                self._console.print(_model_line(status), markup=False)
+
+    def _hear(self, board: Board, ended: threading.Event) -> None:
+        states: dict[str, str] = {}
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(HEAR_SECONDS)
+            with contextlib.suppress(StoreError):
+                for status in board.proposers():
+                    if states.get(status.name, "ok") != status.state:
+                        self._tell(_model_news(status))
+                    states[status.name] = status.state
+
+    def summary(self, folder: Path, settings: RunSettings, interrupted: bool) -> tuple[str, ...]:
+        """Bring all files up to date and say how the run ended."""
+        from autoresearch_ray.driver.files import (
+            rebuild,  # and with it matplotlib, when nobody waits for a slot any more
+        )
+
+        rebuild(folder)
+        resume = ""
+        if interrupted:
+            resume = (
+                f"python -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {_short(folder.parent)}"
+            )
+        return tuple(summary_lines(read_run(folder), _short(folder), resume))
+
+    @contextlib.contextmanager
+    def _screen(self, snapshot: Any) -> Iterator[None]:
+        ended = threading.Event()
+
+        def draw() -> None:
+            while not ended.wait(SCREEN_SECONDS):
+                live.update(render(snapshot()))
+
+        with Live(render(snapshot()), console=self._console, auto_refresh=True, refresh_per_second=2) as live:
+            thread = threading.Thread(target=draw, name="screen", daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                ended.set()
+                thread.join()
+
+    def _snapshot(self, settings: RunSettings, search: Any, watch: Any, begin: float) -> Snapshot:
+        state, elapsed = search.state, time.monotonic() - begin
+        start = state.frontiers[0] if state.frontiers else None
+        views = tuple(sorted(dict(watch.views).values(), key=lambda view: view.trial_id))
+        running = sum(view.seconds for view in views)
+        return Snapshot(
+            tag=settings.tag,
+            experiment=settings.experiment.name,
+            elapsed_seconds=elapsed,
+            limit_seconds=settings.hours * 3600 if settings.hours is not None else math.nan,
+            trials_done=search.claimed - len(search.in_flight),
+            trials_total=settings.trials,
+            slots=views,
+            baseline=search.baseline_bpb if start else math.nan,
+            best=state.best.val_bpb if state.best else math.nan,
+            frontier=state.frontier.val_bpb if state.frontier else math.nan,
+            noise_sd=state.noise.sd,
+            decisions=tuple(self._lines),
+            utilisation=min(1.0, (self._busy_seconds + running) / max(1e-9, search.slots * elapsed)),
+            queue_depth=search.queue_depth,
+            wins=state.best.version - 1 if state.best else 0,
+        )
+
+    def _tell(self, line: str) -> None:
+        self._lines.append(line)
+        if not self._live:
+            self._console.print(line, markup=False)
+
+    def _refresh(self) -> None:
+        if self._folder is None or (self._refresher is not None and self._refresher.poll() is None):
+            return
+        self._refreshed_at = time.monotonic()
+        self._refresher = subprocess.Popen(
+            [sys.executable, "-m", "autoresearch_ray.report", str(self._folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: os.nice(19) and None,
+        )
+
+
+def _model_news(status: ProposerStatus) -> str:
+    if status.state == "ok":
+        return f"{status.name}: answers again"
+    way = "asked again later" if status.state == "pausing" else "not asked again in this launch"
+    return f"{status.detail or status.name}; {way}, the others go on"
+
+
+def _model_line(status: ProposerStatus) -> str:
+    return (
+        f"{status.name}: {status.conversations} conversations, {status.ideas} ideas, {status.rejected} rejected, "
+        f"{status.tokens} tokens, ${status.dollars:.2f}"
+    )
+
+
+def _headline(folder: Path, settings: RunSettings) -> str:
+    trials = f"{settings.trials} trials" if settings.trials else "trials without end"
+    hours = f", {settings.hours:g} h" if settings.hours is not None else ""
+    return (
+        f"run {settings.tag}: {settings.experiment.name}, {trials}{hours} of {settings.experiment.budget_seconds:g} s "
+        f"on {settings.slots} slots ({settings.hardware['device']}, {settings.hardware['isolation']}); {_short(folder)}"
+    )
+
+
+def _short(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)

@@ -1,0 +1,224 @@
+"""One run from a request to its summary, as a function: `autoresearch_ray.run(...)` and the command line use it.
+
+Everything that can be wrong with a request is found before Ray starts (`resolve.py`). The driver holds a lock on the
+run's folder, starts the state and the proposer actor, and drives Ray Tune until the limits are reached or it is
+interrupted; what was running then runs again under the same id when the run is resumed.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import filelock
+
+from autoresearch_ray.archive.backup import Backups
+from autoresearch_ray.archive.push import Pusher, found_remote
+from autoresearch_ray.archive.restore import claim, storage_of
+from autoresearch_ray.archive.upload import Uploads
+from autoresearch_ray.benchmark.trial.job import longest_seconds
+from autoresearch_ray.cluster.metrics import metering
+from autoresearch_ray.cluster.session import (
+    NAMESPACE,
+    Cluster,
+    Room,
+    dashboard_line,
+    pinned,
+    ray_for,
+    settled,
+    with_a_gpu,
+    with_address,
+)
+from autoresearch_ray.driver.console import Progress
+from autoresearch_ray.driver.resolve import resolve, with_data
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
+from autoresearch_ray.search.model_access import model_keys
+from autoresearch_ray.search.program_watch import ProgramWatch
+from autoresearch_ray.settings import SQLITE, Request, RunSettings, checked, program_path
+from autoresearch_ray.store.board import Board
+
+SILENT_SECONDS = 60.0  # that a slot may say nothing beyond what its trial may take
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended."""
+
+    run_dir: Path
+    interrupted: bool
+    failure: str
+    summary: tuple[str, ...]
+
+
+def run(request: Request | None = None, **options: Any) -> RunOutcome:
+    """Search until the run's limits; the same as `python -m autoresearch_ray.launch`, for notebooks and scripts.
+
+        autoresearch_ray.run(experiment=Path("experiments/cpu.yaml"), trials=28, tag="monday")
+
+    `options` are the fields of `settings.Request`. Raises AutoresearchError with one clear line where the command
+    line ends with status 2. One run at a time in a process.
+    """
+    request = with_address(checked(request or _request(options)))
+    progress = Progress(request.plain)
+    settings, folder = resolve(request, progress.say)
+    with _only_driver(folder), model_keys(settings) as keys:  # keys first: data may take long to come
+        settings = with_data(settings, progress.say)
+        with ray_for(request, settings) as cluster:
+            return _joined(cluster, settings, folder, request, keys, progress)
+
+
+def _joined(
+    cluster: Cluster, settings: RunSettings, folder: Path, request: Request, keys: dict[str, str], progress: Progress
+) -> RunOutcome:
+    from autoresearch_ray.cluster.gpu_sharing import shared
+    from autoresearch_ray.cluster.node_files import depot_of
+
+    cluster = with_a_gpu(settings, request, cluster, progress.say)
+    settings = pinned(settings, cluster, progress.say)
+    with depot_of(settings, folder) if cluster.joined else contextlib.nullcontext():
+        settings = shared(settings, request, cluster, progress.say)
+        settings = settled(settings, request, cluster, progress.say)
+        progress.say(dashboard_line(cluster))
+        return _driven(settings, folder, request, keys, progress, follows=cluster.joined and not request.slots)
+
+
+def _request(options: dict[str, Any]) -> Request:
+    known = {field.name for field in fields(Request)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise SettingsError(f"unknown option {', '.join(unknown)}; expected some of {', '.join(sorted(known))}")
+    return Request(**options)
+
+
+@contextlib.contextmanager
+def _only_driver(folder: Path) -> Iterator[None]:
+    lock = filelock.FileLock(folder / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise SettingsError(f"{folder} is being run by another process; stop that one, or use another --tag") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _driven(
+    settings: RunSettings, folder: Path, request: Request, keys: dict[str, str], progress: Progress, *, follows: bool
+) -> RunOutcome:
+    """The run itself; `follows`: it takes more slots when nodes join."""
+    from autoresearch_ray.cluster.proposer_actor import proposing
+    from autoresearch_ray.cluster.tune_searcher import RunSearcher, SlotWatch
+    from autoresearch_ray.search.search import Search
+    from autoresearch_ray.store.connect import serving
+    from autoresearch_ray.store.driver_lease import Tenure
+
+    with contextlib.ExitStack() as stack:
+        store, address = stack.enter_context(serving(folder, settings, NAMESPACE))
+        board = Board(store, stack.enter_context(Tenure(store, say=progress.say)))
+        board.put_settings(settings.model_dump_json().encode())
+        if settings.state == SQLITE:
+            stack.enter_context(Backups(store, folder))
+        write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
+        uploads = _uploads(settings, folder, board, progress)
+        listener = progress.decided if uploads is None else uploads.after(progress.decided)
+        search = Search(board, settings, folder / LINEAGE, listener=listener)
+        room = Room(settings)
+        searcher = RunSearcher(search, settings, folder, address, room if follows else None)
+        watch = SlotWatch(
+            search,
+            searcher,
+            settings.experiment.budget_seconds,
+            longest_seconds(settings.experiment) + SILENT_SECONDS,
+        )
+        if request.push_to is not None:
+            branch = f"refs/heads/autoresearch/{settings.tag}"
+            ready = (lambda _: True) if uploads is None else uploads.holds
+            stack.enter_context(Pusher(folder / LINEAGE, branch, found_remote(request.push_to), progress.say, ready))
+        if uploads is not None:
+            stack.enter_context(uploads.following(searcher.superseded))
+        stack.enter_context(ProgramWatch(board, program_path(request.program)))
+        stack.enter_context(proposing(settings, address, folder, keys))
+        stack.enter_context(progress.showing(folder, settings, search, watch))
+        stack.enter_context(progress.hearing(board))
+        stack.enter_context(metering(board, settings, search, watch))
+        interrupted = stack.enter_context(_interruptible(searcher))
+        _fit(settings, searcher, watch, room)
+    failure = searcher.failure
+    summary = progress.summary(folder, settings, interrupted=bool(interrupted))
+    if uploads is not None:
+        uploads.finish()
+    return RunOutcome(folder, bool(interrupted), failure, summary)
+
+
+def _uploads(settings: RunSettings, folder: Path, board: Board, progress: Progress) -> Uploads | None:
+    """The run's uploads, its place in the storage taken; None without a storage."""
+    if not settings.storage:
+        return None
+    storage = storage_of(settings.storage, settings.tag)
+    claimed = claim(storage, settings, folder, board.store.revision())
+    progress.say(f"stored in {storage.url} after every decision")
+    return Uploads(storage, claimed, folder, progress.say, {result.trial_id for result in board.results()})
+
+
+def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
+    from ray import tune
+
+    from autoresearch_ray.cluster.scheduling import scheduler_for
+    from autoresearch_ray.cluster.trial_actor import TrialActor
+    from autoresearch_ray.cluster.tune_searcher import MOST_SLOTS, RunStopper
+
+    scratch = tempfile.mkdtemp(prefix="autoresearch-tune-")  # a cache: the store is the truth
+    tuner = tune.Tuner(
+        TrialActor,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler_for(settings, room),
+            num_samples=-1,
+            max_concurrent_trials=MOST_SLOTS,  # the searcher has a limit of its own
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=settings.tag,
+            storage_path=scratch,
+            stop=RunStopper(searcher),
+            callbacks=[watch],
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _interruptible(searcher: Any) -> Iterator[list[int]]:
+    """First Ctrl-C: stop cleanly. Second: at once; the store has everything up to the last result anyway."""
+    seen: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        searcher.stopping = True
+        if len(seen) > 1:
+            os._exit(130)
+        sys.stderr.write("\nstopping: running trials are given up, they run again on --resume; once more to end now\n")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

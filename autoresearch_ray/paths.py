@@ -1,0 +1,34 @@
+"""The names of a run's files and folders, below `runs/<tag>/`, and how a file is written there.
+
+Everything but the store and `trials/` can be made again from the store.
+"""
+
+import os
+from pathlib import Path
+
+STATE_FILE = "state.db"  # the store, if it is SQLite
+BACKUP_FILE = "state.backup.db"  # a copy of it, for a damaged one
+SETTINGS_FILE = "settings.json"
+LINEAGE = "lineage"  # a git repository
+TRIALS_FOLDER = "trials"  # a folder a trial
+CALLS_FOLDER = "calls"  # what models were asked and answered, one file a conversation
+TABLE_FILE = "trials.parquet"
+RESULTS_FILE = "results.tsv"
+REPORT_FILE = "report.html"
+PICTURE_FILE = "progress.png"
+ORIGIN_FILE = ".storage.json"  # what the folder knows of its copy in a bucket
+LOCK_FILE = ".driver.lock"  # held by the launch that runs
+
+CANDIDATE_FILE = "train.py"  # of a trial, and in the lineage
+OUTPUT_FILE = "output.log"  # of a trial
+CURVE_FILE = "curve.csv"  # of a trial
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old or the new one, never a part; one writer a process."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

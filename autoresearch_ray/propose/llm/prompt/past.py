@@ -1,0 +1,293 @@
+"""A run's past as a language model may see it, kept up to date record by record.
+
+    past = Past(board.source)
+    past.started(trial); past.finished(result); past.decided(decision); past.stepped(step)
+    view = past.view(Moment(..., frontier=board.frontier(), best=board.best(), queued=tuple(board.queued())))
+
+Each record is looked at once, so a prompt of a run of 10,000 trials costs no more than its choice (`history.py`).
+Records may come again; a result, decision or step comes after what it speaks of. Of a result only what a model may
+know is kept: never the held-out score.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from autoresearch_ray.candidate.difference import Difference, difference
+from autoresearch_ray.candidate.rules import MAX_LINES
+from autoresearch_ray.propose.llm.prompt.view import (
+    CandidateView,
+    ExperimentView,
+    FlightView,
+    SearchView,
+    StandingView,
+    StepView,
+    Usage,
+)
+from autoresearch_ray.records import (
+    Decision,
+    History,
+    Proposal,
+    Purpose,
+    RejectedIdea,
+    Result,
+    Standing,
+    Status,
+    Step,
+    Trial,
+)
+
+ERROR_CHARACTERS = 2_000  # of a failure that are kept, from its end
+JUDGING: tuple[Purpose, ...] = ("screen", "confirm")  # decisions on other trials are about a proof, not their candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the past does not say: where the search stands when a prompt is made."""
+
+    program: str
+    experiment: ExperimentView
+    complexity_price: float  # bpb a code line
+    advance_sd: float  # as of the decision's rules
+    frontier: Standing
+    best: Standing
+    noise_sd: float  # of J; NaN before the baseline was replicated
+    noise_degrees: int
+    queued: tuple[Proposal, ...]
+    ideas: int  # to ask for
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One result of a candidate."""
+
+    status: Status
+    val_bpb: float
+    steps: int
+    error: str
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """One source that was proposed and tried."""
+
+    trial: Trial  # its first
+    difference: Difference
+    runs: dict[str, _Run] = field(default_factory=dict)  # by trial id
+    decision: Decision | None = None  # the latest
+    view: CandidateView | None = None  # None: to be made again
+
+
+class Past:
+    """Candidates, steps and what is in flight. One thread; `source` gives the text of a sha."""
+
+    def __init__(self, source: Callable[[str], str]) -> None:
+        self._source = source
+        self._trials: dict[str, Trial] = {}
+        self._running: dict[str, Trial] = {}
+        self._candidates: dict[str, _Candidate] = {}
+        self._children: dict[str, list[_Candidate]] = {}  # by the parent's sha
+        self._usage: dict[str, Usage] = {}
+        self._scores: dict[str, float] = {}  # val_bpb of what is or was frontier
+        self._steps: dict[int, StepView] = {}
+        self._rejected: dict[str, RejectedIdea] = {}
+        self._tried: dict[str, Trial] = {}  # the first of each proposal, by its id
+        self._stack: list[tuple[str, StepView]] = []  # the frontiers since the best
+        self._best = ""
+
+    def started(self, trial: Trial) -> None:
+        """A trial was claimed."""
+        if trial.trial_id in self._trials:
+            return
+        self._trials[trial.trial_id] = trial
+        self._running[trial.trial_id] = trial
+        proposal = trial.proposal
+        self._tried.setdefault(proposal.proposal_id, trial)
+        if trial.purpose == "screen" and proposal.source_sha not in self._candidates:
+            candidate = _Candidate(trial, self._difference(proposal.parent_sha, proposal.source_sha))
+            self._candidates[proposal.source_sha] = candidate
+            self._children.setdefault(proposal.parent_sha, []).append(candidate)
+
+    def finished(self, result: Result) -> None:
+        """A trial has its result."""
+        trial = self._trials.get(result.trial_id)
+        if trial is None:
+            return
+        self._running.pop(result.trial_id, None)
+        sha = trial.proposal.source_sha
+        if result.status == "ok":
+            self._usage[sha] = _usage(result)
+        candidate = self._candidates.get(sha)
+        if candidate is not None:
+            error = result.error[-ERROR_CHARACTERS:]
+            candidate.runs[result.trial_id] = _Run(result.status, result.val_bpb, result.steps, error)
+            candidate.view = None
+
+    def decided(self, decision: Decision) -> None:
+        """A result has its decision."""
+        trial = self._trials.get(decision.trial_id)
+        candidate = self._candidates.get(trial.proposal.source_sha) if trial else None
+        if trial is not None and candidate is not None and trial.purpose in JUDGING:
+            candidate.decision = decision
+            candidate.view = None
+
+    def stepped(self, step: Step) -> None:
+        """Frontier or best changed; steps come in order."""
+        if step.index in self._steps:
+            return
+        view = self._steps[step.index] = self._step_view(step)
+        self._scores[step.source_sha] = step.val_bpb
+        for child in self._children.get(step.source_sha, ()):
+            child.view = None
+        if step.kind == "advance":
+            self._stack.append((step.source_sha, view))
+        else:
+            self._stack = self._stack[len(self._judged(step)) :]
+            self._best = step.source_sha
+
+    def rejected(self, idea: RejectedIdea) -> None:
+        """An idea took no slot; they come in order."""
+        self._rejected.setdefault(idea.name, idea)
+
+    def named(self, proposal_id: str) -> str:
+        """A proposal as a model knows it: by its trial, with what came of it."""
+        trial = self._tried.get(proposal_id)
+        if trial is None:
+            return "an idea that waits for a slot"
+        candidate = self._candidates.get(trial.proposal.source_sha)
+        if candidate is None or not candidate.runs:
+            return f"{trial.trial_id}, which is being tried"
+        view = self._candidate_view(candidate)
+        if not view.runs:
+            return f"{trial.trial_id}, which ended as {view.status}"
+        return f"{trial.trial_id}, which reached val_bpb {view.val_bpb:.4f}"
+
+    def view(self, moment: Moment) -> SearchView:
+        """What the next prompt is made of."""
+        return SearchView(
+            program=moment.program,
+            experiment=moment.experiment,
+            complexity_price=moment.complexity_price,
+            line_limit=MAX_LINES,
+            advance_sd=moment.advance_sd,
+            frontier=self._standing(moment.frontier),
+            best=self._standing(moment.best),
+            noise_sd=moment.noise_sd,
+            noise_degrees=moment.noise_degrees,
+            candidates=tuple(self._candidate_view(c) for c in self._candidates.values() if c.runs),
+            steps=tuple(replace(step, trial_id=self._first(step.trial_id)) for step in self._steps.values()),
+            in_flight=self._in_flight(moment.queued),
+            rejected=tuple(self._rejected.values()),
+            ideas=moment.ideas,
+        )
+
+    def _in_flight(self, queued: tuple[Proposal, ...]) -> tuple[FlightView, ...]:
+        running = [trial.proposal for trial in self._running.values() if trial.purpose == "screen"]
+        flights = {proposal.proposal_id: proposal for proposal in [*running, *queued]}
+        return tuple(
+            FlightView(p.proposer, p.hypothesis, self._difference(p.parent_sha, p.source_sha).words())
+            for p in flights.values()
+        )
+
+    def _first(self, trial_id: str) -> str:
+        """The trial that its candidate is told by."""
+        trial = self._trials.get(trial_id)
+        candidate = self._candidates.get(trial.proposal.source_sha) if trial else None
+        return candidate.trial.trial_id if candidate else trial_id
+
+    def _standing(self, standing: Standing) -> StandingView:
+        return StandingView(
+            text=self._source(standing.source_sha),
+            code_lines=standing.code_lines,
+            val_bpb=standing.val_bpb,
+            objective=standing.objective,
+            usage=self._usage.get(standing.source_sha),
+        )
+
+    def _candidate_view(self, candidate: _Candidate) -> CandidateView:
+        if candidate.view is None:
+            candidate.view = _view(candidate, self._scores.get(candidate.trial.proposal.parent_sha, math.nan))
+        return candidate.view
+
+    def _step_view(self, step: Step) -> StepView:
+        """A keep or a drop is said by the advances that it judged: its own record names a replicate."""
+        hypothesis, change = step.hypothesis, ""
+        if step.kind == "advance":
+            change = self._difference(self._stack[-1][0] if self._stack else self._best, step.source_sha).words()
+        elif step.kind in ("keep", "drop"):
+            judged = self._judged(step)
+            hypothesis = "; ".join(advance.hypothesis for _, advance in judged)
+            change = self._difference(self._best, judged[-1][0] if judged else "").words()
+        return StepView(
+            step.index, step.kind, step.trial_id, hypothesis, change, step.val_bpb, step.gain, step.probability
+        )
+
+    def _judged(self, step: Step) -> list[tuple[str, StepView]]:
+        """The advances that a keep proves or a drop takes back; one that came during the proof outlives a keep."""
+        if step.kind == "keep":
+            kept = next((i for i, (sha, _) in enumerate(self._stack) if sha == step.source_sha), len(self._stack) - 1)
+            return self._stack[: kept + 1]
+        return self._stack
+
+    def _difference(self, before_sha: str, after_sha: str) -> Difference:
+        if not before_sha or not after_sha or before_sha == after_sha:
+            return Difference((), (), ())
+        return difference(self._source(before_sha), self._source(after_sha))
+
+
+def view_of(history: History, moment: Moment) -> SearchView:
+    """The view of a whole past at once."""
+    past = Past(history.sources.__getitem__)
+    for step in history.steps:
+        past.stepped(step)
+    for row in history.rows:
+        past.started(row.trial)
+        if row.result is not None:
+            past.finished(row.result)
+        if row.decision is not None:
+            past.decided(row.decision)
+    for idea in history.rejected:
+        past.rejected(idea)
+    return past.view(moment)
+
+
+def _view(candidate: _Candidate, parent_bpb: float) -> CandidateView:
+    proposal, what, decision = candidate.trial.proposal, candidate.difference, candidate.decision
+    runs = list(candidate.runs.values())
+    scores = [run.val_bpb for run in runs if run.status == "ok"]
+    failed = next((run for run in runs if run.status != "ok"), None)
+    val_bpb = sum(scores) / len(scores) if scores else math.nan
+    return CandidateView(
+        trial_id=candidate.trial.trial_id,
+        kind=proposal.kind,
+        proposer=proposal.proposer,
+        hypothesis=proposal.hypothesis,
+        change=what.words(),
+        lines=what.lines,
+        constants=what.constants,
+        places=tuple(name for name, _, _ in what.places),
+        status=failed.status if failed and not scores else "ok",
+        runs=len(scores),
+        val_bpb=val_bpb,
+        difference=val_bpb - parent_bpb,
+        steps=max((run.steps for run in runs), default=0),
+        expected=proposal.expected_effect,
+        verdict=decision.verdict if decision else None,
+        reason=_reason(decision, failed),
+        error=failed.error if failed else "",
+    )
+
+
+def _usage(result: Result) -> Usage:
+    seconds = result.training_seconds
+    curve = tuple((point.seconds / seconds, point.train_bpb) for point in result.curve) if seconds > 0 else ()
+    told = tuple((part, bpb) for part, bpb in curve if not math.isnan(bpb))
+    return Usage(result.steps, result.tokens_per_second, result.parameters, result.peak_memory_mb, told)
+
+
+def _reason(decision: Decision | None, failed: _Run | None) -> str:
+    """Why, without what held-out data said; a failure's reason is its error, which stands by itself."""
+    if decision is None or (failed is not None and decision.reason.startswith(failed.status)):
+        return ""
+    parts = decision.reason.split(", ")
+    return ", ".join(part for part in parts if "held-out" not in part and "an advance needs" not in part)

@@ -1,0 +1,201 @@
+"""The past in a prompt: chosen to teach the most within a number of tokens, never cut off in the middle.
+
+Each section takes a share of what the sections before it left, so that a short past is told whole and a long one by its
+steps, its best and latest results, its failures by kind, and two tables that count everything. Pure; a past of 10,000
+candidates takes some 100 ms.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from autoresearch_ray.candidate.rules.imports import KNOWN
+from autoresearch_ray.propose.llm.prompt.summary import area_lines, failure_groups, knob_lines, rejection_groups
+from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, quoted_end
+from autoresearch_ray.propose.llm.prompt.view import CandidateView, FlightView, SearchView, StepView
+from autoresearch_ray.records import Refusal, RejectedIdea, Verdict
+from autoresearch_ray.text import one_line
+
+HYPOTHESIS, CHANGE, REASON, DETAIL = 300, 240, 120, 240  # characters that are shown
+ERROR_LINES, ERROR_CHARACTERS = 4, 500
+BEST = 24  # results at most
+VERDICTS: dict[Verdict | None, str] = {
+    "measure": "measured",
+    "promising": "promising",
+    "discard": "discarded",
+    "advance": "taken by the frontier",
+    "keep": "kept",
+    "drop": "dropped",
+}
+REFUSALS: dict[Refusal, str] = {
+    "rule": "a rule refused it",
+    "dry_run": "it failed the dry run",
+    "duplicate": "it was not new",
+    "edit": "its edits did not apply (the idea is open)",
+    "answer": "it could not be read (the idea is open)",
+    "moved": "the frontier moved on while it was made, and it did not fit there (the idea is open)",
+}
+LONG_STEPS = 12  # the others are told shortly
+TITLE = """\
+# What was tried
+
+Candidates are told as: trial [proposer] val_bpb (difference to its parent's val_bpb; what its proposer expected),
+training steps within the budget, what followed: hypothesis [change]."""
+WHOLE_DIFFS = 8  # of the best and of the latest, where a diff says more than its words
+
+Count = Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the history: its entries by importance, and what share of the tokens that are left it may take."""
+
+    title: str
+    share: float
+    entries: Iterator[tuple[float, str]]  # (place in the telling, text)
+
+
+def history_text(view: SearchView, budget: int, count: Count) -> str:
+    """What was tried and what came of it, in at most `budget` tokens; "" while there is nothing to tell."""
+    shown: set[str] = set()  # trial ids, so that nothing is told twice
+    told = []
+    budget -= count(TITLE) + 2
+    for section in _sections(view, shown):
+        text = _filled(section, int(section.share * budget), count)
+        budget -= count(text) + 1 if text else 0
+        told.append(text)
+    flights, steps, constants, places, failures, rejected, best, code, knobs = told
+    texts = list(filter(None, (steps, best, code, knobs, constants, places, failures, rejected, flights)))
+    return "\n\n".join([TITLE, *texts]) if texts else ""
+
+
+def _sections(view: SearchView, shown: set[str]) -> Iterator[Section]:
+    """In the order in which they take their tokens; the last takes the rest."""
+    yield Section("## In flight: being tried now, do not propose them again", 0.15, _flights(view.in_flight))
+    yield Section("## Steps of the search, oldest first", 0.3, _steps(view.steps))
+    yield Section("## Constants that were tried, alone or with others", 0.2, _listed(knob_lines(view)))
+    yield Section("## Code that was tried, by function", 0.15, _listed(area_lines(view)))
+    yield Section("## Failures, by kind", 0.25, _failures(view, shown))
+    yield Section("## Ideas that took no slot: do not send them again as they were", 0.15, _rejected(view.rejected))
+    yield Section("## Largest gains that the frontier did not take, lucky runs among them", 0.4, _best(view, shown))
+    code = [candidate for candidate in view.candidates if candidate.places]
+    yield Section("## Latest changes of code, oldest first", 0.75, _latest(code, shown))
+    knobs = [candidate for candidate in view.candidates if not candidate.places]
+    yield Section("## Latest changes of constants, oldest first", 1.0, _latest(knobs, shown))
+
+
+def _filled(section: Section, budget: int, count: Count) -> str:
+    """The title and as many entries as fit, in the order of telling; "" without any."""
+    left = budget - count(section.title) - 2
+    chosen = []
+    for place, text in section.entries:
+        left -= count(text) + 1
+        if left < 0:
+            break
+        chosen.append((place, text))
+    if not chosen:
+        return ""
+    return "\n".join([section.title, *(text for _, text in sorted(chosen, key=lambda entry: entry[0]))])
+
+
+def _flights(flights: Iterable[FlightView]) -> Iterator[tuple[float, str]]:
+    for place, flight in enumerate(flights):
+        yield place, f"- {one_line(_idea(flight.hypothesis, flight.change), HYPOTHESIS + CHANGE)}"
+
+
+def _steps(steps: Sequence[StepView]) -> Iterator[tuple[float, str]]:
+    """What leads from the best to the frontier first, then what was proven, then the others; the latest of each."""
+    proven = max((step.index for step in steps if step.kind != "advance"), default=0)
+    ordered = sorted(steps, key=lambda step: (step.index < proven, step.kind not in ("start", "keep"), -step.index))
+    for rank, step in enumerate(ordered):
+        yield step.index, _step_line(step, HYPOTHESIS + CHANGE if rank < LONG_STEPS else HYPOTHESIS // 2)
+
+
+def _step_line(step: StepView, limit: int) -> str:
+    idea = one_line(_idea(step.hypothesis, step.change), limit)
+    if step.kind == "start":
+        return f"- start: val_bpb {step.val_bpb:.4f}, the first best"
+    if step.kind == "advance":
+        return f"- frontier advanced ({step.trial_id}), val_bpb about {step.val_bpb:.4f}: {idea}"
+    odds = f"gain {step.gain:.4f}, P(better) {step.probability:.3f}"
+    if step.kind == "keep":
+        return f"- PROVEN, the new best ({odds}), val_bpb {step.val_bpb:.4f}: {idea}"
+    return f"- not proven, taken back ({odds}): {idea}"
+
+
+def _best(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
+    """By the difference to the parent: they were lucky, too dear in lines, in conflict, or wait for their replicate."""
+    scored = [c for c in view.candidates if c.difference < 0 and c.verdict != "advance"]
+    for place, candidate in enumerate(sorted(scored, key=lambda c: c.difference)[:BEST]):
+        if candidate.trial_id not in shown:
+            yield place, _candidate_text(candidate, place < WHOLE_DIFFS)
+            shown.add(candidate.trial_id)
+
+
+def _latest(candidates: Sequence[CandidateView], shown: set[str]) -> Iterator[tuple[float, str]]:
+    told = 0
+    for place in range(len(candidates) - 1, -1, -1):
+        if candidates[place].trial_id not in shown:
+            yield place, _candidate_text(candidates[place], told < WHOLE_DIFFS)
+            told += 1
+
+
+def _failures(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
+    for place, group in enumerate(failure_groups(view.candidates)):
+        latest = group[-1]
+        times = f"{len(group)} candidates" if len(group) > 1 else "1 candidate"
+        idea = one_line(_idea(latest.hypothesis, latest.change), HYPOTHESIS)
+        head = f"- {latest.status}, {times}, the latest {latest.trial_id}: {idea}"
+        yield place, "\n".join(filter(None, (head, quoted_end(latest.error, ERROR_LINES, ERROR_CHARACTERS))))
+        shown.add(latest.trial_id)
+
+
+def _rejected(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]:
+    """By why: one of each group, the latest, with the first line of the reason."""
+    for place, group in enumerate(rejection_groups(rejected)):
+        latest = group[0]
+        times = f"{len(group)} ideas, the latest: " if len(group) > 1 else ""
+        head = f"- {REFUSALS[latest.refusal]}, {times}{one_line(latest.hypothesis, HYPOTHESIS)}"
+        why = latest.detail.strip().split("\n")[0].replace(f" ({KNOWN})", "")
+        yield place, f"{head}\n{QUOTE}{one_line(why, DETAIL)}"
+
+
+def _listed(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
+    for place, line in enumerate(lines):
+        yield place, f"- {line}"
+
+
+def _candidate_text(candidate: CandidateView, whole: bool) -> str:
+    """A result with its idea, and the lines of its diff where the words of the change leave the code out."""
+    idea = one_line(_idea(candidate.hypothesis, candidate.change), HYPOTHESIS + CHANGE)
+    lines = [f"- {candidate.trial_id} [{candidate.proposer}] {_outcome(candidate)}: {idea}"]
+    if whole and candidate.places:
+        lines += [QUOTE + line for line in map(_code_line, candidate.lines)]
+    if candidate.error:
+        lines.append(quoted_end(candidate.error, ERROR_LINES, ERROR_CHARACTERS))
+    return "\n".join(lines)
+
+
+def _outcome(candidate: CandidateView) -> str:
+    words: list[str] = [candidate.status]
+    if candidate.runs:
+        expected = "" if math.isnan(candidate.expected) else f"; expected {candidate.expected:+.4f}"
+        words = [f"{candidate.val_bpb:.4f} ({candidate.difference:+.4f}{expected})"]
+        words += [f"mean of {candidate.runs} runs"] if candidate.runs > 1 else []
+        words += [f"{candidate.steps} steps"]
+    if candidate.verdict is not None:
+        words.append(": ".join(filter(None, (VERDICTS[candidate.verdict], one_line(candidate.reason, REASON)))))
+    return ", ".join(words)
+
+
+def _idea(hypothesis: str, change: str) -> str:
+    """The hypothesis and the change; once if they say the same, as a tuner's do."""
+    hypothesis, change = one_line(hypothesis, HYPOTHESIS), one_line(change, CHANGE)
+    said = hypothesis.replace(";", ",")
+    if not change or all(part.strip() in said for part in change.replace(";", ",").split(",")):
+        return hypothesis
+    return f"{hypothesis} [{change}]"
+
+
+def _code_line(line: str) -> str:
+    return one_line(line, 160) if not line.isprintable() else line

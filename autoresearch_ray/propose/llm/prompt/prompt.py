@@ -1,0 +1,156 @@
+"""A prompt from a view of the search: pure, the same view gives the same prompt.
+
+Three parts, from what changes least to what changes most, so that providers cache the beginning: the system text
+(`contract.py`), the program with the experiment and the frontier's source, and the asking: numbers, history, task.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+from autoresearch_ray.candidate.difference import difference
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.propose.llm.calls import Message, Prompt
+from autoresearch_ray.propose.llm.prompt.contract import system_text
+from autoresearch_ray.propose.llm.prompt.past_text import VERDICTS, history_text
+from autoresearch_ray.propose.llm.prompt.tokens import token_count
+from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, fenced
+from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentView, SearchView, StandingView
+from autoresearch_ray.text import printable
+
+PROMPT_TOKENS = 24_000  # a fourth of it are contract, program and a frontier of 250 lines
+HISTORY_TOKENS = 1_000  # at least, or a prompt is not worth sending
+CURVE = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)  # of the budget
+ANSWER_TOKENS = 16_000  # thinking included; a whole train.py of 300 lines takes 5,000
+
+
+def build_prompt(
+    view: SearchView,
+    token_budget: int = PROMPT_TOKENS,
+    *,
+    answer_tokens: int = ANSWER_TOKENS,
+    count: Callable[[str], int] = token_count,
+) -> Prompt:
+    """The prompt for the next ideas, at most `token_budget` tokens as `count` counts them.
+
+    Contract, program and frontier are never cut; SettingsError if they leave the history less than 1,000 tokens.
+    """
+    system, context = system_text(view.complexity_price), context_text(view)
+    numbers, task = standing_text(view), task_text(view)
+    fixed = count(system) + count(context) + count(numbers) + count(task) + 8
+    left = token_budget - fixed
+    if left < HISTORY_TOKENS:
+        raise SettingsError(
+            f"a prompt of {token_budget} tokens: contract, program and frontier take {fixed} of them, expected at "
+            f"least {HISTORY_TOKENS} for the history; allow {fixed + HISTORY_TOKENS} tokens or shorten the program"
+        )
+    asking = "\n\n".join(filter(None, (numbers, history_text(view, left, count), task)))
+    return Prompt(system, context, (Message("user", asking),), answer_tokens)
+
+
+def context_text(view: SearchView) -> str:
+    """What changes with the frontier and with program.md alone."""
+    return (
+        f"# The program, by the owners of this search\n\n<program>\n{view.program.strip()}\n</program>\n\n"
+        f"# The experiment\n\n{_experiment_text(view.experiment)}\n\n"
+        f"# train.py, the frontier: every idea starts from exactly this text\n\n{fenced(view.frontier.text, 'python')}"
+    )
+
+
+def standing_text(view: SearchView) -> str:
+    """Where the search stands, in numbers."""
+    seconds = view.experiment.budget_seconds
+    lines = ["# Where the search stands", "", f"Frontier: {_standing_text(view.frontier, seconds)}."]
+    lines += _curve_text(view.frontier)
+    if view.best.text == view.frontier.text:
+        lines.append("It is the proven best.")
+    else:
+        lines.append(f"Proven best: {_standing_text(view.best, seconds)}. The frontier differs from it by:")
+        change = difference(view.best.text, view.frontier.text)
+        lines += [QUOTE + printable(line) for line in (change.lines or (change.words(),))]
+    if math.isnan(view.noise_sd):
+        lines.append("Noise: not measured yet.")
+    else:
+        lines.append(_noise_text(view))
+    lines.append(_tried_text(view))
+    return "\n".join(lines)
+
+
+def task_text(view: SearchView) -> str:
+    """What is asked for."""
+    ideas = "one idea" if view.ideas == 1 else f"{view.ideas} ideas, the most promising first"
+    text = (
+        f"# Your task\n\nPropose {ideas}, in the format of the system text, for the train.py above. It may grow by at "
+        f"most {max(0, view.lines_left)} lines, comments included."
+    )
+    if view.focus:
+        text += (
+            f" Others are asked the same at this moment; so that ideas differ, make one of yours about {view.focus}."
+        )
+    return text
+
+
+def _experiment_text(experiment: ExperimentView) -> str:
+    threads = f"{experiment.threads} CPU thread" + ("s" if experiment.threads > 1 else "")
+    share = f"{experiment.gpus:g} GPU and {threads}" if experiment.gpus else threads
+    return (
+        f"{experiment.name}: text of {experiment.data}, sequences of {experiment.seq_len} tokens, vocabulary "
+        f"{experiment.vocab_size}, {experiment.budget_seconds:g} s of training on {share} of {experiment.device} "
+        f"(amp {experiment.amp}), {experiment.slots} trials side by side. torch {experiment.torch or 'as installed'}."
+    )
+
+
+def _standing_text(standing: StandingView, budget_seconds: float) -> str:
+    if math.isnan(standing.val_bpb):
+        return f"not measured yet, {standing.code_lines} code lines"
+    words = f"val_bpb {standing.val_bpb:.4f}, J {standing.objective:.4f} with {standing.code_lines} code lines"
+    usage = standing.usage
+    if usage is None:
+        return words
+    return (
+        f"{words}; {usage.steps} steps within the budget ({_milliseconds(budget_seconds, usage.steps)} each), "
+        f"{usage.tokens_per_second:,.0f} tokens/s, "
+        f"{usage.parameters:,} parameters, {usage.peak_memory_mb:,.0f} MB at the peak"
+    )
+
+
+def _milliseconds(seconds: float, steps: int) -> str:
+    if not steps:
+        return "none"
+    each = 1000 * seconds / steps
+    return f"{each:,.0f} ms" if each >= 100 else f"{each:.3g} ms"
+
+
+def _curve_text(standing: StandingView) -> list[str]:
+    """How its training went, at the parts of the budget that are in CURVE."""
+    curve = standing.usage.curve if standing.usage else ()
+    told = [f"{part:.0%} {bpb:.3f}" for part, bpb in (_nearest(curve, wanted) for wanted in CURVE)] if curve else []
+    return [f"Its bpb on training text at parts of the budget: {', '.join(dict.fromkeys(told))}."] if told else []
+
+
+def _nearest(curve: tuple[tuple[float, float], ...], wanted: float) -> tuple[float, float]:
+    return min(curve, key=lambda point: abs(point[0] - wanted))
+
+
+def _noise_text(view: SearchView) -> str:
+    sd, least = view.noise_sd, view.advance_sd * view.noise_sd
+    return (
+        f"Noise: the sd of one run's J is {sd:.4f} ({view.noise_degrees} degrees of freedom), so a difference of one "
+        f"run below {2 * sd:.4f} may be luck. An idea whose first run is not {least:.4f} or more below the frontier's "
+        f"J is given up: look for ideas that are worth several times that."
+    )
+
+
+def _tried_text(view: SearchView) -> str:
+    kinds = {"changes of code": [c for c in view.candidates if c.places]}
+    kinds["changes of constants alone"] = [c for c in view.candidates if not c.places]
+    told = "; ".join(f"{len(group)} {kind}{_counts(group)}" for kind, group in kinds.items() if group)
+    refused = f"; {len(view.rejected)} ideas took no slot" if view.rejected else ""
+    return f"Tried so far: {told or 'nothing'}{refused}."
+
+
+def _counts(candidates: list[CandidateView]) -> str:
+    counts = Counter(c.status if c.status != "ok" else VERDICTS.get(c.verdict, "not decided yet") for c in candidates)
+    told = ", ".join(f"{number} {key}" for key, number in counts.most_common())
+    gains = [c.difference for c in candidates if not math.isnan(c.difference)]
+    return f" ({told}; mean {sum(gains) / len(gains):+.4f})" if gains else f" ({told})"

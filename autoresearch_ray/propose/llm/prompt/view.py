@@ -1,0 +1,121 @@
+"""What a prompt is made of: the search as a language model may see it. Records only; `past.py` fills them.
+
+Held-out scores have no field here: a model that saw them would fit them.
+"""
+
+import math
+from dataclasses import dataclass
+
+from autoresearch_ray.candidate.difference import ConstantChange
+from autoresearch_ray.records import Kind, RejectedIdea, Status, StepKind, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentView:
+    """The benchmark, fixed for a run."""
+
+    name: str
+    data: str
+    seq_len: int
+    vocab_size: int
+    budget_seconds: float
+    device: str  # as people call it: "Tesla T4", "AMD EPYC"
+    amp: str  # none, fp16 or bf16
+    slots: int
+    threads: int = 1  # CPU threads of a trial
+    gpus: float = 0.0  # of a trial: 0.25 is a quarter of a GPU
+    torch: str = ""  # its version
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one run of a candidate does within the budget."""
+
+    steps: int
+    tokens_per_second: float
+    parameters: int
+    peak_memory_mb: float
+    curve: tuple[tuple[float, float], ...] = ()  # (part of the budget, bpb on training text)
+
+
+@dataclass(frozen=True, slots=True)
+class StandingView:
+    """The frontier or the best; NaN before it is measured."""
+
+    text: str
+    code_lines: int
+    val_bpb: float = math.nan
+    objective: float = math.nan
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateView:
+    """A candidate that was tried, with all its runs."""
+
+    trial_id: str  # of its first run
+    kind: Kind
+    proposer: str
+    hypothesis: str
+    change: str  # in words: MATRIX_LR 0.04 -> 0.0264; GPT.attend +4 -1
+    lines: tuple[str, ...]  # of its diff, the first few, each with + or -
+    constants: tuple[ConstantChange, ...]
+    places: tuple[str, ...]  # functions and methods that it touched
+    status: Status
+    runs: int  # that gave a score
+    val_bpb: float  # their mean
+    difference: float  # to its parent's val_bpb, below 0 is better; NaN if one of the two has none
+    steps: int  # of training within the budget
+    expected: float  # the difference that its proposer expected; NaN if it did not say
+    verdict: Verdict | None  # None: not decided yet
+    reason: str
+    error: str  # the end of it, as the program wrote it: foreign text
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """A change of frontier or best."""
+
+    index: int
+    kind: StepKind
+    trial_id: str
+    hypothesis: str  # of a keep or a drop: those of the steps that it judged
+    change: str  # of an advance: from the frontier before; of a keep or a drop: between best and frontier
+    val_bpb: float
+    gain: float = math.nan  # in J over the best before; of keeps and drops
+    probability: float = math.nan  # that it is better than the best before
+
+
+@dataclass(frozen=True, slots=True)
+class FlightView:
+    """A proposal that runs or waits for a slot."""
+
+    proposer: str
+    hypothesis: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchView:
+    """Everything that a prompt says."""
+
+    program: str
+    experiment: ExperimentView
+    complexity_price: float  # bpb a code line
+    line_limit: int  # of program and candidate together
+    advance_sd: float  # a result must beat the frontier by this many sd to be looked at again
+    frontier: StandingView
+    best: StandingView
+    noise_sd: float  # of one run's J; NaN before the baseline was replicated
+    noise_degrees: int
+    candidates: tuple[CandidateView, ...]  # in the order they were started
+    steps: tuple[StepView, ...]  # in order
+    in_flight: tuple[FlightView, ...]
+    rejected: tuple[RejectedIdea, ...]  # in order
+    ideas: int  # to ask for
+    focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
+
+    @property
+    def lines_left(self) -> int:
+        """Lines that an idea may add to the frontier, comments and blank lines included."""
+        return self.line_limit - len(self.program.splitlines()) - len(self.frontier.text.splitlines())

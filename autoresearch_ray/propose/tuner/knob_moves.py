@@ -1,0 +1,83 @@
+"""Moves in the space of knobs: local steps around the frontier, and uniform draws."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+
+from autoresearch_ray.candidate.knobs import Knob
+from autoresearch_ray.candidate.ranges import Choice, Value, same
+
+CHANGED = (0.7, 0.2, 0.1)  # probability that a local move changes one, two, three knobs
+STEP = (0.1, 0.4)  # of a numeric knob's range, uniform, up or down; see experiments/benchmarks/tuner_mix.py
+MOST_LISTED = 10_000  # combinations of a finite space that are worth listing
+
+Values = dict[str, Value]
+
+
+def frontier_values(knobs: Sequence[Knob]) -> Values:
+    """The values that the frontier has."""
+    return {knob.name: knob.value for knob in knobs}
+
+
+def to_units(knobs: Sequence[Knob], values: Mapping[str, Value]) -> np.ndarray:
+    """(knobs,) float64 in [0, 1]."""
+    (units,) = all_units(knobs, [values])
+    return np.asarray(units)
+
+
+def all_units(knobs: Sequence[Knob], rows: Sequence[Mapping[str, Value]]) -> np.ndarray:
+    """(rows, knobs) float64 in [0, 1]."""
+    units = np.empty((len(rows), len(knobs)))
+    for column, knob in enumerate(knobs):
+        units[:, column] = knob.range.to_units([row[knob.name] for row in rows])
+    return units
+
+
+def local_move(knobs: Sequence[Knob], rng: np.random.Generator) -> Values:
+    """The frontier with one to three knobs moved by a step; a choice takes another option."""
+    count = min(len(knobs), 1 + int(rng.choice(len(CHANGED), p=CHANGED)))
+    values = frontier_values(knobs)
+    for index in rng.choice(len(knobs), count, replace=False):
+        values[knobs[index].name] = _stepped(knobs[index], rng)
+    return values
+
+
+def redraw_one(knobs: Sequence[Knob], rng: np.random.Generator) -> Values:
+    """The frontier with one knob drawn anew from its whole range."""
+    knob = knobs[int(rng.integers(len(knobs)))]
+    return frontier_values(knobs) | {knob.name: knob.range.from_unit(float(rng.random()))}
+
+
+def redraw_all(knobs: Sequence[Knob], rng: np.random.Generator) -> Values:
+    """Every knob drawn anew from its whole range."""
+    return {knob.name: knob.range.from_unit(float(rng.random())) for knob in knobs}
+
+
+def every_combination(knobs: Sequence[Knob]) -> list[Values] | None:
+    """All combinations of values of a small space; None if it is large or has a continuous knob."""
+    options = [_listed(knob) for knob in knobs]
+    if not all(options) or math.prod(map(len, options)) > MOST_LISTED:
+        return None
+    return [{knob.name: value for knob, value in zip(knobs, row, strict=True)} for row in product(*options)]
+
+
+def _listed(knob: Knob) -> Sequence[Value]:
+    """The knob's values; none for a continuous one."""
+    if isinstance(knob.range, Choice):
+        return knob.range.options
+    return range(int(knob.range.low), int(knob.range.high) + 1) if knob.range.integer else ()
+
+
+def _stepped(knob: Knob, rng: np.random.Generator) -> Value:
+    """The knob's value a step away, the other way where the range ends; as it is if no step leads to another."""
+    if isinstance(knob.range, Choice):
+        others = [option for option in knob.range.options if not same(option, knob.value)]
+        return others[int(rng.integers(len(others)))]
+    unit = knob.range.to_unit(knob.value)
+    for _ in range(20):
+        moved = unit + float(rng.uniform(*STEP)) * float(rng.choice([-1.0, 1.0]))
+        if 0 <= moved <= 1 and knob.range.from_unit(moved) != knob.value:
+            return knob.range.from_unit(moved)
+    return knob.value

@@ -1,0 +1,135 @@
+"""The git history of a run, made from its steps alone: same steps, same commit hashes, whenever and wherever made.
+
+`runs/<tag>/lineage` has two branches: `autoresearch/<tag>`, one commit a proven win, checked out, so that its train.py
+is the best; and `frontier/<tag>`, one commit an advance and one for each return to the best. Author, dates and message
+come from the stored steps; the user's git settings and hooks have no say. Making a commit again changes nothing.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import git
+
+from autoresearch_ray.errors import LineageError
+from autoresearch_ray.paths import CANDIDATE_FILE
+from autoresearch_ray.records import Step
+
+AUTHOR = "autoresearch_ray"
+EMAIL = "autoresearch_ray@localhost"
+
+
+class Lineage:
+    """The repository of one run. One writer."""
+
+    def __init__(self, folder: Path, tag: str) -> None:
+        """Opens or creates it. LineageError if git cannot."""
+        self._best, self._frontier = f"refs/heads/autoresearch/{tag}", f"refs/heads/frontier/{tag}"
+        self._tips: dict[str, str] = {}
+        self._pending: list[Step] = []  # advances since the last keep or drop
+        self._wins = 0
+        self.done = 0  # index of the last step that is in git
+        try:
+            self._repo = git.Repo.init(folder, mkdir=True, initial_branch=f"autoresearch/{tag}")
+        except (git.GitCommandError, OSError) as error:
+            raise LineageError(f"{folder}: git cannot keep the lineage there: {_line(error)}") from None
+        # Without them git asks the name server who it is, for every move of a branch, and waits where there is none.
+        self._repo.git.update_environment(**_identity())
+
+    def replay(self, steps: Sequence[Step], source: Callable[[str], str], known: dict[int, str]) -> dict[int, str]:
+        """Make commits of `steps` (those after `done`, in order); returns the ones that are not in `known`.
+
+        LineageError if a commit comes out other than recorded: the history was made from something else.
+        """
+        made: dict[int, str] = {}
+        try:
+            for step in steps:
+                commit = self._commit(step, source(step.source_sha))
+                if known.get(step.index, commit) != commit:
+                    raise LineageError(f"step {step.index} was commit {known[step.index]} and now is {commit}")
+                if step.index not in known:
+                    made[step.index] = commit
+            self._move_branches()
+        except git.GitCommandError as error:
+            raise LineageError(f"{self._repo.working_dir}: git failed: {_line(error)}") from None
+        return made
+
+    def _commit(self, step: Step, text: str) -> str:
+        assert step.index == self.done + 1, (step, self.done)
+        self.done = step.index
+        if step.kind == "start":
+            commit = self._made(step, text, f"Start from the baseline\n\n{step.reason}\n", None)
+            self._tips = {self._best: commit, self._frontier: commit}
+        elif step.kind == "advance":
+            self._pending.append(step)
+            message = f"{_title(step.hypothesis)}\n\n{step.reason}\nNot proven yet. {_origin(step)}\n"
+            commit = self._tips[self._frontier] = self._made(step, text, message, self._tips[self._frontier])
+        elif step.kind == "keep":
+            commit = self._tips[self._best] = self._made(step, text, self._win_message(step), self._tips[self._best])
+        else:
+            self._pending = []
+            message = f"Return to the best\n\nThe frontier failed its proof: {step.reason}\n"
+            commit = self._tips[self._frontier] = self._made(step, text, message, self._tips[self._frontier])
+        return commit
+
+    def _win_message(self, win: Step) -> str:
+        names = [step.source_sha for step in self._pending]
+        count = names.index(win.source_sha) + 1 if win.source_sha in names else len(names)
+        steps, self._pending = self._pending[:count], self._pending[count:]
+        self._wins += 1
+        title = (
+            steps[0].hypothesis
+            if len(steps) == 1
+            else f"{len(steps)} steps: " + "; ".join(step.hypothesis for step in steps)
+        )
+        lines = [f"- {step.hypothesis} ({step.proposer}, {step.trial_id})" for step in steps]
+        proof = f"val_bpb {win.val_bpb:.6f}, gain {win.gain:.4f} ({win.gain_low:.4f} to {win.gain_high:.4f})"
+        checked = f"Every run of its proof passed at full strength: {', '.join(win.checks)}\n" if win.checks else ""
+        return f"{_title(title)}\n\nWin {self._wins}. {proof}\n{win.reason}\n{checked}\n" + "\n".join(lines) + "\n"
+
+    def _made(self, step: Step, text: str, message: str, parent: str | None) -> str:
+        date = f"{int(step.at)} +0000"
+        env = {f"GIT_{role}_DATE": date for role in ("AUTHOR", "COMMITTER")}
+        run = self._repo.git
+        with _file(text) as stdin:
+            blob = run.hash_object("-w", "--stdin", istream=stdin)
+        with _file(f"100644 blob {blob}\t{CANDIDATE_FILE}\n") as stdin:
+            tree = run.mktree(istream=stdin)
+        parents = ["-p", parent] if parent else []
+        with _file(message) as stdin:
+            return str(run.commit_tree(tree, *parents, "-F", "-", istream=stdin, env=env))
+
+    def _move_branches(self) -> None:
+        for branch, commit in self._tips.items():
+            self._repo.git.update_ref(branch, commit)
+        if self._tips:
+            self._repo.git.reset("--hard", "--quiet", self._best)
+
+
+def _identity() -> dict[str, str]:
+    who = {"NAME": AUTHOR, "EMAIL": EMAIL}
+    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+
+
+@contextmanager
+def _file(text: str) -> Iterator[IO[bytes]]:
+    """The text as a git command's standard input."""
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode())
+        file.seek(0)
+        yield file
+
+
+def _title(hypothesis: str) -> str:
+    words = " ".join(hypothesis.split()) or "Change train.py"
+    return words if len(words) <= 100 else words[:97] + "..."
+
+
+def _origin(step: Step) -> str:
+    return f"Proposed by {step.proposer}, confirmed by {step.trial_id}."
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,84 @@
+"""Changes that were found side by side, brought together: merged texts, and the proposals that test what remains."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from autoresearch_ray.candidate.merge import theirs_onto, three_way
+from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
+from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.decide.state import Outcome
+from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.records import Proposal, Standing
+from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.store.board import Board
+
+ALONE = "alone: "  # begins the hypothesis of what was tried in a stack before
+
+
+class Merging:
+    """Merges of a run's candidates. The same sources always make the same proposal."""
+
+    def __init__(self, board: Board, settings: RunSettings) -> None:
+        self._board, self._settings = board, settings
+        self._lines: dict[str, int] = {}
+
+    def code_lines(self, source_sha: str) -> int:
+        """Lines of code of a source, as the complexity price counts them."""
+        if source_sha not in self._lines:
+            self._lines[source_sha] = code_lines(self._board.source(source_sha))
+        return self._lines[source_sha]
+
+    def merged(self, base: str, ours: str, theirs: str) -> tuple[str, int] | None:
+        """The clean merge of three sources, by hash, with its lines of code; None if they conflict."""
+        merged = three_way(*(self._board.source(sha) for sha in (base, ours, theirs)))
+        if not merged.clean or not self._valid(merged.source):
+            return None
+        sha = self._board.put_source(merged.source)
+        return sha, self.code_lines(sha)
+
+    def brought_onto(self, text: str, parent_sha: str, frontier: Standing) -> str | None:
+        """A candidate that was written on `parent_sha`, on the frontier; None if the two conflict."""
+        if frontier.source_sha == parent_sha:
+            return text
+        merged = three_way(self._board.source(parent_sha), self._board.source(frontier.source_sha), text)
+        return merged.source if merged.clean and self._valid(merged.source) else None
+
+    def queue_alone(self, stack: Sequence[Standing], frontier: Standing | None, trial_id: str) -> None:
+        """After a dropped proof: each step of the stack (best first) by itself, on the best, with its hypothesis."""
+        hopes = {step.source_sha: step.hypothesis.removeprefix(ALONE) for step in self._board.steps()}
+        for parent, child in pairwise(standing.source_sha for standing in stack):
+            hope = hopes.get(child, f"a step of the stack that {trial_id} ended")
+            self._enqueue(parent, frontier, child, f"{ALONE}{hope}")
+
+    def queue_conflict(self, screened: Outcome, frontier: Standing | None) -> None:
+        """A confirmed change that conflicts with the frontier: what merges of it is tested."""
+        self._enqueue(screened.parent_sha, frontier, screened.source_sha, f"merged: {screened.hypothesis}")
+
+    def _enqueue(self, base: str, frontier: Standing | None, theirs: str, hypothesis: str) -> None:
+        assert frontier is not None, "there are merges only once there is a frontier"
+        texts = [self._board.source(sha) for sha in (base, frontier.source_sha, theirs)]
+        source = theirs_onto(*texts)
+        if not self._valid(source):
+            return
+        normal = normal_sha(source)
+        added, removed = line_diff(texts[1], source)
+        proposal = Proposal(
+            proposal_id=f"m{frontier.version:05d}-{normal[:8]}",
+            kind="merge",
+            proposer="merge",
+            source_sha=self._board.put_source(source),
+            parent_sha=frontier.source_sha,
+            parent_revision=frontier.version,
+            hypothesis=hypothesis,
+            lines_added=added,
+            lines_removed=removed,
+        )
+        self._board.enqueue(proposal, source, normal)
+
+    def _valid(self, source: str) -> bool:
+        program = self._board.program() or self._settings.program
+        try:
+            check_candidate(source, len(program.splitlines()))
+        except CandidateError:
+            return False
+        return True

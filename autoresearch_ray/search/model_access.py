@@ -1,0 +1,56 @@
+"""The language models of a run before it starts: their SDKs, keys and prices, all checked while a person still looks.
+
+Keys are taken out of this process's environment while the run goes, so that no process started from it has them; they
+travel to the proposer actor alone.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.propose.llm.prices import find_price
+from autoresearch_ray.propose.llm.providers.keys import VARIABLES, load_key, withdraw
+from autoresearch_ray.propose.llm.providers.sdk import need
+from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunSettings
+
+ADDRESSES = re.compile(r"(openai|anthropic|google|gemini)_|(https?|all|no)_proxy$|ssl_cert_|requests_ca_bundle$", re.I)
+
+
+@contextmanager
+def model_keys(settings: RunSettings) -> Iterator[dict[str, str]]:
+    """The key of every model, by proposer; asks for it at the terminal where there is none. SettingsError."""
+    specs = [spec for spec in settings.proposers if spec.name in PROVIDERS]
+    for spec in specs:
+        need(spec.name)
+        _check_price(spec, settings)
+    typed: dict[str, str] = {}  # once a provider, however many models of it
+    for spec in specs:
+        if spec.name not in typed:
+            typed[spec.name] = load_key(spec.name, os.environ, base_url(spec, settings)).reveal()
+    held = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
+    withdraw(os.environ)
+    try:
+        yield {spec.label: typed[spec.name] for spec in specs}
+    finally:
+        os.environ |= held
+
+
+def base_url(spec: ProposerSpec, settings: RunSettings) -> str | None:
+    """Where the model is asked for; None for its provider's own address."""
+    return (settings.llm_base_url or None) if spec.name == "openai" else None
+
+
+def sdk_environment() -> dict[str, str]:
+    """The variables that tell the SDKs where to ask and how; the keys are not among them while `model_keys` lasts."""
+    return {name: value for name, value in os.environ.items() if ADDRESSES.match(name)}
+
+
+def _check_price(spec: ProposerSpec, settings: RunSettings) -> None:
+    known = find_price(spec.name, spec.model, base_url(spec, settings)) is not None
+    if settings.max_cost_usd is not None and not known:
+        raise SettingsError(
+            f"--max-cost-usd {settings.max_cost_usd:g}: the price of {spec.label} is not known, so the limit could not "
+            f"be held; take a model that has one, or leave the limit away"
+        )

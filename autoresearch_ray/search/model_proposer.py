@@ -1,0 +1,196 @@
+"""One language model as a proposer: calls run ahead of the slots, and what passes every gate is queued.
+
+A writer keeps slots and a few ideas waiting, with CALLS_AT_ONCE calls under way at most. A provider that fails makes it
+pause and say so; the tuners go on meanwhile. One that refuses for good (key, model, credit, limit) ends it. All on one
+event loop; what the store takes is done in threads.
+"""
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
+from autoresearch_ray.errors import CandidateError, ProviderError, ProviderRefusedError
+from autoresearch_ray.propose.llm.calls import Ask
+from autoresearch_ray.propose.llm.metered import Call
+from autoresearch_ray.propose.llm.prompt.prompt import build_prompt
+from autoresearch_ray.propose.llm.prompt.view import SearchView
+from autoresearch_ray.propose.llm.session import Conversation, DryRun, Gates, Idea, Rejection, propose
+from autoresearch_ray.records import Proposal, ProposerStatus, Refusal, RejectedIdea
+from autoresearch_ray.search.transcript import write_transcript
+from autoresearch_ray.settings import ProposerSpec
+from autoresearch_ray.store.board import Board, source_sha
+
+CALLS_AT_ONCE = 4  # of one model
+IDEAS_A_CALL = 3
+AHEAD = 2  # ideas waiting, beyond one a slot
+FAILED_SECONDS = (15.0, 240.0)  # the pause after a failed call, doubled up to the second while it goes on failing
+FRUITLESS_SECONDS = (4.0, 240.0)  # and after a conversation without an idea: nothing new is likely at once
+LOOK_SECONDS = 1.0
+FOCI = (
+    "attention",
+    "the optimiser or its schedule",
+    "MLP, activation or normalisation",
+    "the speed of a step",
+    "initialisation, embeddings or the output layer",
+    "deleting what earns nothing",
+    "how the weights of several steps or blocks are combined",
+    "batches, sequence lengths or the loss",
+)
+DETAIL = 1_000  # characters of the reason of a rejection that are kept
+MOVED = "the frontier changed, or another proposer had the same idea, while this one was made"
+
+logger = logging.getLogger(__name__)
+calls_here: contextvars.ContextVar[list[Call]] = contextvars.ContextVar("calls_here")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all writers of a run share."""
+
+    board: Board
+    slots: Callable[[], int]
+    view: Callable[[int], SearchView]  # how many ideas to ask for -> what the prompt is made of
+    waiting: Callable[[str], int]  # a proposer's proposals in the queue
+    number: Callable[[], int]  # of the next conversation
+    named: Callable[[str], str]  # a proposal by its id, as a model knows it
+    brought_onto: Callable[[str, str], tuple[str, str, int] | None]  # text, its parent -> text, parent, version now
+    check: Callable[[str], None]
+    dry_run: DryRun
+    folder: Path  # of the transcripts
+
+
+@dataclass(slots=True)
+class Writer:
+    """One model's share of the queue."""
+
+    spec: ProposerSpec
+    ask: Ask
+    desk: Desk
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _barren: int = 0  # conversations in a row that brought no idea
+    _status: ProposerStatus = field(init=False)
+    _ended: bool = False
+
+    def __post_init__(self) -> None:
+        self._status = ProposerStatus(self.spec.label, "ok")
+
+    async def run(self) -> None:
+        """Keep ideas coming until the provider refuses for good, or for ever."""
+        await self._tell()
+        while not self._ended:
+            if self._wanted() > 0 and len(self._under_way) < (1 if self._barren else CALLS_AT_ONCE):
+                task = asyncio.create_task(self._converse())
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
+                task.add_done_callback(lambda _: self.changed.set())
+            else:
+                await self._something_changed()
+        await asyncio.gather(*self._under_way)
+
+    def _wanted(self) -> int:
+        """Ideas that nobody waits for yet and that no call under way will bring; below 0 where there are too many."""
+        coming = IDEAS_A_CALL * len(self._under_way)
+        return self.desk.slots() + AHEAD - self.desk.waiting(self.spec.label) - coming
+
+    async def _something_changed(self) -> None:
+        self.changed.clear()
+        try:
+            await asyncio.wait_for(self.changed.wait(), LOOK_SECONDS)
+        except TimeoutError:
+            return
+
+    async def _converse(self) -> None:
+        number = self.desk.number()
+        name = f"{self.spec.name}-{number:05d}"
+        calls: list[Call] = []
+        calls_here.set(calls)
+        view = replace(self.desk.view(IDEAS_A_CALL), focus=self._focus(number))
+        parent = source_sha(view.frontier.text)
+        queued: list[str] = []
+
+        async def accept(idea: Idea) -> None:
+            proposal = await asyncio.to_thread(self._enqueue, idea, parent, f"w{name}-{idea.number}")
+            if proposal is not None:
+                queued.append(proposal.proposal_id)
+            else:
+                await self._remember(name, idea.number, "moved", idea.hypothesis, MOVED)
+
+        gates = Gates(self.desk.check, self._known, self.desk.dry_run)
+        conversation = await propose(self.ask, build_prompt(view), view.frontier.text, gates, accept)
+        await asyncio.to_thread(write_transcript, self.desk.folder / f"{name}.json.gz", calls, conversation, queued)
+        for outcome in conversation.outcomes:
+            if isinstance(outcome, Rejection) and outcome.number:
+                await self._remember(name, outcome.number, outcome.reason, outcome.hypothesis, outcome.detail)
+        await self._after(conversation, calls)
+
+    def _focus(self, number: int) -> str:
+        """Calls at the same time see the same prompt: each is asked for another sort of idea."""
+        return FOCI[number % len(FOCI)] if len(self._under_way) > 1 else ""
+
+    async def _remember(self, name: str, number: int, refusal: Refusal, hypothesis: str, detail: str) -> None:
+        """So that the next prompts tell of it."""
+        idea = RejectedIdea(f"{name}-{number}", self.spec.label, refusal, hypothesis, detail[:DETAIL], time.time())
+        await asyncio.to_thread(self.desk.board.put_rejected, idea)
+
+    async def _after(self, conversation: Conversation, calls: list[Call]) -> None:
+        error = conversation.error
+        self._ended = self._ended or isinstance(error, ProviderRefusedError)
+        before, ideas = self._status, len(conversation.ideas)
+        self._barren = 0 if ideas else self._barren + 1
+        self._status = ProposerStatus(
+            name=self.spec.label,
+            state="stopped" if self._ended else "pausing" if error is not None else "ok",
+            detail=before.detail if before.state == "stopped" else str(error or ""),
+            conversations=before.conversations + 1,
+            ideas=before.ideas + ideas,
+            rejected=before.rejected
+            + sum(isinstance(outcome, Rejection) and outcome.number > 0 for outcome in conversation.outcomes),
+            tokens=before.tokens + sum(call.charge.input_tokens + call.charge.output_tokens for call in calls),
+            dollars=before.dollars + sum(call.charge.micros for call in calls) / 1e6,
+        )
+        await self._tell()
+        if self._barren and not self._ended:
+            await asyncio.sleep(self._pause(error))
+
+    def _pause(self, error: ProviderError | None) -> float:
+        first, longest = FAILED_SECONDS if error is not None else FRUITLESS_SECONDS
+        asked = (error.retry_after_seconds or 0.0) if error is not None else 0.0
+        return max(asked, min(longest, first * 2.0 ** min(self._barren - 1, 10)))
+
+    async def _tell(self) -> None:
+        await asyncio.to_thread(self.desk.board.put_proposer, self._status)
+
+    def _known(self, text: str) -> str | None:
+        proposal_id = self.desk.board.seen(normal_sha(text))
+        return None if proposal_id is None else self.desk.named(proposal_id)
+
+    def _enqueue(self, idea: Idea, parent: str, name: str) -> Proposal | None:
+        """Queue the idea on the frontier as it is now; None if it fits there no more, or somebody was first."""
+        brought = self.desk.brought_onto(idea.text, parent)
+        if brought is None:
+            return None
+        text, parent, version = brought
+        try:
+            self.desk.check(text)
+        except CandidateError:
+            return None
+        added, removed = line_diff(self.desk.board.source(parent), text)
+        proposal = Proposal(
+            proposal_id=name,
+            kind="code",
+            proposer=self.spec.label,
+            source_sha=source_sha(text),
+            parent_sha=parent,
+            parent_revision=version,
+            hypothesis=idea.hypothesis,
+            lines_added=added,
+            lines_removed=removed,
+            expected_effect=idea.expected_effect,
+        )
+        return proposal if self.desk.board.enqueue(proposal, text, normal_sha(text)) else None

@@ -1,0 +1,233 @@
+"""All language models of a run, on one event loop in a thread of the proposer actor.
+
+    with Writers(board, settings, folder, keys) as writers:
+        writers.absorb(batch.events)       # of every watch; the past that prompts are made of is kept here
+
+Keys come in as plain text, because they have travelled here, and go no further than to the SDKs.
+"""
+
+import asyncio
+import itertools
+import logging
+import math
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from autoresearch_ray.benchmark.trial.dryrun import DryRunner
+from autoresearch_ray.candidate.normal_form import code_lines
+from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.decide.state import Rules, SearchState
+from autoresearch_ray.paths import CALLS_FOLDER
+from autoresearch_ray.propose.llm.metered import Call, Metered
+from autoresearch_ray.propose.llm.prices import find_price
+from autoresearch_ray.propose.llm.prompt.past import Moment, Past
+from autoresearch_ray.propose.llm.prompt.view import ExperimentView, SearchView
+from autoresearch_ray.propose.llm.providers.connect import connect
+from autoresearch_ray.propose.llm.providers.keys import Key
+from autoresearch_ray.propose.llm.providers.provider import Provider
+from autoresearch_ray.propose.llm.providers.retry import Retrying
+from autoresearch_ray.propose.llm.spending import Spending
+from autoresearch_ray.records import Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial, from_json
+from autoresearch_ray.search.merging import Merging
+from autoresearch_ray.search.model_access import base_url
+from autoresearch_ray.search.model_proposer import Desk, Writer, calls_here
+from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunSettings
+from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.contract import Event
+
+CONVERSATION = re.compile(rf"w?(?:{'|'.join(PROVIDERS)})-(\d+)")  # in the names of transcripts, ideas and proposals
+
+logger = logging.getLogger(__name__)
+
+
+class Writers:
+    """The models' side of the proposer actor. `absorb` may be called from any thread."""
+
+    def __init__(self, board: Board, settings: RunSettings, folder: Path, keys: Mapping[str, str]) -> None:
+        self._board, self._settings, self._folder = board, settings, folder
+        self._keys = {label: Key(text) for label, text in keys.items()}
+        self._specs = [spec for spec in settings.proposers if spec.name in PROVIDERS]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="writers", daemon=True)
+        self._merging = Merging(board, settings)
+        self._dry_runner = DryRunner(settings.experiment, settings.isolation, (folder,))
+        self._queue: dict[str, Proposal] = {}
+        self._past = Past(board.source)
+        self._writers: list[Writer] = []
+        self._read_past()
+        self._numbers = itertools.count(1 + self._last_number())
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._loop.call_soon_threadsafe(self._end)
+        self._thread.join()
+        self._dry_runner.close()
+
+    def absorb(self, events: tuple[Event, ...]) -> None:
+        """Learn from what was written to the board."""
+        self._loop.call_soon_threadsafe(self._absorb, events)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._task = self._loop.create_task(self._write())
+        try:
+            self._loop.run_until_complete(self._task)
+        except asyncio.CancelledError:
+            return
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    def _end(self) -> None:
+        self._task.cancel()
+
+    async def _write(self) -> None:
+        spending = Spending(self._board.store, self._settings.max_cost_usd)
+        providers = [self._provider(spec) for spec in self._specs]
+        self._writers = [
+            self._writer(spec, provider, spending) for spec, provider in zip(self._specs, providers, strict=True)
+        ]
+        try:
+            await asyncio.gather(*(writer.run() for writer in self._writers))
+            await asyncio.Event().wait()  # all have ended; the thread is ended from outside
+        finally:
+            for provider in providers:
+                await provider.close()
+
+    def _provider(self, spec: ProposerSpec) -> Provider:
+        return connect(spec.name, spec.model, self._keys[spec.label], base_url(spec, self._settings))
+
+    def _writer(self, spec: ProposerSpec, provider: Provider, spending: Spending) -> Writer:
+        price = find_price(spec.name, spec.model, base_url(spec, self._settings))
+        ask = Retrying(Metered(provider, spec.label, price, spending, on_call=_note))
+        desk = Desk(
+            board=self._board,
+            slots=lambda: self._settings.slots,
+            view=self._view,
+            number=lambda: next(self._numbers),
+            named=self._past.named,
+            waiting=lambda label: sum(proposal.proposer == label for proposal in self._queue.values()),
+            brought_onto=self._brought_onto,
+            check=self._check,
+            dry_run=self._dry_runner.run,
+            folder=self._folder / CALLS_FOLDER,
+        )
+        return Writer(spec, ask, desk)
+
+    def _last_number(self) -> int:
+        """Of a conversation so far, whoever held it, on this machine or another."""
+        names = [path.name for path in (self._folder / CALLS_FOLDER).glob("*-*.json.gz")]
+        names += [idea.name for idea in self._board.rejected()]
+        names += [trial.proposal.proposal_id for trial in self._board.trials()]
+        names += self._queue
+        found = (CONVERSATION.match(name) for name in names)
+        return max((int(match[1]) for match in found if match), default=0)
+
+    def _read_past(self) -> None:
+        """Everything so far, in the order that `Past` wants."""
+        board = self._board
+        for step in board.steps():
+            self._past.stepped(step)
+        for trial in board.trials():
+            self._past.started(trial)
+        for result in board.results():
+            self._past.finished(result)
+        for decision in board.decisions():
+            self._past.decided(decision)
+        for idea in board.rejected():
+            self._past.rejected(idea)
+        self._queue = {proposal.proposal_id: proposal for proposal in board.queued()}
+
+    def _absorb(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            folder, _, name = event.kv.key.partition("/")
+            if folder == "queue" and event.kind == "delete":
+                self._queue.pop(name, None)
+            if event.kind == "put":
+                self._learn(folder, event.kv.value)
+        for writer in self._writers:
+            writer.changed.set()
+
+    def _learn(self, folder: str, value: bytes) -> None:
+        if folder == "settings":
+            self._settings = RunSettings.model_validate_json(value)
+        elif folder == "queue":
+            proposal = from_json(Proposal, value)
+            self._queue[proposal.proposal_id] = proposal
+        elif folder == "trial":
+            self._past.started(from_json(Trial, value))
+        elif folder == "result":
+            self._past.finished(from_json(Result, value))
+        elif folder == "decision":
+            self._past.decided(from_json(Decision, value))
+        elif folder == "rejected":
+            self._past.rejected(from_json(RejectedIdea, value))
+        elif folder == "step":
+            self._past.stepped(from_json(Step, value))
+
+    def _view(self, ideas: int) -> SearchView:
+        settings, frontier = self._settings, self._frontier()
+        text, _ = self._board.search_state()
+        noise = (from_json(SearchState, text) if text is not None else SearchState()).noise
+        moment = Moment(
+            program=self._program(),
+            experiment=experiment_view(settings),
+            complexity_price=Rules().complexity_price,
+            advance_sd=Rules().advance_sd,
+            frontier=frontier,
+            best=self._board.best() or frontier,
+            noise_sd=noise.sd,
+            noise_degrees=noise.degrees_of_freedom,
+            queued=tuple(self._queue.values()),
+            ideas=ideas,
+        )
+        return self._past.view(moment)
+
+    def _frontier(self) -> Standing:
+        return self._board.frontier() or unmeasured(self._settings.baseline)
+
+    def _brought_onto(self, text: str, parent: str) -> tuple[str, str, int] | None:
+        frontier = self._frontier()
+        brought = self._merging.brought_onto(text, parent, frontier)
+        return None if brought is None else (brought, frontier.source_sha, frontier.version)
+
+    def _check(self, text: str) -> None:
+        check_candidate(text, len(self._program().splitlines()))
+
+    def _program(self) -> str:
+        return self._board.program() or self._settings.program
+
+
+def experiment_view(settings: RunSettings) -> ExperimentView:
+    """What a prompt says of a run's experiment."""
+    experiment = settings.experiment
+    return ExperimentView(
+        name=experiment.name,
+        data=experiment.data,
+        seq_len=experiment.seq_len,
+        vocab_size=experiment.vocab_size,
+        budget_seconds=experiment.budget_seconds,
+        device=str(settings.hardware["device"]),
+        amp=experiment.amp,
+        slots=settings.slots,
+        threads=max(1, int(experiment.cpus_per_trial)),
+        gpus=settings.gpu_share,
+        torch=settings.versions.get("torch", ""),
+    )
+
+
+def unmeasured(baseline: str) -> Standing:
+    """The starting candidate as the frontier, before it is measured."""
+    nan = math.nan
+    return Standing(source_sha(baseline), nan, nan, code_lines(baseline), version=1, since=0.0)
+
+
+def _note(call: Call) -> None:
+    calls_here.get().append(call)

@@ -1,0 +1,149 @@
+"""Keeps the queue of proposals filled, a little ahead of the slots, and throws out what has become stale.
+
+Each proposer keeps its own part of the queue filled; whose proposal runs next is the search's choice
+(`decide/portfolio.py`). It holds no state that the board does not have.
+"""
+
+import time
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from autoresearch_ray.candidate.knobs import read_knobs
+from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
+from autoresearch_ray.candidate.ranges import Value
+from autoresearch_ray.decide.state import Rules
+from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
+from autoresearch_ray.records import Proposal, RejectedIdea, Result, Standing, Trial, from_json
+from autoresearch_ray.search.merging import Merging
+from autoresearch_ray.settings import TUNERS, RunSettings
+from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.contract import Event
+
+SLOTS_A_PROPOSAL = 16  # one queued for so many slots and one more: knob proposals take 15 to 300 ms, and those made
+# before the last results cost gain (simulated at 24 trials on 2 slots: 9.0 sd with three more queued, 10.3 with none)
+REMEMBERED = 2_000  # results that a tuner is told: older ones lie where the frontier was long ago
+ATTEMPTS = 8  # suggestions that turn out to be known already, before the space counts as exhausted for now
+MOVED = "the frontier changed while it waited for a slot, and the two conflict"
+
+
+class ProposerLoop:
+    """What the proposer actor does: absorb what happened, then fill the queue. One thread."""
+
+    def __init__(self, board: Board, settings: RunSettings) -> None:
+        self._board, self._settings = board, settings
+        self._price = Rules().complexity_price
+        names = [spec.name for spec in settings.proposers if spec.name in TUNERS]
+        self._stand_in = not names  # a tuner that only fills in while the models have nothing
+        self._tuners = {
+            name: Tuner(name, np.random.default_rng([settings.seed, index]))  # type: ignore[arg-type]  # one of TUNERS
+            for index, name in enumerate(names or [TUNERS[0]])
+        }
+        self._merging = Merging(board, settings)
+        self._known: dict[str, dict[str, Value]] = {}  # knob values by source
+        self._trials: dict[str, Trial] = {trial.trial_id: trial for trial in board.trials()}
+        self._running = {trial.trial_id for trial in board.unfinished()}
+        recent = board.results()[-REMEMBERED:]
+        self._observations = deque(
+            (self._observation(self._trials[result.trial_id], result) for result in recent), REMEMBERED
+        )
+        self._next = 1 + self._last_number()
+
+    def absorb(self, events: tuple[Event, ...]) -> None:
+        """Learn from what was written to the board."""
+        for event in events:
+            if event.kind != "put":
+                continue
+            folder, _, name = event.kv.key.partition("/")
+            if folder == "settings":
+                self._settings = RunSettings.model_validate_json(event.kv.value)
+            elif folder == "trial":
+                self._trials[name] = from_json(Trial, event.kv.value)
+                self._running.add(name)
+            elif folder == "result" and name in self._trials:
+                self._running.discard(name)
+                result = from_json(Result, event.kv.value)
+                self._observations.append(self._observation(self._trials[name], result))
+
+    def fill(self) -> int:
+        """Drop stale proposals and add fresh ones until the queue is deep enough; returns how many were added."""
+        standing = self._board.frontier()
+        sha, version = (standing.source_sha, standing.version) if standing else (source_sha(self._settings.baseline), 1)
+        queued = self._board.queued()
+        oldest = version - self._settings.max_staleness
+        fresh = [proposal for proposal in queued if proposal.parent_revision >= oldest]
+        for proposal in queued:
+            if proposal.parent_revision < oldest and self._board.drop([proposal.proposal_id]) and standing:
+                fresh += self._brought_along(proposal, standing)
+        return sum(self._tune(name, sha, version, fresh) for name in self._tuners)
+
+    def _brought_along(self, stale: Proposal, frontier: Standing) -> list[Proposal]:
+        """A model's idea on the new frontier, if it fits there; a tuner's values are better chosen anew."""
+        if stale.kind != "code":
+            return []
+        text = self._merging.brought_onto(self._board.source(stale.source_sha), stale.parent_sha, frontier)
+        if text is None:
+            self._board.put_rejected(
+                RejectedIdea(stale.proposal_id, stale.proposer, "moved", stale.hypothesis, MOVED, time.time())
+            )
+            return []
+        added, removed = line_diff(self._board.source(frontier.source_sha), text)
+        proposal = replace(
+            stale,
+            proposal_id=f"{stale.proposal_id.partition('.')[0]}.{frontier.version}",
+            source_sha=source_sha(text),
+            parent_sha=frontier.source_sha,
+            parent_revision=frontier.version,
+            lines_added=added,
+            lines_removed=removed,
+        )
+        return [proposal] if self._board.enqueue(proposal, text, normal_sha(text)) else []
+
+    def _tune(self, name: str, parent_sha: str, version: int, fresh: list[Proposal]) -> int:
+        """Bring this tuner's part of the queue to its depth; returns how many were added."""
+        others = self._stand_in and any(proposal.proposer != name for proposal in fresh)
+        depth = 0 if others else 1 + self._settings.slots // SLOTS_A_PROPOSAL
+        missing = depth - sum(proposal.proposer == name for proposal in fresh)
+        for added in range(missing):
+            proposal = self._propose(name, parent_sha, version, fresh)
+            if proposal is None:
+                return added
+            fresh.append(proposal)
+        return max(0, missing)
+
+    def _propose(self, name: str, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
+        """One proposal of this tuner that is queued now; None if none was found."""
+        parent = self._board.source(parent_sha)
+        in_flight = [self._trials[name].proposal.source_sha for name in self._running if name in self._trials]
+        running = [self._values(sha) for sha in [*in_flight, *(proposal.source_sha for proposal in queued)]]
+        for _ in range(ATTEMPTS):
+            suggestion = self._tuners[name].suggest(read_knobs(parent), tuple(self._observations), running)
+            if suggestion is None:
+                return None
+            proposal, text = knob_proposal(parent, suggestion, f"p{self._next:06d}", name, parent_sha, version)
+            if self._board.enqueue(proposal, text, normal_sha(text)):
+                self._next += 1
+                return proposal
+            running.append(self._values_of(text))
+        return None
+
+    def _observation(self, trial: Trial, result: Result) -> Observation:
+        sha = trial.proposal.source_sha
+        lines = code_lines(self._board.source(sha))
+        return Observation(self._values(sha), result.val_bpb + self._price * lines)
+
+    def _values(self, sha: str) -> dict[str, Value]:
+        if sha not in self._known:
+            if len(self._known) > 2 * REMEMBERED:
+                self._known.clear()
+            self._known[sha] = self._values_of(self._board.source(sha))
+        return self._known[sha]
+
+    def _values_of(self, text: str) -> dict[str, Value]:
+        return {knob.name: knob.value for knob in read_knobs(text)}
+
+    def _last_number(self) -> int:
+        names = [trial.proposal.proposal_id for trial in self._trials.values()]
+        names += [proposal.proposal_id for proposal in self._board.queued()]
+        return max((int(name[1:]) for name in names if name.startswith("p")), default=0)

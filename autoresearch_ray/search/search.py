@@ -1,0 +1,294 @@
+"""The search itself: what runs next, what follows from each result, and how a killed run goes on. Knows no Ray.
+
+The Tune searcher and the simulation drive the same object. Every method is short and safe to repeat: first the
+result is stored, then the decision in one transaction against the state that it was made from, then git. After any
+crash `Search(...)` restores itself from the board, decides what is undecided and hands out unfinished trials again
+under their own ids.
+"""
+
+import hashlib
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch_ray.decide.decide import decide
+from autoresearch_ray.decide.plan import Replicate, Screen, plan
+from autoresearch_ray.decide.portfolio import Earned, choose
+from autoresearch_ray.decide.state import Outcome, Rules, SearchState
+from autoresearch_ray.errors import LineageError
+from autoresearch_ray.records import Decision, Proposal, Result, Step, Trial, from_json, to_json
+from autoresearch_ray.search.lineage import Lineage
+from autoresearch_ray.search.merging import Merging
+from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.store.board import Board
+
+BASELINE_ATTEMPTS = 2  # failures of the starting candidate before the run gives up
+IDLE_SHARE = 0.5  # of the budget that a slot waits for a proposal before it replicates instead
+IDLE_SECONDS = 2.0  # instead, on a share of a GPU: its neighbours train faster while it waits
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """There is nothing more to start; `failure` says why if it is not the run's limit."""
+
+    failure: str = ""
+
+
+Listener = Callable[[Trial, Result, tuple[Decision, ...], tuple[Step, ...]], None]
+
+
+class Search:
+    """One run's search. One thread; the only decider of its board."""
+
+    def __init__(
+        self,
+        board: Board,
+        settings: RunSettings,
+        lineage_folder: Path,
+        *,
+        rules: Rules | None = None,
+        listener: Listener | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._board, self._settings, self._rules = board, settings, rules or Rules()
+        self._listener = listener or (lambda *_: None)
+        self._now, self._began_at = now, now()
+        self._lineage = Lineage(lineage_folder, settings.tag)
+        self._baseline_sha = board.put_source(settings.baseline)
+        text, self._revision = board.search_state()
+        self._state = from_json(SearchState, text) if text is not None else SearchState()
+        self._claimed = int((board.last_trial_id() or "t0").lstrip("t"))
+        self.in_flight: dict[str, Trial] = {}
+        self.queue_depth = 0  # at the last look
+        self.baseline_bpb = next((s.val_bpb for s in board.steps() if s.kind == "start"), math.nan)
+        self._merging = Merging(board, settings)
+        self._weights = {spec.label: spec.weight for spec in settings.proposers}
+        self._earned: dict[str, Earned] = {}
+        self._idle_since: float | None = None
+        self._trial_seconds: deque[float] = deque(maxlen=32)
+        self._recover()
+
+    @property
+    def state(self) -> SearchState:
+        """What the decisions stand on now."""
+        return self._state
+
+    @property
+    def claimed(self) -> int:
+        """Trials started so far, over all launches."""
+        return self._claimed
+
+    @property
+    def slots(self) -> int:
+        """Trials at once."""
+        return self._settings.slots
+
+    def widen(self, slots: int) -> None:
+        """More slots than before, from now on, for everybody who follows the board."""
+        self._settings = self._settings.model_copy(update={"slots": slots})
+        self._board.put_settings(self._settings.model_dump_json().encode())
+
+    def over(self) -> Finished | None:
+        """Whether there is nothing more to start, unless a slot dies under its trial."""
+        if len(self._state.baseline_failures) >= BASELINE_ATTEMPTS:
+            return Finished(f"the starting candidate fails: {self._state.baseline_failures[-1]}")
+        return Finished() if not self._again and self.trials_left() < 1 else None
+
+    def next(self) -> Trial | Finished | None:
+        """What a free slot runs next; None: nothing is ready now, ask again soon."""
+        over = self.over()
+        if over is not None:
+            return over
+        if self._again:
+            again = self._again.popleft()
+            self.in_flight[again.trial_id] = again
+            return again
+        trial = self._planned(self.trials_left())
+        if trial is None:
+            self._idle_since = self._idle_since or self._now()
+            return None
+        self._idle_since = None
+        self._claimed += 1
+        self.in_flight[trial.trial_id] = trial
+        return trial
+
+    def finished(self, result: Result) -> None:
+        """Store a result, decide what follows, commit it. A repeated result changes nothing."""
+        trial = self.in_flight.pop(result.trial_id, None)
+        self._board.finish(result)
+        self._trial_seconds.append(result.total_seconds)
+        if trial is not None:
+            self._settle(trial, result)
+
+    def given_up(self, trial_id: str) -> None:
+        """A trial that was stopped without a result: it is run again under its id when the run is resumed."""
+        self.in_flight.pop(trial_id, None)
+
+    def again(self, trial_id: str) -> None:
+        """A trial that was cut off by no fault of its own: the next free slot runs it, under its id."""
+        self._again.append(self.in_flight.pop(trial_id))
+
+    def trials_left(self) -> float:
+        """Trials that may still be started, by number and by time."""
+        left = self._settings.trials - self._claimed if self._settings.trials else float("inf")
+        if self._settings.hours is not None:
+            seconds = self.seconds_left()
+            typical = sum(self._trial_seconds) / len(self._trial_seconds) if self._trial_seconds else 0.0
+            typical = max(typical, self._settings.experiment.budget_seconds)
+            left = min(left, 0 if seconds <= 0 else max(1, int(self._settings.slots * seconds / typical)))
+        return left
+
+    def seconds_left(self) -> float:
+        """Of this launch's hours; infinite without a limit."""
+        if self._settings.hours is None:
+            return float("inf")
+        return self._settings.hours * 3600 - (self._now() - self._began_at)
+
+    def _planned(self, left: float) -> Trial | None:
+        queued = self._fresh_queue()
+        self.queue_depth = len(queued)
+        waited = 0.0 if self._idle_since is None else self._now() - self._idle_since
+        what = plan(
+            self._state,
+            self._rules,
+            list(self.in_flight.values()),
+            baseline_sha=self._baseline_sha,
+            trials_left=left,
+            slots=self._settings.slots,
+            ready=bool(queued),
+            idle=waited > self._patience(),
+        )
+        if isinstance(what, Replicate):
+            return self._started(what)
+        return self._screened(queued) if isinstance(what, Screen) else None
+
+    def _patience(self) -> float:
+        """Seconds for which nothing may be ready."""
+        if 0 < self._settings.gpu_share < 1:
+            return IDLE_SECONDS
+        return max(1.0, IDLE_SHARE * self._settings.experiment.budget_seconds)
+
+    def _screened(self, queued: list[Proposal]) -> Trial | None:
+        """The proposal of who is furthest behind its share of the slots."""
+        while queued:
+            proposal = choose(queued, self._weights, self._earned)
+            trial = self._trial(proposal, "screen")
+            if self._board.claim(trial):
+                self._count(proposal.proposer, trials=1)
+                return trial
+            queued.remove(proposal)
+        return None
+
+    def _count(self, proposer: str, trials: int = 0, advances: int = 0) -> None:
+        before = self._earned.get(proposer, Earned())
+        self._earned[proposer] = Earned(before.trials + trials, before.advances + advances)
+
+    def _fresh_queue(self) -> list[Proposal]:
+        queued = self._board.queued()
+        if self._state.frontier is None:
+            return queued
+        oldest = self._state.frontier.version - self._settings.max_staleness
+        return [proposal for proposal in queued if proposal.parent_revision >= oldest]
+
+    def _started(self, what: Replicate) -> Trial | None:
+        proposal = Proposal(
+            proposal_id=f"r{self._claimed + 1:05d}",
+            kind="baseline" if what.purpose == "baseline" else "replicate",
+            proposer="search",
+            source_sha=what.source_sha,
+            parent_sha=what.other_sha,
+            parent_revision=self._state.frontier.version if self._state.frontier else 1,
+            hypothesis=self._replicate_words(what),
+        )
+        trial = self._trial(proposal, what.purpose)
+        return trial if self._board.start(trial) else None
+
+    def _replicate_words(self, what: Replicate) -> str:
+        if what.purpose == "baseline":
+            return "starting candidate"
+        contender = next((c for c in self._state.contenders if c.outcome.source_sha == what.source_sha), None)
+        if what.purpose == "confirm" and contender is not None:
+            return f"again: {contender.outcome.hypothesis}"
+        best = self._state.best
+        side = "best" if best is not None and best.source_sha == what.source_sha else "frontier"
+        return f"{side} again, for its proof" if what.purpose == "prove" else f"{side} again, the queue was empty"
+
+    def _trial(self, proposal: Proposal, purpose: str) -> Trial:
+        trial_id = f"t{self._claimed + 1:05d}"
+        digest = hashlib.sha256(f"{self._settings.seed}:{trial_id}".encode()).digest()
+        return Trial(trial_id, proposal, purpose, int.from_bytes(digest[:4], "big") >> 1, self._now())  # type: ignore[arg-type]  # a Purpose by its callers
+
+    def _settle(self, trial: Trial, result: Result) -> None:
+        stack, best = self._state.stack if self._state.best else (), self._state.best
+        settled = decide(self._state, self._outcome(trial, result), self._rules, self._merging.merged, self._now())
+        frontier, new_best = settled.state.frontier, settled.state.best
+        written = self._board.settle(
+            self._revision,
+            to_json(settled.state).encode(),
+            settled.decisions,
+            frontier if frontier != self._state.frontier else None,
+            new_best if new_best != best else None,
+            settled.steps,
+        )
+        assert written, "somebody else decides on this run's board; the run's lock should have prevented it"
+        self._state, (_, self._revision) = settled.state, self._board.search_state()
+        for step in settled.steps:
+            self._count(step.proposer, advances=step.kind == "advance")
+        if settled.steps:
+            self._commit()
+        if settled.steps and settled.steps[0].kind == "start":
+            self.baseline_bpb = settled.steps[0].val_bpb
+        if settled.dropped and best is not None:
+            self._merging.queue_alone([best, *stack], self._state.frontier, trial.trial_id)
+        for screened in settled.retries:
+            self._merging.queue_conflict(screened, self._state.frontier)
+        self._listener(trial, result, settled.decisions, settled.steps)
+
+    def _commit(self) -> None:
+        """Bring git up to the steps; a failure is told and mended at the next step or start."""
+        try:
+            steps = self._board.steps(self._lineage.done + 1)
+            made = self._lineage.replay(steps, self._board.source, self._board.commits())
+        except LineageError as error:
+            logger.warning("%s; the win is stored and is committed when git works again", error)
+            return
+        for index, commit in made.items():
+            self._board.put_commit(index, commit)
+
+    def _outcome(self, trial: Trial, result: Result) -> Outcome:
+        proposal = trial.proposal
+        return Outcome(
+            trial_id=trial.trial_id,
+            purpose=trial.purpose,
+            proposal_id=proposal.proposal_id,
+            proposer=proposal.proposer,
+            hypothesis=proposal.hypothesis,
+            source_sha=proposal.source_sha,
+            parent_sha=proposal.parent_sha,
+            status=result.status,
+            val_bpb=result.val_bpb,
+            holdout_bpb=result.holdout_bpb,
+            code_lines=self._merging.code_lines(proposal.source_sha),
+            error=result.error,
+            checks=result.checks if result.strength == "full" else (),
+        )
+
+    def _recover(self) -> None:
+        """Git up to the steps, a decision for every result, and the trials that were cut off."""
+        self._commit()
+        trials = {trial.trial_id: trial for trial in self._board.trials()}
+        for trial in trials.values():
+            self._count(trial.proposal.proposer, trials=trial.purpose == "screen")
+        for step in self._board.steps():
+            self._count(step.proposer, advances=step.kind == "advance")
+        waiting = {outcome.trial_id for outcome in self._state.waiting}  # looked at already, decided with the noise
+        undecided = [result for result in self._board.undecided() if result.trial_id not in waiting]
+        for result in undecided:
+            self._settle(trials[result.trial_id], result)
+        self._again = deque(self._board.unfinished())

@@ -1,0 +1,244 @@
+"""Start the state actor and talk to it: the store's contract over a Ray actor handle.
+
+    store = start_state_actor(run_dir / "state.db", name="state-mar1", namespace="autoresearch")
+    store.put("program", b"be bold")                                # in the driver and in workers: ActorStore pickles
+    batch = await store.watch_async("program", revision + 1, 30)    # inside an async actor
+    store.stop()
+
+A call that meets a restart is tried again for RETRY_SECONDS; a write does so under one request id, so it happens once.
+A compaction that is repeated this way may say CompactedError, and a repeated grant leaves a lease that lapses.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from autoresearch_ray.errors import StoreError
+from autoresearch_ray.store.actor.gather import Gathering, ThreadGathering
+from autoresearch_ray.store.actor.polls import Polls, Seen, Watch
+from autoresearch_ray.store.actor.server import StateActor
+from autoresearch_ray.store.contract import Compare, Found, KeyValue, Op, Store, Txn, TxnResult, WatchBatch, check_txn
+
+RETRY_SECONDS = 30.0  # a killed actor answers again after about one
+PAUSE_SECONDS = 0.1
+TASK_RETRIES = 3  # Ray's own; finite, so that a request that kills the actor does not do so for ever
+CALLS_AT_ONCE = 10_000  # long polls hold their place while they wait
+
+T = TypeVar("T")
+
+
+def start_state_actor(path: Path, name: str, namespace: str) -> "ActorStore":
+    """The detached actor of this name on this node's file; StoreError, DamagedStoreError.
+
+    One that has outlived its driver is taken, with the file that lies there now.
+    """
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = (
+        ray.remote(StateActor)
+        .options(
+            name=name,
+            namespace=namespace,
+            lifetime="detached",
+            get_if_exists=True,
+            num_cpus=0,
+            max_restarts=-1,
+            max_task_retries=TASK_RETRIES,
+            max_concurrency=CALLS_AT_ONCE,
+            scheduling_strategy=here,
+        )
+        .remote(str(path.absolute()))
+    )
+    store = ActorStore(actor)
+    try:
+        opened = store.path()
+    except StoreError:
+        ray.kill(actor, no_restart=True)
+        raise
+    if opened != path.absolute():
+        raise StoreError(
+            f"state actor {name} has {opened} open; expected {path.absolute()}. Stop it, or take another tag"
+        )
+    return store
+
+
+class ActorStore(Store):
+    """A store at the other end of an actor handle. Any thread, process or node may use one.
+
+    Transactions that callers start at the same time travel together, and so do the watches of one event loop.
+    """
+
+    def __init__(self, actor: Any, retry_seconds: float = RETRY_SECONDS) -> None:
+        self._actor = actor
+        self._retry_seconds = retry_seconds
+        self._threads = ThreadGathering[Txn, TxnResult | StoreError](lambda txns: self._call("txns", txns))
+        self._last_loop: _OnLoop | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ActorStore, (self._actor, self._retry_seconds)
+
+    def path(self) -> Path:
+        """The file, on the actor's node."""
+        return Path(self._call("path"))
+
+    def process_id(self) -> int:
+        """The actor's process on its node; killing it loses nothing."""
+        return int(self._call("process_id"))
+
+    def revision(self) -> int:
+        return int(self._call("revision"))
+
+    def get(self, key: str, revision: int = 0) -> KeyValue | None:
+        found: KeyValue | None = self._call("get", key, revision)
+        return found
+
+    def range(self, prefix: str, limit: int = 0, revision: int = 0, after: str = "") -> Found:
+        found: Found = self._call("range", prefix, limit, revision, after)
+        return found
+
+    def txn(
+        self, compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = (), request_id: str = ""
+    ) -> TxnResult:
+        return _told(self._threads.ask(_txn(compare, success, failure, request_id)))
+
+    def watch(
+        self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
+    ) -> WatchBatch:
+        start = from_revision or self.revision() + 1  # fixed here, so that a retry misses nothing
+        asked = [Watch(prefix, start, timeout_seconds, previous)]
+        seen: list[WatchBatch | StoreError] = self._call("watches", asked, wait_seconds=timeout_seconds)
+        return _told(seen[0])
+
+    def grant(self, ttl_seconds: float) -> int:
+        return int(self._call("grant", ttl_seconds))
+
+    def keep_alive(self, lease: int) -> float:
+        return float(self._call("keep_alive", lease))
+
+    def revoke(self, lease: int, request_id: str = "") -> int:
+        return int(self._call("revoke", lease, request_id or _new_id()))
+
+    def expire_leases(self) -> int:
+        return int(self._call("expire_leases"))
+
+    def compact(self, revision: int) -> None:
+        self._call("compact", revision)
+
+    def backup(self, path: Path) -> None:
+        self._call("backup", str(path.absolute()))
+
+    async def revision_async(self) -> int:
+        """`revision` for callers on an event loop."""
+        return int(await self._call_async("revision"))
+
+    async def get_async(self, key: str, revision: int = 0) -> KeyValue | None:
+        """`get` for callers on an event loop."""
+        found: KeyValue | None = await self._call_async("get", key, revision)
+        return found
+
+    async def range_async(self, prefix: str, limit: int = 0, revision: int = 0, after: str = "") -> Found:
+        """`range` for callers on an event loop."""
+        found: Found = await self._call_async("range", prefix, limit, revision, after)
+        return found
+
+    async def txn_async(
+        self, compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = (), request_id: str = ""
+    ) -> TxnResult:
+        """`txn` for callers on an event loop."""
+        (answer,) = await self._on_loop().txns.ask([_txn(compare, success, failure, request_id)])
+        return _told(answer)
+
+    async def watch_async(
+        self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
+    ) -> WatchBatch:
+        """`watch` for callers on an event loop."""
+        start = from_revision or await self.revision_async() + 1
+        return await self._on_loop().watches.ask(Watch(prefix, start, timeout_seconds, previous))
+
+    def stop(self) -> None:
+        """Close the file and end the actor for good; what was acknowledged is on disk."""
+        with suppress(StoreError):  # stopped before, or its file could not be opened
+            self._call("close")
+        ray.kill(self._actor, no_restart=True)
+
+    def _on_loop(self) -> "_OnLoop":
+        loop = asyncio.get_running_loop()
+        if self._last_loop is None or self._last_loop.loop is not loop:
+            self._last_loop = _OnLoop(loop, Gathering(self._send_txns), Polls(self._send_watches))
+        return self._last_loop
+
+    async def _send_txns(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
+        answers: list[TxnResult | StoreError] = await self._call_async("txns", txns)
+        return answers
+
+    async def _send_watches(self, watches: list[Watch]) -> list[Seen]:
+        longest = max(watch.timeout_seconds for watch in watches)
+        seen: list[Seen] = await self._call_async("watches", watches, wait_seconds=longest)
+        return seen
+
+    def _call(self, method: str, *arguments: object, wait_seconds: float = 0.0) -> Any:
+        deadline = time.monotonic() + self._retry_seconds + wait_seconds
+        while True:
+            with self._failures(method, deadline):
+                answer = getattr(self._actor, method).remote(*arguments)
+                return ray.get(answer, timeout=max(deadline - time.monotonic(), PAUSE_SECONDS))
+            time.sleep(PAUSE_SECONDS)
+
+    async def _call_async(self, method: str, *arguments: object, wait_seconds: float = 0.0) -> Any:
+        deadline = time.monotonic() + self._retry_seconds + wait_seconds
+        while True:
+            with self._failures(method, deadline):
+                answer = getattr(self._actor, method).remote(*arguments)
+                async with asyncio.timeout(max(deadline - time.monotonic(), PAUSE_SECONDS)):
+                    return await answer
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    @contextmanager
+    def _failures(self, method: str, deadline: float) -> Iterator[None]:
+        """Ray's errors as the store's; returns when the call may be tried again."""
+        try:
+            yield
+        except RayTaskError as error:
+            if isinstance(error.cause, StoreError):
+                raise error.cause from None
+            raise
+        except ActorUnavailableError as error:
+            if time.monotonic() >= deadline:
+                raise StoreError(f"{method}: the state actor is not back after {self._retry_seconds:g} s") from error
+        except ActorDiedError as error:
+            raise StoreError(f"{method}: the state actor has ended for good; continue the run with --resume") from error
+        except TimeoutError as error:
+            raise StoreError(f"{method}: no answer from the state actor within {self._retry_seconds:g} s") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _OnLoop:
+    """What the callers of one event loop send together."""
+
+    loop: asyncio.AbstractEventLoop
+    txns: Gathering[Txn, TxnResult | StoreError]
+    watches: Polls
+
+
+def _told(answer: T | StoreError) -> T:
+    if isinstance(answer, StoreError):
+        raise answer
+    return answer
+
+
+def _txn(compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op], request_id: str) -> Txn:
+    txn = Txn(tuple(compare), tuple(success), tuple(failure), request_id or _new_id())
+    check_txn(txn)  # here, so that what cannot be sent spoils nobody else's
+    return txn
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex

@@ -1,0 +1,100 @@
+"""A run's past, read at one revision: from a store, or from its file beside a living run or after it."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from autoresearch_ray.errors import StoreError
+from autoresearch_ray.records import Decision, History, RejectedIdea, Result, Step, Trial, TrialRow, from_json
+from autoresearch_ray.store.contract import Found, KeyValue, Reads
+from autoresearch_ray.store.sqlite import reads as read
+
+PAGE = 1_000  # keys read at once
+
+T = TypeVar("T")
+
+
+def read_history(state_db: Path) -> History:
+    """The past of the run whose state.db this is. StoreError when it is not there, DamagedStoreError."""
+    with closing(read.open_readonly(state_db)) as connection, read.storage_errors(state_db), read.snapshot(connection):
+        return history_of(_Snapshot(connection))
+
+
+def read_settings(state_db: Path) -> bytes | None:
+    """The settings of the run whose state.db this is, as JSON; None before it has begun. Errors as `read_history`."""
+    with closing(read.open_readonly(state_db)) as connection, read.storage_errors(state_db), read.snapshot(connection):
+        kv = read.get_at(connection, "settings")
+    return kv.value if kv else None
+
+
+def read_finished(state_db: Path) -> tuple[int, set[str]]:
+    """The store's revision and the ids of the trials with a result, by index alone. Errors as `read_history`."""
+    with closing(read.open_readonly(state_db)) as connection, read.storage_errors(state_db), read.snapshot(connection):
+        return read.current_revision(connection), {key.partition("/")[2] for key in read.keys(connection, "result/")}
+
+
+def history_of(store: Reads) -> History:
+    """The whole past at one revision. StoreError before the settings are put."""
+    now = store.revision()
+    results = {result.trial_id: result for result in records_under(store, "result/", Result, now)}
+    decisions = {decision.trial_id: decision for decision in records_under(store, "decision/", Decision, now)}
+    trials = records_under(store, "trial/", Trial, now)
+    trials.sort(key=lambda trial: (len(trial.trial_id), trial.trial_id))
+    steps = tuple(records_under(store, "step/", Step, now))
+    named = {trial.proposal.source_sha for trial in trials} | {step.source_sha for step in steps}
+    named |= {trial.proposal.parent_sha for trial in trials}
+    sources = all_under(store, "source/", now)
+    return History(
+        settings=_settings(store, now),
+        rows=tuple(TrialRow(t, results.get(t.trial_id), decisions.get(t.trial_id)) for t in trials),
+        steps=steps,
+        commits={int(_name(kv)): kv.value.decode() for kv in all_under(store, "commit/", now)},
+        sources={_name(kv): kv.value.decode() for kv in sources if _name(kv) in named},
+        rejected=rejected_under(store, now),
+    )
+
+
+def rejected_under(store: Reads, revision: int = 0) -> tuple[RejectedIdea, ...]:
+    """The ideas that took no slot, oldest first."""
+    return tuple(sorted(records_under(store, "rejected/", RejectedIdea, revision), key=lambda idea: idea.at))
+
+
+def records_under(store: Reads, prefix: str, kind: type[T], revision: int = 0, after: str = "") -> list[T]:
+    """The records under a prefix, in key order."""
+    return [from_json(kind, kv.value) for kv in all_under(store, prefix, revision, after)]
+
+
+def all_under(store: Reads, prefix: str, revision: int = 0, after: str = "") -> Iterator[KeyValue]:
+    """The keys under a prefix at one revision (0: that of the first page), read page by page."""
+    while True:
+        page = store.range(prefix, PAGE, revision, after)
+        yield from page.kvs
+        if len(page.kvs) == page.count:
+            return
+        revision, after = revision or page.revision, page.kvs[-1].key
+
+
+class _Snapshot:
+    """Reads on a connection within the caller's read transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def range(self, prefix: str, limit: int = 0, revision: int = 0, after: str = "") -> Found:
+        return read.range_at(self._connection, prefix, limit, revision, after)
+
+    def revision(self) -> int:
+        return read.current_revision(self._connection)
+
+
+def _settings(store: Reads, revision: int) -> dict[str, Any]:
+    for kv in store.range("settings", limit=1, revision=revision).kvs:
+        return dict(json.loads(kv.value))
+    raise StoreError("the store has no settings; expected those of a run that has begun")
+
+
+def _name(kv: KeyValue) -> str:
+    return kv.key.partition("/")[2]
