@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from autoresearch_ray.observe.table import load_trials
 
 __all__ = ["load_trials", "run"]
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

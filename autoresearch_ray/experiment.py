@@ -5,20 +5,31 @@ tag, proposers) is not here; see `settings.py`.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from autoresearch_ray.errors import SettingsError
 
 Constant = bool | int | float | str
 
 
-class Experiment(BaseModel):
+class FrozenModel(BaseModel):
+    """Validated, unchangeable, and without fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other values, validated like the first. pydantic.ValidationError."""
+        return self.model_validate(dict(self) | changes)
+
+
+class Experiment(FrozenModel):
     """One benchmark: data, tokenizer, budget and the starting candidate. Scores compare only within one experiment."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
     candidate: str = "train.py"  # beside the YAML file
@@ -36,9 +47,30 @@ class Experiment(BaseModel):
     trials: Annotated[int, Field(ge=4)] = 100
     constants: dict[str, Constant] = {}
 
-    def with_budget(self, seconds: float | None) -> "Experiment":
-        """The same experiment with another budget (None: unchanged)."""
-        return self if seconds is None else self.model_copy(update={"budget_seconds": seconds})
+    def override(self, **said: Any) -> Self:
+        """The experiment with what a command line says of its fields; None: nothing. SettingsError names the option."""
+        try:
+            return self.replace(**{name: value for name, value in said.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            option = str(first["loc"][0]).replace("_", "-")
+            raise SettingsError(f"--{option} {first['input']:g}: {expectation(first)}") from None
+
+
+def expectation(error: ErrorDetails) -> str:
+    """What was expected where a value is wrong."""
+    limits, kind = error.get("ctx", {}), error["type"]
+    if kind == "value_error":
+        return str(limits["error"])
+    if kind == "literal_error":
+        return "expected one of " + str(limits["expected"]).replace("'", "").replace(" or ", ", ")
+    if kind == "less_than_equal":
+        return f"expected at most {limits['le']:g}"
+    if kind == "greater_than_equal" or kind.startswith("int"):
+        return "expected a whole number" + (f" of at least {limits['ge']}" if "ge" in limits else "")
+    if kind.startswith(("float", "finite", "greater")):
+        return "expected a number above 0"
+    return error["msg"].lower()
 
 
 def load_experiment(path: Path) -> Experiment:
@@ -99,4 +131,4 @@ def _resolved(path: Path, experiment: Experiment) -> Experiment:
         if not local.exists():
             raise SettingsError(f"{path}: data file {local} does not exist; expected a .txt, .jsonl or .parquet file")
         update["data"] = str(local.resolve())
-    return experiment.model_copy(update=update)
+    return experiment.replace(**update)

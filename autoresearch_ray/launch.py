@@ -2,20 +2,20 @@
 
     python -m autoresearch_ray.launch [EXPERIMENT] [--tag T] [--trials N] [--resume] ...
 
-Exit status: 0 done; 2 the request is wrong (one line on stderr); 130 interrupted, everything saved.
+Its options are the fields of `settings.Request`. Exit status: 0 done; 2 the request is wrong (one line on stderr); 130
+interrupted, everything saved.
 """
 
 import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from autoresearch_ray.cluster.job import submit
 from autoresearch_ray.driver.run import run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.settings import AUTO, EARLY_STOP, ISOLATION, Request
+from autoresearch_ray.settings import Request, ask, option_name
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,56 +23,23 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message}; see python -m autoresearch_ray.launch --help")
 
 
-def _share(text: str) -> float | str:
-    try:
-        return text if text == AUTO else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a share of one GPU, 0 to 1, or {AUTO}") from None
-
-
 def parse(arguments: Sequence[str]) -> Request:
     """The request of a command line; SettingsError if it is not one."""
     parser = _Parser(
         prog="python -m autoresearch_ray.launch", description="Search for a better train.py, and prove it."
     )
-    parser.add_argument("experiment", nargs="?", type=Path, help="YAML file (default: what fits the hardware)")
-    parser.add_argument("--tag", help="name of the run (default: day and time)")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs live (default: runs)")
-    parser.add_argument("--trials", type=int, help="trials in all, replicates included (default: the experiment's)")
-    parser.add_argument("--hours", type=float, help="wall-clock limit of this launch")
-    parser.add_argument("--budget-seconds", type=float, help="training time of a trial (default: the experiment's)")
-    parser.add_argument("--slots", type=int, help="trials at once (default: as many as fit)")
-    parser.add_argument("--gpus-per-trial", type=_share, help="share of a GPU, 0 to 1, or auto: measure what is best")
-    parser.add_argument("--cpus-per-trial", type=float, help="CPUs of a trial, also its threads")
-    parser.add_argument(
-        "--proposer",
-        action="append",
-        default=[],
-        metavar="NAME[:MODEL][=WEIGHT]",
-        help="who proposes: tpe, random, anthropic:MODEL, gemini:MODEL, openai:MODEL; repeatable (default: tpe)",
-    )
-    parser.add_argument("--program", type=Path, help="what steers the search (default: program.md)")
-    parser.add_argument("--seed", type=int, help="seed of the search and of its trials (default: 0)")
-    parser.add_argument("--resume", action="store_true", help="continue the run of --tag")
-    parser.add_argument("--address", help="join this Ray cluster (default: start Ray here)")
-    parser.add_argument("--early-stop", help=f"Tune's scheduler: {', '.join(EARLY_STOP)} (default: none)")
-    parser.add_argument("--llm-base-url", help="of a vLLM, Ollama or llama.cpp server, for openai:MODEL")
-    parser.add_argument("--max-cost-usd", type=float, help="what all model calls of the run may cost")
-    parser.add_argument("--isolation", help=f"of candidates: {', '.join(ISOLATION)} (default: best that can be had)")
-    parser.add_argument("--state", help="where the state is: sqlite or etcd://host:2379[,host2:2379] (default: sqlite)")
-    parser.add_argument("--push-to", metavar="REMOTE", help="push every win to this git remote")
-    parser.add_argument(
-        "--storage",
-        metavar="URL",
-        help="keep a copy of everything there, and resume from it: s3://, gs://, a mounted folder; none ends it",
-    )
-    parser.add_argument(
-        "--submit", metavar="URL", help="run as a job of the cluster whose dashboard this is, and follow it"
-    )
-    parser.add_argument("--plain", action="store_true", help="one line a decision instead of a live screen")
+    for name, field in Request.model_fields.items():
+        extra = field.json_schema_extra
+        shown: dict[str, Any] = {"help": field.description} | (extra if isinstance(extra, dict) else {})
+        if name == "experiment":
+            parser.add_argument(name, nargs="?", **shown)
+        elif isinstance(field.default, bool):
+            parser.add_argument(option_name(name), dest=name, action="store_true", **shown)
+        else:
+            action = "append" if isinstance(field.default, tuple) else "store"
+            parser.add_argument(option_name(name), dest=name, action=action, **shown)
     values = vars(parser.parse_args(arguments))
-    values["proposers"] = tuple(values.pop("proposer"))
-    return Request(**values)
+    return ask(**{name: value for name, value in values.items() if value is not None})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

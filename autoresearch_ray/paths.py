@@ -6,6 +6,11 @@ Everything but the store and `trials/` can be made again from the store.
 import os
 from pathlib import Path
 
+PACKAGE = Path(__file__).parent
+SHIPPED = PACKAGE / "shipped" if (PACKAGE / "shipped").is_dir() else PACKAGE.parent  # in a wheel; in a checkout
+EXPERIMENTS = SHIPPED / "experiments"
+PROGRAM = SHIPPED / "program.md"
+
 STATE_FILE = "state.db"  # the store, if it is SQLite
 BACKUP_FILE = "state.backup.db"  # a copy of it, for a damaged one
 SETTINGS_FILE = "settings.json"

@@ -16,12 +16,29 @@ Purpose = Literal["baseline", "screen", "confirm", "prove", "idle"]
 Status = Literal["ok", "crash", "timeout", "oom", "invalid", "lost", "stopped"]
 Verdict = Literal["measure", "promising", "discard", "advance", "keep", "drop"]
 StepKind = Literal["start", "advance", "keep", "drop"]
+Isolation = Literal["strict", "best", "none"]  # of candidates
 Strength = Literal["off", "normal", "full"]  # of the probes of a model: full for a proof
 Refusal = Literal["edit", "rule", "duplicate", "dry_run", "answer", "moved"]  # moved: it fits the frontier no more
 
 HELD = "held for a human to see"  # in the error of a result that is too good to be true; its status is invalid
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The numbers of the decision; J and bpb unless said otherwise."""
+
+    complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines
+    baseline_trials: int = 3  # before anything is decided
+    advance_sd: float = 0.5  # a result must beat the frontier's estimate by this many sd
+    lead_sd: float = 3.0  # an estimated lead over the best that starts a proof
+    keep_probability: float = 0.99
+    drop_probability: float = 0.2
+    max_replicates: int = 6  # of each side in one proof
+    min_replicates: int = 2
+    pairs_from: int = 4  # replicates of each side from which their pairs are compared too
+    reserve_trials: int = 8  # kept for a proof before the run ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,8 @@ class Trial:
     purpose: Purpose
     seed: int
     claimed_at: float
+    staleness: int = 0  # advances of the frontier since its proposal was made
+    max_staleness: int | None = 0  # the run's bound on that when it was claimed; None: no bound
 
 
 @dataclass(frozen=True, slots=True)

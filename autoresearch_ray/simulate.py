@@ -3,8 +3,8 @@
     python -m autoresearch_ray.simulate [EXPERIMENT] [--slots 16] [--trials 400] [--worlds 1] [--runs-dir DIR] ...
 
 Queue, tuner, search, decisions, merges, store and lineage are those of a run, on files. Only trials are not run: a
-made-up landscape over the candidate's own knobs (`landscape.py`) says what they measure, and a clock jumps from one
-trial's end to the next. Seeded: the same numbers again. It covers no Ray, no language model and no change of code.
+made-up landscape over the candidate's own knobs (`search/landscape.py`) says what they measure, and a clock jumps from
+one trial's end to the next. Seeded: the same numbers again. It covers no Ray, no language model and no change of code.
 """
 
 import argparse
@@ -15,15 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
-
-from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.driver.files import rebuild
-from autoresearch_ray.driver.resolve import fresh_settings
+from autoresearch_ray.driver.simulated_run import simulate_run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.search.landscape import Landscape
-from autoresearch_ray.search.simulation import EPOCH, Found, Simulation, World
-from autoresearch_ray.settings import SQLITE, TUNERS, Request, RunSettings, checked, default_experiment
+from autoresearch_ray.paths import REPORT_FILE
+from autoresearch_ray.search.simulation import Found
+from autoresearch_ray.settings import ask, default_experiment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,42 +65,33 @@ def _worlds(options: argparse.Namespace) -> list[Found]:
             found.append(_world(options, seed, folder))
             if options.runs_dir:
                 rebuild(folder)
-                _say(f"  {folder / 'report.html'}")
+                _say(f"  {folder / REPORT_FILE}")
     return found
 
 
 def _world(options: argparse.Namespace, seed: int, folder: Path) -> Found:
-    request = checked(
-        Request(
-            options.experiment or default_experiment((7, 5)),
-            trials=options.trials,
-            slots=options.slots,
-            proposers=tuple(options.proposer),
-            seed=seed,
-            address="virtual",  # this machine's size does not matter
-            isolation="none",
-        )
+    request = ask(
+        experiment=options.experiment or default_experiment((7, 5)),
+        trials=options.trials,
+        slots=options.slots,
+        proposers=tuple(options.proposer),
+        seed=seed,
+        isolation="none",
     )
-    settings = fresh_settings(request, folder.name, SQLITE).model_copy(update={"created_at": EPOCH})
-    if any(spec.name not in TUNERS for spec in settings.proposers):
-        raise SettingsError(f"--proposer: expected {' or '.join(TUNERS)}; no language model knows this landscape")
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise SettingsError(f"{folder}: cannot be made ({error.strerror}); choose another --runs-dir") from None
-    landscape = Landscape(read_knobs(settings.baseline), np.random.default_rng([seed, 1]), tuple(options.holds))
-    world = World(landscape, options.noise_sd, options.failures)
-    found = Simulation(settings, world, folder, lambda line: _say(f"  world {seed}: {line}")).run()
-    _say(_line(seed, settings, found))
+    holds = (options.holds[0], options.holds[1])
+    found = simulate_run(
+        request, holds, options.noise_sd, options.failures, folder, lambda line: _say(f"  world {seed}: {line}")
+    )
+    _say(_line(seed, options.slots, found))
     return found
 
 
-def _line(seed: int, settings: RunSettings, found: Found) -> str:
+def _line(seed: int, slots: int, found: Found) -> str:
     wins = f"{found.wins} wins, {found.false_wins} false" + (
         f", told {found.bias:+.1f} sd too much" if found.wins else ""
     )
     return (
-        f"world {seed}: {found.trials} trials on {settings.slots} slots in {found.hours:.1f} h, busy {found.busy:.0%}; "
+        f"world {seed}: {found.trials} trials on {slots} slots in {found.hours:.1f} h, busy {found.busy:.0%}; "
         f"best {found.best:+.1f} sd, frontier {found.frontier:+.1f} sd; {wins}; "
         f"a trial took the search {found.search_ms[0]:.1f} ms at first and {found.search_ms[1]:.1f} ms at the end, "
         f"its proposal {found.proposer_ms[0]:.0f} and {found.proposer_ms[1]:.0f} ms"

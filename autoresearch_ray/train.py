@@ -8,21 +8,14 @@ several repeats pays for a cold start, the others do not. Exit status: 0 ok, 1 t
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
-from autoresearch_ray.benchmark.data.dataset import prepare
-from autoresearch_ray.benchmark.trial.device import choose_device
-from autoresearch_ray.benchmark.trial.job import Job, job_for
-from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.candidate.knobs import set_constants
+from autoresearch_ray.driver.single_trial import measure, read_candidate
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.experiment import load_experiment
-from autoresearch_ray.paths import OUTPUT_FILE
-from autoresearch_ray.records import Result
-from autoresearch_ray.settings import ISOLATION, local_cpus, local_slots, memory_for
+from autoresearch_ray.records import CurvePoint, Isolation, Result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,50 +25,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--candidate", type=Path, help="a train.py (default: the experiment's, constants written in)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget-seconds", type=float)
-    parser.add_argument("--isolation", choices=ISOLATION, default="best")
+    parser.add_argument("--isolation", choices=get_args(Isolation), default="best")
     parser.add_argument("--repeat", type=int, default=1, help="this many trials, with the next seeds")
     options = parser.parse_args(arguments)
     try:
-        return _trials(options)
+        if options.repeat < 1:
+            raise SettingsError(f"--repeat {options.repeat}: expected at least 1")
+        experiment = load_experiment(options.experiment).override(budget_seconds=options.budget_seconds)
+        source = read_candidate(options.candidate, experiment)
+        seeds = range(options.seed, options.seed + options.repeat)
+
+        def show(point: CurvePoint) -> None:
+            clock = f"{point.seconds:6.1f} of {experiment.budget_seconds:g} s"
+            _say(f"\r{clock}, step {point.step}, train bpb {point.train_bpb:.4f} ", end="")
+
+        failed = 0
+        for measured in measure(experiment, source, seeds, options.isolation, _say, show):
+            _say("")
+            sys.stdout.write(measured.output + summary(measured.result, measured.cold))
+            sys.stdout.flush()
+            failed += measured.result.status != "ok"
     except AutoresearchError as error:
-        sys.stderr.write(f"error: {error}\n")
+        _say(f"error: {error}")
         return 2
-
-
-def _trials(options: argparse.Namespace) -> int:
-    if options.budget_seconds is not None and not options.budget_seconds > 0:
-        raise SettingsError(f"--budget-seconds {options.budget_seconds}: expected a number above 0")
-    if options.repeat < 1:
-        raise SettingsError(f"--repeat {options.repeat}: expected at least 1")
-    experiment = load_experiment(options.experiment).with_budget(options.budget_seconds)
-    source = (
-        _source(options.candidate)
-        if options.candidate
-        else set_constants(Path(experiment.candidate).read_text(), dict(experiment.constants))
-    )
-    device: Literal["cpu", "cuda"] = "cuda" if choose_device(experiment.device).type == "cuda" else "cpu"
-    local_slots(experiment, None, local_cpus(), 1, device)
-    dataset = prepare(experiment, _say)
-    failed = 0
-    with Slot(max(1, int(experiment.cpus_per_trial)), isolation=options.isolation, gpu=device == "cuda") as slot:
-        for seed in range(options.seed, options.seed + options.repeat):
-            job = job_for(experiment, source, str(dataset.folder), seed, device=device, memory_mb=memory_for(1))
-            failed += _one(slot, job) != "ok"
     return 1 if failed else 0
-
-
-def _one(slot: Slot, job: Job) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        for point in slot.run(job, Path(folder)):
-            clock = f"{point.seconds:6.1f} of {job.budget_seconds:g} s"
-            sys.stderr.write(f"\r{clock}, step {point.step}, train bpb {point.train_bpb:.4f} ")
-            sys.stderr.flush()
-        sys.stderr.write("\n")
-        output = (Path(folder) / OUTPUT_FILE).read_text(errors="replace")
-    sys.stdout.write(output)
-    sys.stdout.write(summary(slot.result, cold=slot.cold))
-    sys.stdout.flush()
-    return slot.result.status
 
 
 def summary(result: Result, cold: bool) -> str:
@@ -97,15 +70,9 @@ def summary(result: Result, cold: bool) -> str:
     return "---\n" + "".join(f"{name + ':':<18}{value}\n" for name, value in lines.items())
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-
-
-def _source(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--candidate {path}: cannot be read ({error}); expected a train.py") from None
+def _say(line: str, end: str = "\n") -> None:
+    sys.stderr.write(line + end)
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

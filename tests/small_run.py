@@ -7,6 +7,9 @@ from pathlib import Path
 
 import psutil
 
+from autoresearch_ray.driver.new_run import new_run
+from autoresearch_ray.settings import Request, RunSettings
+
 CANDIDATE = """\
 import torch
 
@@ -47,6 +50,12 @@ def write_experiment(folder: Path, candidate: str = CANDIDATE, experiment: str =
     (folder / "program.md").write_text("# Find a better train.py\n")
     (folder / "e.yaml").write_text(experiment)
     return folder / "e.yaml"
+
+
+def settings_of(request: Request) -> RunSettings:
+    """The settings of a new run on this machine, its data not looked at."""
+    run = new_run(request, request.tag or "x")
+    return run.settle(run.slots or 1)
 
 
 def start_launch(folder: Path, *arguments: str) -> subprocess.Popen[str]:

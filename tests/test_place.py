@@ -5,10 +5,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from small_run import write_experiment
+from small_run import settings_of, write_experiment
 
 from autoresearch_ray.cluster.seat import Place
-from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.records import Result
 from autoresearch_ray.settings import Request, RunSettings
 
@@ -18,8 +17,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSettings:
     """Of a run on halves of logical GPUs, with places of its own."""
     monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    request = Request(write_experiment(tmp_path), runs_dir=tmp_path / "runs", slots=1, gpus_per_trial=0.5)
-    return resolve(request, print)[0]
+    request = Request(experiment=write_experiment(tmp_path), runs_dir=tmp_path / "runs", slots=1, gpus_per_trial=0.5)
+    return settings_of(request)
 
 
 def signed(place: Place) -> Result:

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 from counting import Counting, run
-from small_run import write_experiment
+from small_run import settings_of, write_experiment
 
 from autoresearch_ray.cluster.scheduling import PATIENCE_SECONDS, Stranded
-from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.settings import Request, RunSettings
 
 pytestmark = pytest.mark.timeout(120)
@@ -20,8 +19,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_session: str) 
     monkeypatch.setenv("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     path = write_experiment(tmp_path)
-    request = Request(path, tag="x", runs_dir=tmp_path / "runs", slots=2, program=tmp_path / "program.md")
-    return resolve(request, lambda line: None)[0]
+    request = Request(experiment=path, tag="x", runs_dir=tmp_path / "runs", slots=2, program=tmp_path / "program.md")
+    return settings_of(request)
 
 
 def test_a_slot_that_starts_slowly_is_not_killed_by_one_that_is_free(settings: RunSettings, tmp_path: Path) -> None:

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from small_run import write_experiment
+from small_run import settings_of, write_experiment
 
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.driver.resolve import fresh_settings
 from autoresearch_ray.records import Proposal, Result, Trial
 from autoresearch_ray.search.queue_filler import SLOTS_A_PROPOSAL, ProposerLoop
 from autoresearch_ray.search.search import Search
@@ -18,7 +17,7 @@ from autoresearch_ray.store.sqlite.store import SqliteStore
 @pytest.fixture
 def settings(tmp_path: Path) -> RunSettings:
     request = Request(experiment=write_experiment(tmp_path), trials=20, slots=2, program=tmp_path / "program.md")
-    return fresh_settings(request, "x", "sqlite")
+    return settings_of(request)
 
 
 def queue(board: Board, parent: str, change: tuple[str, str]) -> None:
@@ -85,14 +84,14 @@ def test_a_proposer_follows_a_run_that_takes_more_slots(settings: RunSettings, t
         search.widen(40)
         loop.absorb(store.watch("", seen + 1, 0).events)
         assert search.slots == 40 and loop.fill() == 40 // SLOTS_A_PROPOSAL
-        assert RunSettings.model_validate_json(board.settings() or b"") == settings.model_copy(update={"slots": 40})
+        assert RunSettings.model_validate_json(board.settings() or b"") == settings.replace(slots=40)
 
 
 def test_a_slot_waits_less_where_its_neighbours_share_a_gpu(settings: RunSettings, tmp_path: Path) -> None:
     now = [1.7e9]
     for share, patience in ((0.0, 150.0), (1.0, 150.0), (0.25, 2.0)):
         changed = {"budget_seconds": 300.0, "gpus_per_trial": share}
-        shared = settings.model_copy(update={"experiment": settings.experiment.model_copy(update=changed)})
+        shared = settings.replace(experiment=settings.experiment.replace(**changed))
         with SqliteStore(tmp_path / f"{share}.db") as store:
             search = Search(Board(store), shared, tmp_path / f"lineage-{share}", now=lambda: now[0])
             for trial in [search.next(), search.next(), search.next()]:

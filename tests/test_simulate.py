@@ -10,8 +10,8 @@ import pytest
 
 import autoresearch_ray
 from autoresearch_ray.candidate.knobs import read_knobs
+from autoresearch_ray.paths import EXPERIMENTS
 from autoresearch_ray.search.landscape import Landscape
-from autoresearch_ray.settings import EXPERIMENTS
 
 KNOBS = read_knobs((EXPERIMENTS / "train.py").read_text())
 START = {knob.name: knob.value for knob in KNOBS}

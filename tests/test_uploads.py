@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 from s3_server import running_s3
-from small_run import write_experiment
+from small_run import settings_of, write_experiment
 
 from autoresearch_ray.archive.bucket import Bucket, normal_url
 from autoresearch_ray.archive.restore import check_free, check_ours, claim, restore, storage_of
 from autoresearch_ray.archive.upload import Uploads
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.driver.resolve import fresh_settings
 from autoresearch_ray.errors import SettingsError, StorageError
 from autoresearch_ray.records import Proposal, Result, Trial
 from autoresearch_ray.search.search import Search
@@ -76,7 +75,7 @@ class Head:
 @pytest.fixture
 def settings(tmp_path: Path) -> RunSettings:
     request = Request(experiment=write_experiment(tmp_path), trials=40, slots=2, program=tmp_path / "program.md")
-    return fresh_settings(request, "x", "sqlite")
+    return settings_of(request)
 
 
 @pytest.fixture
@@ -154,7 +153,7 @@ def test_a_storage_that_fails_is_said_once_and_once_when_it_works(tmp_path: Path
 
 
 def test_with_its_state_on_etcd_a_run_s_files_are_stored(tmp_path: Path, settings: RunSettings, url: str) -> None:
-    etcd = settings.model_copy(update={"state": "etcd://127.0.0.1:2379"})
+    etcd = settings.replace(state="etcd://127.0.0.1:2379")
     head = Head(tmp_path / "head" / "x", etcd, url)
     head.run(4)
     assert head.uploads.upload()
@@ -228,7 +227,7 @@ def test_another_run_of_the_tag_is_refused(head: Head, settings: RunSettings) ->
     with pytest.raises(SettingsError, match="holds run x; continue it with --resume"):
         check_free(head.storage)
     with pytest.raises(SettingsError, match="another run of that tag"):
-        check_ours(head.storage, settings.model_copy(update={"created_at": 7.0}), head.folder, 0)
+        check_ours(head.storage, settings.replace(created_at=7.0), head.folder, 0)
 
 
 def test_a_damaged_backup_is_not_restored(head: Head, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from autoresearch_ray.archive.manifest import Manifest, RunStorage
 from autoresearch_ray.errors import SettingsError, StorageError
 from autoresearch_ray.paths import CALLS_FOLDER, ORIGIN_FILE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER, write_whole
 from autoresearch_ray.records import from_json, to_json
-from autoresearch_ray.settings import SQLITE, RunSettings
+from autoresearch_ray.settings import SQLITE, RunTerms
 from autoresearch_ray.store.driver_lease import release, this_process
 from autoresearch_ray.store.history import read_finished
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -59,20 +59,20 @@ def check_free(storage: RunStorage) -> None:
         )
 
 
-def check_ours(storage: RunStorage, settings: RunSettings, folder: Path, revision: int) -> Manifest | None:
+def check_ours(storage: RunStorage, run: RunTerms, folder: Path, revision: int) -> Manifest | None:
     """The manifest that this folder, whose store is at `revision`, may follow; SettingsError if it may not."""
     newest = storage.newest()
-    reason = refusal(newest, origin_of(folder), settings, revision)
+    reason = refusal(newest, origin_of(folder), run, revision)
     if newest is not None and reason:
         raise SettingsError(f"--storage {storage.url}: {reason}; {folder} does not go on there. {_way_out(newest)}")
     return newest
 
 
-def refusal(newest: Manifest | None, origin: Origin, settings: RunSettings, revision: int) -> str:
+def refusal(newest: Manifest | None, origin: Origin, run: RunTerms, revision: int) -> str:
     """Why a folder may not follow the newest manifest; "" if it may."""
     if newest is None or newest.is_empty:
         return ""
-    if newest.created_at != settings.created_at:
+    if newest.created_at != run.created_at:
         return f"holds another run of that tag, begun at {_time(newest.created_at)}"
     if newest.store != SQLITE or newest.number == origin.after:
         return ""
@@ -81,9 +81,9 @@ def refusal(newest: Manifest | None, origin: Origin, settings: RunSettings, revi
     return f"its state is newer (revision {newest.revision}, here {revision})" if newest.revision > revision else ""
 
 
-def claim(storage: RunStorage, settings: RunSettings, folder: Path, revision: int) -> Manifest:
+def claim(storage: RunStorage, run: RunTerms, folder: Path, revision: int) -> Manifest:
     """Take the next epoch, with all that is there already. SettingsError as `check_ours`, StorageError."""
-    newest = check_ours(storage, settings, folder, revision)
+    newest = check_ours(storage, run, folder, revision)
     if newest is not None:
         storage.keep(newest)
     manifest = storage.publish(
@@ -91,12 +91,12 @@ def claim(storage: RunStorage, settings: RunSettings, folder: Path, revision: in
             number=newest.number + 1 if newest else 1,
             epoch=newest.epoch + 1 if newest else 1,
             tag=storage.tag,
-            created_at=settings.created_at,
+            created_at=run.created_at,
             launch=uuid.uuid4().hex,
             writer=_noted(folder, origin_of(folder)).writer,
             holder=this_process(),
             at=time.time(),
-            store=settings.state,
+            store=run.state,
             revision=newest.revision if newest else 0,
             state=newest.state if newest else "",
             state_sha=newest.state_sha if newest else "",

@@ -1,6 +1,6 @@
 """`--gpus-per-trial auto`: the share of a GPU that trains the most, found by real trials side by side on one.
 
-    settings = shared(settings, request, cluster, say)     # after the run's depot works, before its slots are counted
+    table, share = measure_sharing(run, cluster, say)    # after the run's depot works, before its slots are counted
 
 The starting candidate runs 1, 2, 3, 4 ... times at once on a whole GPU of the run's kind, each behind the walls and
 with the memory and CPUs that it would have, until all have trained side by side for a tenth of the budget. What is best
@@ -20,13 +20,15 @@ from pathlib import Path
 from autoresearch_ray.benchmark.data.dataset import Dataset
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.cluster.capacity import counted
 from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
-from autoresearch_ray.cluster.session import Cluster, bundle
+from autoresearch_ray.cluster.session import Cluster
+from autoresearch_ray.cluster.settle import bundle
 from autoresearch_ray.decide.gpu_share import Span, chosen, common_rates, common_seconds, next_tenants, shown
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.records import CoRun, CurvePoint, Result, from_json, to_json
-from autoresearch_ray.settings import AUTO, Request, RunSettings, counted
+from autoresearch_ray.settings import AUTO, RequestedRun, RunSettings, RunTerms
 
 BUDGET_SHARE = 0.1  # of the budget that all train side by side
 READY_SECONDS = 120.0  # for all process servers to start
@@ -34,18 +36,16 @@ READY_SECONDS = 120.0  # for all process servers to start
 Say = Callable[[str], None]
 
 
-def shared(settings: RunSettings, request: Request, cluster: Cluster, say: Say) -> RunSettings:
-    """The settings with the share of a GPU that was measured, if that was asked for and is not known yet.
+def measure_sharing(run: RequestedRun, cluster: Cluster, say: Say) -> tuple[tuple[CoRun, ...], float]:
+    """What each number of trials on one GPU makes, and the share of a GPU that makes the most.
 
     SettingsError if the starting candidate does not even run alone.
     """
-    if request.gpus_per_trial != AUTO or settings.sharing:
-        return settings
-    most = most_tenants(settings, cluster)
+    most = most_tenants(run, cluster)
     say(f"measuring how many trials share a GPU best, {most} at most:")
     table: list[CoRun] = []
     while (tenants := next_tenants(table, most)) is not None:
-        table.append(_measured(settings, tenants))
+        table.append(_measured(run, tenants))
         say(shown(table[-1]))
     best = chosen(table)
     if best is None:
@@ -53,24 +53,23 @@ def shared(settings: RunSettings, request: Request, cluster: Cluster, say: Say) 
         raise SettingsError(f"--gpus-per-trial {AUTO}: not even one trial runs on a GPU: {reason}")
     share = counted(1 / best.tenants)
     say(f"{share:g} GPU a trial makes the most steps; the run keeps to it")
-    experiment = settings.experiment.model_copy(update={"gpus_per_trial": share})
-    return settings.model_copy(update={"experiment": experiment, "sharing": tuple(table)})
+    return tuple(table), share
 
 
-def most_tenants(settings: RunSettings, cluster: Cluster) -> int:
+def most_tenants(run: RunTerms, cluster: Cluster) -> int:
     """How many trials every GPU of the run's kind can have, by the CPUs beside it."""
-    nodes = [node for node in cluster.nodes if node.gpus >= 1 and node.accelerator == settings.accelerator]
+    nodes = [node for node in cluster.nodes if node.gpus >= 1 and node.accelerator == run.accelerator]
     nodes = nodes or [node for node in cluster.nodes if node.gpus >= 1]
-    cpus = settings.experiment.cpus_per_trial
+    cpus = run.experiment.cpus_per_trial
     return min((int(node.cpus / int(node.gpus) / cpus + 1e-9) for node in nodes), default=0)
 
 
-def _measured(settings: RunSettings, tenants: int) -> CoRun:
+def _measured(run: RequestedRun, tenants: int) -> CoRun:
     """The trials side by side, on a node that has a whole GPU for them."""
     import ray
 
-    experiment = settings.experiment.model_copy(update={"gpus_per_trial": counted(1 / tenants)})
-    settings = settings.model_copy(update={"experiment": experiment})
+    experiment = run.experiment.replace(gpus_per_trial=counted(1 / tenants))
+    settings = run.settle(tenants, experiment=experiment)
     wanted = bundle(settings)
     wanted |= {"GPU": 1.0, "CPU": tenants * experiment.cpus_per_trial}
     cpus, gpus = wanted.pop("CPU"), wanted.pop("GPU")

@@ -1,6 +1,6 @@
 """What nodes without a shared file system need of the driver's: an actor beside the run's folder.
 
-    with depot_of(settings, folder):                    # the driver, when it has joined a cluster
+    with depot_of(run, folder):                         # the driver, when it has joined a cluster
         depot = Depot(settings, home)                   # a slot, on any node; `home` is the driver's node
         dataset = depot.dataset()                       # this node's copy, fetched from the driver's node if need be
         depot.keep("t00001", scratch)                   # a trial's files, into the run's folder
@@ -24,11 +24,13 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, cache_home, open_dataset, prepare
+from autoresearch_ray.cluster.capacity import fitting_slots, memory_for, per_gpu
 from autoresearch_ray.cluster.session import node_shape
 from autoresearch_ray.errors import DataError
+from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.paths import TRIALS_FOLDER, write_whole
 from autoresearch_ray.records import Result
-from autoresearch_ray.settings import RunSettings, fitting_slots, memory_for, per_gpu
+from autoresearch_ray.settings import RunSettings, RunTerms
 
 CHUNK_BYTES = 8 << 20
 DATE_SECONDS = 10.0  # to ask what time it is
@@ -37,8 +39,8 @@ DATE_SECONDS = 10.0  # to ask what time it is
 class DepotActor:
     """The actor. Every method may be repeated."""
 
-    def __init__(self, settings_json: str, folder: str) -> None:
-        self._settings, self._folder = RunSettings.model_validate_json(settings_json), Path(folder)
+    def __init__(self, experiment_json: str, folder: str) -> None:
+        self._experiment, self._folder = Experiment.model_validate_json(experiment_json), Path(folder)
         self._dataset: Dataset | None = None
 
     def listing(self) -> tuple[str, dict[str, int]]:
@@ -65,7 +67,7 @@ class DepotActor:
 
     def _opened(self) -> Dataset:
         if self._dataset is None:
-            self._dataset = prepare(self._settings.experiment)
+            self._dataset = prepare(self._experiment)
         return self._dataset
 
 
@@ -151,21 +153,21 @@ class Depot:
 
 
 @contextlib.contextmanager
-def depot_of(settings: RunSettings, folder: Path) -> Iterator[None]:
+def depot_of(run: RunTerms, folder: Path) -> Iterator[None]:
     """The run's depot works on this node, until the end of `with`."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = ray.remote(DepotActor).options(
-        name=_name(settings), num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here
+        name=_name(run), num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here
     )
-    actor = options.remote(settings.model_dump_json(), str(folder))
+    actor = options.remote(run.experiment.model_dump_json(), str(folder))
     try:
         yield
     finally:
         ray.kill(actor)
 
 
-def _name(settings: RunSettings) -> str:
-    return f"depot-{settings.tag}-{settings.created_at:.0f}"
+def _name(run: RunTerms) -> str:
+    return f"depot-{run.tag}-{run.created_at:.0f}"
 
 
 def _whole(folder: Path) -> Dataset | None:

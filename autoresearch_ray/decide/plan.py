@@ -7,8 +7,8 @@ replicate frontier or best when nothing is ready. None means that there is nothi
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch_ray.decide.state import Proof, Rules, SearchState
-from autoresearch_ray.records import Purpose, Trial
+from autoresearch_ray.decide.state import Proof, SearchState
+from autoresearch_ray.records import Purpose, Rules, Trial
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ ends the proof: what cheats now and then, cheats.
 from dataclasses import dataclass, replace
 
 from autoresearch_ray.decide.noise import Comparison, Noise, compare, compare_pairs
-from autoresearch_ray.decide.state import Outcome, Proof, Rules
-from autoresearch_ray.records import Verdict
+from autoresearch_ray.decide.state import Outcome, Proof
+from autoresearch_ray.records import Rules, Verdict
 
 
 @dataclass(frozen=True, slots=True)

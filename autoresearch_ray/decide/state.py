@@ -9,22 +9,6 @@ REMEMBERED_FRONTIERS = 16  # a result whose parent is older is compared with the
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """The numbers of the decision; J and bpb unless said otherwise."""
-
-    complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines
-    baseline_trials: int = 3  # before anything is decided
-    advance_sd: float = 0.5  # a result must beat the frontier's estimate by this many sd
-    lead_sd: float = 3.0  # an estimated lead over the best that starts a proof
-    keep_probability: float = 0.99
-    drop_probability: float = 0.2
-    max_replicates: int = 6  # of each side in one proof
-    min_replicates: int = 2
-    pairs_from: int = 4  # replicates of each side from which their pairs are compared too
-    reserve_trials: int = 8  # kept for a proof before the run ends
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a decision needs of one finished trial."""
 

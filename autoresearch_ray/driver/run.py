@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,24 +26,15 @@ from autoresearch_ray.archive.restore import claim, storage_of
 from autoresearch_ray.archive.upload import Uploads
 from autoresearch_ray.benchmark.trial.job import longest_seconds
 from autoresearch_ray.cluster.metrics import metering
-from autoresearch_ray.cluster.session import (
-    NAMESPACE,
-    Cluster,
-    Room,
-    dashboard_line,
-    pinned,
-    ray_for,
-    settled,
-    with_a_gpu,
-    with_address,
-)
+from autoresearch_ray.cluster.session import NAMESPACE, Cluster, dashboard_line, ray_for
+from autoresearch_ray.cluster.settle import Room, settle
 from autoresearch_ray.driver.console import Progress
-from autoresearch_ray.driver.resolve import resolve, with_data
+from autoresearch_ray.driver.resolve import prepare_data, resolve
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
 from autoresearch_ray.search.model_access import model_keys
 from autoresearch_ray.search.program_watch import ProgramWatch
-from autoresearch_ray.settings import SQLITE, Request, RunSettings, checked, program_path
+from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, ask, program_path
 from autoresearch_ray.store.board import Board
 
 SILENT_SECONDS = 60.0  # that a slot may say nothing beyond what its trial may take
@@ -66,39 +57,30 @@ def run(request: Request | None = None, **options: Any) -> RunOutcome:
 
         autoresearch_ray.run(experiment=Path("experiments/cpu.yaml"), trials=28, tag="monday")
 
-    `options` are the fields of `settings.Request`. Raises AutoresearchError with one clear line where the command
-    line ends with status 2. One run at a time in a process.
+    `options` are the fields of `settings.Request`. Raises AutoresearchError with one clear line where the command line
+    ends with status 2. One run at a time in a process.
     """
-    request = with_address(checked(request or _request(options)))
+    request = request or ask(**options)
     progress = Progress(request.plain)
-    settings, folder = resolve(request, progress.say)
-    with _only_driver(folder), model_keys(settings) as keys:  # keys first: data may take long to come
-        settings = with_data(settings, progress.say)
-        with ray_for(request, settings) as cluster:
-            return _joined(cluster, settings, folder, request, keys, progress)
+    run, folder = resolve(request, progress.say)
+    with _only_driver(folder), model_keys(run) as keys:  # keys first: data may take long to come
+        fingerprint = prepare_data(run, progress.say)
+        with ray_for(run) as cluster, _serving_files(run, folder, cluster):
+            settings = settle(run, fingerprint, cluster, progress.say)
+            progress.say(dashboard_line(cluster))
+            return _driven(settings, folder, request, keys, progress, follows=run.follows)
 
 
-def _joined(
-    cluster: Cluster, settings: RunSettings, folder: Path, request: Request, keys: dict[str, str], progress: Progress
-) -> RunOutcome:
-    from autoresearch_ray.cluster.gpu_sharing import shared
+@contextlib.contextmanager
+def _serving_files(run: RequestedRun, folder: Path, cluster: Cluster) -> Iterator[None]:
+    """Nodes of a joined cluster get the run's data from here, and send their trials' files."""
+    if not cluster.joined:
+        yield
+        return
     from autoresearch_ray.cluster.node_files import depot_of
 
-    cluster = with_a_gpu(settings, request, cluster, progress.say)
-    settings = pinned(settings, cluster, progress.say)
-    with depot_of(settings, folder) if cluster.joined else contextlib.nullcontext():
-        settings = shared(settings, request, cluster, progress.say)
-        settings = settled(settings, request, cluster, progress.say)
-        progress.say(dashboard_line(cluster))
-        return _driven(settings, folder, request, keys, progress, follows=cluster.joined and not request.slots)
-
-
-def _request(options: dict[str, Any]) -> Request:
-    known = {field.name for field in fields(Request)}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise SettingsError(f"unknown option {', '.join(unknown)}; expected some of {', '.join(sorted(known))}")
-    return Request(**options)
+    with depot_of(run, folder):
+        yield
 
 
 @contextlib.contextmanager

@@ -48,6 +48,7 @@ COLUMNS = (
     Column("trial_id", "string", "trial"),
     *_columns("proposal", "string", "proposal_id", "kind", "proposer"),
     Column("parent_revision", "Int64", "proposal"),
+    *_columns("trial", "Int64", "staleness", "max_staleness"),
     *_columns("proposal", "string", "source_sha", "hypothesis"),
     Column("seed", "Int64", "trial"),
     Column("status", "string", "made"),

@@ -13,22 +13,22 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.prices import find_price
 from autoresearch_ray.propose.llm.providers.keys import VARIABLES, load_key, withdraw
 from autoresearch_ray.propose.llm.providers.sdk import need
-from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunSettings
+from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunTerms
 
 ADDRESSES = re.compile(r"(openai|anthropic|google|gemini)_|(https?|all|no)_proxy$|ssl_cert_|requests_ca_bundle$", re.I)
 
 
 @contextmanager
-def model_keys(settings: RunSettings) -> Iterator[dict[str, str]]:
+def model_keys(run: RunTerms) -> Iterator[dict[str, str]]:
     """The key of every model, by proposer; asks for it at the terminal where there is none. SettingsError."""
-    specs = [spec for spec in settings.proposers if spec.name in PROVIDERS]
+    specs = [spec for spec in run.proposers if spec.name in PROVIDERS]
     for spec in specs:
         need(spec.name)
-        _check_price(spec, settings)
+        _check_price(spec, run)
     typed: dict[str, str] = {}  # once a provider, however many models of it
     for spec in specs:
         if spec.name not in typed:
-            typed[spec.name] = load_key(spec.name, os.environ, base_url(spec, settings)).reveal()
+            typed[spec.name] = load_key(spec.name, os.environ, base_url(spec, run)).reveal()
     held = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
     withdraw(os.environ)
     try:
@@ -37,9 +37,9 @@ def model_keys(settings: RunSettings) -> Iterator[dict[str, str]]:
         os.environ |= held
 
 
-def base_url(spec: ProposerSpec, settings: RunSettings) -> str | None:
+def base_url(spec: ProposerSpec, run: RunTerms) -> str | None:
     """Where the model is asked for; None for its provider's own address."""
-    return (settings.llm_base_url or None) if spec.name == "openai" else None
+    return (run.llm_base_url or None) if spec.name == "openai" else None
 
 
 def sdk_environment() -> dict[str, str]:
@@ -47,10 +47,10 @@ def sdk_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if ADDRESSES.match(name)}
 
 
-def _check_price(spec: ProposerSpec, settings: RunSettings) -> None:
-    known = find_price(spec.name, spec.model, base_url(spec, settings)) is not None
-    if settings.max_cost_usd is not None and not known:
+def _check_price(spec: ProposerSpec, run: RunTerms) -> None:
+    known = find_price(spec.name, spec.model, base_url(spec, run)) is not None
+    if run.max_cost_usd is not None and not known:
         raise SettingsError(
-            f"--max-cost-usd {settings.max_cost_usd:g}: the price of {spec.label} is not known, so the limit could not "
+            f"--max-cost-usd {run.max_cost_usd:g}: the price of {spec.label} is not known, so the limit could not "
             f"be held; take a model that has one, or leave the limit away"
         )

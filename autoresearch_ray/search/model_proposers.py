@@ -20,7 +20,7 @@ from typing import Self
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.decide.state import Rules, SearchState
+from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.paths import CALLS_FOLDER
 from autoresearch_ray.propose.llm.metered import Call, Metered
 from autoresearch_ray.propose.llm.prices import find_price
@@ -179,8 +179,8 @@ class Writers:
         moment = Moment(
             program=self._program(),
             experiment=experiment_view(settings),
-            complexity_price=Rules().complexity_price,
-            advance_sd=Rules().advance_sd,
+            complexity_price=settings.rules.complexity_price,
+            advance_sd=settings.rules.advance_sd,
             frontier=frontier,
             best=self._board.best() or frontier,
             noise_sd=noise.sd,

@@ -13,11 +13,10 @@ import numpy as np
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 from autoresearch_ray.candidate.ranges import Value
-from autoresearch_ray.decide.state import Rules
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
 from autoresearch_ray.records import Proposal, RejectedIdea, Result, Standing, Trial, from_json
 from autoresearch_ray.search.merging import Merging
-from autoresearch_ray.settings import TUNERS, RunSettings
+from autoresearch_ray.settings import TUNERS, RunSettings, TunerName
 from autoresearch_ray.store.board import Board, source_sha
 from autoresearch_ray.store.contract import Event
 
@@ -33,11 +32,11 @@ class ProposerLoop:
 
     def __init__(self, board: Board, settings: RunSettings) -> None:
         self._board, self._settings = board, settings
-        self._price = Rules().complexity_price
-        names = [spec.name for spec in settings.proposers if spec.name in TUNERS]
+        self._price = settings.rules.complexity_price
+        names: list[TunerName] = [name for spec in settings.proposers for name in TUNERS if name == spec.name]
         self._stand_in = not names  # a tuner that only fills in while the models have nothing
         self._tuners = {
-            name: Tuner(name, np.random.default_rng([settings.seed, index]))  # type: ignore[arg-type]  # one of TUNERS
+            name: Tuner(name, np.random.default_rng([settings.seed, index]))
             for index, name in enumerate(names or [TUNERS[0]])
         }
         self._merging = Merging(board, settings)
@@ -71,7 +70,7 @@ class ProposerLoop:
         standing = self._board.frontier()
         sha, version = (standing.source_sha, standing.version) if standing else (source_sha(self._settings.baseline), 1)
         queued = self._board.queued()
-        oldest = version - self._settings.max_staleness
+        oldest = self._settings.oldest_parent(version)
         fresh = [proposal for proposal in queued if proposal.parent_revision >= oldest]
         for proposal in queued:
             if proposal.parent_revision < oldest and self._board.drop([proposal.proposal_id]) and standing:
@@ -100,7 +99,7 @@ class ProposerLoop:
         )
         return [proposal] if self._board.enqueue(proposal, text, normal_sha(text)) else []
 
-    def _tune(self, name: str, parent_sha: str, version: int, fresh: list[Proposal]) -> int:
+    def _tune(self, name: TunerName, parent_sha: str, version: int, fresh: list[Proposal]) -> int:
         """Bring this tuner's part of the queue to its depth; returns how many were added."""
         others = self._stand_in and any(proposal.proposer != name for proposal in fresh)
         depth = 0 if others else 1 + self._settings.slots // SLOTS_A_PROPOSAL
@@ -112,7 +111,7 @@ class ProposerLoop:
             fresh.append(proposal)
         return max(0, missing)
 
-    def _propose(self, name: str, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
+    def _propose(self, name: TunerName, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
         """One proposal of this tuner that is queued now; None if none was found."""
         parent = self._board.source(parent_sha)
         in_flight = [self._trials[name].proposal.source_sha for name in self._running if name in self._trials]

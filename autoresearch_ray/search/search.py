@@ -18,9 +18,9 @@ from pathlib import Path
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.portfolio import Earned, choose
-from autoresearch_ray.decide.state import Outcome, Rules, SearchState
+from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.errors import LineageError
-from autoresearch_ray.records import Decision, Proposal, Result, Step, Trial, from_json, to_json
+from autoresearch_ray.records import Decision, Proposal, Purpose, Result, Step, Trial, from_json, to_json
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.settings import RunSettings
@@ -52,11 +52,10 @@ class Search:
         settings: RunSettings,
         lineage_folder: Path,
         *,
-        rules: Rules | None = None,
         listener: Listener | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._board, self._settings, self._rules = board, settings, rules or Rules()
+        self._board, self._settings, self._rules = board, settings, settings.rules
         self._listener = listener or (lambda *_: None)
         self._now, self._began_at = now, now()
         self._lineage = Lineage(lineage_folder, settings.tag)
@@ -91,7 +90,7 @@ class Search:
 
     def widen(self, slots: int) -> None:
         """More slots than before, from now on, for everybody who follows the board."""
-        self._settings = self._settings.model_copy(update={"slots": slots})
+        self._settings = self._settings.replace(slots=slots)
         self._board.put_settings(self._settings.model_dump_json().encode())
 
     def over(self) -> Finished | None:
@@ -193,7 +192,7 @@ class Search:
         queued = self._board.queued()
         if self._state.frontier is None:
             return queued
-        oldest = self._state.frontier.version - self._settings.max_staleness
+        oldest = self._settings.oldest_parent(self._state.frontier.version)
         return [proposal for proposal in queued if proposal.parent_revision >= oldest]
 
     def _started(self, what: Replicate) -> Trial | None:
@@ -219,10 +218,19 @@ class Search:
         side = "best" if best is not None and best.source_sha == what.source_sha else "frontier"
         return f"{side} again, for its proof" if what.purpose == "prove" else f"{side} again, the queue was empty"
 
-    def _trial(self, proposal: Proposal, purpose: str) -> Trial:
+    def _trial(self, proposal: Proposal, purpose: Purpose) -> Trial:
         trial_id = f"t{self._claimed + 1:05d}"
         digest = hashlib.sha256(f"{self._settings.seed}:{trial_id}".encode()).digest()
-        return Trial(trial_id, proposal, purpose, int.from_bytes(digest[:4], "big") >> 1, self._now())  # type: ignore[arg-type]  # a Purpose by its callers
+        frontier = self._state.frontier
+        return Trial(
+            trial_id,
+            proposal,
+            purpose,
+            int.from_bytes(digest[:4], "big") >> 1,
+            self._now(),
+            frontier.version - proposal.parent_revision if frontier else 0,
+            self._settings.max_staleness,
+        )
 
     def _settle(self, trial: Trial, result: Result) -> None:
         stack, best = self._state.stack if self._state.best else (), self._state.best

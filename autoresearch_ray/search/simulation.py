@@ -19,7 +19,6 @@ import numpy as np
 
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.normal_form import code_lines
-from autoresearch_ray.decide.state import Rules
 from autoresearch_ray.paths import LINEAGE, STATE_FILE
 from autoresearch_ray.records import Result, Trial
 from autoresearch_ray.search.landscape import Landscape
@@ -177,7 +176,7 @@ class Simulation:
 
     def _objective(self, source_sha: str) -> float:
         lines = code_lines(self._board.source(source_sha))
-        return self._truth(source_sha) + Rules().complexity_price * lines
+        return self._truth(source_sha) + self._settings.rules.complexity_price * lines
 
 
 def _ends(seconds: list[float]) -> tuple[float, float]:

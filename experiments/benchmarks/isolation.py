@@ -60,7 +60,7 @@ def measured(slot: Slot, job: Job) -> dict[str, float]:
 
 def rounds(count: int, budget_seconds: float, isolation: str) -> Iterator[tuple[dict[str, float], dict[str, float]]]:
     """Off and on, in turn; the first round, which warms up, is left out."""
-    experiment = load_experiment(EXPERIMENT).with_budget(budget_seconds)
+    experiment = load_experiment(EXPERIMENT).override(budget_seconds=budget_seconds)
     source = set_constants(Path(experiment.candidate).read_text(), dict(experiment.constants)) + TIMED
     job = job_for(experiment, source, str(prepare(experiment).folder), 0, device="cpu", memory_mb=4000)
     with ExitStack() as stack:

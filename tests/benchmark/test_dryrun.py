@@ -143,7 +143,7 @@ def test_no_gpu_is_seen(slot: Slot, small: Experiment) -> None:
         "    torch.manual_seed(task.seed)\n",
         "    assert not torch.cuda.is_available()\n    torch.manual_seed(task.seed)\n",
     )
-    assert dry_run(slot, text, small.model_copy(update={"device": "cuda", "amp": "bf16"})) is None
+    assert dry_run(slot, text, small.replace(device="cuda", amp="bf16")) is None
 
 
 @pytest.mark.parametrize("name", ["cpu", "t4", "h100"])

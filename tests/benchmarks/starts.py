@@ -19,10 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import ray
 from counting import Counting, run
 from ray.tune.schedulers import FIFOScheduler
-from small_run import write_experiment
+from small_run import settings_of, write_experiment
 
 from autoresearch_ray.cluster.session import QUIET
-from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.settings import Request
 
 
@@ -30,8 +29,10 @@ def one(slots: int, trials: int, seconds: float, tunes: bool) -> tuple[float, fl
     """Wall seconds, utilisation and actors started of one run."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        request = Request(write_experiment(folder), tag="x", runs_dir=folder / "runs", program=folder / "program.md")
-        settings = resolve(request, lambda line: None)[0]
+        request = Request(
+            experiment=write_experiment(folder), tag="x", runs_dir=folder / "runs", program=folder / "program.md"
+        )
+        settings = settings_of(request)
         began = time.monotonic()
         search = Counting(slots, [0.0] * trials, seconds)
         actors = run(search, folder, settings, slots, scheduler=FIFOScheduler() if tunes else None)

@@ -58,8 +58,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
     path = write_experiment(tmp_path)
     path.write_text(path.read_text() + "gpus_per_trial: 0.5\n")
-    request = Request(path, tag="metered", runs_dir=tmp_path / "runs", slots=1, program=tmp_path / "program.md")
-    settings, folder = resolve(request, lambda line: None)
+    request = Request(
+        experiment=path, tag="metered", runs_dir=tmp_path / "runs", slots=1, program=tmp_path / "program.md"
+    )
+    run, folder = resolve(request, lambda line: None)
+    settings = run.settle(1)
     run = Run(folder, settings)
     yield run
     run.board.store.close()  # type: ignore[attr-defined]  # a SqliteStore

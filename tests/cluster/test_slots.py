@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from small_run import write_experiment
 
+from autoresearch_ray.cluster.capacity import NodeShape, fitting_slots, packing, per_gpu, uneven
 from autoresearch_ray.cluster.gpu_sharing import most_tenants
-from autoresearch_ray.cluster.session import Cluster, bundle, settled
+from autoresearch_ray.cluster.session import Cluster
+from autoresearch_ray.cluster.settle import bundle, settle
 from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
 from autoresearch_ray.records import CoRun
-from autoresearch_ray.settings import NodeShape, Request, RunSettings, fitting_slots, packing, per_gpu, uneven
+from autoresearch_ray.settings import Request, RequestedRun
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
@@ -45,40 +47,40 @@ def test_a_share_that_does_not_pack_is_explained() -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSettings:
-    """Of a run that joins a cluster with T4s, made on a machine without a GPU."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RequestedRun:
+    """A run that joins a cluster with T4s, made on a machine without a GPU."""
     monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
     path = write_experiment(tmp_path)
     path.write_text(path.read_text().replace("device: cpu", "device: cuda\ngpus_per_trial: 0.25"))
     request = Request(
-        path, tag="x", runs_dir=tmp_path / "runs", address="10.0.0.1:6379", program=tmp_path / "program.md"
+        experiment=path, tag="x", runs_dir=tmp_path / "runs", address="10.0.0.1:6379", program=tmp_path / "program.md"
     )
     return resolve(request, print)[0]
 
 
-def test_the_device_is_the_clusters_not_the_heads(settings: RunSettings) -> None:
-    assert settings.device == "cuda" and settings.slots == 0
+def test_the_device_is_the_clusters_not_the_heads(run: RequestedRun) -> None:
+    assert run.device == "cuda" and run.slots is None
 
 
-def test_a_run_is_pinned_to_the_kind_that_most_gpus_are_of(settings: RunSettings) -> None:
+def test_a_run_is_pinned_to_the_kind_that_most_gpus_are_of(run: RequestedRun) -> None:
     said: list[str] = []
     nodes = (NodeShape(2, 0), NodeShape(4, 1, "T4"), NodeShape(48, 4, "T4"), NodeShape(8, 1, "L4"))
-    pinned = settled(settings, Request(), Cluster(True, nodes), said.append)
-    assert pinned.slots == 20 and bundle(pinned) == {"CPU": 1.0, "GPU": 0.25, "accelerator_type:T4": 0.001}
+    settings = settle(run, "data", Cluster(True, nodes), said.append)
+    assert settings.slots == 20 and bundle(settings) == {"CPU": 1.0, "GPU": 0.25, "accelerator_type:T4": 0.001}
     assert "uses T4 alone" in said[0]
 
 
-def resumed(settings: RunSettings, folder: Path, **request: Any) -> RunSettings:
-    """The settings of a run that was started with these."""
+def resumed(run: RequestedRun, folder: Path, **request: Any) -> RequestedRun:
+    """This run, when it is resumed."""
     (folder / "runs" / "x").mkdir(exist_ok=True)
     with contextlib.closing(SqliteStore(folder / "runs" / "x" / "state.db")) as store:
-        store.put("settings", settings.model_dump_json().encode())
+        store.put("settings", run.settle(4).model_dump_json().encode())
     asked = {"tag": "x", "runs_dir": folder / "runs", "resume": True, "address": "10.0.0.1:6379"} | request
     return resolve(Request(**asked), print)[0]
 
 
-def test_a_measured_share_is_kept_by_a_resumed_run(settings: RunSettings, tmp_path: Path) -> None:
-    measured = settings.model_copy(update={"sharing": (CoRun(4, (10.0,) * 4), CoRun(6, failure="oom: no memory"))})
+def test_a_measured_share_is_kept_by_a_resumed_run(run: RequestedRun, tmp_path: Path) -> None:
+    measured = run.replace(sharing=(CoRun(4, (10.0,) * 4), CoRun(6, failure="oom: no memory")))
     for request in ({}, {"gpus_per_trial": "auto"}, {"gpus_per_trial": "auto", "experiment": tmp_path / "e.yaml"}):
         again = resumed(measured, tmp_path, **request)
         assert again.sharing == measured.sharing and again.gpu_share == 0.25
@@ -86,13 +88,13 @@ def test_a_measured_share_is_kept_by_a_resumed_run(settings: RunSettings, tmp_pa
         resumed(measured, tmp_path, gpus_per_trial=0.5)
 
 
-def test_a_share_that_was_said_is_not_measured_later(settings: RunSettings, tmp_path: Path) -> None:
+def test_a_share_that_was_said_is_not_measured_later(run: RequestedRun, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"was started with 0\.25 GPU a trial"):
-        resumed(settings, tmp_path, gpus_per_trial="auto")
+        resumed(run, tmp_path, gpus_per_trial="auto")
 
 
-def test_a_run_goes_on_with_its_own_kind_of_gpu(settings: RunSettings, tmp_path: Path) -> None:
-    on_t4 = settings.model_copy(update={"hardware": settings.hardware | {"device": "Tesla T4"}})
+def test_a_run_goes_on_with_its_own_kind_of_gpu(run: RequestedRun, tmp_path: Path) -> None:
+    on_t4 = run.replace(hardware=run.hardware | {"device": "Tesla T4"})
     with pytest.raises(SettingsError, match="is on Tesla T4, here is no GPU; scores of two kinds"):
         resumed(on_t4, tmp_path, address=None)
 
@@ -104,12 +106,12 @@ def test_fewer_slots_than_gpus_hold_are_explained() -> None:
     assert uneven(0.25, 3, nodes).endswith("; 4 slots keep all GPUs equally occupied")
 
 
-def test_every_gpu_can_have_as_many_tenants_as_the_one_with_the_fewest_cpus(settings: RunSettings) -> None:
+def test_every_gpu_can_have_as_many_tenants_as_the_one_with_the_fewest_cpus(run: RequestedRun) -> None:
     nodes = (NodeShape(2, 0), NodeShape(4, 1, "T4"), NodeShape(48, 4, "T4"), NodeShape(2, 1, "L4"))
-    assert most_tenants(settings.model_copy(update={"accelerator": "T4"}), Cluster(True, nodes)) == 4
-    assert most_tenants(settings, Cluster(True, nodes[:1])) == 0
+    assert most_tenants(run.replace(accelerator="T4"), Cluster(True, nodes)) == 4
+    assert most_tenants(run, Cluster(True, nodes[:1])) == 0
 
 
-def test_a_cluster_without_room_asks_for_slots(settings: RunSettings) -> None:
+def test_a_cluster_without_room_asks_for_slots(run: RequestedRun) -> None:
     with pytest.raises(SettingsError, match="say --slots N"):
-        settled(settings, Request(), Cluster(True, (NodeShape(2, 0),)), print)
+        settle(run, "data", Cluster(True, (NodeShape(2, 0),)), print)

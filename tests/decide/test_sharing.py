@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from autoresearch_ray.cluster.capacity import counted, packing, per_gpu
 from autoresearch_ray.decide.gpu_share import chosen, common_rates, common_seconds, next_tenants, shown
 from autoresearch_ray.records import CoRun, CurvePoint
-from autoresearch_ray.settings import counted, packing, per_gpu
 
 Gpu = Callable[[int], CoRun]  # so many tenants -> what each makes there
 

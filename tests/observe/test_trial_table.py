@@ -18,6 +18,8 @@ DESIGNED = [
     "kind",
     "proposer",
     "parent_revision",
+    "staleness",
+    "max_staleness",
     "source_sha",
     "hypothesis",
     "seed",

@@ -21,16 +21,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 from autoresearch_ray.benchmark.sandbox import landlock, limits, mps, processes, seccomp
 from autoresearch_ray.benchmark.sandbox import root_folder as view
 from autoresearch_ray.benchmark.sandbox import syscalls as linux
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import from_json
+from autoresearch_ray.records import Isolation, from_json
 
 FULL = ("pid", "net", "fs", "seccomp")
 KNOWN = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)
-MODES = ("strict", "best", "none")
+MODES: tuple[Isolation, ...] = get_args(Isolation)
 HOW_TO_GET = (
     "run as root, or allow user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a "
     "container: --privileged, or --cap-add SYS_ADMIN --security-opt seccomp=unconfined)"

@@ -6,7 +6,7 @@ import pytest
 from small_run import write_experiment
 from wire import Fail, Say, WireServer
 
-from autoresearch_ray.driver import ask_model as consult
+from autoresearch_ray.propose import __main__ as consult
 
 KEY = "sk-consult-0123456789"
 STEP = "    optimizer = torch.optim.SGD(model.parameters(), lr=LR)\n"

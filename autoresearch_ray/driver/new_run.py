@@ -1,0 +1,155 @@
+"""A run that has not begun: its experiment, starting candidate and device, everything checked before Ray starts.
+
+Torch is loaded only where it is asked, for a wrong request need not wait seconds for it.
+"""
+
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from autoresearch_ray import __version__
+from autoresearch_ray.benchmark.sandbox.walls import check_reached, reached
+from autoresearch_ray.benchmark.trial.cpu import cpu_name
+from autoresearch_ray.candidate.knobs import read_knobs, set_constants
+from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.cluster.capacity import local_cpus, local_slots
+from autoresearch_ray.errors import CandidateError, SettingsError
+from autoresearch_ray.experiment import Experiment, load_experiment
+from autoresearch_ray.records import Rules
+from autoresearch_ray.settings import (
+    AUTO,
+    NONE,
+    SQLITE,
+    ProposerSpec,
+    Request,
+    RequestedRun,
+    default_experiment,
+    read_program,
+)
+
+PACKAGES = ("ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
+
+
+def new_run(
+    request: Request, tag: str, *, state: str = SQLITE, storage: str = "", address: str | None = None
+) -> RequestedRun:
+    """A run that has not begun, its data not looked at. SettingsError.
+
+    With an `address` it will join a cluster: this machine's devices and size do not matter.
+    """
+    experiment = override_experiment(load_experiment(request.experiment or _fitting_experiment()), request)
+    program = read_program(request.program)
+    device, name = _device(experiment, joined=address is not None)
+    if request.gpus_per_trial == AUTO and address is None and device == "cpu":
+        raise SettingsError(
+            f"--gpus-per-trial {AUTO}: there is no GPU here to share; leave it out, or join a Ray that has one with "
+            "--address (a logical one will do: ray start --head --num-gpus=1)"
+        )
+    isolation = request.isolation or "best"
+    walls = reached(isolation)
+    check_reached(isolation, walls)
+    return RequestedRun(
+        tag=tag,
+        experiment=experiment,
+        trials=request.trials or experiment.trials,
+        hours=request.hours,
+        device=device,
+        proposers=request.proposers or (ProposerSpec(name="tpe"),),
+        seed=request.seed or 0,
+        early_stop=request.early_stop or "none",
+        llm_base_url=request.llm_base_url or "",
+        max_cost_usd=request.max_cost_usd,
+        isolation=isolation,
+        state=state,
+        storage=storage,
+        max_staleness=choose_staleness(request, default=0),
+        rules=Rules(),
+        baseline=_baseline(experiment, program),
+        program=program,
+        dataset_fingerprint="",
+        versions={"python": platform.python_version(), "autoresearch_ray": __version__}
+        | {name: version(name) for name in PACKAGES},
+        hardware={
+            "cpus": local_cpus(),
+            "memory_mb": psutil.virtual_memory().total >> 20,
+            "device": name,
+            "isolation": walls.level,
+        },
+        created_at=time.time(),
+        address=address,
+        slots=count_slots(experiment, request, device, address),
+        follows=address is not None and request.slots is None,
+        measures_sharing=request.gpus_per_trial == AUTO,
+    )
+
+
+def ray_address(request: Request) -> str | None:
+    """The Ray cluster to join: --address or, like Ray's own commands, RAY_ADDRESS; None for none."""
+    address = request.address or os.environ.get("RAY_ADDRESS") or None
+    return None if address == "local" else address
+
+
+def override_experiment(experiment: Experiment, request: Request) -> Experiment:
+    """The experiment with what the launch says instead."""
+    share = 1.0 if request.gpus_per_trial == AUTO else request.gpus_per_trial  # a whole one, until it is measured
+    return experiment.override(
+        budget_seconds=request.budget_seconds, gpus_per_trial=share, cpus_per_trial=request.cpus_per_trial
+    )
+
+
+def choose_staleness(request: Request, default: int | None) -> int | None:
+    """Frontier versions; None: any number."""
+    if request.max_staleness is None:
+        return default
+    return None if request.max_staleness == NONE else request.max_staleness
+
+
+def count_slots(experiment: Experiment, request: Request, device: str, address: str | None) -> int | None:
+    """How many trials at once; None, if nothing was said, where only Ray can tell: on a cluster, or with a share that
+    is to be measured."""
+    if address is not None or request.gpus_per_trial == AUTO:
+        return request.slots
+    if device == "cpu":
+        return local_slots(experiment, request.slots, local_cpus(), 0, device)
+    import torch
+
+    return local_slots(experiment, request.slots, local_cpus(), torch.cuda.device_count(), device)
+
+
+def _fitting_experiment() -> Path:
+    import torch
+
+    return default_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)
+
+
+def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:
+    """What trials run on, and its name. A cluster's GPUs are not here to be looked at: its slots check their own."""
+    if joined:
+        wants_gpu = experiment.device == "cuda" or (experiment.device == "auto" and experiment.gpus_per_trial > 0)
+        return ("cuda", "the cluster's GPUs") if wants_gpu else ("cpu", "the cluster's CPUs")
+    if experiment.device == "cpu":
+        return "cpu", cpu_name()
+    from autoresearch_ray.benchmark.trial.device import choose_amp, choose_device, device_name
+
+    device = choose_device(experiment.device)
+    choose_amp(experiment.amp, device)
+    return "cuda" if device.type == "cuda" else "cpu", device_name(device)
+
+
+def _baseline(experiment: Experiment, program: str) -> str:
+    """The starting candidate with the experiment's constants written in."""
+    path = Path(experiment.candidate)
+    try:
+        source = set_constants(path.read_text(), dict(experiment.constants))
+        check_candidate(source, len(program.splitlines()))
+        knobs = read_knobs(source)
+    except (CandidateError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{os.path.relpath(path)}: {error}") from None
+    if not knobs:
+        raise SettingsError(f"{os.path.relpath(path)}: has no knobs; expected constants with `# ...; search log(a, b)`")
+    return source

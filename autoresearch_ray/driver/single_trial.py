@@ -1,0 +1,59 @@
+"""Trials of one candidate without a search, one after the other on one slot, as a search would run them."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.benchmark.trial.device import choose_device
+from autoresearch_ray.benchmark.trial.job import job_for
+from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.candidate.knobs import set_constants
+from autoresearch_ray.cluster.capacity import local_cpus, local_slots, memory_for
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.paths import OUTPUT_FILE
+from autoresearch_ray.records import CurvePoint, Isolation, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one trial printed and measured; `cold`: it waited for its process server to start."""
+
+    output: str
+    result: Result
+    cold: bool
+
+
+def measure(
+    experiment: Experiment,
+    source: str,
+    seeds: range,
+    isolation: Isolation,
+    say: Callable[[str], None],
+    show: Callable[[CurvePoint], None],
+) -> Iterator[Measured]:
+    """One trial a seed; `show` hears how each goes. SettingsError where this machine holds none."""
+    device: Literal["cpu", "cuda"] = "cuda" if choose_device(experiment.device).type == "cuda" else "cpu"
+    local_slots(experiment, None, local_cpus(), 1, device)
+    dataset = prepare(experiment, say)
+    with Slot(max(1, int(experiment.cpus_per_trial)), isolation=isolation, gpu=device == "cuda") as slot:
+        for seed in seeds:
+            job = job_for(experiment, source, str(dataset.folder), seed, device=device, memory_mb=memory_for(1))
+            with tempfile.TemporaryDirectory() as folder:
+                for point in slot.run(job, Path(folder)):
+                    show(point)
+                output = (Path(folder) / OUTPUT_FILE).read_text(errors="replace")
+            yield Measured(output, slot.result, slot.cold)
+
+
+def read_candidate(path: Path | None, experiment: Experiment) -> str:
+    """The text of this train.py, or of the experiment's with its constants written in. SettingsError."""
+    if path is None:
+        return set_constants(Path(experiment.candidate).read_text(), dict(experiment.constants))
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--candidate {path}: cannot be read ({error}); expected a train.py") from None
