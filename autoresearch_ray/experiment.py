@@ -4,12 +4,12 @@ A wrong file is answered with its name, the line, what was found and what was ex
 tag, proposers) is not here; see `settings.py`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from autoresearch_ray.errors import SettingsError
 
@@ -57,7 +57,7 @@ class Experiment(FrozenModel):
             raise SettingsError(f"--{option} {first['input']:g}: {expectation(first)}") from None
 
 
-def expectation(error: ErrorDetails) -> str:
+def expectation(error: Mapping[str, Any]) -> str:
     """What was expected where a value is wrong."""
     limits, kind = error.get("ctx", {}), error["type"]
     if kind == "value_error":
@@ -70,7 +70,7 @@ def expectation(error: ErrorDetails) -> str:
         return "expected a whole number" + (f" of at least {limits['ge']}" if "ge" in limits else "")
     if kind.startswith(("float", "finite", "greater")):
         return "expected a number above 0"
-    return error["msg"].lower()
+    return str(error["msg"]).lower()
 
 
 def load_experiment(path: Path) -> Experiment:

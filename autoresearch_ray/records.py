@@ -1,15 +1,17 @@
-"""The records that cross module borders, and how they become JSON.
+"""The records that cross module borders; `codec.py` makes JSON of them.
 
 Frozen, with named fields and units in the names. Times are UTC seconds since the epoch. A score that does not exist
 is NaN (null in JSON). Nothing here decides or acts.
 """
 
+import hashlib
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from autoresearch_ray.paths import CANDIDATE_FILE
 
 Kind = Literal["baseline", "knobs", "code", "merge", "replicate"]
 Purpose = Literal["baseline", "screen", "confirm", "prove", "idle"]
@@ -22,23 +24,45 @@ Refusal = Literal["edit", "rule", "duplicate", "dry_run", "answer", "moved"]  # 
 
 HELD = "held for a human to see"  # in the error of a result that is too good to be true; its status is invalid
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """The numbers of the decision; J and bpb unless said otherwise."""
+class Candidate:
+    """What is searched over: texts by path, under one content hash. With our contract one text, `train.py`."""
 
-    complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines
-    baseline_trials: int = 3  # before anything is decided
-    advance_sd: float = 0.5  # a result must beat the frontier's estimate by this many sd
-    lead_sd: float = 3.0  # an estimated lead over the best that starts a proof
-    keep_probability: float = 0.99
-    drop_probability: float = 0.2
-    max_replicates: int = 6  # of each side in one proof
-    min_replicates: int = 2
-    pairs_from: int = 4  # replicates of each side from which their pairs are compared too
-    reserve_trials: int = 8  # kept for a proof before the run ends
+    files: tuple[tuple[str, str], ...]  # (path, text) in the order of paths
+
+    def __post_init__(self) -> None:
+        paths = [PurePosixPath(path) for path, _ in self.files]
+        assert paths and paths == sorted(set(paths)), f"paths in order, each once: {paths}"
+        assert not any(path.is_absolute() or ".." in path.parts for path in paths), f"paths below one folder: {paths}"
+
+    @classmethod
+    def of(cls, text: str) -> "Candidate":
+        """The candidate whose only file is this train.py."""
+        return cls(((CANDIDATE_FILE, text),))
+
+    @property
+    def text(self) -> str:
+        """The text of train.py."""
+        return dict(self.files)[CANDIDATE_FILE]
+
+    @property
+    def sha(self) -> str:
+        """Its content hash, sha256 in hex: that of its text, if train.py is its only file."""
+        return hashlib.sha256(self.encode()).hexdigest()
+
+    def encode(self) -> bytes:
+        """What is stored: the bare text of a lone train.py, else JSON behind a zero byte, which begins no source."""
+        if [path for path, _ in self.files] == [CANDIDATE_FILE]:
+            return self.text.encode()
+        return b"\0" + json.dumps(self.files, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, stored: bytes) -> "Candidate":
+        """The candidate that `encode` made this of."""
+        if not stored.startswith(b"\0"):
+            return cls.of(stored.decode())
+        return cls(tuple((path, text) for path, text in json.loads(stored[1:])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,87 +245,5 @@ class History:
     rows: tuple[TrialRow, ...]  # in the order of trial ids
     steps: tuple[Step, ...]  # in order
     commits: dict[int, str]  # step index -> commit hash, as far as they are made
-    sources: dict[str, str]  # sha -> text, for every source that a row or a step names
+    candidates: dict[str, Candidate]  # by sha, each that a row or a step names
     rejected: tuple[RejectedIdea, ...] = ()  # in the order of their rejection
-
-
-def to_json(record: object) -> str:
-    """One line of JSON for any record here; NaN becomes null."""
-    return json.dumps(_plain(record), separators=(",", ":"), allow_nan=False)
-
-
-def from_json(cls: type[T], text: str | bytes) -> T:
-    """The record of `cls` that `to_json` wrote; unknown keys are refused."""
-    kind: Any = cls
-    return _reader(kind)(json.loads(text))  # type: ignore[no-any-return]  # typed by cls, built from JSON
-
-
-@cache
-def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        assert not math.isinf(value), f"an infinite number in a record: {value}"
-        return None if math.isnan(value) else value
-    if value is None or isinstance(value, (str, int)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    kind: Any = type(value)
-    names = _field_names(kind)
-    return {name: _plain(getattr(value, name)) for name in names} if names else value
-
-
-@cache
-def _reader(kind: Any) -> Callable[[Any], Any]:
-    """What builds a value of this type from JSON: made once a type, for looking at types is slow."""
-    if isinstance(kind, type) and is_dataclass(kind):
-        return _record_reader(kind)
-    if kind is float:
-        return _float
-    arguments = get_args(kind)
-    if get_origin(kind) is tuple:
-        item = _reader(arguments[0])
-        return lambda values: tuple([item(value) for value in values])
-    if get_origin(kind) is dict:
-        item = _reader(arguments[1])
-        return lambda values: {key: item(value) for key, value in values.items()}
-    if type(None) in arguments:
-        item = _reader(arguments[0])
-        return lambda value: None if value is None else item(value)
-    return _same
-
-
-def _record_reader(kind: type) -> Callable[[dict[str, Any]], Any]:
-    hints = get_type_hints(kind)
-    readers = {name: _reader(hint) for name, hint in hints.items()}
-    floats = [name for name, reader in readers.items() if reader is _float]  # mostly are already
-    others = [(name, reader) for name, reader in readers.items() if reader not in (_float, _same)]
-
-    def read(values: dict[str, Any]) -> Any:
-        for name in floats:
-            if type(values.get(name, 0.0)) is not float:
-                values[name] = _float(values[name])
-        for name, reader in others:
-            if name in values:
-                values[name] = reader(values[name])
-        try:
-            return kind(**values)
-        except TypeError:
-            unknown = sorted(values.keys() - hints.keys())
-            assert not unknown, f"{kind.__name__}: unknown fields {unknown}"
-            raise
-
-    return read
-
-
-def _float(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _same(value: Any) -> Any:
-    return value

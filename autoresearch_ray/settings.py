@@ -11,6 +11,7 @@ from there. Nothing here starts Ray.
 
 import re
 import shlex
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -20,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment, FrozenModel, expectation
 from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
-from autoresearch_ray.records import CoRun, Isolation, Rules
+from autoresearch_ray.records import CoRun, Isolation
 
 EarlyStop = Literal["none", "asha", "median"]
 TunerName = Literal["tpe", "random"]
@@ -31,7 +32,22 @@ CANDIDATE_LINES = 630  # of train.py and program.md together
 SQLITE = "sqlite"  # for --state, the default
 AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
 NONE: Literal["none"] = "none"  # for --max-staleness and --storage
-FIRST_RULES = Rules()  # of runs that were stored before rules were: the numbers of version 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The numbers of the decision; J and bpb unless said otherwise."""
+
+    complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines
+    baseline_trials: int = 3  # before anything is decided
+    advance_sd: float = 0.5  # a result must beat the frontier's estimate by this many sd
+    lead_sd: float = 3.0  # an estimated lead over the best that starts a proof
+    keep_probability: float = 0.99
+    drop_probability: float = 0.2
+    max_replicates: int = 6  # of each side in one proof
+    min_replicates: int = 2
+    pairs_from: int = 4  # replicates of each side from which their pairs are compared too
+    reserve_trials: int = 8  # kept for a proof before the run ends
 
 
 class ProposerSpec(FrozenModel):
@@ -228,9 +244,9 @@ class RunSettings(RunTerms):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, values: Any) -> Any:
-        """Version 0.1 stored no rules, and a limit of memory that nothing read."""
+        """Version 0.1 stored no rules, which were these, and a limit of memory that nothing read."""
         if isinstance(values, dict) and "rules" not in values:
-            values = {"rules": FIRST_RULES} | {key: value for key, value in values.items() if key != "memory_mb"}
+            values = {"rules": Rules()} | {key: value for key, value in values.items() if key != "memory_mb"}
         return values
 
 
@@ -248,15 +264,19 @@ class RequestedRun(RunTerms):
 
 
 def default_experiment(device_capability: tuple[int, int] | None) -> Path:
-    """The shipped experiment that fits: None for no GPU, else its compute capability."""
-    if device_capability is None:
-        return EXPERIMENTS / "cpu.yaml"
-    return EXPERIMENTS / ("h100.yaml" if device_capability >= (8, 0) else "t4.yaml")
+    """The experiment that fits, that of this folder before the one that ships.
+
+    `device_capability` is a GPU's compute capability; None for no GPU.
+    """
+    name = "cpu.yaml" if device_capability is None else "h100.yaml" if device_capability >= (8, 0) else "t4.yaml"
+    here = Path(EXPERIMENTS.name) / name
+    return here if here.exists() else EXPERIMENTS / name
 
 
 def program_path(path: Path | None) -> Path:
-    """The program.md that was named, or the one that ships."""
-    return path or PROGRAM
+    """The program.md that was named, or that of this folder, or the one that ships."""
+    here = Path(PROGRAM.name)
+    return path or (here if here.exists() else PROGRAM)
 
 
 def read_program(path: Path | None) -> str:

@@ -11,7 +11,8 @@ from ray.tune.schedulers import FIFOScheduler
 
 from autoresearch_ray.cluster.scheduling import scheduler_for
 from autoresearch_ray.cluster.tune_searcher import MOST_SLOTS, RunSearcher, RunStopper, SlotWatch
-from autoresearch_ray.records import Proposal, Result, Trial, from_json, to_json
+from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.records import Proposal, Result, Trial
 from autoresearch_ray.search.search import Finished
 from autoresearch_ray.settings import RunSettings
 

@@ -86,7 +86,7 @@ def check_whole(run: Path, trials: int, scratch: Path) -> None:
     assert [row.trial.trial_id for row in history.rows] == [f"t{i:05d}" for i in range(1, trials + 1)]
     assert all(row.result is not None and row.decision is not None for row in history.rows)
     assert len({row.trial.seed for row in history.rows}) == trials
-    unbroken = Lineage(scratch / "unbroken", run.name).replay(history.steps, history.sources.__getitem__, {})
+    unbroken = Lineage(scratch / "unbroken", run.name).replay(history.steps, history.candidates.__getitem__, {})
     assert history.commits == unbroken and len(unbroken) == len(history.steps)
     git = ["git", "-C", str(run / "lineage")]
     assert subprocess.run([*git, "fsck", "--strict"], check=True, capture_output=True, text=True).stdout == ""

@@ -1,6 +1,6 @@
-"""Imports point one way: vocabulary <- folders <- Ray side <- command lines."""
+"""Imports point one way: the contracts in pyproject.toml, and that they see what breaks them."""
 
-import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,60 +8,41 @@ from pathlib import Path
 import pytest
 from small_run import write_experiment
 
-PACKAGE = Path(__file__).parents[1] / "autoresearch_ray"
-VOCABULARY = {"errors", "records", "experiment", "settings"}
-FORBIDDEN = {
-    "benchmark": {"ray"},
-    "propose": {"ray", "torch"},
-    "decide": {"ray", "torch"},
-    "state": {"torch"},
-    "observe": {"torch", "ray"},
-    "storage": {"torch", "ray"},
-}
-ALLOWED = {"propose/spending.py": {"state"}}  # what calls cost is kept under the store's contract
+ROOT = Path(__file__).parents[1]
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that a file imports, wherever in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
+    """The contracts, on the package in this folder."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    return subprocess.run(command, cwd=root, env={"PYTHONPATH": str(root)}, capture_output=True, text=True)
 
 
-def own(path: Path) -> set[str]:
-    """The parts of our own package that a file imports: first name below the package."""
-    return {name.split(".")[1] for name in imports(path) if name.startswith("autoresearch_ray.")}
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the package and its contracts, for a test to spoil."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "autoresearch_ray", tmp_path / "autoresearch_ray", ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
 
 
-@pytest.mark.parametrize("folder", FORBIDDEN)
-def test_a_folder_knows_only_its_own_and_the_vocabulary(folder: str) -> None:
-    for path in (PACKAGE / folder).rglob("*.py"):
-        if path.name == "__main__.py":
-            continue  # a command line
-        outside = {name.split(".")[0] for name in imports(path)}
-        assert not outside & FORBIDDEN[folder], path
-        assert own(path) <= VOCABULARY | {folder} | ALLOWED.get(f"{folder}/{path.name}", set()), path
-
-
-@pytest.mark.parametrize("name", sorted(VOCABULARY))
-def test_the_vocabulary_imports_nothing_but_itself(name: str) -> None:
-    assert own(PACKAGE / f"{name}.py") <= VOCABULARY
-
-
-def test_nothing_imports_a_command_line() -> None:
-    for path in PACKAGE.rglob("*.py"):
-        assert not own(path) & {"launch", "prepare", "train"} or path.name == "__main__.py", path
-
-
-def test_the_check_sees_an_import_that_breaks_the_rule(tmp_path: Path) -> None:
-    bad = tmp_path / "bad.py"
-    bad.write_text("def f():\n    from ray import tune\n    import autoresearch_ray.search\n")
-    assert "ray" in {name.split(".")[0] for name in imports(bad)} and own(bad) == {"search"}
+def test_the_contracts_hold_and_see_lazy_imports_that_break_them(copy: Path) -> None:
+    assert lint_imports(copy).returncode == 0, lint_imports(copy).stdout
+    for path, line in (
+        ("decide/noise.py", "from autoresearch_ray.store.board import Board"),
+        ("search/search.py", "from autoresearch_ray.store.connect import connect"),
+        ("observe/table.py", "import ray"),
+        ("benchmark/score/metric.py", "from autoresearch_ray.benchmark.trial.job import Job"),
+    ):
+        module = copy / "autoresearch_ray" / path
+        module.write_text(f"{module.read_text()}\n\ndef late() -> None:\n    {line}\n")
+    (copy / "autoresearch_ray" / "stray.py").write_text("")
+    told = lint_imports(copy)
+    words_told = " ".join(told.stdout.split())  # it breaks lines
+    assert told.returncode == 1 and "1 kept, 4 broken" in words_told, words_told
+    for words in ("decide.noise -> autoresearch_ray.store.board", "search.search -> autoresearch_ray.store.connect",
+                  "observe.table -> ray", "metric -> autoresearch_ray.benchmark.trial.job", "stray"):  # fmt: skip
+        assert words in words_told, words_told
 
 
 def test_a_wrong_command_line_is_told_so_without_loading_torch_or_ray() -> None:
@@ -76,10 +57,19 @@ def test_a_wrong_command_line_is_told_so_without_loading_torch_or_ray() -> None:
 def test_a_run_on_cpus_is_resolved_without_loading_torch(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     script = (
-        "import sys; from pathlib import Path; from autoresearch_ray import settings; "
+        "import sys; from pathlib import Path; from autoresearch_ray.settings import ask; "
         "from autoresearch_ray.driver import resolve; "
-        "request = settings.Request(Path('e.yaml'), tag='x', program=Path('program.md')); "
+        "request = ask(experiment='e.yaml', tag='x', program='program.md'); "
         "print(resolve.resolve(request, print)[0].device, 'torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["cpu", "False"]
+
+
+def test_a_simulation_does_without_ray_and_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys; from autoresearch_ray.simulate import main; status = main(['--trials', '4', '--slots', '1']); "
+        "print(status, *{'torch', 'ray'} & set(sys.modules), file=sys.stderr)"
+    )
+    told = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert told.stderr.split() == ["0"], told.stderr

@@ -1,12 +1,14 @@
 """What a record becomes as JSON, and what it is when it comes back."""
 
+import hashlib
 import json
 import math
 from dataclasses import replace
 
 import pytest
 
-from autoresearch_ray.records import CurvePoint, Decision, Proposal, Result, Step, Trial, TrialRow, from_json, to_json
+from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.records import Candidate, CurvePoint, Decision, Proposal, Result, Step, Trial, TrialRow
 
 PROPOSAL = Proposal("p1", "knobs", "tpe", "a" * 64, "b" * 64, 3, 'a "hypothesis"\nof two lines')
 TRIAL = Trial("t00001", PROPOSAL, "screen", seed=1, claimed_at=10.5)
@@ -49,3 +51,23 @@ def test_an_unknown_field_and_an_infinite_number_are_refused() -> None:
         from_json(CurvePoint, '{"seconds":1,"step":1,"tokens":1,"train_bpb":1,"color":"red"}')
     with pytest.raises(AssertionError, match="infinite"):
         to_json(Result("t00001", "ok", val_bpb=math.inf))
+
+
+def test_a_lone_train_py_is_stored_and_named_by_its_bare_text() -> None:
+    candidate = Candidate.of("x = 1  # ü\n")
+    assert candidate.encode() == "x = 1  # ü\n".encode() and Candidate.decode(candidate.encode()) == candidate
+    assert candidate.sha == hashlib.sha256("x = 1  # ü\n".encode()).hexdigest()
+
+
+def test_a_candidate_of_several_files_comes_back_equal_under_a_hash_of_all_of_them() -> None:
+    files = (("model.py", "WIDTH = 3\n"), ("train.py", "x = 1\n"))
+    candidate = Candidate(files)
+    assert Candidate.decode(candidate.encode()) == candidate and candidate.text == "x = 1\n"
+    shas = {candidate.sha, Candidate.of("x = 1\n").sha, Candidate((("model.py", "WIDTH = 4\n"), files[1])).sha}
+    assert len(shas) == 3
+
+
+@pytest.mark.parametrize("paths", [("../train.py",), ("/train.py",), ("train.py", "model.py"), ()])
+def test_a_candidate_keeps_to_its_folder_and_has_one_order(paths: tuple[str, ...]) -> None:
+    with pytest.raises(AssertionError, match="paths"):
+        Candidate(tuple((path, "") for path in paths))

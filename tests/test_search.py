@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from small_run import settings_of, write_experiment
 
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.records import Proposal, Result, Trial
+from autoresearch_ray.observe.table import trial_table
+from autoresearch_ray.records import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.queue_filler import SLOTS_A_PROPOSAL, ProposerLoop
 from autoresearch_ray.search.search import Search
 from autoresearch_ray.settings import Request, RunSettings
-from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
@@ -24,8 +26,8 @@ def queue(board: Board, parent: str, change: tuple[str, str]) -> None:
     text = parent.replace(*change)
     assert text != parent
     words = change[1].strip()
-    proposal = Proposal(f"p-{words}", "knobs", "tpe", source_sha(text), source_sha(parent), 1, words)
-    assert board.enqueue(proposal, text, normal_sha(text))
+    proposal = Proposal(f"p-{words}", "knobs", "tpe", Candidate.of(text).sha, Candidate.of(parent).sha, 1, words)
+    assert board.enqueue(proposal, Candidate.of(text), normal_sha(text))
 
 
 def result(trial: Trial, val_bpb: float) -> Result:
@@ -67,7 +69,7 @@ def test_the_steps_of_a_dropped_stack_are_queued_alone_with_what_was_hoped_of_th
             for trial in [search.next(), search.next()]:
                 if isinstance(trial, Trial):
                     lucky = trial.purpose in ("screen", "confirm")
-                    is_best = trial.proposal.source_sha == source_sha(settings.baseline)
+                    is_best = trial.proposal.source_sha == Candidate.of(settings.baseline).sha
                     value = 1.5 if lucky else 2.0 if is_best else 2.5
                     search.finished(result(trial, value - 0.01 * int(trial.trial_id[1:])))
         assert [step.kind for step in board.steps()] == ["start", "advance", "advance", "drop"]
@@ -103,3 +105,29 @@ def test_a_slot_waits_less_where_its_neighbours_share_a_gpu(settings: RunSetting
             now[0] += 0.1
             idle = search.next()
             assert isinstance(idle, Trial) and idle.purpose == "idle"
+
+
+@pytest.mark.parametrize(("bound", "tried"), [(0, False), (1, True), (None, True)])
+def test_a_stale_proposal_is_tried_within_the_bound_that_was_asked_for_and_says_so(
+    settings: RunSettings, tmp_path: Path, bound: int | None, tried: bool
+) -> None:
+    settings = settings.replace(max_staleness=bound)
+    with SqliteStore(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings(settings.model_dump_json().encode())
+        search, loop = Search(board, settings, tmp_path / "lineage"), ProposerLoop(board, settings)
+        queue(board, settings.baseline, ("ROWS = 4", "ROWS = 8"))
+        while "advance" not in [step.kind for step in board.steps()]:
+            for trial in [search.next(), search.next()]:
+                if isinstance(trial, Trial):
+                    value = 2.0 if trial.purpose == "baseline" else 1.5
+                    search.finished(result(trial, value - 0.01 * int(trial.trial_id[1:])))
+        queue(board, settings.baseline, ("LR = 0.1 ", "LR = 0.2 "))  # on the version before, as a slow proposer's is
+        loop.fill()
+        names = [proposal.proposal_id for proposal in board.queued()]
+        assert ("p-LR = 0.2" in names) == tried
+        screens = [trial for _ in range(4) if isinstance(trial := search.next(), Trial) and trial.purpose == "screen"]
+        stale = [(trial.staleness, trial.max_staleness) for trial in screens if trial.proposal.parent_revision == 1]
+        assert stale == ([(1, bound)] if tried else [])
+        row = trial_table(board.history()).iloc[-1]
+        assert (pd.isna(row.max_staleness) if bound is None else row.max_staleness == bound) and row.staleness in (0, 1)

@@ -15,10 +15,10 @@ from autoresearch_ray.archive.restore import check_free, check_ours, claim, rest
 from autoresearch_ray.archive.upload import Uploads
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.errors import SettingsError, StorageError
-from autoresearch_ray.records import Proposal, Result, Trial
+from autoresearch_ray.records import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.search import Search
 from autoresearch_ray.settings import Request, RunSettings
-from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import state_of
 from autoresearch_ray.store.history import read_history
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -50,7 +50,7 @@ class Head:
             trial = self.search.next()
             assert isinstance(trial, Trial)
             number = int(trial.trial_id[1:])
-            width = int(self.board.source(trial.proposal.source_sha).partition("WIDTH = ")[2].split()[0])
+            width = int(self.board.candidate(trial.proposal.source_sha).text.partition("WIDTH = ")[2].split()[0])
             (self.folder / "trials" / trial.trial_id).mkdir(parents=True, exist_ok=True)
             (self.folder / "trials" / trial.trial_id / "output.log").write_text(f"{trial.trial_id} of {self.folder}")
             score = 2.0 + 0.001 * (number % 2) - 0.01 * (width - 16)
@@ -60,11 +60,13 @@ class Head:
         """One proposal on the frontier, and no other."""
         self.board.drop([proposal.proposal_id for proposal in self.board.queued()])
         frontier, number = self.board.frontier(), self.search.claimed
-        parent = frontier.source_sha if frontier else source_sha(self.settings.baseline)
+        parent = frontier.source_sha if frontier else Candidate.of(self.settings.baseline).sha
         version = frontier.version if frontier else 1
         text = self.settings.baseline.replace("WIDTH = 16", f"WIDTH = {17 + number}")
-        proposal = Proposal(f"p{number:06d}", "knobs", "tpe", source_sha(text), parent, version, f"WIDTH {number}")
-        assert self.board.enqueue(proposal, text, normal_sha(text))
+        proposal = Proposal(
+            f"p{number:06d}", "knobs", "tpe", Candidate.of(text).sha, parent, version, f"WIDTH {number}"
+        )
+        assert self.board.enqueue(proposal, Candidate.of(text), normal_sha(text))
 
     def lost(self) -> None:
         """The machine and its disk."""

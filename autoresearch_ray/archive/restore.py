@@ -22,9 +22,9 @@ from pathlib import Path
 
 from autoresearch_ray.archive.bucket import open_bucket
 from autoresearch_ray.archive.manifest import Manifest, RunStorage
+from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import SettingsError, StorageError
 from autoresearch_ray.paths import CALLS_FOLDER, ORIGIN_FILE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER, write_whole
-from autoresearch_ray.records import from_json, to_json
 from autoresearch_ray.settings import SQLITE, RunTerms
 from autoresearch_ray.store.driver_lease import release, this_process
 from autoresearch_ray.store.history import read_finished

@@ -25,9 +25,10 @@ from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
 from autoresearch_ray.cluster.session import Cluster
 from autoresearch_ray.cluster.settle import bundle
+from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.gpu_share import Span, chosen, common_rates, common_seconds, next_tenants, shown
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import CoRun, CurvePoint, Result, from_json, to_json
+from autoresearch_ray.records import CoRun, CurvePoint, Result
 from autoresearch_ray.settings import AUTO, RequestedRun, RunSettings, RunTerms
 
 BUDGET_SHARE = 0.1  # of the budget that all train side by side

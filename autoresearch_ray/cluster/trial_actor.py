@@ -25,8 +25,9 @@ from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
 from autoresearch_ray.cluster.settle import bundle
+from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
-from autoresearch_ray.records import CurvePoint, Result, Trial, from_json, to_json
+from autoresearch_ray.records import CurvePoint, Result, Trial
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import connect
@@ -111,9 +112,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._place.release()
 
     def _run(self, trial: Trial) -> Iterator[CurvePoint]:
+        candidate = self._board.candidate(trial.proposal.source_sha)
         job = job_for(
             self._settings.experiment,
-            self._board.source(trial.proposal.source_sha),
+            candidate.text,
             str(self._dataset.folder),
             trial.seed,
             device=self._settings.device,
@@ -122,7 +124,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             known=self._known(),
         )
         with self._files(trial.trial_id) as folder:
-            (folder / "train.py").write_text(job.source)
+            for path, text in candidate.files:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_text(text)
             _log(f"{trial.trial_id} {trial.purpose}: {one_line(trial.proposal.hypothesis)}")
             with self._place.busy():
                 for _ in range(LOST_ATTEMPTS):

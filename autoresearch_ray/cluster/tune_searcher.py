@@ -20,8 +20,9 @@ import ray
 from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
+from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.observe.screen import SlotView
-from autoresearch_ray.records import Result, Trial, from_json, to_json
+from autoresearch_ray.records import Result, Trial
 from autoresearch_ray.search.search import Search
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.text import last_line, one_line

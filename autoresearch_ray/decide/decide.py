@@ -14,7 +14,8 @@ from dataclasses import replace
 from autoresearch_ray.decide.noise import Comparison
 from autoresearch_ray.decide.proof import Judgement, failure, judged, mean, objective, with_result
 from autoresearch_ray.decide.state import REMEMBERED_FRONTIERS, Contender, Outcome, Proof, SearchState, Settled
-from autoresearch_ray.records import Decision, Rules, Standing, Step, StepKind, Verdict
+from autoresearch_ray.records import Decision, Standing, Step, StepKind, Verdict
+from autoresearch_ray.settings import Rules
 
 Merge = Callable[[str, str, str], tuple[str, int] | None]
 """(base, ours, theirs) as shas -> the merged source's sha and its code lines, or None if they conflict."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoresearch_ray.decide.state import Proof, SearchState
-from autoresearch_ray.records import Purpose, Rules, Trial
+from autoresearch_ray.records import Purpose, Trial
+from autoresearch_ray.settings import Rules
 
 
 @dataclass(frozen=True, slots=True)

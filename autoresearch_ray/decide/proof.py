@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from autoresearch_ray.decide.noise import Comparison, Noise, compare, compare_pairs
 from autoresearch_ray.decide.state import Outcome, Proof
-from autoresearch_ray.records import Rules, Verdict
+from autoresearch_ray.records import Verdict
+from autoresearch_ray.settings import Rules
 
 
 @dataclass(frozen=True, slots=True)

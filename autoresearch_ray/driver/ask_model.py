@@ -25,7 +25,7 @@ from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.provider import Provider
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea, propose
-from autoresearch_ray.records import History, Standing, Step
+from autoresearch_ray.records import Candidate, History, Standing, Step
 from autoresearch_ray.search.model_access import base_url, model_keys
 from autoresearch_ray.search.model_proposers import experiment_view, unmeasured
 from autoresearch_ray.settings import PROVIDERS, Request, RunSettings
@@ -85,15 +85,15 @@ def _view(asking: Asking) -> SearchView:
         queued=(),
         ideas=asking.ideas,
     )
-    sources = {start.source_sha: asking.settings.baseline} | history.sources
-    return view_of(replace(history, sources=sources), moment)
+    candidates = {start.source_sha: Candidate.of(asking.settings.baseline)} | history.candidates
+    return view_of(replace(history, candidates=candidates), moment)
 
 
 def standings(history: History, price: float) -> tuple[Standing, Standing] | None:
     """Frontier and best as the steps left them, at this price of a code line; None before the start."""
     frontier = best = None
     for step in history.steps:
-        standing = _standing(step, history.sources[step.source_sha], price)
+        standing = _standing(step, history.candidates[step.source_sha].text, price)
         if step.kind in ("start", "keep"):
             best = standing
         frontier = standing if step.kind in ("start", "advance") else best if step.kind == "drop" else frontier
@@ -118,8 +118,8 @@ async def _conversation(
     asking: Asking, view: SearchView, provider: Provider, say: Callable[[str], None]
 ) -> Conversation:
     history = asking.history
-    rows, sources = (history.rows, history.sources) if history else ((), {})
-    tried = {normal_sha(sources[row.trial.proposal.source_sha]): row.trial.trial_id for row in rows}
+    rows, candidates = (history.rows, history.candidates) if history else ((), {})
+    tried = {normal_sha(candidates[row.trial.proposal.source_sha].text): row.trial.trial_id for row in rows}
     dry_runner = DryRunner(asking.settings.experiment, asking.settings.isolation)
     gates = Gates(
         check=lambda text: check_candidate(text, len(asking.program.splitlines())),

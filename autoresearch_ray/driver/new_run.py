@@ -20,7 +20,6 @@ from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.cluster.capacity import local_cpus, local_slots
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
-from autoresearch_ray.records import Rules
 from autoresearch_ray.settings import (
     AUTO,
     NONE,
@@ -28,6 +27,7 @@ from autoresearch_ray.settings import (
     ProposerSpec,
     Request,
     RequestedRun,
+    Rules,
     default_experiment,
     read_program,
 )
@@ -42,7 +42,7 @@ def new_run(
 
     With an `address` it will join a cluster: this machine's devices and size do not matter.
     """
-    experiment = override_experiment(load_experiment(request.experiment or _fitting_experiment()), request)
+    experiment = override_experiment(load_experiment(request.experiment or find_experiment()), request)
     program = read_program(request.program)
     device, name = _device(experiment, joined=address is not None)
     if request.gpus_per_trial == AUTO and address is None and device == "cpu":
@@ -121,7 +121,8 @@ def count_slots(experiment: Experiment, request: Request, device: str, address: 
     return local_slots(experiment, request.slots, local_cpus(), torch.cuda.device_count(), device)
 
 
-def _fitting_experiment() -> Path:
+def find_experiment() -> Path:
+    """The experiment that fits this machine."""
     import torch
 
     return default_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)

@@ -13,10 +13,10 @@ from autoresearch_ray.archive.bucket import normal_url
 from autoresearch_ray.archive.push import check_remote
 from autoresearch_ray.archive.restore import check_free, check_ours, restore, storage_of
 from autoresearch_ray.benchmark.data.dataset import prepare
-from autoresearch_ray.driver.new_run import new_run, ray_address
+from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_address
 from autoresearch_ray.driver.resume import resumed_run
 from autoresearch_ray.errors import SettingsError, StorageError
-from autoresearch_ray.paths import STATE_FILE, TRIALS_FOLDER
+from autoresearch_ray.paths import PACKAGE, STATE_FILE, TRIALS_FOLDER
 from autoresearch_ray.settings import (
     NONE,
     SQLITE,
@@ -44,6 +44,10 @@ def resolve(request: Request, say: Say) -> tuple[RequestedRun, Path]:
     if request.resume:
         run = resumed_run(request, _stored(folder, state), url)
     else:
+        if request.experiment is None:
+            experiment = find_experiment()
+            say(_experiment_words(experiment))
+            request = request.replace(experiment=experiment)
         run = new_run(request, folder.name, state=state, storage=url or "", address=ray_address(request))
     if run.storage:
         _check_storage(run, folder, fresh=not request.resume)
@@ -59,6 +63,15 @@ def prepare_data(run: RequestedRun, say: Say) -> str:
             "compare across data, start a new run with another --tag"
         )
     return fingerprint
+
+
+def _experiment_words(path: Path) -> str:
+    if not path.is_relative_to(PACKAGE):
+        return f"experiment {path}, which fits this machine"
+    return (
+        f"experiment {path.name}, which ships and fits this machine; to edit it and program.md, write them here: "
+        "python -m autoresearch_ray.init"
+    )
 
 
 def _storage_url(request: Request) -> str | None:

@@ -109,7 +109,7 @@ def _win(history: History, win: facts.Win) -> str:
     if step.checks:
         parts.append(f"every run of its proof passed at full strength: {words(', '.join(step.checks))}")
     title = f"<h3>{win.number}. {words(win.hypothesis) or 'no hypothesis given'}</h3>"
-    diff = _diff(history.sources.get(win.parent_sha), history.sources.get(step.source_sha))
+    diff = _diff(_text(history, win.parent_sha), _text(history, step.source_sha))
     return f'<section class="win"><header>{title}<div class="note">{" · ".join(parts)}</div></header>{diff}</section>'
 
 
@@ -129,8 +129,13 @@ def _diff(before: str | None, after: str | None) -> str:
     return f'<pre class="diff">{"".join(shown)}</pre>'
 
 
+def _text(history: History, sha: str) -> str | None:
+    candidate = history.candidates.get(sha)
+    return candidate.text if candidate is not None else None
+
+
 def _constants(history: History) -> str:
-    before, after = (history.sources.get(sha, "") for sha in (facts.start_sha(history), facts.best_sha(history)))
+    before, after = (_text(history, sha) or "" for sha in (facts.start_sha(history), facts.best_sha(history)))
     changed = changed_constants(before, after)
     if not changed:
         return ""

@@ -14,8 +14,7 @@ from typing import IO
 import git
 
 from autoresearch_ray.errors import LineageError
-from autoresearch_ray.paths import CANDIDATE_FILE
-from autoresearch_ray.records import Step
+from autoresearch_ray.records import Candidate, Step
 
 AUTHOR = "autoresearch_ray"
 EMAIL = "autoresearch_ray@localhost"
@@ -38,7 +37,9 @@ class Lineage:
         # Without them git asks the name server who it is, for every move of a branch, and waits where there is none.
         self._repo.git.update_environment(**_identity())
 
-    def replay(self, steps: Sequence[Step], source: Callable[[str], str], known: dict[int, str]) -> dict[int, str]:
+    def replay(
+        self, steps: Sequence[Step], candidate: Callable[[str], Candidate], known: dict[int, str]
+    ) -> dict[int, str]:
         """Make commits of `steps` (those after `done`, in order); returns the ones that are not in `known`.
 
         LineageError if a commit comes out other than recorded: the history was made from something else.
@@ -46,7 +47,7 @@ class Lineage:
         made: dict[int, str] = {}
         try:
             for step in steps:
-                commit = self._commit(step, source(step.source_sha))
+                commit = self._commit(step, candidate(step.source_sha))
                 if known.get(step.index, commit) != commit:
                     raise LineageError(f"step {step.index} was commit {known[step.index]} and now is {commit}")
                 if step.index not in known:
@@ -56,22 +57,24 @@ class Lineage:
             raise LineageError(f"{self._repo.working_dir}: git failed: {_line(error)}") from None
         return made
 
-    def _commit(self, step: Step, text: str) -> str:
+    def _commit(self, step: Step, candidate: Candidate) -> str:
         assert step.index == self.done + 1, (step, self.done)
         self.done = step.index
         if step.kind == "start":
-            commit = self._made(step, text, f"Start from the baseline\n\n{step.reason}\n", None)
+            commit = self._made(step, candidate, f"Start from the baseline\n\n{step.reason}\n", None)
             self._tips = {self._best: commit, self._frontier: commit}
         elif step.kind == "advance":
             self._pending.append(step)
             message = f"{_title(step.hypothesis)}\n\n{step.reason}\nNot proven yet. {_origin(step)}\n"
-            commit = self._tips[self._frontier] = self._made(step, text, message, self._tips[self._frontier])
+            commit = self._tips[self._frontier] = self._made(step, candidate, message, self._tips[self._frontier])
         elif step.kind == "keep":
-            commit = self._tips[self._best] = self._made(step, text, self._win_message(step), self._tips[self._best])
+            commit = self._tips[self._best] = self._made(
+                step, candidate, self._win_message(step), self._tips[self._best]
+            )
         else:
             self._pending = []
             message = f"Return to the best\n\nThe frontier failed its proof: {step.reason}\n"
-            commit = self._tips[self._frontier] = self._made(step, text, message, self._tips[self._frontier])
+            commit = self._tips[self._frontier] = self._made(step, candidate, message, self._tips[self._frontier])
         return commit
 
     def _win_message(self, win: Step) -> str:
@@ -89,17 +92,22 @@ class Lineage:
         checked = f"Every run of its proof passed at full strength: {', '.join(win.checks)}\n" if win.checks else ""
         return f"{_title(title)}\n\nWin {self._wins}. {proof}\n{win.reason}\n{checked}\n" + "\n".join(lines) + "\n"
 
-    def _made(self, step: Step, text: str, message: str, parent: str | None) -> str:
+    def _made(self, step: Step, candidate: Candidate, message: str, parent: str | None) -> str:
         date = f"{int(step.at)} +0000"
         env = {f"GIT_{role}_DATE": date for role in ("AUTHOR", "COMMITTER")}
         run = self._repo.git
-        with _file(text) as stdin:
-            blob = run.hash_object("-w", "--stdin", istream=stdin)
-        with _file(f"100644 blob {blob}\t{CANDIDATE_FILE}\n") as stdin:
-            tree = run.mktree(istream=stdin)
+        with tempfile.TemporaryDirectory() as scratch:
+            index = {"GIT_INDEX_FILE": f"{scratch}/index"}
+            with _file("".join(f"100644 {self._blob(text)}\t{path}\n" for path, text in candidate.files)) as stdin:
+                run.update_index("--add", "--index-info", istream=stdin, env=index)
+            tree = run.write_tree(env=index)
         parents = ["-p", parent] if parent else []
         with _file(message) as stdin:
             return str(run.commit_tree(tree, *parents, "-F", "-", istream=stdin, env=env))
+
+    def _blob(self, text: str) -> str:
+        with _file(text) as stdin:
+            return str(self._repo.git.hash_object("-w", "--stdin", istream=stdin))
 
     def _move_branches(self) -> None:
         for branch, commit in self._tips.items():

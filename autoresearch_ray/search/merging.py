@@ -8,7 +8,7 @@ from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.decide.state import Outcome
 from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.records import Proposal, Standing
+from autoresearch_ray.records import Candidate, Proposal, Standing
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 
@@ -25,22 +25,24 @@ class Merging:
     def code_lines(self, source_sha: str) -> int:
         """Lines of code of a source, as the complexity price counts them."""
         if source_sha not in self._lines:
-            self._lines[source_sha] = code_lines(self._board.source(source_sha))
+            self._lines[source_sha] = code_lines(self._board.candidate(source_sha).text)
         return self._lines[source_sha]
 
     def merged(self, base: str, ours: str, theirs: str) -> tuple[str, int] | None:
         """The clean merge of three sources, by hash, with its lines of code; None if they conflict."""
-        merged = three_way(*(self._board.source(sha) for sha in (base, ours, theirs)))
+        merged = three_way(*(self._board.candidate(sha).text for sha in (base, ours, theirs)))
         if not merged.clean or not self._valid(merged.source):
             return None
-        sha = self._board.put_source(merged.source)
+        sha = self._board.put_candidate(Candidate.of(merged.source))
         return sha, self.code_lines(sha)
 
     def brought_onto(self, text: str, parent_sha: str, frontier: Standing) -> str | None:
         """A candidate that was written on `parent_sha`, on the frontier; None if the two conflict."""
         if frontier.source_sha == parent_sha:
             return text
-        merged = three_way(self._board.source(parent_sha), self._board.source(frontier.source_sha), text)
+        merged = three_way(
+            self._board.candidate(parent_sha).text, self._board.candidate(frontier.source_sha).text, text
+        )
         return merged.source if merged.clean and self._valid(merged.source) else None
 
     def queue_alone(self, stack: Sequence[Standing], frontier: Standing | None, trial_id: str) -> None:
@@ -56,24 +58,24 @@ class Merging:
 
     def _enqueue(self, base: str, frontier: Standing | None, theirs: str, hypothesis: str) -> None:
         assert frontier is not None, "there are merges only once there is a frontier"
-        texts = [self._board.source(sha) for sha in (base, frontier.source_sha, theirs)]
+        texts = [self._board.candidate(sha).text for sha in (base, frontier.source_sha, theirs)]
         source = theirs_onto(*texts)
         if not self._valid(source):
             return
-        normal = normal_sha(source)
+        candidate, normal = Candidate.of(source), normal_sha(source)
         added, removed = line_diff(texts[1], source)
         proposal = Proposal(
             proposal_id=f"m{frontier.version:05d}-{normal[:8]}",
             kind="merge",
             proposer="merge",
-            source_sha=self._board.put_source(source),
+            source_sha=candidate.sha,
             parent_sha=frontier.source_sha,
             parent_revision=frontier.version,
             hypothesis=hypothesis,
             lines_added=added,
             lines_removed=removed,
         )
-        self._board.enqueue(proposal, source, normal)
+        self._board.enqueue(proposal, candidate, normal)
 
     def _valid(self, source: str) -> bool:
         program = self._board.program() or self._settings.program

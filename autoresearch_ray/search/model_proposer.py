@@ -20,10 +20,10 @@ from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.prompt import build_prompt
 from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.session import Conversation, DryRun, Gates, Idea, Rejection, propose
-from autoresearch_ray.records import Proposal, ProposerStatus, Refusal, RejectedIdea
+from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
 from autoresearch_ray.search.transcript import write_transcript
 from autoresearch_ray.settings import ProposerSpec
-from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.board import Board
 
 CALLS_AT_ONCE = 4  # of one model
 IDEAS_A_CALL = 3
@@ -111,7 +111,7 @@ class Writer:
         calls: list[Call] = []
         calls_here.set(calls)
         view = replace(self.desk.view(IDEAS_A_CALL), focus=self._focus(number))
-        parent = source_sha(view.frontier.text)
+        parent = Candidate.of(view.frontier.text).sha
         queued: list[str] = []
 
         async def accept(idea: Idea) -> None:
@@ -180,12 +180,13 @@ class Writer:
             self.desk.check(text)
         except CandidateError:
             return None
-        added, removed = line_diff(self.desk.board.source(parent), text)
+        candidate = Candidate.of(text)
+        added, removed = line_diff(self.desk.board.candidate(parent).text, text)
         proposal = Proposal(
             proposal_id=name,
             kind="code",
             proposer=self.spec.label,
-            source_sha=source_sha(text),
+            source_sha=candidate.sha,
             parent_sha=parent,
             parent_revision=version,
             hypothesis=idea.hypothesis,
@@ -193,4 +194,4 @@ class Writer:
             lines_removed=removed,
             expected_effect=idea.expected_effect,
         )
-        return proposal if self.desk.board.enqueue(proposal, text, normal_sha(text)) else None
+        return proposal if self.desk.board.enqueue(proposal, candidate, normal_sha(text)) else None

@@ -20,6 +20,7 @@ from typing import Self
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.paths import CALLS_FOLDER
 from autoresearch_ray.propose.llm.metered import Call, Metered
@@ -31,12 +32,12 @@ from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.provider import Provider
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.records import Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial, from_json
+from autoresearch_ray.records import Candidate, Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.model_access import base_url
 from autoresearch_ray.search.model_proposer import Desk, Writer, calls_here
 from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunSettings
-from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
 
 CONVERSATION = re.compile(rf"w?(?:{'|'.join(PROVIDERS)})-(\d+)")  # in the names of transcripts, ideas and proposals
@@ -56,7 +57,7 @@ class Writers:
         self._merging = Merging(board, settings)
         self._dry_runner = DryRunner(settings.experiment, settings.isolation, (folder,))
         self._queue: dict[str, Proposal] = {}
-        self._past = Past(board.source)
+        self._past = Past(lambda sha: board.candidate(sha).text)
         self._writers: list[Writer] = []
         self._read_past()
         self._numbers = itertools.count(1 + self._last_number())
@@ -226,7 +227,7 @@ def experiment_view(settings: RunSettings) -> ExperimentView:
 def unmeasured(baseline: str) -> Standing:
     """The starting candidate as the frontier, before it is measured."""
     nan = math.nan
-    return Standing(source_sha(baseline), nan, nan, code_lines(baseline), version=1, since=0.0)
+    return Standing(Candidate.of(baseline).sha, nan, nan, code_lines(baseline), version=1, since=0.0)
 
 
 def _note(call: Call) -> None:

@@ -13,11 +13,12 @@ import numpy as np
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 from autoresearch_ray.candidate.ranges import Value
+from autoresearch_ray.codec import from_json
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
-from autoresearch_ray.records import Proposal, RejectedIdea, Result, Standing, Trial, from_json
+from autoresearch_ray.records import Candidate, Proposal, RejectedIdea, Result, Standing, Trial
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.settings import TUNERS, RunSettings, TunerName
-from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
 
 SLOTS_A_PROPOSAL = 16  # one queued for so many slots and one more: knob proposals take 15 to 300 ms, and those made
@@ -68,7 +69,8 @@ class ProposerLoop:
     def fill(self) -> int:
         """Drop stale proposals and add fresh ones until the queue is deep enough; returns how many were added."""
         standing = self._board.frontier()
-        sha, version = (standing.source_sha, standing.version) if standing else (source_sha(self._settings.baseline), 1)
+        baseline = Candidate.of(self._settings.baseline).sha
+        sha, version = (standing.source_sha, standing.version) if standing else (baseline, 1)
         queued = self._board.queued()
         oldest = self._settings.oldest_parent(version)
         fresh = [proposal for proposal in queued if proposal.parent_revision >= oldest]
@@ -81,23 +83,23 @@ class ProposerLoop:
         """A model's idea on the new frontier, if it fits there; a tuner's values are better chosen anew."""
         if stale.kind != "code":
             return []
-        text = self._merging.brought_onto(self._board.source(stale.source_sha), stale.parent_sha, frontier)
+        text = self._merging.brought_onto(self._board.candidate(stale.source_sha).text, stale.parent_sha, frontier)
         if text is None:
             self._board.put_rejected(
                 RejectedIdea(stale.proposal_id, stale.proposer, "moved", stale.hypothesis, MOVED, time.time())
             )
             return []
-        added, removed = line_diff(self._board.source(frontier.source_sha), text)
+        added, removed = line_diff(self._board.candidate(frontier.source_sha).text, text)
         proposal = replace(
             stale,
             proposal_id=f"{stale.proposal_id.partition('.')[0]}.{frontier.version}",
-            source_sha=source_sha(text),
+            source_sha=Candidate.of(text).sha,
             parent_sha=frontier.source_sha,
             parent_revision=frontier.version,
             lines_added=added,
             lines_removed=removed,
         )
-        return [proposal] if self._board.enqueue(proposal, text, normal_sha(text)) else []
+        return [proposal] if self._board.enqueue(proposal, Candidate.of(text), normal_sha(text)) else []
 
     def _tune(self, name: TunerName, parent_sha: str, version: int, fresh: list[Proposal]) -> int:
         """Bring this tuner's part of the queue to its depth; returns how many were added."""
@@ -113,7 +115,7 @@ class ProposerLoop:
 
     def _propose(self, name: TunerName, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
         """One proposal of this tuner that is queued now; None if none was found."""
-        parent = self._board.source(parent_sha)
+        parent = self._board.candidate(parent_sha).text
         in_flight = [self._trials[name].proposal.source_sha for name in self._running if name in self._trials]
         running = [self._values(sha) for sha in [*in_flight, *(proposal.source_sha for proposal in queued)]]
         for _ in range(ATTEMPTS):
@@ -121,7 +123,7 @@ class ProposerLoop:
             if suggestion is None:
                 return None
             proposal, text = knob_proposal(parent, suggestion, f"p{self._next:06d}", name, parent_sha, version)
-            if self._board.enqueue(proposal, text, normal_sha(text)):
+            if self._board.enqueue(proposal, Candidate.of(text), normal_sha(text)):
                 self._next += 1
                 return proposal
             running.append(self._values_of(text))
@@ -129,14 +131,14 @@ class ProposerLoop:
 
     def _observation(self, trial: Trial, result: Result) -> Observation:
         sha = trial.proposal.source_sha
-        lines = code_lines(self._board.source(sha))
+        lines = code_lines(self._board.candidate(sha).text)
         return Observation(self._values(sha), result.val_bpb + self._price * lines)
 
     def _values(self, sha: str) -> dict[str, Value]:
         if sha not in self._known:
             if len(self._known) > 2 * REMEMBERED:
                 self._known.clear()
-            self._known[sha] = self._values_of(self._board.source(sha))
+            self._known[sha] = self._values_of(self._board.candidate(sha).text)
         return self._known[sha]
 
     def _values_of(self, text: str) -> dict[str, Value]:

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.portfolio import Earned, choose
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.errors import LineageError
-from autoresearch_ray.records import Decision, Proposal, Purpose, Result, Step, Trial, from_json, to_json
+from autoresearch_ray.records import Candidate, Decision, Proposal, Purpose, Result, Step, Trial
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.settings import RunSettings
@@ -59,7 +60,7 @@ class Search:
         self._listener = listener or (lambda *_: None)
         self._now, self._began_at = now, now()
         self._lineage = Lineage(lineage_folder, settings.tag)
-        self._baseline_sha = board.put_source(settings.baseline)
+        self._baseline_sha = board.put_candidate(Candidate.of(settings.baseline))
         text, self._revision = board.search_state()
         self._state = from_json(SearchState, text) if text is not None else SearchState()
         self._claimed = int((board.last_trial_id() or "t0").lstrip("t"))
@@ -262,7 +263,7 @@ class Search:
         """Bring git up to the steps; a failure is told and mended at the next step or start."""
         try:
             steps = self._board.steps(self._lineage.done + 1)
-            made = self._lineage.replay(steps, self._board.source, self._board.commits())
+            made = self._lineage.replay(steps, self._board.candidate, self._board.commits())
         except LineageError as error:
             logger.warning("%s; the win is stored and is committed when git works again", error)
             return

@@ -151,7 +151,7 @@ class Simulation:
 
     def _truth(self, source_sha: str) -> float:
         if source_sha not in self._truths:
-            self._truths[source_sha] = self._world.truth(self._board.source(source_sha))
+            self._truths[source_sha] = self._world.truth(self._board.candidate(source_sha).text)
         return self._truths[source_sha]
 
     def _found(self) -> Found:
@@ -175,7 +175,7 @@ class Simulation:
         )
 
     def _objective(self, source_sha: str) -> float:
-        lines = code_lines(self._board.source(source_sha))
+        lines = code_lines(self._board.candidate(source_sha).text)
         return self._truth(source_sha) + self._settings.rules.complexity_price * lines
 
 

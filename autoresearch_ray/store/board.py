@@ -1,7 +1,7 @@
 """What a run keeps, in the words of the design, on any store.
 
     settings                  JSON, once
-    source/<sha>              a candidate's text, by content
+    source/<sha>              a Candidate, by content
     seen/<normal sha>         the proposal that brought this candidate first
     queue/<proposal id>       a Proposal that waits; normal/<proposal id> is its normal sha
     trial/<trial id>          a Trial; running/<trial id> while it has no result; last_trial the newest id
@@ -24,13 +24,14 @@ driver had claimed goes back when its lease has lapsed: the next one finds it in
 than once, but its result is written once, whoever brings it.
 """
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
+from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import LineageError, StoreError
 from autoresearch_ray.records import (
+    Candidate,
     Decision,
     History,
     Proposal,
@@ -40,16 +41,14 @@ from autoresearch_ray.records import (
     Standing,
     Step,
     Trial,
-    from_json,
-    to_json,
 )
 from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store
 from autoresearch_ray.store.driver_lease import KEY, Tenure
 from autoresearch_ray.store.history import all_under, history_of, read_history, records_under, rejected_under
 
-__all__ = ["Board", "read_history", "source_sha"]
+__all__ = ["Board", "read_history"]
 
-CACHED_SOURCES = 256  # of some 25 kB each
+CACHED_CANDIDATES = 256  # of some 25 kB each
 GETS_AT_ONCE = 100  # keys read in one transaction, within etcd's limit of 128
 
 
@@ -59,7 +58,7 @@ class Board:
     def __init__(self, store: Store, tenure: Tenure | None = None) -> None:
         self.store = store
         self._tenure = tenure
-        self._sources: OrderedDict[str, str] = OrderedDict()
+        self._candidates: OrderedDict[str, Candidate] = OrderedDict()
         self._lock = threading.Lock()
 
     def settings(self) -> bytes | None:
@@ -75,41 +74,41 @@ class Board:
         """Write the settings of a run that goes on with others."""
         self.store.put("settings", settings)
 
-    def put_source(self, text: str) -> str:
-        """Keep a candidate's text and return its sha256; one that is there is not written again."""
-        sha = source_sha(text)
-        if sha not in self._sources:
-            self._put_once(f"source/{sha}", text.encode())
-            self._cache(sha, text)
+    def put_candidate(self, candidate: Candidate) -> str:
+        """Keep a candidate and return its content hash; one that is there is not written again."""
+        sha = candidate.sha
+        if sha not in self._candidates:
+            self._put_once(f"source/{sha}", candidate.encode())
+            self._cache(sha, candidate)
         return sha
 
-    def source(self, sha: str) -> str:
-        """The candidate's text. StoreError when it was never put."""
+    def candidate(self, sha: str) -> Candidate:
+        """The candidate with this content hash. StoreError when it was never put."""
         with self._lock:
-            if sha in self._sources:
-                self._sources.move_to_end(sha)
-                return self._sources[sha]
+            if sha in self._candidates:
+                self._candidates.move_to_end(sha)
+                return self._candidates[sha]
         kv = self.store.get(f"source/{sha}")
         if kv is None:
-            raise StoreError(f"source {sha} is not in the store; expected put_source or enqueue before")
-        text = kv.value.decode()
-        self._cache(sha, text)
-        return text
+            raise StoreError(f"source {sha} is not in the store; expected put_candidate or enqueue before")
+        candidate = Candidate.decode(kv.value)
+        self._cache(sha, candidate)
+        return candidate
 
-    def enqueue(self, proposal: Proposal, text: str, normal_sha: str) -> bool:
+    def enqueue(self, proposal: Proposal, candidate: Candidate, normal_sha: str) -> bool:
         """Queue a validated proposal; False when a candidate that is the same once normalised was seen before."""
-        assert proposal.source_sha == source_sha(text), f"{proposal.proposal_id}: the text is not the proposal's source"
+        assert proposal.source_sha == candidate.sha, f"{proposal.proposal_id}: it proposes another candidate"
         name = proposal.proposal_id
         writes: list[Op] = [
             Put(f"seen/{normal_sha}", name.encode()),
             Put(f"normal/{name}", normal_sha.encode()),
             Put(f"queue/{name}", _bytes(proposal)),
         ]
-        if proposal.source_sha not in self._sources:
-            writes.append(Put(f"source/{proposal.source_sha}", text.encode()))
+        if proposal.source_sha not in self._candidates:
+            writes.append(Put(f"source/{proposal.source_sha}", candidate.encode()))
         done = self.store.txn([_absent(f"seen/{normal_sha}")], writes).succeeded
         if done:
-            self._cache(proposal.source_sha, text)
+            self._cache(proposal.source_sha, candidate)
         return done
 
     def seen(self, normal_sha: str) -> str | None:
@@ -299,16 +298,11 @@ class Board:
     def _put_once(self, key: str, value: bytes) -> bool:
         return self.store.txn([_absent(key)], [Put(key, value)]).succeeded
 
-    def _cache(self, sha: str, text: str) -> None:
+    def _cache(self, sha: str, candidate: Candidate) -> None:
         with self._lock:
-            self._sources[sha] = text
-            if len(self._sources) > CACHED_SOURCES:
-                self._sources.popitem(last=False)
-
-
-def source_sha(text: str) -> str:
-    """The name of a candidate's text: sha256 in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
+            self._candidates[sha] = candidate
+            if len(self._candidates) > CACHED_CANDIDATES:
+                self._candidates.popitem(last=False)
 
 
 def _trial_writes(trial: Trial) -> list[Op]:

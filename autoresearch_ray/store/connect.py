@@ -89,11 +89,9 @@ def connect(address: str) -> Store:
     state, _, tag = address.partition("#")
     if tag:
         return _etcd(state, Path(tag))
-    import ray
+    from autoresearch_ray.store.actor.client import find_state_actor
 
-    from autoresearch_ray.store.actor.client import ActorStore
-
-    return ActorStore(ray.get_actor(address))
+    return find_state_actor(address)
 
 
 def read_run(folder: Path) -> History:

@@ -7,8 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.records import Decision, History, RejectedIdea, Result, Step, Trial, TrialRow, from_json
+from autoresearch_ray.records import Candidate, Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
 from autoresearch_ray.store.contract import Found, KeyValue, Reads
 from autoresearch_ray.store.sqlite import reads as read
 
@@ -52,7 +53,7 @@ def history_of(store: Reads) -> History:
         rows=tuple(TrialRow(t, results.get(t.trial_id), decisions.get(t.trial_id)) for t in trials),
         steps=steps,
         commits={int(_name(kv)): kv.value.decode() for kv in all_under(store, "commit/", now)},
-        sources={_name(kv): kv.value.decode() for kv in sources if _name(kv) in named},
+        candidates={_name(kv): Candidate.decode(kv.value) for kv in sources if _name(kv) in named},
         rejected=rejected_under(store, now),
     )
 

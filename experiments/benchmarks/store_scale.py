@@ -20,9 +20,10 @@ from pathlib import Path
 import psutil
 import ray
 
-from autoresearch_ray.records import CurvePoint, Decision, Proposal, Result, Trial, to_json
+from autoresearch_ray.codec import to_json
+from autoresearch_ray.records import Candidate, CurvePoint, Decision, Proposal, Result, Trial
 from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
-from autoresearch_ray.store.board import Board, source_sha
+from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Op, Put, Txn
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
@@ -34,7 +35,7 @@ PAUSE_SECONDS = 0.05  # between two events, so that all watchers are back
 
 def proposal(name: str) -> Proposal:
     """Of about the size that a tuner makes."""
-    sha = source_sha(TEXT)
+    sha = Candidate.of(TEXT).sha
     return Proposal(name, "knobs", "model+tpe", sha, sha, 12, "MATRIX_LR 0.04 -> 0.0412, WARMUP 0.1 -> 0.08", 2, 2)
 
 
@@ -55,7 +56,7 @@ def result(name: str) -> Result:
 def records(results: int, queued: int) -> Iterator[Op]:
     """What a run of so many trials has put."""
     yield Put("settings", b"{}")
-    yield Put(f"source/{source_sha(TEXT)}", TEXT.encode())
+    yield Put(f"source/{Candidate.of(TEXT).sha}", TEXT.encode())
     for number in range(1, results + 1):
         name = f"t{number:05d}"
         trial = Trial(name, proposal(f"p{number:06d}"), "screen", number, 1.7e9)

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.noise import Noise, compare
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.state import Outcome, SearchState, Settled
-from autoresearch_ray.records import Proposal, Rules, Trial, from_json, to_json
+from autoresearch_ray.records import Proposal, Trial
+from autoresearch_ray.settings import Rules
 
 RULES = Rules(complexity_price=0.0)
 BASE = Outcome("t1", "baseline", "p", "tpe", "words", "base", "", "ok", 1.0, 1.0, 100)

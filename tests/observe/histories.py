@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 from autoresearch_ray.records import (
+    Candidate,
     CurvePoint,
     Decision,
     History,
@@ -80,7 +81,7 @@ class Writer:
         self.rows: list[TrialRow] = []
         self.steps: list[Step] = []
         self.commits: dict[int, str] = {}
-        self.sources: dict[str, str] = {}
+        self.candidates: dict[str, Candidate] = {}
 
     def trial(
         self,
@@ -96,7 +97,7 @@ class Writer:
     ) -> str:
         number = len(self.rows) + 1
         trial_id = f"t{number:05d}"
-        self.sources[sha(source)] = source
+        self.candidates[sha(source)] = Candidate.of(source)
         slot = (number - 1) % self.slots
         start = START + (number - 1) // self.slots * SECONDS + 1.3 * slot
         proposer = {"baseline": "baseline", "knobs": "tpe", "code": "anthropic:MODEL", "merge": "merge"}.get(
@@ -141,10 +142,10 @@ class Writer:
             )
         )  # fmt: skip
         self.commits[index] = hashlib.sha1(f"commit {index}".encode()).hexdigest()
-        self.sources[sha(source)] = source
+        self.candidates[sha(source)] = Candidate.of(source)
 
     def history(self) -> History:
-        return History(self.settings, tuple(self.rows), tuple(self.steps), self.commits, self.sources)
+        return History(self.settings, tuple(self.rows), tuple(self.steps), self.commits, self.candidates)
 
 
 def realistic(seed: int = 1) -> History:
@@ -246,5 +247,5 @@ def with_text(history: History, text: str) -> History:
         for row in history.rows
     )
     steps = tuple(replace(step, hypothesis=text, reason=text, proposer=text) for step in history.steps)
-    sources = {key: source + "\n" + text for key, source in history.sources.items()}
-    return replace(history, rows=rows, steps=steps, sources=sources, settings={**history.settings, "tag": text})
+    candidates = {key: Candidate.of(one.text + "\n" + text) for key, one in history.candidates.items()}
+    return replace(history, rows=rows, steps=steps, candidates=candidates, settings={**history.settings, "tag": text})

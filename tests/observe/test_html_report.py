@@ -11,7 +11,7 @@ from histories import SOURCE, Writer, empty, realistic, with_text
 from autoresearch_ray.candidate.difference import changed_constants, unified_diff
 from autoresearch_ray.observe.html import report_html
 from autoresearch_ray.observe.plots import progress_png
-from autoresearch_ray.records import History
+from autoresearch_ray.records import Candidate, History
 
 VOID = {"meta", "img", "br", "input", "line", "polyline", "rect"}
 
@@ -95,9 +95,10 @@ def test_no_text_breaks_out_of_its_place(hostile: str, tmp_path: Path) -> None:
 
 def test_an_invisible_character_in_a_source_is_spelled_out(tmp_path: Path) -> None:
     history = realistic()
-    best = max(history.sources, key=lambda key: "self.scale" in history.sources[key])
-    sources = {**history.sources, best: history.sources[best] + "ACCESS = 'user\u202e'\n"}
-    assert "+ACCESS = 'user<U+202E>'" in Tree(written(replace(history, sources=sources), tmp_path)).text
+    best = max(history.candidates, key=lambda key: "self.scale" in history.candidates[key].text)
+    spoilt = Candidate.of(history.candidates[best].text + "ACCESS = 'user\u202e'\n")
+    candidates = {**history.candidates, best: spoilt}
+    assert "+ACCESS = 'user<U+202E>'" in Tree(written(replace(history, candidates=candidates), tmp_path)).text
 
 
 def test_an_empty_run_has_a_report(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_an_empty_run_has_a_report(tmp_path: Path) -> None:
 
 
 def test_a_win_whose_source_is_missing_is_told_without_its_diff(tmp_path: Path) -> None:
-    tree = Tree(written(replace(realistic(), sources={}), tmp_path))
+    tree = Tree(written(replace(realistic(), candidates={}), tmp_path))
     assert tree.text.count("The texts of this win are not in the store.") == 2
 
 

@@ -21,8 +21,8 @@ def stored(history: History, folder: Path) -> None:
     with SqliteStore(folder / "state.db") as store:
         board = Board(store)
         board.put_settings_once(json.dumps(history.settings).encode())
-        for text in history.sources.values():
-            board.put_source(text)
+        for candidate in history.candidates.values():
+            board.put_candidate(candidate)
         for row in history.rows:
             board.start(row.trial)
             if row.result:

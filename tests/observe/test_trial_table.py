@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from histories import START, empty, realistic, with_text
 
+from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import DataError, SettingsError
 from autoresearch_ray.observe.table import load_trials, results_tsv, trial_table, write_parquet
-from autoresearch_ray.records import History, TrialRow, from_json, to_json
+from autoresearch_ray.records import History, TrialRow
 
 DESIGNED = [
     "trial_id",

@@ -11,6 +11,7 @@ from linearizability import Operation
 from state_records import proposal, result, trial
 
 from autoresearch_ray.errors import StoreError
+from autoresearch_ray.records import Candidate
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Compare, Delete, Found, Get, KeyValue, Op, Put, Range, Store, Txn, TxnResult
 
@@ -113,7 +114,7 @@ def _queue_client(store: RecordingStore, rng: random.Random) -> Callable[[], Non
         name = f"{store.client} {made:05d}"
         waiting, running = board.queued(), board.unfinished() if rng.random() < 0.4 else []
         if len(waiting) < WAITING:
-            board.enqueue(proposal(name), "x = 1\n", normal_sha=name)
+            board.enqueue(proposal(name), Candidate.of("x = 1\n"), normal_sha=name)
         elif running:
             board.finish(result(rng.choice(running).trial_id, val_bpb=-made))
         elif board.claim(trial(name, rng.choice(waiting[:3]))) and rng.random() < 0.5:

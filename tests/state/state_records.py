@@ -1,11 +1,10 @@
 """Small records for the board's tests."""
 
-from autoresearch_ray.records import Decision, Proposal, Result, Standing, Step, Trial
-from autoresearch_ray.store.board import source_sha
+from autoresearch_ray.records import Candidate, Decision, Proposal, Result, Standing, Step, Trial
 
 
 def proposal(name: str, text: str = "x = 1\n") -> Proposal:
-    return Proposal(name, "knobs", "random", source_sha(text), source_sha("parent"), 1, "a hypothesis")
+    return Proposal(name, "knobs", "random", Candidate.of(text).sha, Candidate.of("parent").sha, 1, "a hypothesis")
 
 
 def trial(name: str, of: Proposal) -> Trial:
@@ -21,8 +20,8 @@ def decision(name: str) -> Decision:
 
 
 def standing(text: str, version: int = 1) -> Standing:
-    return Standing(source_sha(text), 1.6, 1.5, 100, version, since=20.0)
+    return Standing(Candidate.of(text).sha, 1.6, 1.5, 100, version, since=20.0)
 
 
 def step(index: int, text: str = "x = 1\n") -> Step:
-    return Step(index, "advance", source_sha(text), "t00001", "p1", "a hypothesis", "random", 1.5, "a gain", 20.0)
+    return Step(index, "advance", Candidate.of(text).sha, "t00001", "p1", "a hypothesis", "random", 1.5, "a gain", 20.0)

@@ -9,8 +9,8 @@ import pytest
 from state_records import decision, proposal, result, standing, step, trial
 
 from autoresearch_ray.errors import LineageError, StoreError
-from autoresearch_ray.records import Trial, TrialRow
-from autoresearch_ray.store.board import Board, read_history, source_sha
+from autoresearch_ray.records import Candidate, Trial, TrialRow
+from autoresearch_ray.store.board import Board, read_history
 from autoresearch_ray.store.contract import Store
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
@@ -29,38 +29,38 @@ def test_settings_are_put_once(board: Board) -> None:
 
 
 def test_a_source_is_kept_once_and_read_back(board: Board) -> None:
-    sha = board.put_source("x = 1\n")
+    sha = board.put_candidate(Candidate.of("x = 1\n"))
     revision = board.store.revision()
-    assert board.put_source("x = 1\n") == sha == source_sha("x = 1\n")
-    assert Board(board.store).put_source("x = 1\n") == sha
+    assert board.put_candidate(Candidate.of("x = 1\n")) == sha == Candidate.of("x = 1\n").sha
+    assert Board(board.store).put_candidate(Candidate.of("x = 1\n")) == sha
     assert board.store.revision() == revision
-    assert Board(board.store).source(sha) == "x = 1\n"
+    assert Board(board.store).candidate(sha).text == "x = 1\n"
     with pytest.raises(StoreError, match="not in the store"):
-        board.source("0" * 64)
+        board.candidate("0" * 64)
 
 
 def test_a_proposal_is_queued_once_and_what_was_seen_is_refused(board: Board) -> None:
     first, again = proposal("p2"), proposal("p3", "x = 1  # same\n")
-    assert board.enqueue(first, "x = 1\n", normal_sha="n1")
-    assert not board.enqueue(again, "x = 1  # same\n", normal_sha="n1")
-    assert board.enqueue(proposal("p1", "y = 1\n"), "y = 1\n", normal_sha="n2")
+    assert board.enqueue(first, Candidate.of("x = 1\n"), normal_sha="n1")
+    assert not board.enqueue(again, Candidate.of("x = 1  # same\n"), normal_sha="n1")
+    assert board.enqueue(proposal("p1", "y = 1\n"), Candidate.of("y = 1\n"), normal_sha="n2")
     assert [waiting.proposal_id for waiting in board.queued()] == ["p1", "p2"]
-    assert Board(board.store).source(first.source_sha) == "x = 1\n"
+    assert Board(board.store).candidate(first.source_sha).text == "x = 1\n"
 
 
 def test_a_dropped_proposal_may_come_again_and_a_claimed_one_is_not_dropped(board: Board) -> None:
     for name, text in (("p1", "a\n"), ("p2", "b\n")):
-        board.enqueue(proposal(name, text), text, normal_sha=f"n{name}")
+        board.enqueue(proposal(name, text), Candidate.of(text), normal_sha=f"n{name}")
     board.claim(trial("t00001", proposal("p2", "b\n")))
     assert board.drop(["p1", "p2", "p9"]) == 1
     assert board.drop(["p1"]) == 0
-    assert board.enqueue(proposal("p3", "a\n"), "a\n", normal_sha="np1")
-    assert not board.enqueue(proposal("p4", "b\n"), "b\n", normal_sha="np2")
+    assert board.enqueue(proposal("p3", "a\n"), Candidate.of("a\n"), normal_sha="np1")
+    assert not board.enqueue(proposal("p4", "b\n"), Candidate.of("b\n"), normal_sha="np2")
 
 
 def test_a_proposal_is_claimed_by_one_trial_alone(board: Board) -> None:
     waiting = proposal("p1")
-    board.enqueue(waiting, "x = 1\n", normal_sha="n1")
+    board.enqueue(waiting, Candidate.of("x = 1\n"), normal_sha="n1")
     assert board.last_trial_id() is None
     assert board.claim(trial("t00001", waiting))
     assert not board.claim(trial("t00002", waiting))
@@ -142,9 +142,9 @@ def test_trials_past_the_hundred_thousandth_stay_in_order(board: Board) -> None:
 def small_run(board: Board) -> tuple[Trial, Trial]:
     first, second = trial("t00001", proposal("p1")), trial("t00002", proposal("p2", "y = 1\n"))
     board.put_settings_once(json.dumps({"slots": 2}).encode())
-    board.enqueue(first.proposal, "x = 1\n", "n1")
-    board.enqueue(second.proposal, "y = 1\n", "n2")
-    board.enqueue(proposal("p3", "z = 1\n"), "z = 1\n", "n3")
+    board.enqueue(first.proposal, Candidate.of("x = 1\n"), "n1")
+    board.enqueue(second.proposal, Candidate.of("y = 1\n"), "n2")
+    board.enqueue(proposal("p3", "z = 1\n"), Candidate.of("z = 1\n"), "n3")
     board.claim(first)
     board.claim(second)
     board.finish(result("t00001"))
@@ -164,7 +164,7 @@ def test_the_history_is_all_of_the_past_and_the_sources_that_it_names(board: Boa
     assert history.rows[1] == TrialRow(second, None, None)
     assert [taken.index for taken in history.steps] == [1]
     assert history.commits == {1: "abc"}
-    assert sorted(history.sources.values()) == ["x = 1\n", "y = 1\n"]
+    assert sorted(one.text for one in history.candidates.values()) == ["x = 1\n", "y = 1\n"]
 
 
 def test_a_history_longer_than_a_page_is_whole(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from state_records import proposal, result, trial
 
 from autoresearch_ray.errors import FencedError, StoreError
+from autoresearch_ray.records import Candidate
 from autoresearch_ray.search.program_watch import ProgramWatch
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Store
@@ -70,7 +71,7 @@ def test_a_driver_whose_lease_has_lapsed_cannot_claim_or_decide(tmp_path: Path) 
     with SqliteStore(tmp_path / "state.db", clock=lambda: now) as store, Tenure(store, ttl_seconds=3000) as tenure:
         board = Board(store, tenure)
         for name in ("p1", "p2"):
-            assert board.enqueue(proposal(name, name), name, name)
+            assert board.enqueue(proposal(name, name), Candidate.of(name), name)
         assert board.claim(trial("t00001", proposal("p1", "p1")))
         now = 4000.0
         for late in (
@@ -90,7 +91,7 @@ def test_a_driver_whose_lease_has_lapsed_cannot_claim_or_decide(tmp_path: Path) 
 def test_a_result_counts_whoever_brings_it_and_once(store: Store) -> None:
     with Tenure(store) as tenure:
         board = Board(store, tenure)
-        board.enqueue(proposal("p1"), "x = 1\n", "n1")
+        board.enqueue(proposal("p1"), Candidate.of("x = 1\n"), "n1")
         board.claim(trial("t00001", proposal("p1")))
     assert Board(store).finish(result("t00001", 1.5))
     with Tenure(store) as tenure:

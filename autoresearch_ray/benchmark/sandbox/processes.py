@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psutil
 
+from autoresearch_ray.paths import PACKAGE
+
 ALLOWED_ENVIRONMENT = (
     "PATH", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH",
     "CUDA_HOME", "VIRTUAL_ENV",
@@ -25,7 +27,6 @@ KEEP_MEMORY = {  # glibc gives freed tensors back to the kernel else: 4,000 page
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def clean_environment(threads: int, scratch: Path) -> dict[str, str]:
     """The environment of candidates: an allow-list, so that no key or token can be inherited."""
     environment = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
     environment |= {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")}
-    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(PACKAGE.parent)}
     return environment | KEEP_MEMORY | own_folders(str(scratch))
 
 

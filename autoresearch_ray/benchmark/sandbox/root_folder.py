@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.paths import PACKAGE
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/sys", "/nix/store", "/gnu/store")
 ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "alternatives", "nvidia", "OpenCL", "os-release")
@@ -25,7 +26,6 @@ EMPTY_PROC = ("kcore", "keys", "key-users", "timer_list", "kallsyms", "kpageflag
 SCRATCH, SHARED_MEMORY, COVERS, PROC = "/scratch", "/dev/shm", "/.covers", "/proc"
 SCRATCH_MB = 512  # that a candidate may write to its folder, and again to /dev/shm
 SCRATCH_FILES = 50_000
-PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)

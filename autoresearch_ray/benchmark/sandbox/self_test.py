@@ -16,7 +16,7 @@ from autoresearch_ray.benchmark.sandbox import root_folder as view
 from autoresearch_ray.benchmark.sandbox import syscalls as linux
 from autoresearch_ray.benchmark.sandbox import walls as isolate
 from autoresearch_ray.benchmark.sandbox.walls import Walls
-from autoresearch_ray.records import to_json
+from autoresearch_ray.codec import to_json
 
 SECRET = "secret"  # a file that no candidate may read, beside the folder that it gets
 

@@ -26,8 +26,9 @@ from typing import get_args
 from autoresearch_ray.benchmark.sandbox import landlock, limits, mps, processes, seccomp
 from autoresearch_ray.benchmark.sandbox import root_folder as view
 from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import Isolation, from_json
+from autoresearch_ray.records import Isolation
 
 FULL = ("pid", "net", "fs", "seccomp")
 KNOWN = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)

@@ -15,7 +15,8 @@ from autoresearch_ray.benchmark.sandbox import limits, processes
 from autoresearch_ray.benchmark.sandbox import root_folder as view
 from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
-from autoresearch_ray.records import CurvePoint, Result, Status, from_json
+from autoresearch_ray.codec import from_json
+from autoresearch_ray.records import CurvePoint, Result, Status
 
 END_SECONDS = 10.0  # for the server to end a killed candidate
 LOOK_SECONDS = 0.5  # between looks at memory, processes and disk

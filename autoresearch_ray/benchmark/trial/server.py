@@ -29,7 +29,7 @@ from autoresearch_ray.benchmark.sandbox import self_test as breach
 from autoresearch_ray.benchmark.sandbox import syscalls as linux
 from autoresearch_ray.benchmark.trial.job import Event
 from autoresearch_ray.benchmark.trial.stages import End, Stages
-from autoresearch_ray.records import to_json
+from autoresearch_ray.codec import to_json
 
 MAX_REQUEST = 1 << 20
 MAX_DESCRIPTORS = 8

@@ -30,9 +30,10 @@ from autoresearch_ray.benchmark.sandbox import walls as isolate
 from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.trial.execution import Execution
 from autoresearch_ray.benchmark.trial.job import Job
+from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.paths import OUTPUT_FILE
-from autoresearch_ray.records import CurvePoint, Result, from_json
+from autoresearch_ray.records import CurvePoint, Result
 
 SERVER_START_SECONDS = 120.0
 

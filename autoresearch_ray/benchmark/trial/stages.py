@@ -36,7 +36,8 @@ from autoresearch_ray.benchmark.trial.judge import Files, Remote, judge
 from autoresearch_ray.benchmark.trial.model_process import run_model
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.benchmark.trial.training_process import run_candidate
-from autoresearch_ray.records import CurvePoint, from_json, to_json
+from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.records import CurvePoint
 from autoresearch_ray.text import one_line
 
 MOST_MESSAGES = 64  # of a candidate's process; an honest one has 25

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from autoresearch_ray import records
+from autoresearch_ray import codec
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
 from autoresearch_ray.benchmark.trial import candidate_module as candidate
 from autoresearch_ray.benchmark.trial import device as devices
@@ -132,4 +132,4 @@ def _saved(model: torch.nn.Module, saved: int, channel: socket.socket) -> bool:
 
 
 def _say(channel: socket.socket, event: Event) -> None:
-    channel.send(records.to_json(event).encode())
+    channel.send(codec.to_json(event).encode())

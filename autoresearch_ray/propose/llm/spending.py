@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 from typing import Literal
 
-from autoresearch_ray.records import from_json, to_json
+from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store
 
 TOTAL = "spending"

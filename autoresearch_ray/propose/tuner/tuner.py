@@ -29,7 +29,6 @@ knows it already), normal steps with sd 0.1, 0.2, 0.3 (5.0, 6.3, 6.8 rich: most 
 one knob at a time (4.9), three to five (8.7, 3.5).
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -51,7 +50,7 @@ from autoresearch_ray.propose.tuner.knob_moves import (
 )
 from autoresearch_ray.propose.tuner.surrogate import best_move
 from autoresearch_ray.propose.tuner.tpe import tpe_values
-from autoresearch_ray.records import Proposal
+from autoresearch_ray.records import Candidate, Proposal
 
 TunerKind = Literal["tpe", "random"]
 MOVES = 64  # local moves that the model ranks
@@ -142,7 +141,7 @@ def knob_proposal(
     """The parent's text with the suggested values written in, and its record."""
     text = set_constants(source, suggestion.values)
     added, removed = line_diff(source, text)
-    sha = hashlib.sha256(text.encode()).hexdigest()
+    sha = Candidate.of(text).sha
     proposal = Proposal(
         proposal_id, "knobs", proposer, sha, parent_sha, parent_revision, suggestion.hypothesis, added, removed
     )

@@ -70,6 +70,11 @@ def start_state_actor(path: Path, name: str, namespace: str) -> "ActorStore":
     return store
 
 
+def find_state_actor(name: str) -> "ActorStore":
+    """The store of the state actor with this name, in the namespace of the caller's Ray."""
+    return ActorStore(ray.get_actor(name))
+
+
 class ActorStore(Store):
     """A store at the other end of an actor handle. Any thread, process or node may use one.
 

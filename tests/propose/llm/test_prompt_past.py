@@ -8,7 +8,7 @@ from pasts import HELD_OUT, TRAIN, Story, long_story, tell
 
 from autoresearch_ray.propose.llm.prompt.past import Past, view_of
 from autoresearch_ray.propose.llm.prompt.view import CandidateView
-from autoresearch_ray.records import Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
+from autoresearch_ray.records import Candidate, Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
 
 LONGER = TRAIN.replace("WARMDOWN = 0.5 ", "WARMDOWN = 0.6 ")
 CODE = TRAIN.replace("        return h @ weights[-1]", "        return h.abs() @ weights[-1]")
@@ -21,7 +21,7 @@ def history(story: Story) -> History:
     rows = tuple(TrialRow(t, results.get(t.trial_id), decisions.get(t.trial_id)) for t in trials)
     steps = tuple(record for record in story.told if isinstance(record, Step))
     rejected = tuple(record for record in story.told if isinstance(record, RejectedIdea))
-    return History({}, rows, steps, {}, story.sources, rejected)
+    return History({}, rows, steps, {}, {sha: Candidate.of(text) for sha, text in story.sources.items()}, rejected)
 
 
 def only(story: Story) -> CandidateView:

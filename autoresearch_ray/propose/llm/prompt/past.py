@@ -237,7 +237,7 @@ class Past:
 
 def view_of(history: History, moment: Moment) -> SearchView:
     """The view of a whole past at once."""
-    past = Past(history.sources.__getitem__)
+    past = Past(lambda sha: history.candidates[sha].text)
     for step in history.steps:
         past.stepped(step)
     for row in history.rows:

@@ -1,0 +1,41 @@
+"""All commands under one name: `autoresearch-ray launch ...` is `python -m autoresearch_ray.launch ...`."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from autoresearch_ray import __version__
+
+COMMANDS = {
+    "launch": "search for a better train.py, and prove it",
+    "train": "one trial, printed as upstream prints it",
+    "prepare": "data and tokenizer into the cache",
+    "report": "a run's table, picture and report, again",
+    "propose": "ask a model for ideas, once",
+    "simulate": "the same search on virtual slots",
+    "init": "the experiments and program.md that ship, written here to edit",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        lines = [f"  {command:<9} {meaning}" for command, meaning in COMMANDS.items()]
+        sys.stdout.write("usage: autoresearch-ray COMMAND ...; COMMAND --help tells its options\n")
+        sys.stdout.write("\n".join(lines) + "\n")
+        return 0
+    if name == "--version":
+        sys.stdout.write(f"autoresearch_ray {__version__}\n")
+        return 0
+    if name not in COMMANDS:
+        sys.stderr.write(f"error: {name}: unknown command; expected one of {', '.join(COMMANDS)}\n")
+        return 2
+    module = "propose.__main__" if name == "propose" else name
+    status: int = importlib.import_module(f"autoresearch_ray.{module}").main(arguments[1:])
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
