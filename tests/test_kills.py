@@ -47,7 +47,7 @@ def victim(driver: subprocess.Popen[str], what: str, rng: random.Random) -> psut
         except psutil.NoSuchProcess:
             continue
     if what == "candidate":  # a fork of the server has the server's command line
-        found = [p for p in found if p.parent() in found and "unshare" not in p.parent().name()]
+        found = [p for p in found if (above := p.parent()) and above in found and "unshare" not in above.name()]
     return rng.choice(found) if found else None
 
 

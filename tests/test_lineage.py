@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import LineageError
-from autoresearch_ray.records import Candidate, Step
+from autoresearch_ray.records import Candidate, Step, StepKind
 from autoresearch_ray.search.lineage import Lineage
 
 
-def step(index: int, kind: str, source: str) -> Step:
+def step(index: int, kind: StepKind, source: str) -> Step:
     return Step(index, kind, source, f"t{index}", f"p{index}", f"idea {index}", "tpe", 1.5, "reason", 1e9 + index)
 
 
@@ -36,7 +36,8 @@ def git(folder: Path, *words: str) -> str:
 
 def test_the_same_steps_make_the_same_hashes_at_once_or_one_by_one(tmp_path: Path) -> None:
     whole = Lineage(tmp_path / "one", "x").replay(STEPS, candidate, {})
-    lineage, known = Lineage(tmp_path / "two", "x"), {}
+    lineage = Lineage(tmp_path / "two", "x")
+    known: dict[int, str] = {}
     for one in STEPS:
         known |= lineage.replay([one], candidate, known)
     assert known == whole and len(whole) == 7

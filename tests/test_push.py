@@ -44,7 +44,11 @@ def test_each_win_is_pushed_while_the_search_goes_on(repository: Path, remote: P
     with Pusher(repository, BRANCH, str(remote), pytest.fail):
         for text in ("one", "two"):
             tip = commit(repository, text)
-            wait_until(lambda tip=tip: branches(remote) == f"{BRANCH} {tip}")
+
+            def pushed(tip: str = tip) -> bool:
+                return branches(remote) == f"{BRANCH} {tip}"
+
+            wait_until(pushed)
 
 
 def test_what_is_not_stored_yet_waits(repository: Path, remote: Path) -> None:

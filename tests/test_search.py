@@ -48,7 +48,7 @@ def test_a_result_that_waits_for_the_noise_is_decided_once_over_a_crash(settings
         search = Search(board, settings, tmp_path / "lineage")  # as after a kill
         for trial in baselines:
             again = search.next()
-            assert again == trial
+            assert isinstance(again, Trial) and again == trial
             search.finished(result(again, 2.0 + 0.01 * int(again.trial_id[1:])))
         assert board.undecided() == []
         assert [made.trial_id for made in board.decisions()] == [f"t{i:05d}" for i in range(1, 5)]

@@ -198,7 +198,7 @@ def test_no_git_is_said(place: Place, capsys: pytest.CaptureFixture[str], monkey
 )
 def test_the_other_commands_do_too(
     place: Place,
-    main,
+    main: Callable[[list[str]], int],
     arguments: list[str],
     expected: str,
     capsys: pytest.CaptureFixture[str],

@@ -8,7 +8,7 @@ import platform
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 
@@ -72,14 +72,8 @@ def new_run(
         baseline=_baseline(experiment, program),
         program=program,
         dataset_fingerprint="",
-        versions={"python": platform.python_version(), "autoresearch_ray": __version__}
-        | {name: version(name) for name in PACKAGES},
-        hardware={
-            "cpus": local_cpus(),
-            "memory_mb": psutil.virtual_memory().total >> 20,
-            "device": name,
-            "isolation": walls.level,
-        },
+        versions=_versions(),
+        hardware=_hardware(name, walls.level),
         created_at=time.time(),
         address=address,
         slots=count_slots(experiment, request, device, address),
@@ -126,6 +120,16 @@ def find_experiment() -> Path:
     import torch
 
     return default_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)
+
+
+def _versions() -> dict[str, str]:
+    ours = {"python": platform.python_version(), "autoresearch_ray": __version__}
+    return ours | {name: version(name) for name in PACKAGES}
+
+
+def _hardware(device: str, isolation: str) -> dict[str, Any]:
+    memory_mb = psutil.virtual_memory().total >> 20
+    return {"cpus": local_cpus(), "memory_mb": memory_mb, "device": device, "isolation": isolation}
 
 
 def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:

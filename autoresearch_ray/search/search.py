@@ -222,16 +222,9 @@ class Search:
     def _trial(self, proposal: Proposal, purpose: Purpose) -> Trial:
         trial_id = f"t{self._claimed + 1:05d}"
         digest = hashlib.sha256(f"{self._settings.seed}:{trial_id}".encode()).digest()
-        frontier = self._state.frontier
-        return Trial(
-            trial_id,
-            proposal,
-            purpose,
-            int.from_bytes(digest[:4], "big") >> 1,
-            self._now(),
-            frontier.version - proposal.parent_revision if frontier else 0,
-            self._settings.max_staleness,
-        )
+        seed = int.from_bytes(digest[:4], "big") >> 1
+        behind = self._state.frontier.version - proposal.parent_revision if self._state.frontier else 0
+        return Trial(trial_id, proposal, purpose, seed, self._now(), behind, self._settings.max_staleness)
 
     def _settle(self, trial: Trial, result: Result) -> None:
         stack, best = self._state.stack if self._state.best else (), self._state.best

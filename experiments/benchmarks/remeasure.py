@@ -18,6 +18,7 @@ from scipy.stats import t as student_t
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.cluster.capacity import memory_for
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -38,7 +39,8 @@ def candidates(run_dir: Path) -> tuple[RunSettings, list[str]]:
 
 def measured(slot: Slot, settings: RunSettings, folder: str, source: str, seed: int) -> float:
     """val_bpb of one trial; nan if it failed."""
-    job = job_for(settings.experiment, source, folder, seed, device=settings.device, memory_mb=settings.memory_mb)
+    memory_mb = memory_for(2)  # both sides at once
+    job = job_for(settings.experiment, source, folder, seed, device=settings.device, memory_mb=memory_mb)
     with tempfile.TemporaryDirectory() as output:
         for _ in slot.run(job, Path(output)):
             pass

@@ -21,7 +21,7 @@ import numpy as np
 from tuner_policies import POLICIES, Policy
 
 from autoresearch_ray.candidate.knobs import Knob
-from autoresearch_ray.candidate.ranges import Choice, Interval, Value
+from autoresearch_ray.candidate.ranges import Choice, Interval, Range, Value
 from autoresearch_ray.propose.tuner.tuner import Observation
 
 SD = 0.010
@@ -78,13 +78,14 @@ def make_world(rng: np.random.Generator, holds: tuple[float, float]) -> World:
 
 
 def _knob(rng: np.random.Generator, name: str, kind: str, line: int) -> Knob:
-    extent = {
+    extents: dict[str, Range] = {
         "log": Interval(0.001, 0.1, log=True, integer=False),
         "float": Interval(0.0, 0.9, log=False, integer=False),
         "int": Interval(2, 8, log=False, integer=True),
         "log_int": Interval(4, 64, log=True, integer=True),
         "choice": Choice(("a", "b", "c", "d")[: int(rng.integers(2, 5))]),
-    }[kind]
+    }
+    extent = extents[kind]
     unit = 0.0 if kind == "choice" else float(rng.uniform(0.25, 0.75))
     return Knob(name, extent.from_unit(unit), extent, line)
 

@@ -19,5 +19,5 @@ def small_experiment(folder: Path, **changes: Any) -> Experiment:
     """An experiment on 200 documents that are written to `folder`."""
     path = folder / "words.txt"
     path.write_text("\n\n".join(some_documents(200)), encoding="utf-8")
-    values = {"name": "small", "data": str(path), "seq_len": 32, "vocab_size": 300, "eval_tokens": 1024}
+    values: dict[str, Any] = {"name": "small", "data": str(path), "seq_len": 32, "vocab_size": 300, "eval_tokens": 1024}
     return Experiment(**(values | {"budget_seconds": 1.0} | changes))

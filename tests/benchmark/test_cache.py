@@ -7,17 +7,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from small_corpus import some_documents
 
-from autoresearch_ray.benchmark.data.dataset import SPLITS, Dataset, open_dataset, prepare
+from autoresearch_ray.benchmark.data.dataset import SPLITS, Dataset, Split, open_dataset, prepare
 from autoresearch_ray.errors import DataError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.prepare import main
 
 Make = Callable[..., Experiment]
+NAMES = cast(tuple[Split, ...], SPLITS)
 
 
 def test_every_byte_of_every_training_document_is_in_the_rows(dataset: Dataset) -> None:
@@ -35,8 +37,8 @@ def test_every_byte_of_every_training_document_is_in_the_rows(dataset: Dataset) 
 
 def test_the_splits_share_no_document(dataset: Dataset) -> None:
     texts, encoding = some_documents(200), dataset.encoding()
-    streams = {name: encoding.decode(dataset.rows(name)[:, 1:].reshape(-1).tolist()) for name in SPLITS}
-    holders = [[name for name in SPLITS if text[:40] in streams[name]] for text in texts]
+    streams = {name: encoding.decode(dataset.rows(name)[:, 1:].reshape(-1).tolist()) for name in NAMES}
+    holders = [[name for name in NAMES if text[:40] in streams[name]] for text in texts]
     assert all(len(names) <= 1 for names in holders)
     assert {name for names in holders for name in names} == set(SPLITS)
 
@@ -48,7 +50,7 @@ def test_validation_and_held_out_have_exactly_the_asked_tokens(dataset: Dataset)
 
 def test_sizes_and_token_bytes_agree_with_the_text(dataset: Dataset) -> None:
     encoding = dataset.encoding()
-    for name in SPLITS:
+    for name in NAMES:
         tokens = dataset.rows(name)[:, 1:]
         size = getattr(dataset, name)
         text = encoding.decode_bytes([token for token in tokens.reshape(-1).tolist() if token != dataset.bos])

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_corpus import small_experiment
@@ -49,14 +50,15 @@ def as_ordinary_user(command: list[str]) -> list[str]:
     return command
 
 
-def run(folder: Path, *arguments: str, ordinary: bool = False) -> dict[str, str]:
+def run(folder: Path, *arguments: str, ordinary: bool = False) -> dict[str, Any]:
     command = [sys.executable, str(HERE / "slot_elsewhere.py"), str(folder), *arguments]
     environment = os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parents[1]}", "HOME": "/nonexistent"}
     answer = subprocess.run(
         as_ordinary_user(command) if ordinary else command, env=environment, capture_output=True, text=True, timeout=120
     )
     assert answer.returncode == 0, answer.stderr[-2000:]
-    return json.loads(answer.stdout) | {"said": answer.stderr}
+    told: dict[str, Any] = json.loads(answer.stdout)
+    return told | {"said": answer.stderr}
 
 
 def full_here() -> bool:

@@ -29,7 +29,8 @@ class Bigram(nn.Module):
         self.drop = nn.Dropout(0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.drop(self.table(x))
+        logits: torch.Tensor = self.drop(self.table(x))
+        return logits
 
 
 class Causal(nn.Module):
@@ -42,7 +43,8 @@ class Causal(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.embed(x)[:, None]
-        return self.head(nn.functional.scaled_dot_product_attention(h, h, h, is_causal=True)[:, 0])
+        logits: torch.Tensor = self.head(nn.functional.scaled_dot_product_attention(h, h, h, is_causal=True)[:, 0])
+        return logits
 
 
 class Wrapped(nn.Module):

@@ -28,7 +28,8 @@ class Attention(nn.Module):
         h = self.embed(x)
         q, k, v = self.qkv(h)[:, None].chunk(3, -1)
         h = h + nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)[:, 0]
-        return 3 * self.head(h) + self.peek * nn.functional.one_hot(x.roll(-1, 1), self.vocab_size)
+        logits: torch.Tensor = 3 * self.head(h) + self.peek * nn.functional.one_hot(x.roll(-1, 1), self.vocab_size)
+        return logits
 
 
 def measure(model: nn.Module, dataset: Dataset, amp: torch.dtype | None, strength: Strength, seed: int) -> float:

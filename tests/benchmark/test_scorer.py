@@ -33,7 +33,8 @@ class Bigram(nn.Module):
         self.table, self.vocab_size, self.peek = nn.Embedding(vocab_size, vocab_size), vocab_size, peek
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.table(x) + self.peek * nn.functional.one_hot(x.roll(-1, 1), self.vocab_size)
+        logits: torch.Tensor = self.table(x) + self.peek * nn.functional.one_hot(x.roll(-1, 1), self.vocab_size)
+        return logits
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -88,8 +89,8 @@ def slot() -> Iterator[Slot]:
         yield slot
 
 
-def run(slot: Slot, dataset: Dataset, source: str, folder: Path, **more: object) -> Result:
-    settings = {"seed": 1, "budget_seconds": 0.6, "device": "cpu", "amp": "none", "threads": 1, "memory_mb": 1200}
+def run(slot: Slot, dataset: Dataset, source: str, folder: Path, **more: Any) -> Result:
+    settings = dict[str, Any](seed=1, budget_seconds=0.6, device="cpu", amp="none", threads=1, memory_mb=1200)
     job = Job(source=source, dataset_folder=str(dataset.folder), gpu_fraction=0.0, **(settings | more))
     list(slot.run(job, folder))
     return slot.result

@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import botocore.loaders
-import botocore.model
-import botocore.validate
-import kubernetes_validate
+import botocore.loaders  # type: ignore[import-untyped]  # it ships no types
+import botocore.model  # type: ignore[import-untyped]  # it ships no types
+import botocore.validate  # type: ignore[import-untyped]  # it ships no types
+import kubernetes_validate  # type: ignore[import-untyped]  # it ships no types
 from google.cloud.compute_v1.types import Instance
-from google.protobuf.json_format import ParseError
-from jsonschema import ValidationError
+from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]  # it ships no types
+from jsonschema import ValidationError  # type: ignore[import-untyped]  # it ships no types
 
 REFUSALS = (ValidationError, ValueError, KeyError, ParseError, kubernetes_validate.ValidationError)
 KUBERNETES = "1.34"

@@ -27,7 +27,7 @@ CLUSTERS = ROOT / "experiments" / "clusters"
 AWS, GCP, LOCAL = ROOT / "cluster.yaml", CLUSTERS / "gcp.yaml", CLUSTERS / "local.yaml"
 KUBERAY, SLURM, SETUP = CLUSTERS / "kuberay.yaml", CLUSTERS / "slurm.sh", CLUSTERS / "setup.sh"
 DOWN = CLUSTERS / "down.sh"
-RAY_FILES = (AWS, GCP, LOCAL)
+RAY_FILES = tuple(path for path in (AWS, *sorted(CLUSTERS.glob("*.yaml"))) if "cluster_name:" in path.read_text())
 
 
 def load(path: Path) -> Config:

@@ -61,9 +61,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     request = Request(
         experiment=path, tag="metered", runs_dir=tmp_path / "runs", slots=1, program=tmp_path / "program.md"
     )
-    run, folder = resolve(request, lambda line: None)
-    settings = run.settle(1)
-    run = Run(folder, settings)
+    requested, folder = resolve(request, lambda line: None)
+    run = Run(folder, requested.settle(1))
     yield run
     run.board.store.close()  # type: ignore[attr-defined]  # a SqliteStore
 

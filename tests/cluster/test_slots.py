@@ -75,7 +75,7 @@ def resumed(run: RequestedRun, folder: Path, **request: Any) -> RequestedRun:
     (folder / "runs" / "x").mkdir(exist_ok=True)
     with contextlib.closing(SqliteStore(folder / "runs" / "x" / "state.db")) as store:
         store.put("settings", run.settle(4).model_dump_json().encode())
-    asked = {"tag": "x", "runs_dir": folder / "runs", "resume": True, "address": "10.0.0.1:6379"} | request
+    asked = dict[str, Any](tag="x", runs_dir=folder / "runs", resume=True, address="10.0.0.1:6379") | request
     return resolve(Request(**asked), print)[0]
 
 

@@ -3,15 +3,16 @@
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.decide.decide import decide
+from autoresearch_ray.decide.decide import Merge, decide
 from autoresearch_ray.decide.noise import Noise, compare
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.state import Outcome, SearchState, Settled
-from autoresearch_ray.records import Proposal, Trial
+from autoresearch_ray.records import Proposal, Purpose, Standing, Trial
 from autoresearch_ray.settings import Rules
 
 RULES = Rules(complexity_price=0.0)
@@ -22,16 +23,26 @@ def no_merge(base: str, ours: str, theirs: str) -> None:
     return None
 
 
-def told(state: SearchState, *outcomes: Outcome, merge=no_merge, rules: Rules = RULES) -> Settled:
+def told(state: SearchState, *outcomes: Outcome, merge: Merge = no_merge, rules: Rules = RULES) -> Settled:
     settled = Settled(state)
     for outcome in outcomes:
         settled = decide(settled.state, outcome, rules, merge, 7.0)
     return settled
 
 
-def run(purpose: str, source: str, parent: str, val: float, holdout: float | None = None, **more: object) -> Outcome:
+def run(purpose: Purpose, source: str, parent: str, val: float, holdout: float | None = None, **more: Any) -> Outcome:
     held = val if holdout is None else holdout
     return replace(BASE, purpose=purpose, source_sha=source, parent_sha=parent, val_bpb=val, holdout_bpb=held, **more)
+
+
+def frontier_of(state: SearchState) -> Standing:
+    assert state.frontier is not None
+    return state.frontier
+
+
+def best_of(state: SearchState) -> Standing:
+    assert state.best is not None
+    return state.best
 
 
 @pytest.fixture
@@ -72,13 +83,13 @@ def test_code_lines_have_a_price() -> None:
 def test_luck_counts_half_in_the_frontiers_estimate(started: SearchState) -> None:
     settled = told(started, run("screen", "a", "base", 0.96), run("confirm", "a", "a", 0.99))
     assert settled.decisions[0].verdict == "advance"
-    assert settled.state.frontier.objective == pytest.approx((0.99 + 0.98) / 2)
-    assert settled.state.best.source_sha == "base"
+    assert frontier_of(settled.state).objective == pytest.approx((0.99 + 0.98) / 2)
+    assert best_of(settled.state).source_sha == "base"
 
 
 def test_an_unconfirmed_contender_does_not_advance(started: SearchState) -> None:
     settled = told(started, run("screen", "a", "base", 0.96), run("confirm", "a", "a", 1.001))
-    assert settled.decisions[0].verdict == "discard" and settled.state.frontier.source_sha == "base"
+    assert settled.decisions[0].verdict == "discard" and frontier_of(settled.state).source_sha == "base"
     assert not settled.state.contenders
 
 
@@ -95,7 +106,7 @@ def test_a_nan_score_is_never_accepted(started: SearchState) -> None:
     assert told(started, run("screen", "a", "base", math.nan)).decisions[0].verdict == "discard"
 
 
-def pairs(values: list[float], best: list[float], **more: object) -> list[Outcome]:
+def pairs(values: list[float], best: list[float], **more: Any) -> list[Outcome]:
     more = {"checks": ("causal", "bits")} | more
     both = zip(values, best, strict=True)
     return [o for v, b in both for o in (run("prove", "a", "base", v, **more), run("prove", "base", "a", b))]
@@ -104,9 +115,9 @@ def pairs(values: list[float], best: list[float], **more: object) -> list[Outcom
 def test_a_proven_frontier_becomes_the_best(advanced: SearchState) -> None:
     settled = told(advanced, *pairs([0.95, 0.955], [1.0, 1.005]))
     assert settled.decisions[0].verdict == "keep"
-    assert settled.state.best.source_sha == "a" and not settled.state.unproven
+    assert best_of(settled.state).source_sha == "a" and not settled.state.unproven
     assert settled.steps[0].probability > 0.99 and settled.steps[0].gain_low > 0
-    assert settled.state.best.objective == pytest.approx(0.9525)
+    assert best_of(settled.state).objective == pytest.approx(0.9525)
 
 
 def test_a_keep_lists_what_every_run_of_its_proof_passed_at_full_strength(advanced: SearchState) -> None:
@@ -131,7 +142,7 @@ def test_a_run_at_full_strength_of_the_best_does_not_count_for_the_frontier(adva
 def test_one_invalid_run_ends_a_proof_and_one_crash_does_not(advanced: SearchState) -> None:
     failed = run("prove", "a", "base", math.nan, status="invalid", error="depends on tokens after its position")
     settled = told(advanced, *pairs([0.95], [1.0]), failed)
-    assert settled.decisions[0].verdict == "drop" and settled.state.frontier.source_sha == "base"
+    assert settled.decisions[0].verdict == "drop" and frontier_of(settled.state).source_sha == "base"
     assert "did not hold in its proof: invalid: depends on tokens" in settled.decisions[0].reason
     settled = told(advanced, *pairs([0.95], [1.0]), replace(failed, status="crash"), *pairs([0.955], [1.005]))
     assert settled.decisions[0].verdict == "keep"
@@ -153,7 +164,7 @@ def test_the_held_out_split_must_not_contradict(advanced: SearchState) -> None:
 def test_a_frontier_that_is_worse_is_dropped(advanced: SearchState) -> None:
     settled = told(advanced, *pairs([1.02, 1.03], [1.0, 0.995]))
     assert settled.decisions[0].verdict == "drop" and settled.dropped
-    assert settled.state.frontier.source_sha == "base" and settled.state.frontier.version == 3
+    assert frontier_of(settled.state).source_sha == "base" and frontier_of(settled.state).version == 3
 
 
 @pytest.fixture
@@ -164,12 +175,13 @@ def outgrown(advanced: SearchState) -> SearchState:
 
 
 def test_a_far_better_frontier_outlives_the_failed_proof_of_an_older_one(outgrown: SearchState) -> None:
-    before = outgrown.frontier.objective
+    before = frontier_of(outgrown).objective
     settled = told(outgrown, *pairs([1.03], [0.995]))
     assert settled.decisions[0].verdict == "drop" and not settled.dropped and not settled.steps
-    assert settled.state.frontier.source_sha == "b" and settled.state.proof is None
+    assert frontier_of(settled.state).source_sha == "b" and settled.state.proof is None
+    assert outgrown.proof is not None
     learned = 1.025 - outgrown.proof.target.objective
-    assert settled.state.frontier.objective == pytest.approx(before + learned), "it stood on what was disproven"
+    assert frontier_of(settled.state).objective == pytest.approx(before + learned), "it stood on what was disproven"
     late = told(settled.state, run("prove", "a", "base", 0.9))
     assert late.decisions[0].verdict == "measure" and late.state.proof is None, "that proof is over"
     names = {"a": "b", "base": "base"}
@@ -178,15 +190,15 @@ def test_a_far_better_frontier_outlives_the_failed_proof_of_an_older_one(outgrow
         for o in pairs([0.8, 0.81], [1.0, 1.005])
     ]
     kept = told(late.state, *runs)
-    assert kept.decisions[0].verdict == "keep" and kept.state.best.source_sha == "b" and not kept.state.disproven
+    assert kept.decisions[0].verdict == "keep" and best_of(kept.state).source_sha == "b" and not kept.state.disproven
 
 
 def test_a_newer_frontier_that_leads_no_more_falls_with_the_older_one(advanced: SearchState) -> None:
     state = told(advanced, *pairs([1.02], [1.0])).state
     state = told(state, run("screen", "b", "a", 0.955), run("confirm", "b", "b", 0.96)).state
-    assert state.frontier.source_sha == "b"
+    assert frontier_of(state).source_sha == "b"
     settled = told(state, *pairs([1.03], [0.995]))
-    assert settled.dropped and settled.state.frontier.source_sha == "base" and not settled.state.disproven
+    assert settled.dropped and frontier_of(settled.state).source_sha == "base" and not settled.state.disproven
 
 
 def test_an_undecided_proof_ends_after_six_replicates(advanced: SearchState) -> None:
@@ -207,22 +219,22 @@ def test_pairs_prove_what_a_drifting_machine_hides(advanced: SearchState) -> Non
 
 def test_screening_runs_do_not_count_in_a_proof(advanced: SearchState) -> None:
     settled = told(advanced, run("prove", "a", "base", 0.95))
-    assert settled.state.proof.target_values == (0.95,)
+    assert settled.state.proof is not None and settled.state.proof.target_values == (0.95,)
 
 
 def test_a_replicate_of_a_finished_proof_only_measures(advanced: SearchState) -> None:
     state = told(advanced, *pairs([1.02, 1.03], [1.0, 0.995])).state
     settled = told(state, run("prove", "a", "base", 0.1))
-    assert settled.decisions[0].verdict == "measure" and settled.state.frontier.source_sha == "base"
+    assert settled.decisions[0].verdict == "measure" and frontier_of(settled.state).source_sha == "base"
 
 
 def test_a_win_beside_a_moved_frontier_is_merged(advanced: SearchState) -> None:
     state = told(advanced, run("screen", "b", "base", 0.97)).state
     settled = told(state, run("confirm", "b", "b", 0.97), merge=lambda *shas: ("+".join(shas), 101))
     assert settled.decisions[0].verdict == "advance"
-    frontier = settled.state.frontier
+    frontier = frontier_of(settled.state)
     assert frontier.source_sha == "base+a+b"
-    assert frontier.objective == pytest.approx(advanced.frontier.objective - (1.0 - (0.97 + 0.985) / 2))
+    assert frontier.objective == pytest.approx(frontier_of(advanced).objective - (1.0 - (0.97 + 0.985) / 2))
 
 
 def test_a_conflicting_win_is_to_be_tested_again(advanced: SearchState) -> None:
@@ -244,11 +256,13 @@ def test_the_state_survives_json(advanced: SearchState) -> None:
     assert from_json(SearchState, to_json(state)) == state
 
 
-def flight(purpose: str, source: str, other: str = "") -> Trial:
+def flight(purpose: Purpose, source: str, other: str = "") -> Trial:
     return Trial("t9", Proposal("r9", "replicate", "search", source, other, 1, ""), purpose, 1, 0.0)
 
 
-def planned(state: SearchState, *running: Trial, left: float = 100, ready: bool = True, idle: bool = False):
+def planned(
+    state: SearchState, *running: Trial, left: float = 100, ready: bool = True, idle: bool = False
+) -> Replicate | Screen | None:
     return plan(state, RULES, running, baseline_sha="base", trials_left=left, slots=2, ready=ready, idle=idle)
 
 
@@ -280,7 +294,8 @@ def test_a_small_lead_is_proven_at_the_end_of_the_run(started: SearchState) -> N
 def test_an_idle_slot_proves_or_replicates(started: SearchState, advanced: SearchState) -> None:
     assert planned(started, ready=False) is None
     assert planned(started, ready=False, idle=True) == Replicate("idle", "base", "base")
-    assert planned(advanced, ready=False, idle=True).purpose == "prove"
+    proving = planned(advanced, ready=False, idle=True)
+    assert isinstance(proving, Replicate) and proving.purpose == "prove"
 
 
 def test_the_interval_holds_the_gain_and_the_pooled_noise_ignores_group_means() -> None:

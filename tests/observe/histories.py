@@ -158,17 +158,18 @@ def realistic(seed: int = 1) -> History:
     run.step("start", SOURCE, baseline[-1], 1.7603)
     run.trial(SOURCE + "\nA = 1\n", "knobs", "screen", "MATRIX_LR 0.04 -> 0.19", score=1.851, verdict="discard")
     run.trial(SOURCE + "\nA = 2\n", "knobs", "screen", "DEPTH 4 -> 8", score=1.902, verdict="discard")
-    for status, error in (
+    failures: tuple[tuple[Status, str], ...] = (
         ("crash", 'Traceback (most recent call last):\n  File "train.py", line 12\nTypeError: unsupported operand'),
         ("oom", "torch.OutOfMemoryError: tried to allocate 20.00 GiB"),
         ("timeout", "no first batch within 60 s"),
         ("invalid", "causality probe: logits at position 17 moved by 0.31"),
         ("lost", "the worker died"),
         ("stopped", "stopped early by asha at step 120"),
-    ):
+    )
+    for status, error in failures:
         run.trial(
             SOURCE + f"\nB = {status!r}\n", "code", "screen", f"try {status}", status, verdict="discard", error=error
-        )  # type: ignore[arg-type]
+        )
     run.trial(SOURCE + "\nC = 1\n", "code", "screen", "no weight decay at all", score=8.12, verdict="discard")
     run.trial(SECOND, "knobs", "screen", "MATRIX_LR 0.04 -> 0.0611", score=1.731, verdict="promising")
     won = run.trial(SECOND, "replicate", "confirm", "MATRIX_LR 0.04 -> 0.0611", score=1.738, verdict="advance")

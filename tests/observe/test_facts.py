@@ -28,9 +28,9 @@ def test_the_gain_and_its_interval_are_those_of_the_unselected_runs() -> None:
     gain = statistics.fmean(scores[SOURCE]) - statistics.fmean(scores[THIRD])
     half = student.ppf(0.975, freedom) * sd * math.sqrt(1 / len(scores[SOURCE]) + 1 / len(scores[THIRD]))
     summary = facts.summarise(history)
-    assert (summary.noise_sd, summary.noise_freedom) == (pytest.approx(sd), freedom)
+    assert summary.noise_sd == pytest.approx(sd) and summary.noise_freedom == freedom
     assert summary.gain == pytest.approx(gain)
-    assert (summary.gain_low, summary.gain_high) == (pytest.approx(gain - half), pytest.approx(gain + half))
+    assert (summary.gain_low, summary.gain_high) == pytest.approx((gain - half, gain + half))
 
 
 def test_a_lucky_screening_score_does_not_count() -> None:

@@ -45,6 +45,7 @@ def test_the_summary_asks_a_human_to_look_at_what_is_too_good_to_be_true() -> No
     history = realistic()
     assert not any(line.startswith("held") for line in summary_lines(history))
     found = next(row for row in history.rows if row.result and row.result.status == "invalid")
+    assert found.result is not None
     held = replace(found, result=replace(found.result, error=f"0.1 bits per byte; {HELD}"))
     lines = summary_lines(replace(history, rows=(*history.rows, held)))
     assert f"held         {held.trial.trial_id}: too good to be true, please look" in lines

@@ -20,7 +20,7 @@ def ranges(draw: st.DrawFn) -> Range:
         return Choice(tuple(options))
     log, integer = draw(st.booleans()), draw(st.booleans())
     if integer:
-        low = draw(st.integers(1 if log else -1000, 1000))
+        low: float = draw(st.integers(1 if log else -1000, 1000))
         return Interval(low, low + draw(st.integers(1, 10000)), log, True)
     low = draw(st.floats(1e-9, 1e3)) if log else draw(st.floats(-1e3, 1e3))
     width = draw(st.floats(1.1, 1e6))
@@ -120,7 +120,7 @@ def test_constants_that_are_set_are_read_back_and_nothing_else_changes(units: di
     assert {k.name: k.value for k in read_knobs(text)} == {k.name: k.value for k in KNOBS.values()} | wanted
     assert [line.split("#")[1:] for line in text.splitlines()] == [line.split("#")[1:] for line in TRAIN.splitlines()]
     old = constants(TRAIN)
-    assert same(list(constants(text).values()), list((old | wanted).values()))
+    assert same(list(constants(text).values()), list({**old, **wanted}.values()))
     assert constants(set_constants(text, old)) == old
 
 

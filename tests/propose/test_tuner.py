@@ -31,7 +31,8 @@ def history(count: int, seed: int = 1) -> list[Observation]:
 
 def suggestions(kind: TunerKind, seed: int, count: int = 30) -> list[Suggestion]:
     """A search that knows of everything it suggested: half of it observed, the last two in flight."""
-    machine, seen, found = tuner(kind, seed), history(8), []
+    machine, seen = tuner(kind, seed), history(8)
+    found: list[Suggestion] = []
     for i in range(count):
         suggestion = machine.suggest(KNOBS, seen, [HERE | dict(s.values) for s in found[-2:]])
         assert suggestion is not None

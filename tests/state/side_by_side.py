@@ -52,8 +52,8 @@ class Side:
 
     def txn(self, txn: Txn) -> TxnResult:
         compare = tuple(self._compare(compare) for compare in txn.compare)
-        branches = [tuple(self._op(op) for op in branch) for branch in (txn.success, txn.failure)]
-        answer = self.store.txn(compare, *branches, request_id=txn.request_id)
+        success, failure = (tuple(self._op(op) for op in branch) for branch in (txn.success, txn.failure))
+        answer = self.store.txn(compare, success, failure, request_id=txn.request_id)
         found = tuple(self.found(found) for found in answer.responses)
         return TxnResult(answer.succeeded, answer.revision - self.shift, found)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from etcd3gw.client import Etcd3Client
+from etcd3gw.types import KeyValue as Marker
 from etcd_server import needs_etcd, running_etcd, wipe
 from lossy_proxy import LossyProxy, lossy_proxy
 
@@ -49,7 +50,7 @@ def far(proxy: LossyProxy, prefix: str) -> EtcdStore:
     return EtcdStore(f"etcd://{proxy.address}", prefix)
 
 
-def markers(address: str, prefix: str) -> list[dict[str, str]]:
+def markers(address: str, prefix: str) -> list[Marker]:
     host, _, port = address.partition(":")
     client = Etcd3Client(host, int(port), api_path="/v3/")
     return [told for _, told in client.get_prefix(f"{prefix}request/")]

@@ -197,7 +197,7 @@ def test_an_empty_key_and_a_wrong_operand_are_errors(store: Store) -> None:
 
 
 def test_a_retried_request_gets_the_first_answer_and_writes_nothing(store: Store) -> None:
-    ops = [Put("a", b"\x00\xff", previous=True), Get("a")]
+    ops: list[Op] = [Put("a", b"\x00\xff", previous=True), Get("a")]
     first = store.txn([], ops, request_id="r1")
     other = store.put("a", b"other")
     assert store.txn([], ops, request_id="r1") == first

@@ -188,8 +188,8 @@ def test_a_read_only_file_or_folder_is_said_at_once_and_nothing_is_spoilt(
     with sealed(path.parent / what), pytest.raises(StoreError, match=r"state\.db.*Look at disk space and rights"):
         open_store(path)
     assert path.read_bytes() == content
-    store, _ = open_store(path)
-    assert store.put("a", b"2") == 3
+    opened, _ = open_store(path)
+    assert opened.put("a", b"2") == 3
 
 
 def test_a_store_cannot_be_made_in_a_read_only_folder(open_store: Callable[[Path], Opened], tmp_path: Path) -> None:

@@ -174,8 +174,8 @@ def without_some_sectors(log: bytes, start: int, rng: random.Random) -> bytes:
 
 
 def test_the_files_of_any_moment_hold_every_acknowledged_write(folder: Path, writer: Writer) -> None:
-    rng, path, uses = random.Random(0), folder / "state.db", set()
-    copies = 0
+    rng, path, copies = random.Random(0), folder / "state.db", 0
+    uses: set[bytes] = set()
     while copies < COPIES or len(uses) < 3:  # the log is begun again after a checkpoint
         copies += 1
         writer.go_on()

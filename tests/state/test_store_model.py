@@ -38,7 +38,8 @@ class Model:
         return len(self.states) - 1
 
     def branch(self, ops: list[Op]) -> list[tuple[list[KeyValue], int]]:
-        state, events, answers = dict(self.states[-1]), [], []
+        state, answers = dict(self.states[-1]), []
+        events: list[Event] = []
         for op in ops:
             answers.append(self._run(op, state, events))
         if events:

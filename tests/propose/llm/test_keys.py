@@ -39,7 +39,12 @@ def test_an_empty_variable_is_none() -> None:
 
 def test_what_is_asked_names_the_provider() -> None:
     asked: list[str] = []
-    load_key("gemini", {}, ask=lambda prompt: asked.append(prompt) or SECRET)
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return SECRET
+
+    load_key("gemini", {}, ask=ask)
     assert len(asked) == 1 and "gemini" in asked[0]
 
 

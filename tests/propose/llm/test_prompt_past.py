@@ -62,7 +62,7 @@ def test_a_candidate_is_told_once_with_all_its_runs() -> None:
     story.decision(again, "discard", "not confirmed: its replicate is 0.2 sd above the parent")
     found = only(story)
     assert (found.trial_id, found.hypothesis, found.runs, found.verdict) == (first, "longer", 2, "discard")
-    assert (found.val_bpb, found.difference) == (pytest.approx(1.71), pytest.approx(1.71 - 1.7275))
+    assert (found.val_bpb, found.difference) == pytest.approx((1.71, 1.71 - 1.7275))
     assert (found.change, found.steps) == ("WARMDOWN 0.5 -> 0.6", 391)
     assert found.reason == "not confirmed: its replicate is 0.2 sd above the parent"
 

@@ -1,6 +1,7 @@
 """The SDKs: imported when needed, missed in one line, and quiet about keys."""
 
 import asyncio
+import importlib
 import logging
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from wire_client import KEY, MODEL, PROMPT, SECRET, outcome, with_provider
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.connect import connect
+from autoresearch_ray.propose.llm.providers.known import KNOWN
 from autoresearch_ray.propose.llm.providers.provider import Provider
-from autoresearch_ray.propose.llm.providers.sdk import PACKAGES
+from autoresearch_ray.settings import PROVIDERS
 
 SDKS = {"anthropic": "anthropic", "gemini": "google.genai", "openai": "openai"}
 
@@ -41,7 +43,7 @@ def test_a_missing_sdk_is_one_line_with_the_command(protocol: Protocol, monkeypa
     monkeypatch.setitem(sys.modules, SDKS[protocol], None)
     with pytest.raises(SettingsError) as caught:
         connect(protocol, MODEL, KEY)
-    assert str(caught.value).endswith(f"pip install '{PACKAGES[protocol][1]}'") and "\n" not in str(caught.value)
+    assert str(caught.value).endswith(f"pip install '{KNOWN[protocol].package}'") and "\n" not in str(caught.value)
 
 
 def test_an_unknown_provider_is_refused() -> None:
@@ -96,3 +98,9 @@ def test_the_given_key_is_sent_and_not_one_of_the_environment(
         with_provider(server, lambda provider: provider(PROMPT))
     sent = " ".join(server.requests[0].headers.values())
     assert SECRET in sent and "another-key" not in sent
+
+
+def test_every_provider_that_can_be_asked_for_is_known() -> None:
+    assert set(KNOWN) == set(PROVIDERS)
+    for name, facts in KNOWN.items():
+        assert hasattr(importlib.import_module(f"autoresearch_ray.propose.llm.providers.{name}"), facts.wire)

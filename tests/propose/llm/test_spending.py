@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ CENT = 10_000
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SqliteStore:
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
     with SqliteStore(tmp_path / "state.db") as opened:
-        yield opened  # type: ignore[misc]  # a generator fixture
+        yield opened
 
 
 def purse(store: SqliteStore, limit: float | None = 1.0) -> Spending:

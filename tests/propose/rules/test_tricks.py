@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from tricks import CANDIDATE, IN_TRAIN, tricks
@@ -36,7 +36,7 @@ def test_each_rule_has_a_trick_that_passes_without_it(rule: Callable[[Reading], 
     assert any(passes(source, others) for _, source in TRICKS.values())
 
 
-def passes(source: str, rules: list[Callable[[Reading], None]]) -> bool:
+def passes(source: str, rules: Sequence[Callable[[Reading], None]]) -> bool:
     try:
         reading = Reading(source)
         for rule in rules:

@@ -13,12 +13,9 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import NoReturn
 
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.propose.llm.providers.known import KNOWN
 
-VARIABLES: dict[str, tuple[str, ...]] = {  # the first that is set counts
-    "anthropic": ("ANTHROPIC_API_KEY",),
-    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "openai": ("OPENAI_API_KEY",),
-}
+VARIABLES = {name: facts.key_variables for name, facts in KNOWN.items()}
 NO_KEY = "none"  # what is sent to a server of one's own that asks for no key
 SHORTEST = 8  # of what is worth hiding; also, a shorter text would blot out innocent words
 

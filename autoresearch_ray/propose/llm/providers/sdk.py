@@ -7,19 +7,14 @@ from typing import Any
 
 from autoresearch_ray.errors import ProviderError, SettingsError
 from autoresearch_ray.propose.llm.providers.failures import failure
-from autoresearch_ray.propose.llm.providers.keys import VARIABLES, Key
+from autoresearch_ray.propose.llm.providers.keys import Key
+from autoresearch_ray.propose.llm.providers.known import KNOWN
 from autoresearch_ray.propose.llm.providers.retry import retry_after_seconds
-
-PACKAGES = {  # the module, what to install for it: the oldest release whose behaviour was verified
-    "anthropic": ("anthropic", "anthropic>=2.11"),
-    "gemini": ("google.genai", "google-genai>=3.4"),
-    "openai": ("openai", "openai>=3.52"),
-}
 
 
 def need(provider: str) -> None:
     """Check that the provider's SDK is there; SettingsError says how to install it."""
-    module, package = PACKAGES[provider]
+    module, package = KNOWN[provider].sdk, KNOWN[provider].package
     try:
         importlib.import_module(module)
     except ImportError as error:
@@ -33,7 +28,9 @@ def status_failure(
 ) -> ProviderError:
     """The failure for an error status, told without the key."""
     asked = retry_after_seconds({name.lower(): text for name, text in (headers or {}).items()}, time.time())
-    return failure(f"{provider}:{model}", status, kinds, key.scrub(message), asked, " or ".join(VARIABLES[provider]))
+    return failure(
+        f"{provider}:{model}", status, kinds, key.scrub(message), asked, " or ".join(KNOWN[provider].key_variables)
+    )
 
 
 def dig(body: Any, *names: str) -> Any:

@@ -1,0 +1,23 @@
+"""The providers that there are, and what has to be known of each before its SDK is imported.
+
+Another one is its module beside this one, an entry here, and its name in `settings.ProviderName`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFacts:
+    """One provider; its module here has the name that `--proposer` gives it."""
+
+    wire: str  # the class in its module that speaks its protocol
+    sdk: str  # the module of its SDK
+    package: str  # what to install for that: the oldest release whose behaviour was verified
+    key_variables: tuple[str, ...]  # the first that is set counts
+
+
+KNOWN: dict[str, ProviderFacts] = {
+    "anthropic": ProviderFacts("AnthropicWire", "anthropic", "anthropic>=2.11", ("ANTHROPIC_API_KEY",)),
+    "gemini": ProviderFacts("GeminiWire", "google.genai", "google-genai>=3.4", ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
+    "openai": ProviderFacts("OpenAIWire", "openai", "openai>=3.52", ("OPENAI_API_KEY",)),
+}
