@@ -1,5 +1,6 @@
 """A run that takes seconds: a small candidate with knobs, on words, through the real command line."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import psutil
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.settings import Request, RunSettings
 
+SERVER = "autoresearch_ray.benchmark.trial.server"  # what a process list shows of a slot's processes
+assert importlib.util.find_spec(SERVER), f"{SERVER} has moved: tests that look for its processes would find none"
 CANDIDATE = """\
 import torch
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from small_run import descendants, start_launch, wait_gone, write_experiment
+from small_run import SERVER, descendants, start_launch, wait_gone, write_experiment
 
 from autoresearch_ray.observe.table import trial_table, write_parquet
 from autoresearch_ray.search.lineage import Lineage
@@ -21,7 +21,7 @@ KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "4"))
 VICTIMS = {
     "state actor": "ray::StateActor",
     "trial actor": "ray::TrialActor",
-    "candidate": "benchmark.server",
+    "candidate": SERVER,
     "proposer": "ray::ProposerActor",
 }
 

@@ -22,7 +22,8 @@ def test_every_function_on_the_walks_exists() -> None:
     for place, _, names in steps:
         found = [path for path in MODULES if path.with_suffix("").as_posix().endswith(f"/{place}")]
         found += [path for path in [PACKAGE / place / "__init__.py"] if path.exists()]
-        scopes = [ast.parse(path.read_text()) for path in found] or [class_named(place)]
+        scopes: list[ast.Module | ast.ClassDef] = [ast.parse(path.read_text()) for path in found]
+        scopes = scopes or [class_named(place)]
         assert any(has(scope, names.split(".")) for scope in scopes), f"{place}.{names}"
 
 

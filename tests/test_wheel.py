@@ -27,7 +27,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment that has this project's dependencies, and the project from its wheel."""
     folder = tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    wheel_options = ["--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist"]
+    wheel_options: list[str | Path] = ["--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist"]
     run(*pip, "wheel", "--quiet", *wheel_options, ROOT, cwd=folder)
     run(sys.executable, "-m", "venv", "--without-pip", folder / "env", cwd=folder)
     python = folder / "env" / "bin" / "python"

@@ -4,7 +4,7 @@
 
 The starting candidate runs 1, 2, 3, 4 ... times at once on a whole GPU of the run's kind, each behind the walls and
 with the memory and CPUs that it would have, until all have trained side by side for a tenth of the budget. What is best
-is decided in `decide/sharing.py`; the table is kept in the run's settings, so a resumed run does not measure again.
+is decided in `decide/gpu_share.py`; the table is kept in the run's settings, so a resumed run does not measure again.
 Logical GPUs are shared the same way, by candidates that train on CPUs. Memory is held, not measured: a number of trials
 of which one runs out of it is out.
 """

@@ -1,7 +1,7 @@
 """How many trials share a GPU: pure, from runs side by side to the number that trains the most.
 
     while (tenants := next_tenants(table, most)) is not None:
-        table.append(measure(tenants))                      # real trials, see the package's `sharing.py`
+        table.append(measure(tenants))                      # real trials, see `cluster/gpu_sharing.py`
     best = chosen(table)
 
 What counts is steps per GPU-second of all trials together: more trials on a GPU finish more experiments in an hour as

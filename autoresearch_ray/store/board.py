@@ -14,7 +14,7 @@
     proposer/<name>           a ProposerStatus
     rejected/<name>           a RejectedIdea
     spending, spent/<call>    what model calls cost (`propose/llm/spending.py`)
-    driver                    who drives the run (`tenure.py`)
+    driver                    who drives the run (`driver_lease.py`)
 
 What two may do at once is one transaction, and a lost race is False. Nothing here decides. Every method may be called
 again after a crash: what was done stays done.

@@ -1,7 +1,7 @@
 """Where a run's store is, and how every process of the run gets to it.
 
     sqlite        state.db in the run's folder, behind the state actor (the default)
-    etcd://...    a real etcd cluster, under autoresearch/<tag>/; `etcd.py` says what the URL may hold
+    etcd://...    a real etcd cluster, under autoresearch/<tag>/; `etcd/url.py` says what the URL may hold
 
 The rest of the system sees a `Store` and an address, a plain string that any process of the run can `connect`.
 """

@@ -36,7 +36,7 @@ A differential test holds the SQLite store to a real etcd. Differences that are 
 - On SQLite a watch from the compacted revision itself is complete. etcd before 3.4.36 and 3.5.19 drops the deletes of
   that revision without a word, so the etcd store refuses it with CompactedError.
 - A watch without events is complete up to now on SQLite, but on etcd, where only an event proves anything, up to where
-  it began (or to a fence, see `etcd_watch.py`).
+  it began (or to a fence, see `etcd/watch.py`).
 - SQLite has no limits of size. etcd takes 128 operations in a transaction, two of which the marker needs, and 1.5 MB.
 - An etcd cluster has other tenants: revisions grow by what they write, and a compaction is everybody's.
 """

@@ -11,7 +11,7 @@ from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.records import Candidate, Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
 from autoresearch_ray.store.contract import Found, KeyValue, Reads
-from autoresearch_ray.store.sqlite import reads as read
+from autoresearch_ray.store.sqlite import reads
 
 PAGE = 1_000  # keys read at once
 
@@ -20,21 +20,33 @@ T = TypeVar("T")
 
 def read_history(state_db: Path) -> History:
     """The past of the run whose state.db this is. StoreError when it is not there, DamagedStoreError."""
-    with closing(read.open_readonly(state_db)) as connection, read.storage_errors(state_db), read.snapshot(connection):
+    with (
+        closing(reads.open_readonly(state_db)) as connection,
+        reads.storage_errors(state_db),
+        reads.snapshot(connection),
+    ):
         return history_of(_Snapshot(connection))
 
 
 def read_settings(state_db: Path) -> bytes | None:
     """The settings of the run whose state.db this is, as JSON; None before it has begun. Errors as `read_history`."""
-    with closing(read.open_readonly(state_db)) as connection, read.storage_errors(state_db), read.snapshot(connection):
-        kv = read.get_at(connection, "settings")
+    with (
+        closing(reads.open_readonly(state_db)) as connection,
+        reads.storage_errors(state_db),
+        reads.snapshot(connection),
+    ):
+        kv = reads.get_at(connection, "settings")
     return kv.value if kv else None
 
 
 def read_finished(state_db: Path) -> tuple[int, set[str]]:
     """The store's revision and the ids of the trials with a result, by index alone. Errors as `read_history`."""
-    with closing(read.open_readonly(state_db)) as connection, read.storage_errors(state_db), read.snapshot(connection):
-        return read.current_revision(connection), {key.partition("/")[2] for key in read.keys(connection, "result/")}
+    with (
+        closing(reads.open_readonly(state_db)) as connection,
+        reads.storage_errors(state_db),
+        reads.snapshot(connection),
+    ):
+        return reads.current_revision(connection), {key.partition("/")[2] for key in reads.keys(connection, "result/")}
 
 
 def history_of(store: Reads) -> History:
@@ -85,10 +97,10 @@ class _Snapshot:
         self._connection = connection
 
     def range(self, prefix: str, limit: int = 0, revision: int = 0, after: str = "") -> Found:
-        return read.range_at(self._connection, prefix, limit, revision, after)
+        return reads.range_at(self._connection, prefix, limit, revision, after)
 
     def revision(self) -> int:
-        return read.current_revision(self._connection)
+        return reads.current_revision(self._connection)
 
 
 def _settings(store: Reads, revision: int) -> dict[str, Any]:

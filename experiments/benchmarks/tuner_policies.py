@@ -7,7 +7,7 @@ import numpy as np
 
 from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice, Value
-from autoresearch_ray.propose.tuner import knob_moves as moves
+from autoresearch_ray.propose.tuner import knob_moves
 from autoresearch_ray.propose.tuner.knob_moves import Values, frontier_values
 from autoresearch_ray.propose.tuner.surrogate import best_move
 from autoresearch_ray.propose.tuner.tpe import tpe_values
@@ -70,7 +70,7 @@ class Onwards:
             return _mirrored(knobs, before)
         level = np.mean([y for values, y in seen if values == here] or [min(y for _, y in seen if y == y)])
         failed = [v for v, y in fresh if not y < level + 0.02 and 0 < sum(v[n] != here[n] for n in v) <= 3]
-        return _mirrored(knobs, failed[0]) if self._opposite and failed else moves.local_move(knobs, rng)
+        return _mirrored(knobs, failed[0]) if self._opposite and failed else knob_moves.local_move(knobs, rng)
 
 
 def _mirrored(knobs: list[Knob], values: Values) -> Values:
@@ -101,9 +101,9 @@ def _steps(draw: Callable[[np.random.Generator], float], counts: Sequence[float]
 
 
 def _model(knobs: list[Knob], seen: list[tuple[Values, float]], _: list[Values], rng: np.random.Generator) -> Values:
-    options = [moves.local_move(knobs, rng) for _ in range(64)]
-    units, places = ([moves.to_units(knobs, v) for v in group] for group in ([v for v, _ in seen], options))
-    frontier = moves.to_units(knobs, frontier_values(knobs))
+    options = [knob_moves.local_move(knobs, rng) for _ in range(64)]
+    units, places = ([knob_moves.to_units(knobs, v) for v in group] for group in ([v for v, _ in seen], options))
+    frontier = knob_moves.to_units(knobs, frontier_values(knobs))
     objectives = np.array([y for _, y in seen])
     return options[best_move(knobs, np.array(units), objectives, frontier, np.array(places), rng)]
 
@@ -115,7 +115,7 @@ def _local_then_tpe(share: float, most: int) -> Propose:
         knobs: list[Knob], seen: list[tuple[Values, float]], flying: list[Values], rng: np.random.Generator
     ) -> Values:
         if len(seen) < 12 or rng.random() >= share:
-            return moves.local_move(knobs, rng)
+            return knob_moves.local_move(knobs, rng)
         drawn = tpe_values(knobs, seen, flying, rng)
         count = min(len(knobs), int(rng.integers(1, most + 1)))
         names = {knobs[i].name for i in rng.choice(len(knobs), count, replace=False)}
@@ -128,14 +128,14 @@ def _plain(propose: Propose) -> Callable[[np.random.Generator], Policy]:
     return lambda rng: Plain(rng, propose)
 
 
-ONE_TO_THREE = moves.CHANGED
+ONE_TO_THREE = knob_moves.CHANGED
 POLICIES: dict[str, Callable[[np.random.Generator], Policy]] = {
     "tpe": lambda rng: Tuner("tpe", rng),
     "random": lambda rng: Tuner("random", rng),
     "model-alone": _plain(_model),
     "pure-tpe": _plain(lambda knobs, seen, flying, rng: tpe_values(knobs, seen, flying, rng)),
-    "random-all": _plain(lambda knobs, seen, flying, rng: moves.redraw_all(knobs, rng)),
-    "local": _plain(lambda knobs, seen, flying, rng: moves.local_move(knobs, rng)),
+    "random-all": _plain(lambda knobs, seen, flying, rng: knob_moves.redraw_all(knobs, rng)),
+    "local": _plain(lambda knobs, seen, flying, rng: knob_moves.local_move(knobs, rng)),
     "local-tpe": _plain(_local_then_tpe(0.3, 15)),
     "tpe-1-to-3": _plain(_local_then_tpe(1.0, 3)),
     "local-again": lambda rng: Onwards(rng, again=True, opposite=False),
@@ -144,5 +144,5 @@ POLICIES: dict[str, Callable[[np.random.Generator], Policy]] = {
     "normal-0.2": _plain(_steps(lambda rng: abs(rng.normal(0, 0.2)), ONE_TO_THREE)),
     "normal-0.3": _plain(_steps(lambda rng: abs(rng.normal(0, 0.3)), ONE_TO_THREE)),
     "one-knob-normal-0.2": _plain(_steps(lambda rng: abs(rng.normal(0, 0.2)), [1.0])),
-    "three-to-five": _plain(_steps(lambda rng: rng.uniform(*moves.STEP), [0, 0, 0.4, 0.3, 0.3])),
+    "three-to-five": _plain(_steps(lambda rng: rng.uniform(*knob_moves.STEP), [0, 0, 0.4, 0.3, 0.3])),
 }

@@ -23,12 +23,11 @@ def train(task):
 
 
 def main() -> None:
-    from autoresearch_ray.benchmark.sandbox import seccomp
-    from autoresearch_ray.benchmark.sandbox import syscalls as linux
+    from autoresearch_ray.benchmark.sandbox import seccomp, syscalls
 
     folder, isolation = Path(sys.argv[1]), sys.argv[2]
     if sys.argv[3:] == ["--without-namespaces"]:
-        linux.forbid_new_privileges()
+        syscalls.forbid_new_privileges()
         seccomp.install(memory_files=True)
     logging.basicConfig(stream=sys.stderr)
     os.environ["AUTORESEARCH_HOME"] = str(folder / "home")

@@ -14,10 +14,8 @@ import pytest
 from small_corpus import small_experiment
 
 from autoresearch_ray.benchmark.data.dataset import WITHHELD, open_dataset, prepare
-from autoresearch_ray.benchmark.sandbox import landlock
-from autoresearch_ray.benchmark.sandbox import root_folder as view
-from autoresearch_ray.benchmark.sandbox import walls as isolate
-from autoresearch_ray.benchmark.sandbox.walls import FULL, Walls
+from autoresearch_ray.benchmark.sandbox import landlock, root_folder
+from autoresearch_ray.benchmark.sandbox.walls import FULL, Walls, check_reached, reached
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.errors import SettingsError
@@ -62,7 +60,7 @@ def run(folder: Path, *arguments: str, ordinary: bool = False) -> dict[str, Any]
 
 
 def full_here() -> bool:
-    return isolate.reached().layers == FULL
+    return reached().layers == FULL
 
 
 @pytest.mark.skipif(not full_here(), reason="this machine gives no namespaces")
@@ -121,13 +119,13 @@ def test_a_wall_that_does_not_hold_is_not_counted() -> None:
     walls = Walls(FULL).without({"net"})
     assert walls.level == "pid+fs+seccomp" and "got through" in walls.missing["net"]
     with pytest.raises(SettingsError, match=r"no net \(a process behind it got through\)"):
-        isolate.check_reached("strict", walls)
+        check_reached("strict", walls)
 
 
 def test_full_walls_are_nothing_to_talk_about(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        isolate.check_reached("strict", Walls(FULL))
-        isolate.check_reached("best", Walls(FULL))
+        check_reached("strict", Walls(FULL))
+        check_reached("best", Walls(FULL))
     assert caplog.text == ""
 
 
@@ -137,7 +135,7 @@ def test_an_unknown_isolation_is_refused() -> None:
 
 
 def test_no_visible_folder_lies_in_another() -> None:
-    shown = [Path(path) for path in view.visible() if not Path(path).is_symlink()]
+    shown = [Path(path) for path in root_folder.visible() if not Path(path).is_symlink()]
     assert shown and not any(one != other and one.is_relative_to(other) for one in shown for other in shown)
 
 

@@ -13,8 +13,7 @@ from torch import nn
 from autoresearch_ray.benchmark.data.dataset import Dataset
 from autoresearch_ray.benchmark.score import metric, probes
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
-from autoresearch_ray.benchmark.trial import model_process as runner
-from autoresearch_ray.benchmark.trial import shared_logits as exchange
+from autoresearch_ray.benchmark.trial import model_process, shared_logits
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.judge import ModelError, Remote
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout
@@ -41,13 +40,13 @@ class Bigram(nn.Module):
 def asked(side: Side, dataset: Dataset, whole: bool) -> Iterator[Remote]:
     """The judge's end of a model process that does this."""
     layout = Layout(ROWS, dataset.seq_len, dataset.vocab_size, whole)
-    memory = exchange.new_memory(layout.size)
-    ours, theirs = exchange.channel()
+    memory = shared_logits.new_memory(layout.size)
+    ours, theirs = shared_logits.channel()
 
     def answer() -> None:
         with theirs:
-            exchange.hear(theirs)
-            exchange.tell(theirs, {})
+            shared_logits.hear(theirs)
+            shared_logits.tell(theirs, {})
             side(theirs, Exchange(memory, layout))
 
     thread = threading.Thread(target=answer)
@@ -59,7 +58,7 @@ def asked(side: Side, dataset: Dataset, whole: bool) -> Iterator[Remote]:
 
 def serving(model: nn.Module) -> Side:
     job = Job("", "", 0, 1.0, "cpu", "none", 1, 0, 0.0)
-    return lambda channel, shared: runner.serve(job, model, channel, shared)
+    return lambda channel, shared: model_process.serve(job, model, channel, shared)
 
 
 def measure(side: Side, dataset: Dataset, whole: bool) -> float:
@@ -93,7 +92,7 @@ def lying(model: nn.Module, lie: Callable[[np.ndarray], np.ndarray]) -> Side:
         logits = torch.empty(0)
         while True:
             try:
-                message = exchange.hear(channel)
+                message = shared_logits.hear(channel)
             except EOFError:
                 return
             if "ask" in message:
@@ -104,7 +103,7 @@ def lying(model: nn.Module, lie: Callable[[np.ndarray], np.ndarray]) -> Side:
             if "show" in message:
                 places = torch.from_numpy(shared.places.copy()).long()
                 shared.logits[:] = logits.take_along_dim(places[:, :, None], 1).numpy()
-            exchange.tell(channel, {})
+            shared_logits.tell(channel, {})
 
     return side
 
@@ -133,7 +132,7 @@ def test_a_model_that_says_no_number_is_refused(dataset: Dataset, number: float)
 
 def saying(message: bytes) -> Side:
     def side(channel: socket.socket, shared: Exchange) -> None:
-        exchange.hear(channel)
+        shared_logits.hear(channel)
         if message:
             channel.send(message)
 

@@ -19,7 +19,7 @@ import pytest
 from hosts import Host, hosts, unavailable
 from ray_cluster import FILES, RAY, SHARES, RayCluster, ray_up
 from s3_server import running_s3
-from small_run import write_experiment
+from small_run import SERVER, write_experiment
 from test_kills import check_whole
 
 import autoresearch_ray
@@ -36,7 +36,6 @@ LONG_SECONDS = 20  # of training
 SKEWED = "export LD_PRELOAD=/root/skewed_clock.so SKEWED_CLOCK=/root/hours_ahead"
 BEFORE = 8  # trials that have files when the fault comes
 CUT_SECONDS = 20.0
-SERVER = "autoresearch_ray.benchmark.trial.server"
 
 Fault = Callable[[RayCluster], None]
 

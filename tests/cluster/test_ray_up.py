@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from hosts import Host, hosts, unavailable
 from ray_cluster import RayCluster
-from small_run import read_until
+from small_run import SERVER, read_until
 
 pytestmark = [
     pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "hosts can be had"),
@@ -145,7 +145,7 @@ def test_the_run_goes_on_by_ray_exec_and_is_complete(cluster: RayCluster) -> Non
 
 def test_nothing_of_a_run_is_left_on_the_workers(cluster: RayCluster) -> None:
     for worker in cluster.hosts[1:]:
-        assert not [line for line in worker.processes() if "benchmark.server" in line or "ray::Trial" in line]
+        assert not [line for line in worker.processes() if SERVER in line or "ray::Trial" in line]
         assert worker.run("ls /tmp | grep autoresearch-trial || true") == ""
 
 

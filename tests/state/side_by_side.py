@@ -1,6 +1,6 @@
 """Two stores side by side: each operation is carried out on both, and what they answer is compared.
 
-Differences that are meant stand in the docstring of `state/store.py`, and are here where a comment says "kept".
+Differences that are meant stand in the docstring of `store/contract.py`, and are here where a comment says "kept".
 """
 
 import uuid

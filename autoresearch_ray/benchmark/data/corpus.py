@@ -3,7 +3,7 @@
 `data:` is `stdlib` (the source of the running Python's standard library, tests left out, one document a file),
 `tinystories`, `climbmix` or another name on the `datasets` hub, or a local .txt, .jsonl or .parquet file. A corpus
 that cannot be read is a DataError; no other is put in its place. `datasets` is imported only where it is needed.
-Tokens and rows are not made here, see `cache.py`.
+Tokens and rows are not made here, see `dataset.py`.
 """
 
 import hashlib

@@ -7,7 +7,7 @@ cannot take back a folder inside one that is allowed.
 import os
 import struct
 
-from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.benchmark.sandbox import syscalls
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _VERSION_QUESTION = 1
@@ -22,10 +22,10 @@ _SIGNALS, _SCOPED = 0b10, 0b11  # signals; abstract sockets too; from version 6
 
 def version() -> int:
     """The kernel's Landlock version; 0 where there is none."""
-    if not linux.SUPPORTED:
+    if not syscalls.SUPPORTED:
         return 0
     try:
-        return linux.syscall(_CREATE, None, 0, _VERSION_QUESTION)
+        return syscalls.syscall(_CREATE, None, 0, _VERSION_QUESTION)
     except OSError:
         return 0
 
@@ -37,7 +37,7 @@ def confine(readable: list[str], writable: list[str], devices: list[str]) -> Non
     rights = _ALL_RIGHTS[min(known, 5)]
     header = struct.pack("<QQQ", rights, _TCP if known >= 4 else 0, _SCOPED if known >= 6 else 0)
     size = 24 if known >= 6 else 16 if known >= 4 else 8
-    rules = linux.syscall(_CREATE, header, size, 0)
+    rules = syscalls.syscall(_CREATE, header, size, 0)
     try:
         for paths, allowed in (
             (readable, _EXECUTE | _READ_FILE | _READ_DIR),
@@ -46,7 +46,7 @@ def confine(readable: list[str], writable: list[str], devices: list[str]) -> Non
         ):
             for path in paths:
                 _allow(rules, path, allowed & rights)
-        linux.syscall(_RESTRICT, rules, 0)
+        syscalls.syscall(_RESTRICT, rules, 0)
     finally:
         os.close(rules)
 
@@ -56,9 +56,9 @@ def keep_signals_in() -> None:
     (Linux 6.12). Needs `linux.forbid_new_privileges` before."""
     if version() < 6:
         return
-    rules = linux.syscall(_CREATE, struct.pack("<QQQ", 0, 0, _SIGNALS), 24, 0)
+    rules = syscalls.syscall(_CREATE, struct.pack("<QQQ", 0, 0, _SIGNALS), 24, 0)
     try:
-        linux.syscall(_RESTRICT, rules, 0)
+        syscalls.syscall(_RESTRICT, rules, 0)
     finally:
         os.close(rules)
 
@@ -70,6 +70,6 @@ def _allow(rules: int, path: str, rights: int) -> None:
         return
     try:
         mine = rights if os.path.isdir(path) else rights & _OF_FILES  # noqa: PTH112  # a string all along
-        linux.syscall(_ADD, rules, _RULE_BENEATH, struct.pack("<Qi", mine, place), 0)
+        syscalls.syscall(_ADD, rules, _RULE_BENEATH, struct.pack("<Qi", mine, place), 0)
     finally:
         os.close(place)

@@ -9,7 +9,7 @@ import resource
 import sys
 from pathlib import Path
 
-from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.benchmark.sandbox import syscalls
 
 FILE_BYTES = 4 << 30  # of one file
 OPEN_FILES = 4096
@@ -41,14 +41,14 @@ def die_first() -> None:
 
 def become(user: int) -> None:
     """Give up every right that this process has by being root, for ever; as `user`, or 0 to stay who it is."""
-    linux.forget_capabilities_for_good()
+    syscalls.forget_capabilities_for_good()
     if user:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-    linux.drop_capabilities()
-    linux.forbid_new_privileges()
-    linux.set_dumpable(True)
+    syscalls.drop_capabilities()
+    syscalls.forbid_new_privileges()
+    syscalls.set_dumpable(True)
 
 
 def spare_user(number: int) -> int:

@@ -13,7 +13,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.benchmark.sandbox import syscalls
 from autoresearch_ray.paths import PACKAGE
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/sys", "/nix/store", "/gnu/store")
@@ -62,8 +62,8 @@ def enter(staging: str, hidden: list[str], user: int, writable: tuple[str, ...] 
     What of `hidden` lies in a visible folder is covered by an empty one; the folders `writable` are this machine's
     own. Needs a private mount namespace.
     """
-    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-    linux.mount("tmpfs", staging, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=4m,mode=755")
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("tmpfs", staging, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "size=4m,mode=755")
     for path in visible():
         _show(path, staging)
     for name in ETC:
@@ -81,11 +81,11 @@ def enter(staging: str, hidden: list[str], user: int, writable: tuple[str, ...] 
         _hide(path, staging)
     for path in writable:
         Path(staging + path).mkdir(parents=True, exist_ok=True)
-    linux.make_tree_read_only(staging)
+    syscalls.make_tree_read_only(staging)
     for path in writable:
-        linux.mount(path, staging + path, flags=linux.MS_BIND | linux.MS_REC)
+        syscalls.mount(path, staging + path, flags=syscalls.MS_BIND | syscalls.MS_REC)
     _show_processes(staging)
-    linux.enter_root(staging)
+    syscalls.enter_root(staging)
 
 
 def enter_scratch(owner: int, covers: tuple[Cover, ...], folders: tuple[str, ...] = (SCRATCH, SHARED_MEMORY)) -> None:
@@ -94,15 +94,15 @@ def enter_scratch(owner: int, covers: tuple[Cover, ...], folders: tuple[str, ...
     own = f",uid={owner},gid={owner}" if owner else ""
     limits = f"size={SCRATCH_MB}m,nr_inodes={SCRATCH_FILES},mode=700{own}"
     for folder in folders:
-        linux.mount("tmpfs", folder, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, limits)
+        syscalls.mount("tmpfs", folder, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, limits)
     if covers:
-        linux.mount("tmpfs", COVERS, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
+        syscalls.mount("tmpfs", COVERS, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "size=1m,mode=755")
     for number, cover in enumerate(covers):
         blank = Path(COVERS, str(number))
         blank.touch()
         os.truncate(blank, cover.size)
         os.utime(blank, ns=(cover.modified_ns, cover.modified_ns))
-        linux.mount(str(blank), cover.path, flags=linux.MS_BIND)
+        syscalls.mount(str(blank), cover.path, flags=syscalls.MS_BIND)
     os.chdir(SCRATCH)
 
 
@@ -140,14 +140,14 @@ def _show(path: str, staging: str) -> None:
         target.mkdir()
     else:
         target.touch()
-    linux.mount(path, str(target), flags=linux.MS_BIND | linux.MS_REC)
+    syscalls.mount(path, str(target), flags=syscalls.MS_BIND | syscalls.MS_REC)
 
 
 def _hide(path: str, staging: str) -> None:
     """Cover the folder `path` where it lies in a visible one, but for what is needed in it."""
     if not any(Path(path).is_relative_to(shown) for shown in visible()) or not Path(staging + path).is_dir():
         return
-    linux.mount("tmpfs", staging + path, "tmpfs", options="size=1m,mode=755")
+    syscalls.mount("tmpfs", staging + path, "tmpfs", options="size=1m,mode=755")
     for needed in _needed():
         if needed != path and Path(needed).is_relative_to(path):
             _show(needed, staging)
@@ -166,11 +166,11 @@ def _fill_etc(etc: Path, user: int) -> None:
 def _show_processes(staging: str) -> None:
     """This PID namespace's /proc, without the kernel's settings and secrets."""
     proc = staging + PROC
-    linux.mount(PROC, proc, flags=linux.MS_BIND | linux.MS_REC)
+    syscalls.mount(PROC, proc, flags=syscalls.MS_BIND | syscalls.MS_REC)
     for name in READ_ONLY_PROC:
         if Path(proc, name).exists():
-            linux.mount(f"{proc}/{name}", f"{proc}/{name}", flags=linux.MS_BIND | linux.MS_REC)
-            linux.make_tree_read_only(f"{proc}/{name}")
+            syscalls.mount(f"{proc}/{name}", f"{proc}/{name}", flags=syscalls.MS_BIND | syscalls.MS_REC)
+            syscalls.make_tree_read_only(f"{proc}/{name}")
     for name in EMPTY_PROC:
         if Path(proc, name).is_file():
-            linux.mount("/dev/null", f"{proc}/{name}", flags=linux.MS_BIND)
+            syscalls.mount("/dev/null", f"{proc}/{name}", flags=syscalls.MS_BIND)

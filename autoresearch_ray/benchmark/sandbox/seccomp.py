@@ -12,7 +12,7 @@ import ctypes
 import errno
 import struct
 
-from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.benchmark.sandbox import syscalls
 
 # name: numbers on x86_64 and aarch64 (asm-generic); None where there is no such call
 REFUSED: dict[str, tuple[int | None, int | None]] = {
@@ -56,11 +56,11 @@ _Line = tuple[int, int, str, str]
 
 def install(memory_files: bool = False) -> None:
     """Filter the calling process and all that it starts, for ever; needs `linux.forbid_new_privileges` before."""
-    program = filter_program(linux.MACHINE, memory_files)
+    program = filter_program(syscalls.MACHINE, memory_files)
     holder = bytearray(program)
     address = (ctypes.c_char * len(holder)).from_buffer(holder)
     header = struct.pack("<HxxxxxxQ", len(program) // 8, ctypes.addressof(address))
-    linux.syscall(_SYSCALL[linux.MACHINE], _SET_MODE_FILTER, _SPEC_ALLOW, header)
+    syscalls.syscall(_SYSCALL[syscalls.MACHINE], _SET_MODE_FILTER, _SPEC_ALLOW, header)
 
 
 def filter_program(machine: str, memory_files: bool = False) -> bytes:

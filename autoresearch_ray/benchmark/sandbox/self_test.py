@@ -11,11 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from autoresearch_ray.benchmark.sandbox import mps
-from autoresearch_ray.benchmark.sandbox import root_folder as view
-from autoresearch_ray.benchmark.sandbox import syscalls as linux
-from autoresearch_ray.benchmark.sandbox import walls as isolate
-from autoresearch_ray.benchmark.sandbox.walls import Walls
+from autoresearch_ray.benchmark.sandbox import mps, root_folder, syscalls
+from autoresearch_ray.benchmark.sandbox.walls import Walls, confine, raise_walls, wanted_layers
 from autoresearch_ray.codec import to_json
 
 SECRET = "secret"  # a file that no candidate may read, beside the folder that it gets
@@ -30,7 +27,7 @@ def raised(wanted: frozenset[str], scratch: Path, hidden: list[str], number: int
     secret.write_text("not for candidates")
     for folder in (work, staging):
         folder.mkdir(exist_ok=True)
-    walls = isolate.raise_walls(wanted, str(staging), hidden, number)
+    walls = raise_walls(wanted, str(staging), hidden, number)
     broken = _broken_of(walls, str(work), str(secret))
     if "user" in broken:  # it may not become another, or that one may not use Python or the GPU
         walls = replace(walls, user=0)
@@ -44,7 +41,7 @@ def _broken_of(walls: Walls, folder: str, secret: str) -> set[str]:
     pid = os.fork()
     if pid == 0:
         try:
-            isolate.confine(walls, folder)
+            confine(walls, folder)
             os.write(writing, " ".join(["done", *_attempts(walls, secret)]).encode())
         finally:
             os._exit(0)
@@ -63,7 +60,7 @@ def _attempts(walls: Walls, secret: str) -> list[str]:
         "fs": lambda: _can_open(secret, os.O_RDONLY) or _can_open("/usr/autoresearch", os.O_WRONLY | os.O_CREAT),
         "landlock": lambda: _can_open(secret, os.O_RDONLY) or _can_open("/tmp", os.O_WRONLY | os.O_TMPFILE),
         "seccomp": _can_unshare,
-        mps.LAYER: lambda: not (mps.is_running() and os.access(view.SHARED_MEMORY, os.W_OK)),
+        mps.LAYER: lambda: not (mps.is_running() and os.access(root_folder.SHARED_MEMORY, os.W_OK)),
     }
     return [layer for layer in walls.layers if layer in ways and ways[layer]()] + ([] if _is_at_home() else ["user"])
 
@@ -78,7 +75,7 @@ def _can_open(path: str, flags: int) -> bool:
 
 def _can_unshare() -> bool:
     try:
-        linux.unshare(0)  # nothing, but the call is made
+        syscalls.unshare(0)  # nothing, but the call is made
     except OSError:
         return False
     return True
@@ -86,12 +83,12 @@ def _can_unshare() -> bool:
 
 def _is_at_home() -> bool:
     """Whether Python and the GPUs can be used."""
-    gpus = [path for path in view.devices() if path.startswith("/dev/nvidia") and Path(path).is_char_device()]
+    gpus = [path for path in root_folder.devices() if path.startswith("/dev/nvidia") and Path(path).is_char_device()]
     gpus = [path for path in gpus if "caps" not in path]  # of MIG; most are for administrators
     needed = (sys.executable, os.__file__, __file__)
     return all(os.access(path, os.R_OK) for path in needed) and all(os.access(gpu, os.R_OK | os.W_OK) for gpu in gpus)
 
 
 if __name__ == "__main__":
-    layers = isolate.wanted_layers(sys.argv[1])
+    layers = wanted_layers(sys.argv[1])
     sys.stdout.write(to_json(raised(layers, Path(sys.argv[2]), [], os.getpid())))

@@ -2,14 +2,14 @@
 
     pid       a PID namespace: its processes see only themselves, and one call ends all of them (`processes.py`)
     net       a network namespace without a network
-    fs        a root folder of its own: programs and libraries, read-only, and an empty folder (`view.py`)
+    fs        a root folder of its own: programs and libraries, read-only, and an empty folder (`root_folder.py`)
     landlock  in the place of fs where mounts are not allowed: files by an allow-list, no signals to others
     seccomp   a filter of system calls, sockets included (`seccomp.py`)
     mps       no layer but a door: the node's NVIDIA MPS, see `mps.py`
 
 Under all of them lie an environment from an allow-list, resource limits, a user without rights and closed descriptors.
 A process server raises its walls once; each candidate's process goes behind them right after the fork.
-Whether they hold is tried in `breach.py`.
+Whether they hold is tried in `self_test.py`.
 """
 
 import logging
@@ -23,9 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
-from autoresearch_ray.benchmark.sandbox import landlock, limits, mps, processes, seccomp
-from autoresearch_ray.benchmark.sandbox import root_folder as view
-from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.benchmark.sandbox import landlock, limits, mps, processes, root_folder, seccomp, syscalls
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.records import Isolation
@@ -77,13 +75,13 @@ def raise_walls(wanted: frozenset[str], staging: str, hidden: list[str], number:
     `staging` is an empty folder; `hidden` folders that no candidate may see wherever they lie; `number` tells the
     slots of one machine apart.
     """
-    if not linux.SUPPORTED:
+    if not syscalls.SUPPORTED:
         return Walls(missing=dict.fromkeys(wanted, "only Linux on x86_64 and aarch64 has it"))
-    doors = (mps.pipe_folder(), view.SHARED_MEMORY) if mps.LAYER in wanted else ()
+    doors = (mps.pipe_folder(), root_folder.SHARED_MEMORY) if mps.LAYER in wanted else ()
     user = limits.spare_user(mps.USER_NUMBER if doors else number)
     steps: dict[str, Callable[[], None]] = {
         "pid": _check_first_process,
-        "net": lambda: linux.unshare(linux.CLONE_NEWNET),
+        "net": lambda: syscalls.unshare(syscalls.CLONE_NEWNET),
         "fs": lambda: _enter_view(staging, hidden, user, doors),
         "seccomp": lambda: None,
     }
@@ -99,40 +97,44 @@ def raise_walls(wanted: frozenset[str], staging: str, hidden: list[str], number:
         layers.add("landlock")
     if doors:
         layers.add(mps.LAYER)
-    linux.set_dumpable(False)  # candidates may not look into this process
+    syscalls.set_dumpable(False)  # candidates may not look into this process
     return Walls(tuple(layer for layer in KNOWN if layer in layers), missing, user)
 
 
 def confine(
-    walls: Walls, folder: str, memory_mb: int = 0, covers: tuple[view.Cover, ...] = (), memory_files: bool = False
+    walls: Walls,
+    folder: str,
+    memory_mb: int = 0,
+    covers: tuple[root_folder.Cover, ...] = (),
+    memory_files: bool = False,
 ) -> None:
     """Put the calling process, fresh from the fork, behind the walls for ever.
 
     It then is in a folder of its own: an empty one that goes with it, or `folder` without the fs layer. It may have
     `memory_mb` (0: any), does not see the text of `covers`, and has memory files only if said so.
     """
-    doors = [mps.pipe_folder(), view.SHARED_MEMORY] if mps.LAYER in walls.layers else []
+    doors = [mps.pipe_folder(), root_folder.SHARED_MEMORY] if mps.LAYER in walls.layers else []
     if "fs" in walls.layers:
-        linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
-        own = (view.SCRATCH,) if doors else (view.SCRATCH, view.SHARED_MEMORY)
-        view.enter_scratch(walls.user, covers, own)
-        folder = view.SCRATCH
+        syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC)
+        own = (root_folder.SCRATCH,) if doors else (root_folder.SCRATCH, root_folder.SHARED_MEMORY)
+        root_folder.enter_scratch(walls.user, covers, own)
+        folder = root_folder.SCRATCH
     elif walls.user:
         os.chown(folder, walls.user, walls.user)
     os.chdir(folder)
     os.environ |= processes.own_folders(folder)
     tempfile.tempdir = folder  # Python has looked it up before the fork
-    if linux.SUPPORTED:
-        linux.set_dumpable(True)  # unlike the server; else its own /proc is closed to it
+    if syscalls.SUPPORTED:
+        syscalls.set_dumpable(True)  # unlike the server; else its own /proc is closed to it
     limits.die_first()
     limits.limit_resources(memory_mb, limits.counts_apart(walls.user) and not doors)
-    if not linux.SUPPORTED:
+    if not syscalls.SUPPORTED:
         return
     limits.become(walls.user)
-    linux.die_with_parent()
+    syscalls.die_with_parent()
     if "landlock" in walls.layers:
-        readable = [*view.visible(), *(f"/etc/{name}" for name in view.ETC), "/proc"]
-        landlock.confine(readable, [folder, *doors], view.devices())
+        readable = [*root_folder.visible(), *(f"/etc/{name}" for name in root_folder.ETC), "/proc"]
+        landlock.confine(readable, [folder, *doors], root_folder.devices())
     elif "fs" in walls.layers:
         landlock.keep_signals_in()  # an ordinary user's judge has the candidate's user
     if "seccomp" in walls.layers:
@@ -187,8 +189,8 @@ def _check_first_process() -> None:
 
 
 def _enter_view(staging: str, hidden: list[str], user: int, doors: tuple[str, ...]) -> None:
-    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
-    view.enter(staging, hidden, user, doors)
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC)
+    root_folder.enter(staging, hidden, user, doors)
 
 
 @lru_cache

@@ -2,7 +2,7 @@
 
 The model gets tokens x (B, T) and gives logits (B, T, V). Everything after that is done here: the logits are checked
 and normalised in float32, the targets are gathered, nats are summed in float64 and divided by bytes of text. Whether
-the model peeks is asked in `probes.py`; that it runs in another process than its judge, in `scorer.py`.
+the model peeks is asked in `probes.py`; that it runs in another process than its judge, in `trial/judge.py`.
 """
 
 import math

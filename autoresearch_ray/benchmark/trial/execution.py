@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
-from autoresearch_ray.benchmark.sandbox import limits, processes
-from autoresearch_ray.benchmark.sandbox import root_folder as view
+from autoresearch_ray.benchmark.sandbox import limits, processes, root_folder
 from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
 from autoresearch_ray.codec import from_json
@@ -151,7 +150,7 @@ class Execution:
     def _send(self, output: int) -> None:
         """Ask the server for the job; the data goes along as open files, for a candidate sees no folder of it."""
         dataset = open_dataset(Path(self._job.dataset_folder), verify=False)
-        covers = [astuple(cover) for cover in view.covers(dataset.withheld())]
+        covers = [astuple(cover) for cover in root_folder.covers(dataset.withheld())]
         message = {
             "job": asdict(self._job),
             "shape": asdict(_shape(dataset)),
@@ -237,8 +236,8 @@ class Execution:
         if tree.threads > limits.PROCESSES + OWN_THREADS:
             self._kill("crash", f"had {tree.threads} processes and threads, allowed are {limits.PROCESSES}")
         written = processes.folder_mb(self._work)
-        if written > view.SCRATCH_MB:
-            self._kill("crash", f"wrote {written:.0f} MB of files, allowed are {view.SCRATCH_MB} MB")
+        if written > root_folder.SCRATCH_MB:
+            self._kill("crash", f"wrote {written:.0f} MB of files, allowed are {root_folder.SCRATCH_MB} MB")
 
     def _kill(self, status: Status, error: str) -> None:
         if self._killed is None:

@@ -17,7 +17,7 @@ import torch
 
 from autoresearch_ray.benchmark.score import metric, plausible, probes
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
-from autoresearch_ray.benchmark.trial import shared_logits as exchange
+from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.failures import LENGTH, STATUSES
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
@@ -96,8 +96,8 @@ class Remote:
 
     def _asked(self, question: dict[str, object]) -> dict[str, Any]:
         try:
-            exchange.tell(self._channel, question)
-            answer = exchange.hear(self._channel)
+            shared_logits.tell(self._channel, question)
+            answer = shared_logits.hear(self._channel)
         except (EOFError, BrokenPipeError):
             raise ModelError("crash", "the model's process ended while it was scored") from None
         except (ValueError, RecursionError):

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from autoresearch_ray.benchmark.score import metric
-from autoresearch_ray.benchmark.trial import candidate_module as candidate
+from autoresearch_ray.benchmark.trial import candidate_module, shared_logits
 from autoresearch_ray.benchmark.trial import device as devices
-from autoresearch_ray.benchmark.trial import shared_logits as exchange
 from autoresearch_ray.benchmark.trial.drytask import prepare_dry_run
 from autoresearch_ray.benchmark.trial.failures import described
 from autoresearch_ray.benchmark.trial.job import Job
@@ -24,16 +23,16 @@ from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) -> None:
     """Load the model from the descriptor `saved` when asked to, and answer until the channel is closed."""
     try:
-        exchange.hear(channel)  # no memory or GPU is taken before
+        shared_logits.hear(channel)  # no memory or GPU is taken before
         device = prepared(job)
         with os.fdopen(saved, "rb") as file:
-            model = candidate.restored(job.source, file, device)
+            model = candidate_module.restored(job.source, file, device)
     except EOFError:
         return
     except BaseException as error:  # noqa: BLE001  # the candidate's code: its crash is a result
         _fail(channel, error)
         return
-    exchange.tell(channel, facts(model, device))
+    shared_logits.tell(channel, facts(model, device))
     serve(job, model, channel, shared)
 
 
@@ -64,7 +63,7 @@ def serve(job: Job, model: torch.nn.Module, channel: socket.socket, shared: Exch
     try:
         with metric.evaluating(model):
             while True:
-                message = exchange.hear(channel)
+                message = shared_logits.hear(channel)
                 if "ask" in message:
                     tokens = shared.tokens[: message["ask"]].copy()
                     logits = metric.forward(model, tokens, shared.layout.vocab_size, device, amp_dtype)
@@ -73,7 +72,7 @@ def serve(job: Job, model: torch.nn.Module, channel: socket.socket, shared: Exch
                     _show(logits, shared)
                 elif _fingerprint(model) != before:
                     raise metric.InvalidModelError("the model's weights changed while it was scored")
-                exchange.tell(channel, {})
+                shared_logits.tell(channel, {})
     except EOFError:
         return
     except BaseException as error:  # noqa: BLE001  # the candidate's code: its crash is a result
@@ -103,4 +102,4 @@ def _fingerprint(model: torch.nn.Module) -> list[str]:
 
 def _fail(channel: socket.socket, error: BaseException) -> None:
     traceback.print_exc()
-    exchange.tell(channel, {"failure": described(error)})
+    shared_logits.tell(channel, {"failure": described(error)})

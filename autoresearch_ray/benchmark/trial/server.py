@@ -24,9 +24,7 @@ if __name__ == "__main__":
 import torch
 import torch._dynamo  # the optimisers import it at their first step: a second that no trial should pay
 
-from autoresearch_ray.benchmark.sandbox import processes
-from autoresearch_ray.benchmark.sandbox import self_test as breach
-from autoresearch_ray.benchmark.sandbox import syscalls as linux
+from autoresearch_ray.benchmark.sandbox import processes, self_test, syscalls
 from autoresearch_ray.benchmark.trial.job import Event
 from autoresearch_ray.benchmark.trial.stages import End, Stages
 from autoresearch_ray.codec import to_json
@@ -48,10 +46,10 @@ class Server:
 
     def serve(self) -> None:
         """Answer requests until the slot closes its end."""
-        if linux.SUPPORTED:
-            linux.adopt_orphans()
+        if syscalls.SUPPORTED:
+            syscalls.adopt_orphans()
         setup = json.loads(self._control.recv(MAX_REQUEST))["setup"]
-        walls = breach.raised(frozenset(setup["layers"]), Path(setup["scratch"]), setup["hidden"], setup["number"])
+        walls = self_test.raised(frozenset(setup["layers"]), Path(setup["scratch"]), setup["hidden"], setup["number"])
         self._send({"ready": torch.__version__, "walls": to_json(walls)})
         while True:
             request, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST, MAX_DESCRIPTORS)

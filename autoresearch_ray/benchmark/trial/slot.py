@@ -24,10 +24,8 @@ from types import TracebackType
 from typing import Any
 
 from autoresearch_ray.benchmark.data.dataset import cache_home
-from autoresearch_ray.benchmark.sandbox import mps, processes
-from autoresearch_ray.benchmark.sandbox import syscalls as linux
-from autoresearch_ray.benchmark.sandbox import walls as isolate
-from autoresearch_ray.benchmark.sandbox.walls import Walls
+from autoresearch_ray.benchmark.sandbox import mps, processes, syscalls
+from autoresearch_ray.benchmark.sandbox.walls import Walls, check_reached, wanted_layers
 from autoresearch_ray.benchmark.trial.execution import Execution
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.codec import from_json
@@ -59,7 +57,7 @@ class Slot:
         see, wherever they lie (homes, caches and scratch folders are hidden anyway); `gpu`: through MPS where it runs.
         """
         self._threads, self._cores, self._isolation = threads, cores, isolation
-        self._layers = isolate.wanted_layers(isolation)
+        self._layers = wanted_layers(isolation)
         if gpu and isolation != "strict" and mps.is_running():
             self._layers |= {mps.LAYER}
         self._hidden = [str(path.absolute()) for path in (*hidden, cache_home(), Path.home())]
@@ -104,7 +102,7 @@ class Slot:
             raise SlotError(
                 f"{sys.executable} -m autoresearch_ray.benchmark.trial.server did not start; see its output above"
             )
-        isolate.check_reached(self._isolation, self.walls)
+        check_reached(self._isolation, self.walls)
         folder.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=self._scratch))
         execution = Execution(self, job, folder / OUTPUT_FILE, work)
@@ -195,7 +193,7 @@ class Slot:
         return mps.environment() if mps.LAYER in self._layers else {}
 
     def _prepare_server(self) -> None:
-        if linux.SUPPORTED:
-            linux.die_with_parent()
+        if syscalls.SUPPORTED:
+            syscalls.die_with_parent()
         if self._cores:
             os.sched_setaffinity(0, self._cores)

@@ -23,13 +23,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autoresearch_ray.benchmark.sandbox import limits, processes
-from autoresearch_ray.benchmark.sandbox import syscalls as linux
-from autoresearch_ray.benchmark.sandbox import walls as isolate
+from autoresearch_ray.benchmark.sandbox import limits, processes, syscalls
 from autoresearch_ray.benchmark.sandbox.root_folder import Cover
-from autoresearch_ray.benchmark.sandbox.walls import Walls
+from autoresearch_ray.benchmark.sandbox.walls import Walls, confine
 from autoresearch_ray.benchmark.score.plausible import Known, too_fast, too_many
-from autoresearch_ray.benchmark.trial import shared_logits as exchange
+from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.failures import LENGTH, STATUSES
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job, late_saving, overtime, too_many_cores
 from autoresearch_ray.benchmark.trial.judge import Files, Remote, judge
@@ -74,7 +72,7 @@ class Stages:
         self._files = Files(*scoring)
         self._model = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         rows = max(self._shape.val_rows, self._shape.holdout_rows)
-        self._layout = exchange.layout_for(rows, self._shape.seq_len, self._shape.vocab_size, self._job.device)
+        self._layout = shared_logits.layout_for(rows, self._shape.seq_len, self._shape.vocab_size, self._job.device)
         self._opened = [*descriptors, self._model]
         self._said: dict[str, Event] = {}  # the first message of each kind, at this process's time
         self._messages = 0
@@ -83,7 +81,7 @@ class Stages:
 
     def run(self) -> End:
         """Train, and score what came of it; the end of the process that decided."""
-        channel, theirs = exchange.channel()
+        channel, theirs = shared_logits.channel()
         with channel:
             pid = self._fork([theirs.fileno(), self._model], self._run_candidate)
             theirs.close()
@@ -113,7 +111,7 @@ class Stages:
             kept = limits.keep_only(descriptors)
             cuda = self._job.device == "cuda"
             memory_mb = 0 if cuda else self._job.memory_mb  # CUDA reserves far more than it uses
-            isolate.confine(self._walls, self._folder, memory_mb, self._covers, memory_files=cuda)
+            confine(self._walls, self._folder, memory_mb, self._covers, memory_files=cuda)
             run(kept)
         except BaseException:  # noqa: BLE001  # printed to the candidate's output; its exit says the rest
             traceback.print_exc()
@@ -186,7 +184,7 @@ class Stages:
         self._host.tell(replace(trained, kind="scoring", at=time.monotonic()))
         count = 2 if self._job.strength == "full" else 1
         asked = [self._model_process(training) for _ in range(count)]
-        report, theirs = exchange.channel()
+        report, theirs = shared_logits.channel()
         with report:
             pid = self._host.fork()
             if pid == 0:
@@ -199,8 +197,8 @@ class Stages:
 
     def _model_process(self, training: socket.socket) -> tuple[socket.socket, int]:
         """Start a process that answers for the model: the judge's end of its channel, and the memory they share."""
-        channel, theirs = exchange.channel()
-        memory = exchange.new_memory(self._layout.size)
+        channel, theirs = shared_logits.channel()
+        memory = shared_logits.new_memory(self._layout.size)
         with theirs:
             if "unsaved" in self._said:
                 socket.send_fds(training, [b"score"], [theirs.fileno(), memory])
@@ -218,8 +216,8 @@ class Stages:
     def _run_judge(self, report: socket.socket, asked: list[tuple[socket.socket, int]]) -> None:
         """In a process of its own, which runs no candidate's code."""
         try:
-            if linux.SUPPORTED:
-                linux.die_with_parent()
+            if syscalls.SUPPORTED:
+                syscalls.die_with_parent()
             rng = np.random.default_rng(secrets.randbits(128))
             remotes = [Remote(channel, Exchange(memory, self._layout), rng) for channel, memory in asked]
             event = judge(self._job, self._shape, self._files, remotes, rng)

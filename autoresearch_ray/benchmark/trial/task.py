@@ -2,7 +2,7 @@
 
 `train(task)` may warm up on dummy tokens for as long as it needs (compilation, autotuning); the clock starts at its
 first pull from `batches`, which stops when the budget is used up. Validation tokens are not in here.
-Scoring is `metric.py`; deadlines from outside are the supervisor's.
+Scoring is `score/metric.py`; deadlines from outside are the supervisor's.
 """
 
 import math

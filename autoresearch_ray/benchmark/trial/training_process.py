@@ -2,7 +2,7 @@
 
 Whatever the candidate raises becomes a failure event with its kind; whatever it prints goes to its output. Training
 data comes over the channel when the clock starts, validation and held-out data never. Deadlines and limits are held
-from outside, in `slot.py` and `server.py`; what is said here is checked there. Scoring is in `scorer.py`.
+from outside, in `slot.py` and `server.py`; what is said here is checked there. Scoring is in `judge.py`.
 """
 
 import gc
@@ -19,10 +19,8 @@ import torch
 
 from autoresearch_ray import codec
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
-from autoresearch_ray.benchmark.trial import candidate_module as candidate
+from autoresearch_ray.benchmark.trial import candidate_module, model_process, shared_logits
 from autoresearch_ray.benchmark.trial import device as devices
-from autoresearch_ray.benchmark.trial import model_process as runner
-from autoresearch_ray.benchmark.trial import shared_logits as exchange
 from autoresearch_ray.benchmark.trial.drytask import DryTask
 from autoresearch_ray.benchmark.trial.failures import LENGTH, described
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
@@ -78,9 +76,9 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
             return
         judge_end, memory = received(channel, 2)
         with socket.socket(fileno=judge_end) as judge:
-            exchange.hear(judge)
-            exchange.tell(judge, runner.facts(model, task.device))
-            runner.serve(job, model, judge, Exchange(memory, layout))
+            shared_logits.hear(judge)
+            shared_logits.tell(judge, model_process.facts(model, task.device))
+            model_process.serve(job, model, judge, Exchange(memory, layout))
     except BaseException as error:  # noqa: BLE001  # the trial's border: a crash of the candidate is a result
         traceback.print_exc()
         status, line = described(error)
@@ -89,14 +87,14 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
 
 def received(channel: socket.socket, count: int) -> list[int]:
     """So many descriptors from the process server. EOFError when it is gone."""
-    message, descriptors, _, _ = socket.recv_fds(channel, exchange.MESSAGE, count)
+    message, descriptors, _, _ = socket.recv_fds(channel, shared_logits.MESSAGE, count)
     if not message or len(descriptors) != count:
         raise EOFError("the process server is gone")
     return descriptors
 
 
 def _trained(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, torch.nn.Module]:
-    device = runner.prepared(job)
+    device = model_process.prepared(job)
     gc.freeze()  # what the server imported is never garbage: collections stay short
     task = (DryTask if job.dry else Task)(
         HandedData(shape, channel),
@@ -107,7 +105,7 @@ def _trained(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, 
         on_training=lambda: _say(channel, Event("training", time.monotonic())),
         on_progress=lambda point: _say(channel, Event("progress", time.monotonic(), point=point)),
     )
-    model = candidate.loaded(job.source).train(task)
+    model = candidate_module.loaded(job.source).train(task)
     if device.type == "cuda":
         torch.cuda.synchronize()
     if not isinstance(model, torch.nn.Module):
@@ -120,7 +118,7 @@ def _trained(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, 
 def _saved(model: torch.nn.Module, saved: int, channel: socket.socket) -> bool:
     try:
         with os.fdopen(saved, "wb") as file:
-            candidate.save(model, file)
+            candidate_module.save(model, file)
     except Exception as error:  # noqa: BLE001  # a model's own methods may raise anything; then it stays here
         sys.stderr.write(
             f"the model cannot be saved, it is scored where it was trained: {one_line(str(error), LENGTH)}\n"

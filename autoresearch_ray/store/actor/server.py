@@ -2,7 +2,7 @@
 
 Writes that arrive while one sync to disk runs share the next (group commit), in a thread, so that reads and watches
 go on meanwhile. A watch is a long poll on an asyncio event and holds no thread. The history of keys is compacted to
-the last RETAINED_REVISIONS. Clients and starting: `actor.py`.
+the last RETAINED_REVISIONS. Clients and starting: `client.py`.
 """
 
 import asyncio

@@ -3,14 +3,14 @@
     store = EtcdStore("etcd://host1:2379,host2:2379,host3:2379", prefix="autoresearch/mar1/")
     store.put("program", b"be bold")
 
-`etcd_url.py` says what a URL may hold and where credentials come from. Several runs share a cluster, each under its
+`url.py` says what a URL may hold and where credentials come from. Several runs share a cluster, each under its
 own prefix. A call goes to whichever member answers and is tried again for RETRY_SECONDS; a write is carried out once
-all the same, by a marker that `etcd_wire.py` describes and that lives for MARKER_SECONDS / 2 at least. A compaction
+all the same, by a marker that `wire.py` describes and that lives for MARKER_SECONDS / 2 at least. A compaction
 that is repeated this way may say CompactedError, and a repeated grant leaves a lease that lapses.
 
 Revisions are the cluster's, so they also grow by what others write, and `compact` is for the whole cluster; nothing
 here compacts by itself (etcd's --auto-compaction-retention does). Otherwise the rules are the contract's, but for the
-differences that its docstring (`store.py`) lists.
+differences that its docstring (`contract.py`) lists.
 """
 
 import asyncio

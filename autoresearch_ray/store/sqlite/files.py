@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.store.sqlite import reads as read
+from autoresearch_ray.store.sqlite import reads
 from autoresearch_ray.store.sqlite.reads import storage_errors
 
 LOCK_SECONDS = 5.0  # for a killed writer to be gone
@@ -29,14 +29,14 @@ def locked(path: Path) -> FileLock:
 def create(path: Path) -> None:
     """An empty store."""
     with appearing_whole(path) as unfinished, closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
-        connection.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {read.SCHEMA} COMMIT;")
+        connection.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {reads.SCHEMA} COMMIT;")
 
 
 def copy(source: Path, path: Path) -> None:
     """A consistent copy of a store that others may be writing."""
     with (
         appearing_whole(path) as unfinished,
-        closing(read.open_readonly(source)) as connection,
+        closing(reads.open_readonly(source)) as connection,
         closing(sqlite3.connect(unfinished)) as target,
     ):
         target.execute("PRAGMA journal_mode = OFF")  # a failed copy is thrown away
@@ -60,7 +60,7 @@ def appearing_whole(path: Path) -> Iterator[Path]:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that may write; the caller holds the lock."""
-    return sqlite3.connect(path, isolation_level=None, timeout=read.BUSY_SECONDS, check_same_thread=False)
+    return sqlite3.connect(path, isolation_level=None, timeout=reads.BUSY_SECONDS, check_same_thread=False)
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -69,7 +69,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
-        raise read.damaged(path, verdict)
+        raise reads.damaged(path, verdict)
     connection.execute("UPDATE meta SET compacted = 0 WHERE false")  # says now, not later, that the file is read-only
 
 

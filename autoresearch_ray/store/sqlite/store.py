@@ -40,9 +40,7 @@ from autoresearch_ray.store.contract import (
     check_txn,
     holds,
 )
-from autoresearch_ray.store.sqlite import files
-from autoresearch_ray.store.sqlite import reads as read
-from autoresearch_ray.store.sqlite import writes as changes
+from autoresearch_ray.store.sqlite import files, reads, writes
 from autoresearch_ray.store.sqlite.reads import storage_errors
 from autoresearch_ray.store.sqlite.wal import check_log
 
@@ -64,7 +62,7 @@ class SqliteStore(Store):
             undo.callback(self._file_lock.release)
             if not path.exists():
                 files.create(path)
-            self._reader = undo.enter_context(closing(read.open_readonly(path)))
+            self._reader = undo.enter_context(closing(reads.open_readonly(path)))
             check_log(self._reader, path)
             self._writer = undo.enter_context(closing(files.connect(path)))
             files.prepare(self._writer, path)
@@ -97,23 +95,23 @@ class SqliteStore(Store):
 
     def revision(self) -> int:
         with self._reading() as connection:
-            return read.current_revision(connection)
+            return reads.current_revision(connection)
 
     def get(self, key: str, revision: int = 0) -> KeyValue | None:
         check_key(key)
         with self._reading() as connection:
-            read.check_revision(connection, revision)
-            return read.get_at(connection, key, revision)
+            reads.check_revision(connection, revision)
+            return reads.get_at(connection, key, revision)
 
     def range(self, prefix: str, limit: int = 0, revision: int = 0, after: str = "") -> Found:
         with self._reading() as connection:
-            read.check_revision(connection, revision)
-            return read.range_at(connection, prefix, limit, revision, after)
+            reads.check_revision(connection, revision)
+            return reads.range_at(connection, prefix, limit, revision, after)
 
     def events(self, prefix: str, from_revision: int, previous: bool = False) -> WatchBatch:
         """The events there are from a revision on, perhaps none; never waits. CompactedError."""
         with self._reading() as connection:
-            return read.events_from(connection, prefix, from_revision, previous)
+            return reads.events_from(connection, prefix, from_revision, previous)
 
     def watch(
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
@@ -161,14 +159,14 @@ class SqliteStore(Store):
 
     def revoke(self, lease: int, request_id: str = "") -> int:
         with self._writing() as connection:
-            answer = changes.remembered(connection, request_id)
+            answer = writes.remembered(connection, request_id)
             if answer is None:
                 with self._lease_lock:
                     if self._leases.pop(lease, None) is None:
                         raise _no_lease(lease)
-                changes.end_lease(connection, lease)
-                answer = TxnResult(True, read.current_revision(connection), ())
-                changes.remember(connection, request_id, answer)
+                writes.end_lease(connection, lease)
+                answer = TxnResult(True, reads.current_revision(connection), ())
+                writes.remember(connection, request_id, answer)
             return answer.revision
 
     def expire_leases(self) -> int:
@@ -181,12 +179,12 @@ class SqliteStore(Store):
 
     def compact(self, revision: int) -> None:
         with self._writing() as connection:
-            now, compacted = read.current_revision(connection), read.compacted_revision(connection)
+            now, compacted = reads.current_revision(connection), reads.compacted_revision(connection)
             if revision > now:
                 raise FutureRevisionError(f"revision {revision} does not exist yet; the newest is {now}")
             if revision <= compacted:
                 raise CompactedError(f"revision {revision} was compacted away; the oldest is {compacted}")
-            changes.compact(connection, compacted, revision)
+            writes.compact(connection, compacted, revision)
 
     def backup(self, path: Path) -> None:
         files.copy(self.path, path)
@@ -196,29 +194,29 @@ class SqliteStore(Store):
             check_txn(txn)
             check_doubles(txn.success)
             check_doubles(txn.failure)
-            return changes.remembered(connection, txn.request_id) or self._run(connection, txn)
+            return writes.remembered(connection, txn.request_id) or self._run(connection, txn)
         except StoreError as error:  # raised before the transaction's first write
             return error
 
     def _run(self, connection: sqlite3.Connection, txn: Txn) -> TxnResult:
-        succeeded = all(holds(compare, read.get_at(connection, compare.key)) for compare in txn.compare)
+        succeeded = all(holds(compare, reads.get_at(connection, compare.key)) for compare in txn.compare)
         branch = txn.success if succeeded else txn.failure
         for op in branch:
             if isinstance(op, Put) and op.lease and op.lease not in self._leases:
                 raise _no_lease(op.lease)
         for op in branch:
             if isinstance(op, Get | Range):
-                read.check_revision(connection, op.revision)
-        before = read.current_revision(connection)
-        responses = tuple(changes.run_op(connection, op, before + 1) for op in branch)
-        answer = TxnResult(succeeded, read.current_revision(connection), responses)
+                reads.check_revision(connection, op.revision)
+        before = reads.current_revision(connection)
+        responses = tuple(writes.run_op(connection, op, before + 1) for op in branch)
+        answer = TxnResult(succeeded, reads.current_revision(connection), responses)
         if answer.revision > before:
-            changes.remember(connection, txn.request_id, answer)
+            writes.remember(connection, txn.request_id, answer)
         return answer
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._read_lock, storage_errors(self.path), read.snapshot(self._reader):
+        with self._read_lock, storage_errors(self.path), reads.snapshot(self._reader):
             yield self._reader
 
     @contextmanager
@@ -233,7 +231,7 @@ class SqliteStore(Store):
                     del self._leases[lease]
             try:
                 for lease in lapsed:
-                    changes.end_lease(self._writer, lease)
+                    writes.end_lease(self._writer, lease)
                 yield self._writer
                 self._writer.execute("COMMIT")
             except BaseException:

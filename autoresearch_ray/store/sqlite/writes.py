@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from autoresearch_ray.store.contract import Delete, Found, Get, KeyValue, Op, Put, Range, TxnResult
-from autoresearch_ray.store.sqlite import reads as read
+from autoresearch_ray.store.sqlite import reads
 
 REMEMBERED_REQUESTS = 10_000  # a retry comes within seconds; this is minutes of the busiest run
 
@@ -14,12 +14,12 @@ REMEMBERED_REQUESTS = 10_000  # a retry comes within seconds; this is minutes of
 def run_op(connection: sqlite3.Connection, op: Op, revision: int) -> Found:
     """One checked operation; what it writes gets this revision."""
     if isinstance(op, Range):
-        return read.range_at(connection, op.prefix, op.limit, op.revision, op.after)
+        return reads.range_at(connection, op.prefix, op.limit, op.revision, op.after)
     if isinstance(op, Get):
-        kv = read.get_at(connection, op.key, op.revision)
-        return Found((kv,) if kv else (), int(kv is not None), read.current_revision(connection))
+        kv = reads.get_at(connection, op.key, op.revision)
+        return Found((kv,) if kv else (), int(kv is not None), reads.current_revision(connection))
     if isinstance(op, Put):
-        kv = read.get_at(connection, op.key)
+        kv = reads.get_at(connection, op.key)
         created, version = (kv.create_revision, kv.version + 1) if kv else (revision, 1)
         _write(connection, KeyValue(op.key, op.value, created, revision, version, op.lease))
         replaced = (kv,) if kv and op.previous else ()
@@ -29,7 +29,7 @@ def run_op(connection: sqlite3.Connection, op: Op, revision: int) -> Found:
 
 def end_lease(connection: sqlite3.Connection, lease: int) -> None:
     """Forget the lease and delete its keys, in one revision."""
-    revision = read.current_revision(connection) + 1
+    revision = reads.current_revision(connection) + 1
     keys = connection.execute("SELECT key FROM current WHERE lease = ? AND lease <> 0 ORDER BY key", (lease,))
     for (key,) in keys.fetchall():
         _write(connection, KeyValue(key, b"", 0, revision, 0))
@@ -65,13 +65,13 @@ def remember(connection: sqlite3.Connection, request_id: str, answer: TxnResult)
 
 def _delete(connection: sqlite3.Connection, op: Delete, revision: int) -> Found:
     if op.prefix:
-        kvs = read.range_at(connection, op.key).kvs
+        kvs = reads.range_at(connection, op.key).kvs
     else:
-        kv = read.get_at(connection, op.key)
+        kv = reads.get_at(connection, op.key)
         kvs = (kv,) if kv else ()
     for kv in kvs:
         _write(connection, KeyValue(kv.key, b"", 0, revision, 0))
-    return Found(kvs if op.previous else (), len(kvs), read.current_revision(connection))
+    return Found(kvs if op.previous else (), len(kvs), reads.current_revision(connection))
 
 
 def _write(connection: sqlite3.Connection, kv: KeyValue) -> None:

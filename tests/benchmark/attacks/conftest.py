@@ -4,15 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from world import World
+from world import FULL, Attack, World
 
-from autoresearch_ray.benchmark.sandbox import walls as isolate
+from autoresearch_ray.benchmark.sandbox import walls
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.records import Result
-
-FULL = "+".join(isolate.FULL)
-Attack = Callable[..., tuple[Result, str]]
 
 
 @pytest.fixture(scope="package")
@@ -30,7 +27,7 @@ def slot_behind() -> Iterator[Callable[[str], Slot]]:
     slots: dict[str, Slot] = {}
 
     def behind(layers: str) -> Slot:
-        if not set(layers.split("+")) <= set(isolate.reached(layers).layers):
+        if not set(layers.split("+")) <= set(walls.reached(layers).layers):
             pytest.skip(f"this machine does not give {layers}")
         if layers not in slots:
             slots[layers] = Slot(threads=1, isolation=layers)

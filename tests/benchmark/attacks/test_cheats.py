@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-from conftest import FULL, Attack
 from sections import sections
-from world import World
+from world import FULL, Attack, World
 
 from autoresearch_ray.benchmark.trial.execution import OUTPUT_LIMIT
 from autoresearch_ray.benchmark.trial.slot import Slot

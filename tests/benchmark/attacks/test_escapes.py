@@ -4,9 +4,8 @@ import platform
 from textwrap import indent
 
 import pytest
-from conftest import FULL, Attack
 from sections import sections
-from world import World
+from world import FULL, Attack, World
 
 ESCAPES = sections("escapes.txt")
 LAYERS = {name: escape.labels.split(", ") for name, escape in ESCAPES.items()}

@@ -1,9 +1,8 @@
 """What is too good to be true is held for a human to see, with the reason, and is no score."""
 
 import pytest
-from conftest import Attack
 from sections import sections
-from world import World
+from world import Attack, World
 
 from autoresearch_ray.benchmark.score.plausible import Known
 from autoresearch_ray.records import HELD

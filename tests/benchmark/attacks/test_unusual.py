@@ -1,8 +1,8 @@
 """Honest candidates score, whatever they do that is unusual, and are not accused."""
 
 import pytest
-from conftest import Attack
 from sections import sections
+from world import Attack
 
 UNUSUAL = sections("unusual.txt")
 NOT_SAVED = {"weight normalisation"}  # torch refuses to save it

@@ -9,16 +9,21 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from small_corpus import small_experiment
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
-from autoresearch_ray.benchmark.sandbox import limits
+from autoresearch_ray.benchmark.sandbox import limits, walls
+from autoresearch_ray.records import Result
 
 KEY = "sk-attack-me-4711"
 MARKER = "a-neighbour-of-the-attacker"
 FILES = ("home/.netrc", "home/.profile", "run/state.db", "run/results.tsv", "run/trials/t00001/train.py")
+
+FULL = "+".join(walls.FULL)
+Attack = Callable[..., tuple[Result, str]]
 
 
 class World:

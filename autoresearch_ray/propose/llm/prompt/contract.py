@@ -1,6 +1,6 @@
 """The part of a prompt that never changes within a run: the job, the contract, what makes a good idea, the format.
 
-What it says of rules and format is what `rules.py`, `ranges.py` and `answer.py` check.
+What it says of rules and format is what `candidate/rules/`, `candidate/ranges.py` and `answer.py` check.
 """
 
 from textwrap import fill
