@@ -28,7 +28,7 @@ TunerName = Literal["tpe", "random"]
 ProviderName = Literal["anthropic", "gemini", "openai"]
 TUNERS: tuple[TunerName, ...] = get_args(TunerName)
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
-CANDIDATE_LINES = 630  # of train.py and program.md together
+KNOWN_PROPOSERS = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS)))
 SQLITE = "sqlite"  # for --state, the default
 AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
 NONE: Literal["none"] = "none"  # for --max-staleness and --storage
@@ -70,8 +70,7 @@ def parse_proposer(text: object) -> object:
     who, _, weight_text = text.partition("=")
     name, _, model = who.partition(":")
     if name not in (*TUNERS, *PROVIDERS):
-        known = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS)))
-        raise ValueError(f"unknown proposer {name!r}; expected one of {known}")
+        raise ValueError(f"unknown proposer {name!r}; expected one of {KNOWN_PROPOSERS}")
     if name in PROVIDERS and not model:
         raise ValueError(f"which model? expected {name}:MODEL, as its provider names it")
     if name in TUNERS and model:
@@ -122,36 +121,43 @@ class Request(FrozenModel):
     """What was asked for; None where nothing was said. `ask` makes one from what a person typed."""
 
     experiment: Path | None = _option("YAML file (default: what fits the hardware)")
-    tag: Annotated[str, AfterValidator(_check_tag)] | None = _option("name of the run (default: day and time)")
-    runs_dir: Path = _option("where runs live (default: runs)", default=Path("runs"))
-    trials: int | None = _option("trials in all, replicates included (default: the experiment's)", ge=4)
-    hours: Positive | None = _option("wall-clock limit of this launch")
-    budget_seconds: Positive | None = _option("training time of a trial (default: the experiment's)")
-    slots: int | None = _option("trials at once (default: as many as fit)", ge=1)
+    tag: Annotated[str, AfterValidator(_check_tag)] | None = _option("name of the run (default: day and time)", "T")
+    runs_dir: Path = _option("where runs live (default: runs)", "DIR", default=Path("runs"))
+    trials: int | None = _option("trials in all, replicates included (default: the experiment's)", "N", ge=4)
+    hours: Positive | None = _option("wall-clock limit of this launch", "H")
+    budget_seconds: Positive | None = _option("training time of a trial (default: the experiment's)", "S")
+    slots: int | None = _option("trials at once (default: as many as fit)", "N", ge=1)
     gpus_per_trial: Annotated[float | Literal["auto"], BeforeValidator(_parse_share)] | None = _option(
-        "share of a GPU, 0 to 1, or auto: measure what is best"
+        "share of a GPU, 0 to 1, or auto: measure what is best", "F"
     )
-    cpus_per_trial: Positive | None = _option("CPUs of a trial, also its threads")
+    cpus_per_trial: Positive | None = _option("CPUs of a trial, also its threads", "F")
     proposers: Annotated[
         tuple[Annotated[ProposerSpec, BeforeValidator(parse_proposer)], ...], AfterValidator(_check_names)
     ] = _option(
-        "who proposes: tpe, random, anthropic:MODEL, gemini:MODEL, openai:MODEL; repeatable (default: tpe)",
+        f"who proposes: {KNOWN_PROPOSERS}; repeatable (default: tpe)",
         "NAME[:MODEL][=WEIGHT]",
         (),
     )
-    program: Path | None = _option("what steers the search (default: program.md)")
-    seed: int | None = _option("seed of the search and of its trials (default: 0)", ge=0)
+    program: Path | None = _option("what steers the search (default: program.md)", "FILE")
+    seed: int | None = _option("seed of the search and of its trials (default: 0)", "N", ge=0)
     resume: bool = _option("continue the run of --tag", default=False)
-    address: str | None = _option("join this Ray cluster (default: start Ray here)")
-    early_stop: EarlyStop | None = _option("Tune's scheduler: none, asha, median (default: none)")
-    llm_base_url: str | None = _option("of a vLLM, Ollama or llama.cpp server, for openai:MODEL")
-    max_cost_usd: Positive | None = _option("what all model calls of the run may cost")
+    address: str | None = _option("join this Ray cluster (default: start Ray here)", "A")
+    early_stop: EarlyStop | None = _option(
+        f"Tune's scheduler: {', '.join(get_args(EarlyStop))} (default: none)", "NAME"
+    )
+    llm_base_url: str | None = _option("of a vLLM, Ollama or llama.cpp server, for openai:MODEL", "URL")
+    max_cost_usd: Positive | None = _option("what all model calls of the run may cost", "C")
     max_staleness: Annotated[int | Literal["none"], BeforeValidator(_parse_staleness)] | None = _option(
         "advances of the frontier that a waiting proposal may have missed and still be tried; 0 is strict, none tries "
-        "all (default: 0)"
+        "all (default: 0)",
+        "N",
     )
-    isolation: Isolation | None = _option("of candidates: strict, best, none (default: best, the best that can be had)")
-    state: str | None = _option("where the state is: sqlite or etcd://host:2379[,host2:2379] (default: sqlite)")
+    isolation: Isolation | None = _option(
+        f"of candidates: {', '.join(get_args(Isolation))} (default: best, the best that can be had)", "MODE"
+    )
+    state: str | None = _option(
+        "where the state is: sqlite or etcd://host:2379[,host2:2379] (default: sqlite)", "WHERE"
+    )
     push_to: str | None = _option("push every win to this git remote", "REMOTE")
     storage: str | None = _option(
         "keep a copy of everything there, and resume from it: s3://, gs://, a mounted folder; none ends it", "URL"
