@@ -32,6 +32,8 @@ class Candidate:
     files: tuple[tuple[str, str], ...]  # (path, text) in the order of paths
 
     def __post_init__(self) -> None:
+        if self.is_lone:
+            return  # most are; a history has 100,000
         paths = [PurePosixPath(path) for path, _ in self.files]
         assert paths and paths == sorted(set(paths)), f"paths in order, each once: {paths}"
         assert not any(path.is_absolute() or ".." in path.parts for path in paths), f"paths below one folder: {paths}"
@@ -42,9 +44,14 @@ class Candidate:
         return cls(((CANDIDATE_FILE, text),))
 
     @property
+    def is_lone(self) -> bool:
+        """Whether train.py is its only file."""
+        return len(self.files) == 1 and self.files[0][0] == CANDIDATE_FILE
+
+    @property
     def text(self) -> str:
         """The text of train.py."""
-        return dict(self.files)[CANDIDATE_FILE]
+        return next(text for path, text in self.files if path == CANDIDATE_FILE)
 
     @property
     def sha(self) -> str:
@@ -53,7 +60,7 @@ class Candidate:
 
     def encode(self) -> bytes:
         """What is stored: the bare text of a lone train.py, else JSON behind a zero byte, which begins no source."""
-        if [path for path, _ in self.files] == [CANDIDATE_FILE]:
+        if self.is_lone:
             return self.text.encode()
         return b"\0" + json.dumps(self.files, ensure_ascii=False, separators=(",", ":")).encode()
 
