@@ -15,7 +15,8 @@ from autoresearch_ray.paths import CANDIDATE_FILE
 
 Kind = Literal["baseline", "knobs", "code", "merge", "replicate"]
 Purpose = Literal["baseline", "screen", "confirm", "prove", "idle"]
-Status = Literal["ok", "crash", "timeout", "oom", "invalid", "lost", "stopped"]
+FailureStatus = Literal["crash", "timeout", "oom", "invalid"]  # that a candidate can bring about
+Status = Literal["ok", FailureStatus, "lost", "stopped"]
 Verdict = Literal["measure", "promising", "discard", "advance", "keep", "drop"]
 StepKind = Literal["start", "advance", "keep", "drop"]
 Isolation = Literal["strict", "best", "none"]  # of candidates

@@ -50,6 +50,20 @@ class Rules:
     reserve_trials: int = 8  # kept for a proof before the run ends
 
 
+RULES_OF_0_1 = Rules(  # by which runs of that version go on, whatever the defaults become
+    complexity_price=0.00005,
+    baseline_trials=3,
+    advance_sd=0.5,
+    lead_sd=3.0,
+    keep_probability=0.99,
+    drop_probability=0.2,
+    max_replicates=6,
+    min_replicates=2,
+    pairs_from=4,
+    reserve_trials=8,
+)
+
+
 class ProposerSpec(FrozenModel):
     """A proposer and its share of the proposals."""
 
@@ -250,9 +264,9 @@ class RunSettings(RunTerms):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, values: Any) -> Any:
-        """Version 0.1 stored no rules, which were these, and a limit of memory that nothing read."""
+        """Version 0.1 stored no rules, and a limit of memory that nothing read."""
         if isinstance(values, dict) and "rules" not in values:
-            values = {"rules": Rules()} | {key: value for key, value in values.items() if key != "memory_mb"}
+            values = {"rules": RULES_OF_0_1} | {key: value for key, value in values.items() if key != "memory_mb"}
         return values
 
 

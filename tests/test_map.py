@@ -6,13 +6,20 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "autoresearch_ray"
 MAP = (PACKAGE / "README.md").read_text()
-WORDS = re.findall(r"`([^`\s]+)`", MAP)
 MODULES = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
 
 
-def test_every_module_is_named_in_the_map() -> None:
-    named = {word.rstrip("/").rpartition("/")[2] for word in [*WORDS, *MAP.split("\n## The tree")[0].split()]}
-    assert [path for path in MODULES if path.stem not in named] == []
+def test_every_module_is_named_in_the_part_of_its_folder() -> None:
+    top, *folders = re.split(r"^\*\*`(\w+)/`\*\*", MAP.split("## The walk of one proposal")[0], flags=re.M)
+    parts = dict(zip(folders[::2], folders[1::2], strict=True)) | {"": top}
+    missing = []
+    for path in MODULES:
+        folder, *inner = path.relative_to(PACKAGE).with_suffix("").parts
+        part = parts[folder] if inner else parts[""]
+        names = {word.rstrip("/").rpartition("/")[2] for word in re.findall(r"`([^`\s]+)`", part)}
+        if path.stem not in names and path.stem != "__main__":
+            missing.append(path)
+    assert missing == []
 
 
 def test_every_function_on_the_walks_exists() -> None:

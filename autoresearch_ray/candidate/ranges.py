@@ -50,6 +50,10 @@ class Interval:
             return int(min(self.high, max(self.low, math.floor(raw + 0.5))))
         return min(float(self.high), max(float(self.low), self._rounded(raw)))
 
+    def values(self) -> Sequence[Value]:
+        """All of them; none for a continuous range."""
+        return range(int(self.low), int(self.high) + 1) if self.integer else ()
+
     def _ends(self) -> tuple[float, float]:
         half = 0.5 if self.integer else 0.0
         return self._scaled(self.low - half), self._scaled(self.high + half)
@@ -90,6 +94,10 @@ class Choice:
     def from_unit(self, u: float) -> Value:
         """The option whose share holds `u`."""
         return self.options[min(len(self.options) - 1, max(0, int(u * len(self.options))))]
+
+    def values(self) -> Sequence[Value]:
+        """All of them."""
+        return self.options
 
     def __str__(self) -> str:
         return f"choice({', '.join(map(repr, self.options))})"

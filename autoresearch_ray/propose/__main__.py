@@ -15,7 +15,7 @@ from pathlib import Path
 
 from autoresearch_ray.driver.ask_model import ask_model, asking, prompt_text
 from autoresearch_ray.errors import AutoresearchError
-from autoresearch_ray.settings import ask
+from autoresearch_ray.settings import PROVIDERS, ask
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m autoresearch_ray.propose", description="Ask a model for ideas, once."
     )
     parser.add_argument("experiment", type=Path, help="an experiment's YAML file")
-    parser.add_argument("--proposer", required=True, metavar="NAME:MODEL", help="anthropic, gemini or openai")
+    parser.add_argument("--proposer", required=True, metavar="NAME:MODEL", help=", ".join(PROVIDERS))
     parser.add_argument("--llm-base-url", help="of a vLLM, Ollama or llama.cpp server, for openai:MODEL")
     parser.add_argument("--program", type=Path, help="what steers the search (default: program.md)")
     parser.add_argument("--run", type=Path, help="ask as in the middle of this run (default: before the first trial)")

@@ -7,9 +7,9 @@ noise's standard deviation (sd), and the share of worlds that gained more than 2
 rich one three of them hold 5 to 10 sd each, 0.2 to 0.4 of their range away; in a poor one three hold 1.5 to 4 sd; four
 stand near their optimum already and cost 2 to 10 sd when moved by 0.4; the others are nearly flat, choices mostly worse
 than their default; important knobs interact, and half of them have a cliff behind which a trial diverges (+3 bpb) or
-fails. The rule: a child advances the frontier when its result is below m - 0.5 sd and one fresh replicate is below m
-(DESIGN section 5). Two slots; `--ahead` proposals wait in the queue, made before the last results were known. Baselines
-and proofs are not counted: no policy changes them. Seeded: the same numbers again.
+fails. The rule: a child advances the frontier when its result is below m - 0.5 sd and one fresh replicate is below m.
+Two slots; `--ahead` proposals wait in the queue, made before the last results were known. Baselines and proofs are not
+counted: no policy changes them. Seeded: the same numbers again.
 """
 
 import argparse

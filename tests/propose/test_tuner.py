@@ -10,15 +10,16 @@ from candidates import TRAIN
 from autoresearch_ray.candidate.knobs import Knob, read_knobs
 from autoresearch_ray.candidate.ranges import Choice, Interval, Value
 from autoresearch_ray.propose.tuner.surrogate import noise_sd
-from autoresearch_ray.propose.tuner.tuner import Observation, Suggestion, Tuner, TunerKind, knob_proposal
+from autoresearch_ray.propose.tuner.tuner import Observation, Suggestion, Tuner, knob_proposal
+from autoresearch_ray.settings import TunerName
 
 KNOBS = read_knobs(TRAIN)
 HERE = {knob.name: knob.value for knob in KNOBS}
-KINDS: tuple[TunerKind, ...] = ("tpe", "random")
+KINDS: tuple[TunerName, ...] = ("tpe", "random")
 SMALL = (Knob("A", 1, Interval(1, 3, log=False, integer=True), 1), Knob("B", "x", Choice(("x", "y")), 2))
 
 
-def tuner(kind: TunerKind, seed: int = 0) -> Tuner:
+def tuner(kind: TunerName, seed: int = 0) -> Tuner:
     return Tuner(kind, np.random.default_rng(seed))
 
 
@@ -29,7 +30,7 @@ def history(count: int, seed: int = 1) -> list[Observation]:
     return [Observation(v, math.nan if i % 7 == 6 else float(rng.normal())) for i, v in enumerate([HERE, *drawn])]
 
 
-def suggestions(kind: TunerKind, seed: int, count: int = 30) -> list[Suggestion]:
+def suggestions(kind: TunerName, seed: int, count: int = 30) -> list[Suggestion]:
     """A search that knows of everything it suggested: half of it observed, the last two in flight."""
     machine, seen = tuner(kind, seed), history(8)
     found: list[Suggestion] = []
@@ -43,13 +44,13 @@ def suggestions(kind: TunerKind, seed: int, count: int = 30) -> list[Suggestion]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_seeds_give_equal_suggestions_and_others_differ(kind: TunerKind) -> None:
+def test_equal_seeds_give_equal_suggestions_and_others_differ(kind: TunerName) -> None:
     assert suggestions(kind, 3) == suggestions(kind, 3)
     assert suggestions(kind, 3) != suggestions(kind, 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_suggestions_are_in_range_change_something_and_never_repeat(kind: TunerKind) -> None:
+def test_suggestions_are_in_range_change_something_and_never_repeat(kind: TunerName) -> None:
     ranges = {knob.name: knob.range for knob in KNOBS}
     found = suggestions(kind, 5)
     assert all(ranges[name].contains(value) for s in found for name, value in s.values.items())
@@ -59,7 +60,7 @@ def test_suggestions_are_in_range_change_something_and_never_repeat(kind: TunerK
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_small_space_is_covered_once_and_then_nothing_is_left(kind: TunerKind) -> None:
+def test_a_small_space_is_covered_once_and_then_nothing_is_left(kind: TunerName) -> None:
     machine = tuner(kind)
     here: dict[str, Value] = {knob.name: knob.value for knob in SMALL}
     tried = [here]
@@ -76,7 +77,7 @@ def test_without_knobs_there_is_nothing_to_suggest() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_first_suggestions_change_few_knobs(kind: TunerKind) -> None:
+def test_the_first_suggestions_change_few_knobs(kind: TunerName) -> None:
     for seed in range(20):
         suggestion = tuner(kind, seed).suggest(KNOBS, [Observation(HERE, 1.0)] * 3, [])
         assert suggestion is not None
@@ -92,7 +93,7 @@ def test_the_hypothesis_names_each_change() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_observations_carry_over_to_a_frontier_with_other_knobs_and_ranges(kind: TunerKind) -> None:
+def test_observations_carry_over_to_a_frontier_with_other_knobs_and_ranges(kind: TunerName) -> None:
     knobs = [replace(KNOBS[0], value=0.3, range=Interval(0.03, 0.9, log=True, integer=False)), *KNOBS[2:]]
     knobs.append(Knob("NEW", 3, Interval(1, 9, log=False, integer=True), 99))
     machine = tuner(kind)

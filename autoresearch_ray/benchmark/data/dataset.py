@@ -26,7 +26,15 @@ import numpy as np
 import platformdirs
 import tiktoken
 
-from autoresearch_ray.benchmark.data.corpus import Spool, copies_in_library, documents, identity, library, split
+from autoresearch_ray.benchmark.data.corpus import (
+    Spool,
+    copies_in_library,
+    documents,
+    identity,
+    library,
+    lies_here,
+    split,
+)
 from autoresearch_ray.benchmark.data.rows import SplitSize, write_exact_rows, write_rows
 from autoresearch_ray.benchmark.data.tokenizer import bytes_of_tokens, load_tokenizer, save_tokenizer, train_tokenizer
 from autoresearch_ray.errors import DataError
@@ -165,7 +173,7 @@ def _acquired(lock: filelock.BaseFileLock, folder: Path, say: Progress) -> Abstr
 
 
 def _found(folder: Path, spec: dict[str, str | int]) -> Dataset | None:
-    if not folder.exists() or (spec.get("data") == "stdlib" and not (folder / WITHHELD).exists()):
+    if not folder.exists() or (lies_here(str(spec["data"])) and not (folder / WITHHELD).exists()):
         return None
     try:
         return open_dataset(folder)
@@ -226,7 +234,7 @@ def _content(experiment: Experiment, spool: Spool, partial: Path, say: Progress)
     sizes["train"] = write_rows(partial / "train.bin", spool, used["train"], encoding, token_bytes, experiment.seq_len)
     _check_sizes(experiment, spool, sizes, eval_rows)
     _check_apart(experiment, spool, used)
-    if experiment.data == "stdlib":
+    if lies_here(experiment.data):
         scored = {spool.digest(number) for name in ("val", "holdout") for number in used[name]}
         (partial / WITHHELD).write_text(json.dumps(copies_in_library(scored)))
     files = ["tokenizer.json", "token_bytes.npy", *(f"{name}.bin" for name in SPLITS)]

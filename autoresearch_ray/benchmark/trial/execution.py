@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
 from autoresearch_ray.benchmark.sandbox import limits, processes, root_folder
 from autoresearch_ray.benchmark.sandbox.walls import Walls
+from autoresearch_ray.benchmark.trial.failures import STATUSES
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.records import CurvePoint, Result, Status
@@ -169,8 +170,7 @@ class Execution:
                 return "ok", ""
             return "invalid", "the score is nan, expected a finite number"
         if failed is not None:
-            statuses: dict[str, Status] = {"invalid": "invalid", "oom": "oom", "timeout": "timeout"}
-            return statuses.get(failed.status, "crash"), failed.error
+            return next((status for status in STATUSES if status == failed.status), "crash"), failed.error
         if self._killed is not None:
             return self._killed
         if self._ended is None:

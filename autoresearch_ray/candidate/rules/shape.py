@@ -9,7 +9,7 @@ from autoresearch_ray.candidate.scopes import parameters
 from autoresearch_ray.candidate.syntax import docstring
 from autoresearch_ray.errors import CandidateError
 
-MAX_LINES = 630  # of train.py and program.md together, DESIGN section 3
+MAX_LINES = 630  # of train.py and program.md together
 MAX_CHARACTERS = 120 * MAX_LINES  # of train.py: lines of ordinary length
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 CONSTANT_PARTS = (

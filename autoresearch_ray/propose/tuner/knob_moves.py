@@ -57,17 +57,10 @@ def redraw_all(knobs: Sequence[Knob], rng: np.random.Generator) -> Values:
 
 def every_combination(knobs: Sequence[Knob]) -> list[Values] | None:
     """All combinations of values of a small space; None if it is large or has a continuous knob."""
-    options = [_listed(knob) for knob in knobs]
+    options = [knob.range.values() for knob in knobs]
     if not all(options) or math.prod(map(len, options)) > MOST_LISTED:
         return None
     return [{knob.name: value for knob, value in zip(knobs, row, strict=True)} for row in product(*options)]
-
-
-def _listed(knob: Knob) -> Sequence[Value]:
-    """The knob's values; none for a continuous one."""
-    if isinstance(knob.range, Choice):
-        return knob.range.options
-    return range(int(knob.range.low), int(knob.range.high) + 1) if knob.range.integer else ()
 
 
 def _stepped(knob: Knob, rng: np.random.Generator) -> Value:

@@ -19,7 +19,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 
 from autoresearch_ray.candidate.knobs import Knob
-from autoresearch_ray.candidate.ranges import Choice, Value
+from autoresearch_ray.candidate.ranges import Interval, Value
 
 FAILED = 1e9  # told for a failure; TPE only ranks
 
@@ -51,8 +51,8 @@ def tpe_values(
 
 def _distribution(knob: Knob) -> BaseDistribution:
     extent = knob.range
-    if isinstance(extent, Choice):
-        return CategoricalDistribution(extent.options)
+    if not isinstance(extent, Interval):
+        return CategoricalDistribution(extent.values())
     if extent.integer:
         return IntDistribution(int(extent.low), int(extent.high), log=extent.log)
     return FloatDistribution(extent.low, extent.high, log=extent.log)

@@ -31,7 +31,6 @@ one knob at a time (4.9), three to five (8.7, 3.5).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -51,8 +50,8 @@ from autoresearch_ray.propose.tuner.knob_moves import (
 from autoresearch_ray.propose.tuner.surrogate import best_move
 from autoresearch_ray.propose.tuner.tpe import tpe_values
 from autoresearch_ray.records import Candidate, Proposal
+from autoresearch_ray.settings import TUNERS, TunerName
 
-TunerKind = Literal["tpe", "random"]
 MOVES = 64  # local moves that the model ranks
 TPE_FROM = 12  # observations
 TPE_SHARE = 0.3  # of suggestions, from then on
@@ -81,8 +80,8 @@ class Suggestion:
 class Tuner:
     """Suggests changes; its only state is its generator, so equal seeds and calls give equal suggestions."""
 
-    def __init__(self, kind: TunerKind, rng: np.random.Generator) -> None:
-        assert kind in ("tpe", "random"), f"tuner kind {kind!r}, expected tpe or random"
+    def __init__(self, kind: TunerName, rng: np.random.Generator) -> None:
+        assert kind in TUNERS, f"tuner kind {kind!r}, expected one of {TUNERS}"
         self._kind = kind
         self._rng = rng
 

@@ -23,6 +23,8 @@ OWN_DOMAIN = "openai.com"
 class OpenAIWire:
     """See Wire in provider.py."""
 
+    provider = "openai"  # another one that speaks this protocol has its own name
+
     broken: tuple[type[Exception], ...] = (openai.OpenAIError, *BROKEN)
 
     def __init__(self, model: str, key: Key, base_url: str | None, patience: Patience) -> None:
@@ -58,7 +60,7 @@ class OpenAIWire:
         if isinstance(error, openai.APIStatusError):
             status, headers = error.status_code, dict(error.response.headers)
         message = dig(error.body, "message") or error.message
-        return status_failure("openai", self._model, self._key, status, kinds, str(message), headers)
+        return status_failure(self.provider, self._model, self._key, status, kinds, str(message), headers)
 
     def reached(self, error: Exception) -> bool:
         """Whether the request may have reached the provider."""

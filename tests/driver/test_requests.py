@@ -1,0 +1,85 @@
+"""A request, from what is typed to what a run keeps: every option is accounted for, every copy is checked."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from small_run import settings_of, write_experiment
+
+from autoresearch_ray.driver.resume import MAY_NOT_CHANGE, resumed_run
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.launch import parse
+from autoresearch_ray.settings import Request, RequestedRun, Rules, RunSettings, RunTerms, ask
+
+OF_ONE_LAUNCH = {
+    "experiment",
+    "runs_dir",
+    "resume",
+    "address",
+    "program",
+    "push_to",
+    "submit",
+    "plain",
+    "hours",
+    "slots",
+}
+OF_THE_EXPERIMENT = {"budget_seconds", "gpus_per_trial", "cpus_per_trial"}  # which a resumed run keeps
+MAY_CHANGE = {
+    "trials": 30,
+    "proposers": ("random",),
+    "isolation": "none",
+    "llm_base_url": "http://127.0.0.1:1/v1",
+    "max_cost_usd": 2.5,
+    "max_staleness": 3,
+    "storage": "none",
+}
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> RunSettings:
+    return settings_of(Request(experiment=write_experiment(tmp_path), slots=1, program=tmp_path / "program.md"))
+
+
+def test_every_option_is_of_a_launch_or_may_change_or_may_not() -> None:
+    kept = {"tag", "state", *MAY_NOT_CHANGE, *MAY_CHANGE}
+    assert set(Request.model_fields) == OF_ONE_LAUNCH | OF_THE_EXPERIMENT | kept
+    assert kept <= set(RunTerms.model_fields)
+
+
+@pytest.mark.parametrize("option", MAY_CHANGE)
+def test_what_may_change_is_changed_and_nothing_else(stored: RunSettings, option: str) -> None:
+    request = ask(tag="x", resume=True, **{option: MAY_CHANGE[option]})
+    before, after = resumed_run(ask(tag="x", resume=True), stored, None), resumed_run(request, stored, None)
+    changed = {name for name in RequestedRun.model_fields if getattr(before, name) != getattr(after, name)}
+    assert changed == ({option} if option != "storage" else set()), "a storage is resolved to its URL before"
+
+
+@pytest.mark.parametrize("option", MAY_NOT_CHANGE)
+def test_what_may_not_change_is_refused_unless_it_is_the_same(stored: RunSettings, option: str) -> None:
+    same = getattr(stored, option)
+    other = {"seed": 7, "early_stop": "asha"}[option]
+    assert getattr(resumed_run(ask(tag="x", resume=True, **{option: same}), stored, None), option) == same
+    with pytest.raises(SettingsError, match=rf"{other}: run x has {same}; leave it out"):
+        resumed_run(ask(tag="x", resume=True, **{option: other}), stored, None)
+
+
+def test_the_command_line_and_a_function_call_make_the_same_request() -> None:
+    typed = parse(
+        ["e.yaml", "--trials", "9", "--proposer", "tpe=2", "--proposer", "openai:m", "--max-staleness", "none"]
+    )
+    called = ask(experiment="e.yaml", trials=9, proposers=("tpe=2", "openai:m"), max_staleness="none")
+    assert typed == called and [spec.label for spec in typed.proposers] == ["tpe", "openai:m"]
+    assert parse([]) == Request()
+
+
+def test_no_copy_of_settings_goes_unchecked(stored: RunSettings) -> None:
+    assert stored.replace(slots=3).slots == 3
+    for wrong in ({"slots": 0}, {"isolation": "paper"}, {"max_stale": 1}, {"rules": {"keep_probability": "often"}}):
+        with pytest.raises(ValidationError):
+            stored.replace(**wrong)
+    assert stored.replace(rules={"advance_sd": 1.0}).rules == Rules(advance_sd=1.0)
+
+
+def test_an_unknown_option_of_a_call_is_named() -> None:
+    with pytest.raises(SettingsError, match="unknown option budget; expected some of address, budget_seconds"):
+        ask(budget=3)
