@@ -20,7 +20,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment, FrozenModel, expectation
-from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.records import CoRun, Isolation
 
 EarlyStop = Literal["none", "asha", "median"]
@@ -281,32 +280,6 @@ class RequestedRun(RunTerms):
     def settle(self, slots: int, **changes: Any) -> RunSettings:
         """The settings with this number of slots, and other changes."""
         return RunSettings.model_validate(self.terms() | {"slots": slots} | changes)
-
-
-def default_experiment(device_capability: tuple[int, int] | None) -> Path:
-    """The experiment that fits, that of this folder before the one that ships.
-
-    `device_capability` is a GPU's compute capability; None for no GPU.
-    """
-    name = "cpu.yaml" if device_capability is None else "h100.yaml" if device_capability >= (8, 0) else "t4.yaml"
-    here = Path(EXPERIMENTS.name) / name
-    return here if here.exists() else EXPERIMENTS / name
-
-
-def program_path(path: Path | None) -> Path:
-    """The program.md that was named, or that of this folder, or the one that ships."""
-    here = Path(PROGRAM.name)
-    return path or (here if here.exists() else PROGRAM)
-
-
-def read_program(path: Path | None) -> str:
-    """The text that a human steers the search with."""
-    path = program_path(path)
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not text"
-        raise SettingsError(f"--program {path}: cannot be read ({reason}); expected a text file") from None
 
 
 def default_tag(now: datetime | None = None) -> str:

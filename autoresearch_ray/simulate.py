@@ -16,11 +16,12 @@ from pathlib import Path
 from statistics import fmean
 
 from autoresearch_ray.driver.files import rebuild
+from autoresearch_ray.driver.new_run import choose_experiment
 from autoresearch_ray.driver.simulated_run import simulate_run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.paths import REPORT_FILE
 from autoresearch_ray.search.simulation import Found
-from autoresearch_ray.settings import ask, default_experiment
+from autoresearch_ray.settings import ask
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +72,7 @@ def _worlds(options: argparse.Namespace) -> list[Found]:
 
 def _world(options: argparse.Namespace, seed: int, folder: Path) -> Found:
     request = ask(
-        experiment=options.experiment or default_experiment((7, 5)),
+        experiment=options.experiment or choose_experiment((7, 5)),
         trials=options.trials,
         slots=options.slots,
         proposers=tuple(options.proposer),

@@ -20,6 +20,7 @@ from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.cluster.capacity import local_cpus, local_slots
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
+from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.settings import (
     AUTO,
     NONE,
@@ -28,8 +29,6 @@ from autoresearch_ray.settings import (
     Request,
     RequestedRun,
     Rules,
-    default_experiment,
-    read_program,
 )
 
 PACKAGES = ("ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
@@ -115,11 +114,37 @@ def count_slots(experiment: Experiment, request: Request, device: str, address: 
     return local_slots(experiment, request.slots, local_cpus(), torch.cuda.device_count(), device)
 
 
+def choose_experiment(device_capability: tuple[int, int] | None) -> Path:
+    """The experiment that fits, that of this folder before the one that ships.
+
+    `device_capability` is a GPU's compute capability; None for no GPU.
+    """
+    name = "cpu.yaml" if device_capability is None else "h100.yaml" if device_capability >= (8, 0) else "t4.yaml"
+    here = Path(EXPERIMENTS.name) / name
+    return here if here.exists() else EXPERIMENTS / name
+
+
+def program_path(path: Path | None) -> Path:
+    """The program.md that was named, or that of this folder, or the one that ships."""
+    here = Path(PROGRAM.name)
+    return path or (here if here.exists() else PROGRAM)
+
+
+def read_program(path: Path | None) -> str:
+    """The text that a human steers the search with."""
+    path = program_path(path)
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise SettingsError(f"--program {path}: cannot be read ({reason}); expected a text file") from None
+
+
 def find_experiment() -> Path:
     """The experiment that fits this machine."""
     import torch
 
-    return default_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)
+    return choose_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)
 
 
 def _versions() -> dict[str, str]:

@@ -29,12 +29,13 @@ from autoresearch_ray.cluster.metrics import metering
 from autoresearch_ray.cluster.session import NAMESPACE, Cluster, dashboard_line, ray_for
 from autoresearch_ray.cluster.settle import Room, settle
 from autoresearch_ray.driver.console import Progress
+from autoresearch_ray.driver.new_run import program_path
 from autoresearch_ray.driver.resolve import prepare_data, resolve
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
 from autoresearch_ray.search.model_access import model_keys
 from autoresearch_ray.search.program_watch import ProgramWatch
-from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, ask, program_path
+from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, ask
 from autoresearch_ray.store.board import Board
 
 SILENT_SECONDS = 60.0  # that a slot may say nothing beyond what its trial may take

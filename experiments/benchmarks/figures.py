@@ -5,6 +5,27 @@
 It prints one Markdown table with a column for each package; without arguments, for the repository's own. It only parses
 the sources. Run it where the packages' dependencies are installed, for the environment says which distribution an
 imported module comes from. It measures form alone: no tests, no coverage, no complexity.
+
+The first table: version 0.1.0, and its layout of 2026-11-27.
+
+    figure                                                       0.1.0       0.2.0
+    modules                                                        169         190
+    lines of code in all                                         21797       22297
+    files at the top level                                          37          15
+    most files in one folder                                        37          17
+    functions                                                     1603        1629
+    functions that begin with a participle                 182 (11.4%) 175 (10.7%)
+    private helpers with one caller and at most 2 lines             51          54
+    lines of a function, median                                      6           6
+    lines of a function, 90th percentile                            16          17
+    functions over 50 lines                                          0           0
+    files over 300 lines                                             1           1
+    broad excepts                                                   12          12
+    `type: ignore`                                                  20          15
+    `noqa`                                                          10          10
+    functions with Any in their signature                           81          89
+    functions with dict[str, Any] in their signature                37          38
+    undeclared imports                                               3           0
 """
 
 import ast
