@@ -23,8 +23,7 @@ from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.capacity import counted
 from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
-from autoresearch_ray.cluster.session import Cluster
-from autoresearch_ray.cluster.settle import bundle
+from autoresearch_ray.cluster.session import Cluster, bundle
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.gpu_share import Span, chosen, common_rates, common_seconds, next_tenants, shown
 from autoresearch_ray.errors import SettingsError

@@ -1,7 +1,9 @@
 """The Ray that a run is on: one of its own on this machine, or a cluster that it joins.
 
-with ray_for(run) as cluster:
-    settings = settle(run, fingerprint, cluster, say)      # how many slots, on which kind of GPU: `settle.py`
+    with ray_for(run) as cluster:
+        settings = settle(run, fingerprint, cluster, say)      # how many slots, on which kind of GPU: `settle.py`
+
+A joined cluster is found by --address or, like Ray's own commands, by RAY_ADDRESS.
 """
 
 import contextlib
@@ -13,9 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch_ray.cluster.capacity import NodeShape, local_cpus
+from autoresearch_ray.cluster.capacity import NodeShape, counted, local_cpus
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.settings import RequestedRun
+from autoresearch_ray.settings import RequestedRun, RunTerms
 from autoresearch_ray.text import one_line
 
 NAMESPACE = "autoresearch"
@@ -30,6 +32,7 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours saves the state and prints how to resume
 }
 KIND = "accelerator_type:"  # Ray's resource that says which GPU a node has; a trial takes a little of it
+KIND_SHARE = 0.001
 
 Say = Callable[[str], None]
 
@@ -84,8 +87,8 @@ def dashboard_line(cluster: Cluster) -> str:
 
 
 def _own_ray(run: RequestedRun) -> dict[str, Any]:
-    counted = run.slots is not None and not run.measures_sharing
-    cpus = max(1, math.ceil((run.slots or 0) * run.experiment.cpus_per_trial)) if counted else local_cpus()
+    known = run.slots is not None and not run.measures_sharing
+    cpus = max(1, math.ceil((run.slots or 0) * run.experiment.cpus_per_trial)) if known else local_cpus()
     options: dict[str, Any] = {"num_cpus": cpus, "dashboard_host": "127.0.0.1"}
     if run.device == "cpu" and run.gpu_share > 0:
         options["num_gpus"] = run.slots  # logical ones, enough for any share
@@ -97,6 +100,14 @@ def look_at_nodes() -> tuple[NodeShape, ...]:
     import ray
 
     return tuple(node_shape(node) for node in ray.nodes() if node["Alive"])
+
+
+def bundle(run: RunTerms) -> dict[str, float]:
+    """What Ray sets aside for one trial."""
+    wanted = {"CPU": run.experiment.cpus_per_trial, "GPU": counted(run.gpu_share)}
+    if run.accelerator:
+        wanted[KIND + run.accelerator] = KIND_SHARE
+    return {name: share for name, share in wanted.items() if share > 0}
 
 
 def node_shape(node: dict[str, Any]) -> NodeShape:

@@ -16,18 +16,16 @@ from typing import Any
 
 from autoresearch_ray.cluster.capacity import (
     NodeShape,
-    counted,
     fitting_slots,
     local_cpus,
     local_slots,
     packing,
     uneven,
 )
-from autoresearch_ray.cluster.session import KIND, Cluster, look_at_nodes
+from autoresearch_ray.cluster.session import Cluster, bundle, look_at_nodes
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
 
-KIND_SHARE = 0.001  # of the resource that says which GPU a node has, for each trial
 ROOM_SECONDS = 2.0  # for which a look at the cluster's nodes holds
 
 Say = Callable[[str], None]
@@ -68,14 +66,6 @@ class Room:
             self._seen = fitting_slots(self._settings.experiment, nodes, self._settings.gpu_share)
             self._looked_at = self._now()
         return self._seen
-
-
-def bundle(run: RunTerms) -> dict[str, float]:
-    """What Ray sets aside for one trial."""
-    wanted = {"CPU": run.experiment.cpus_per_trial, "GPU": counted(run.gpu_share)}
-    if run.accelerator:
-        wanted[KIND + run.accelerator] = KIND_SHARE
-    return {name: share for name, share in wanted.items() if share > 0}
 
 
 def of_its_kind(accelerator: str, nodes: Sequence[NodeShape]) -> list[NodeShape]:

@@ -24,7 +24,7 @@ from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
-from autoresearch_ray.cluster.settle import bundle
+from autoresearch_ray.cluster.session import bundle
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
 from autoresearch_ray.records import CurvePoint, Result, Trial

@@ -9,8 +9,8 @@ from small_run import write_experiment
 
 from autoresearch_ray.cluster.capacity import NodeShape, fitting_slots, packing, per_gpu, uneven
 from autoresearch_ray.cluster.gpu_sharing import most_tenants
-from autoresearch_ray.cluster.session import Cluster
-from autoresearch_ray.cluster.settle import bundle, settle
+from autoresearch_ray.cluster.session import Cluster, bundle
+from autoresearch_ray.cluster.settle import settle
 from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
