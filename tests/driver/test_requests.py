@@ -6,9 +6,13 @@ import pytest
 from pydantic import ValidationError
 from small_run import settings_of, write_experiment
 
+from autoresearch_ray import init
+from autoresearch_ray.driver.new_run import choose_experiment, program_path
 from autoresearch_ray.driver.resume import MAY_NOT_CHANGE, resumed_run
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.experiment import load_experiment
 from autoresearch_ray.launch import parse
+from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.settings import Request, RequestedRun, Rules, RunSettings, RunTerms, ask
 
 OF_ONE_LAUNCH = {
@@ -83,3 +87,13 @@ def test_no_copy_of_settings_goes_unchecked(stored: RunSettings) -> None:
 def test_an_unknown_option_of_a_call_is_named() -> None:
     with pytest.raises(SettingsError, match="unknown option budget; expected some of address, budget_seconds"):
         ask(budget=3)
+
+
+def test_files_of_this_folder_come_before_those_that_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert choose_experiment(None) == EXPERIMENTS / "cpu.yaml" and program_path(None) == PROGRAM
+    assert choose_experiment((7, 5)).name == "t4.yaml" and choose_experiment((8, 0)).name == "h100.yaml"
+    assert init.main([]) == 0
+    assert choose_experiment(None) == Path("experiments/cpu.yaml") and program_path(None) == Path("program.md")
+    assert load_experiment(choose_experiment(None)).candidate == str(tmp_path / "experiments" / "train.py")
+    assert program_path(Path("mine.md")) == Path("mine.md")
