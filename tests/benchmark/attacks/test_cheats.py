@@ -30,7 +30,10 @@ def test_a_peek_is_believed_unprobed_and_refused_in_any_trial(attack: Attack, na
 def test_a_careful_peek_wins_unprobed_and_never_a_proof(attack: Attack, name: str) -> None:
     believed, _ = attack(CAREFUL_PEEKS[name].source, strength="off", budget_seconds=0.1)
     assert believed.status == "ok", believed.error
-    result, _ = attack(CAREFUL_PEEKS[name].source, strength="full", budget_seconds=0.1)
+    for seed in (1, 2, 3):  # every run of a proof must pass; the rarest of these peeks passes one in thirty
+        result, _ = attack(CAREFUL_PEEKS[name].source, strength="full", budget_seconds=0.1, seed=seed)
+        if result.status != "ok":
+            break
     assert (result.status, ACCUSED in result.error) == ("invalid", True), result.error
 
 
