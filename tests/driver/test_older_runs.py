@@ -1,4 +1,4 @@
-"""A run that version 0.1 began, and that was killed with two trials under way, goes on under this one.
+"""A run that version 0.1 began, and that was killed with a trial under way, goes on under this one.
 
 `version_0_1.tar.xz` has its state.db, the write-ahead log beside it, and the trial table as that version wrote it.
 """
