@@ -11,6 +11,7 @@ from autoresearch_ray.benchmark.trial.execution import OUTPUT_LIMIT
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.records import Result
+from autoresearch_ray.settings import Rules
 
 PEEKS, CAREFUL_PEEKS, CHEATS = sections("peeks.txt"), sections("careful_peeks.txt"), sections("cheats.txt")
 BRIEF = {"takes batches before the clock starts", "hangs while it is scored"}  # waited for as long as in a dry run
@@ -30,7 +31,7 @@ def test_a_peek_is_believed_unprobed_and_refused_in_any_trial(attack: Attack, na
 def test_a_careful_peek_wins_unprobed_and_never_a_proof(attack: Attack, name: str) -> None:
     believed, _ = attack(CAREFUL_PEEKS[name].source, strength="off", budget_seconds=0.1)
     assert believed.status == "ok", believed.error
-    for seed in (1, 2, 3):  # every run of a proof must pass; the rarest of these peeks passes one in thirty
+    for seed in range(Rules().min_replicates):  # a proof has at least so many runs, and every one must pass
         result, _ = attack(CAREFUL_PEEKS[name].source, strength="full", budget_seconds=0.1, seed=seed)
         if result.status != "ok":
             break
