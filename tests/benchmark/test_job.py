@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from autoresearch_ray.benchmark.trial.job import Job, late_saving, overtime, too_many_cores
+from autoresearch_ray.benchmark.trial.model_process import memory_share
 
 JOB = Job("", "", 0, 20.0, "cpu", "none", 2, 1000, 0.0)
 
@@ -42,6 +43,15 @@ def test_a_candidate_may_keep_its_slots_cores_busy_and_no_more() -> None:
     assert too_many_cores(JOB, cpu_seconds=41.0, seconds=20.0) == ""
     assert "3.0 cores busy, its slot has 2" in too_many_cores(JOB, cpu_seconds=60.0, seconds=20.0)
     assert too_many_cores(replace(JOB, device="cuda"), cpu_seconds=60.0, seconds=20.0) == ""
+
+
+@pytest.mark.parametrize(("gib", "tenants", "most_gib"), [(15, 4, 3.2), (15, 1, 14.5), (80, 4, 19.5), (2, 4, 0.25)])
+def test_a_trials_tensors_leave_room_for_its_context_in_its_share_of_a_gpu(
+    gib: float, tenants: int, most_gib: float
+) -> None:
+    tensors = memory_share(1 / tenants, int(gib * 2**30)) * gib
+    assert 0.9 * most_gib <= tensors <= most_gib
+    assert tensors * tenants < gib
 
 
 def test_a_proof_is_given_more_time_to_be_probed() -> None:

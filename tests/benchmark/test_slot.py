@@ -177,3 +177,17 @@ def test_closing_early_kills_the_candidate(slot: Slot, dataset: Dataset, tmp_pat
     next(progress)
     progress.close()
     assert slot.result.status == "stopped" and below(slot) == []
+
+
+def test_a_slot_starts_with_packages_that_pythonpath_alone_finds(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a checkout beside a folder that packages were unpacked into."""
+    (tmp_path / "brought").mkdir()
+    (tmp_path / "brought" / "brought_along.py").write_text("WORD = 'brought along'\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "brought"))
+    source = "import brought_along\nprint(brought_along.WORD)\n" + HONEST
+    with Slot(threads=1, isolation="none") as own:
+        list(own.run(Job(source, str(dataset.folder), 1, 0.3, "cpu", "none", 1, 2000, 0.0), tmp_path))
+    printed = (tmp_path / "output.log").read_text().splitlines()
+    assert (own.result.status, set(printed)) == ("ok", {"brought along"}), own.result.error

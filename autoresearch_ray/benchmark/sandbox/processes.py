@@ -41,7 +41,8 @@ def clean_environment(threads: int, scratch: Path) -> dict[str, str]:
     """The environment of candidates: an allow-list, so that no key or token can be inherited."""
     environment = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
     environment |= {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")}
-    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(PACKAGE.parent)}
+    packages = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(dict.fromkeys(packages))}
     return environment | KEEP_MEMORY | own_folders(str(scratch))
 
 

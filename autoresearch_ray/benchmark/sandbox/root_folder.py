@@ -5,6 +5,7 @@ trial, whatever their permissions. `enter_scratch` gives one candidate's process
 such a /dev/shm. Both need a mount namespace; where there is none, Landlock allows what `visible` and `devices` name.
 """
 
+import importlib.util
 import os
 import site
 import stat
@@ -111,7 +112,9 @@ def _needed() -> list[str]:
     packages = [path for path in sys.path if path.endswith(("-packages", "lib-dynload", ".zip"))]
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     cuda = os.environ.get("CUDA_HOME", "")
-    wanted = [*SYSTEM, *python, *packages, site.getusersitepackages(), *libraries, cuda, str(PACKAGE)]
+    spec = importlib.util.find_spec("torch")  # its neighbours too, wherever they lie
+    torch = str(Path(spec.origin).parents[1]) if spec and spec.origin else ""
+    wanted = [*SYSTEM, *python, *packages, torch, site.getusersitepackages(), *libraries, cuda, str(PACKAGE)]
     wanted += [str(Path(path).resolve()) for path in [*python, *packages, sys.executable] if path]
     return [path for path in wanted if path.startswith("/") and path != "/" and Path(path).exists()]
 

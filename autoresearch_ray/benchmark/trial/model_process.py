@@ -19,6 +19,8 @@ from autoresearch_ray.benchmark.trial.failures import described
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 
+CONTEXT_BYTES = 600 << 20  # of GPU memory that a process takes beside its tensors: context, kernels, cuBLAS
+
 
 def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) -> None:
     """Load the model from the descriptor `saved` when asked to, and answer until the channel is closed."""
@@ -43,9 +45,15 @@ def prepared(job: Job) -> torch.device:
     device = devices.choose_device(job.device)
     torch.set_num_threads(job.threads)
     if device.type == "cuda" and 0 < job.gpu_fraction < 1:
-        torch.cuda.set_per_process_memory_fraction(job.gpu_fraction)
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(memory_share(job.gpu_fraction, total))
     torch.manual_seed(job.seed)
     return device
+
+
+def memory_share(gpu_fraction: float, total_bytes: int) -> float:
+    """The part of a GPU's memory that a trial's tensors may take, so that its CUDA context fits into its share too."""
+    return max(gpu_fraction / 2, gpu_fraction - CONTEXT_BYTES / total_bytes)
 
 
 def facts(model: torch.nn.Module, device: torch.device) -> dict[str, object]:
