@@ -100,6 +100,7 @@ class Trial:
     claimed_at: float
     staleness: int = 0  # advances of the frontier since its proposal was made
     max_staleness: int | None = 0  # the run's bound on that when it was claimed; None: no bound
+    seed_number: int = -1  # of its seed in the panel or the proof; -1: a seed of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Rules:
     min_replicates: int = 2
     pairs_from: int = 4  # replicates of each side from which their pairs are compared too
     reserve_trials: int = 8  # kept for a proof before the run ends
+    panel_screens: int = 30  # that are compared on the same seeds before the frontier is run on new ones
 
 
 RULES_OF_0_1 = Rules(  # by which runs of that version go on, whatever the defaults become
@@ -60,6 +61,7 @@ RULES_OF_0_1 = Rules(  # by which runs of that version go on, whatever the defau
     min_replicates=2,
     pairs_from=4,
     reserve_trials=8,
+    panel_screens=30,
 )
 
 

@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--proposer", action="append", default=[], help="tpe or random, with =WEIGHT (default: tpe)")
     parser.add_argument("--holds", type=float, nargs=2, default=(5.0, 10.0), help="sd that an important knob holds")
-    parser.add_argument("--noise-sd", type=float, default=0.01, help="of a score, in bits per byte")
+    parser.add_argument("--noise-sd", type=float, default=0.01, help="of a score over seeds, in bits per byte")
+    parser.add_argument("--seed-share", type=float, default=0.8, help="part of its variance that equal seeds share")
     parser.add_argument("--failures", type=float, default=0.02, help="share of trials that crash")
     parser.add_argument("--runs-dir", type=Path, help="keep the runs there, with table and report (default: nowhere)")
     options = parser.parse_args(arguments)
@@ -57,8 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _worlds(options: argparse.Namespace) -> list[Found]:
-    if not (0 <= options.failures < 1 and options.noise_sd > 0 and 0 <= options.holds[0] <= options.holds[1]):
-        raise SettingsError("expected --failures of 0 to 1, --noise-sd above 0 and --holds LEAST MOST")
+    shares = 0 <= options.failures < 1 and 0 <= options.seed_share <= 1
+    if not (shares and options.noise_sd > 0 and 0 <= options.holds[0] <= options.holds[1]):
+        raise SettingsError("expected --failures and --seed-share of 0 to 1, --noise-sd above 0, --holds LEAST MOST")
     found = []
     for seed in range(options.seed, options.seed + options.worlds):
         with tempfile.TemporaryDirectory(prefix="autoresearch-simulation-") as scratch:
@@ -81,7 +83,13 @@ def _world(options: argparse.Namespace, seed: int, folder: Path) -> Found:
     )
     holds = (options.holds[0], options.holds[1])
     found = simulate_run(
-        request, holds, options.noise_sd, options.failures, folder, lambda line: _say(f"  world {seed}: {line}")
+        request,
+        holds,
+        options.noise_sd,
+        options.seed_share,
+        options.failures,
+        folder,
+        lambda line: _say(f"  world {seed}: {line}"),
     )
     _say(_line(seed, options.slots, found))
     return found

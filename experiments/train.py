@@ -57,6 +57,11 @@ def norm(x: Tensor) -> Tensor:
     return F.rms_norm(x, (x.size(-1),))
 
 
+def generator(seed: int, name: str) -> torch.Generator:
+    """Random numbers for one tensor alone."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + sum(ord(letter) * 31**i for i, letter in enumerate(name)))
+
+
 def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Softmax attention to oneself and what was before; q, k, v (B, heads, T, head_dim)."""
     if q.is_cuda:
@@ -70,27 +75,35 @@ class GPT(nn.Module):
     """Token ids (B, T) int64 -> logits (B, T, V).
 
     The weights of all blocks lie in two tensors, every matrix as (outer, width), so that Muon works in two batches.
+    Each tensor is drawn from the seed and its own name: variants of this file start alike in what they share.
     """
 
-    def __init__(self, vocab_size: int, seq_len: int):
+    def __init__(self, vocab_size: int, seq_len: int, seed: int):
         super().__init__()
+
+        def uniform(name: str, *shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator(seed, name)))
+
+        def normal(name: str, *shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator(seed, name))
+
         self.width = max(16, WIDTH // 16 * 16)
         self.head_dim = max(16, self.width // HEADS // 16 * 16)
         inner = HEADS * self.head_dim
         projections = 3 if ACTIVATION == "swiglu" else 2
         hidden = max(16, int(MLP_RATIO * self.width * 2 / projections) // 16 * 16)
         bound = INIT_SCALE * math.sqrt(3 / self.width)
-        self.attention = nn.Parameter(torch.empty(DEPTH, 4, inner, self.width).uniform_(-bound, bound))  # q, k, v, out
-        self.mlp = nn.Parameter(torch.empty(DEPTH, projections, hidden, self.width).uniform_(-bound, bound))
+        self.attention = uniform("attention", DEPTH, 4, inner, self.width)  # q, k, v, out
+        self.mlp = uniform("mlp", DEPTH, projections, hidden, self.width)
         with torch.no_grad():  # every block starts as the identity
             self.attention[:, 3].zero_()
             self.mlp[:, -1].zero_()
-        self.embed = nn.Parameter(torch.randn(vocab_size, self.width))
-        self.unembed = nn.Parameter(torch.randn(vocab_size, self.width) * 1e-3)
+        self.embed = nn.Parameter(normal("embed", vocab_size, self.width))
+        self.unembed = nn.Parameter(normal("unembed", vocab_size, self.width) * 1e-3)
         every = {"none": 0, "alternate": 2, "all": 1}[VALUE_EMBEDDINGS]
         blocks = range(DEPTH - 1, -1, -every) if every else range(0)  # the last block always has one
         self.value_index = {block: i for i, block in enumerate(blocks)}
-        self.values = nn.Parameter(torch.empty(len(self.value_index), vocab_size, inner).uniform_(-bound, bound))
+        self.values = uniform("values", len(self.value_index), vocab_size, inner)
         self.value_gates = nn.Parameter(torch.zeros(len(self.value_index), HEADS, self.width))
         self.smear_gate = nn.Parameter(torch.zeros(self.width))
         self.residual = nn.Parameter(torch.ones(DEPTH))
@@ -221,7 +234,7 @@ def train(task) -> nn.Module:
     """Build the model and train it for the budget."""
     torch.manual_seed(task.seed)
     torch.set_float32_matmul_precision(MATMUL_PRECISION)
-    model = GPT(task.vocab_size, task.seq_len).to(task.device)
+    model = GPT(task.vocab_size, task.seq_len, task.seed).to(task.device)
     both = optimisers(model, task)
     scaler = torch.amp.GradScaler(task.device.type, enabled=task.amp_dtype == torch.float16)
     accumulate = -(-BATCH_ROWS // MICRO_ROWS)

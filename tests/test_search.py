@@ -26,7 +26,7 @@ def queue(board: Board, parent: str, change: tuple[str, str]) -> None:
     assert text != parent
     words = change[1].strip()
     proposal = Proposal(f"p-{words}", "knobs", "tpe", Candidate.of(text).sha, Candidate.of(parent).sha, 1, words)
-    assert board.enqueue(proposal, Candidate.of(text), normal_sha(text))
+    board.enqueue(proposal, Candidate.of(text), normal_sha(text))
 
 
 def result(trial: Trial, val_bpb: float) -> Result:
@@ -60,17 +60,19 @@ def test_the_steps_of_a_dropped_stack_are_queued_alone_with_what_was_hoped_of_th
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
         board.put_settings_once(settings.model_dump_json().encode())
-        search = Search(board, settings, tmp_path / "lineage")
+        search = Search(board, settings.replace(max_staleness=None), tmp_path / "lineage")
         first, second = ("ROWS = 4", "ROWS = 8"), ("LR = 0.1 ", "LR = 0.2 ")
         queue(board, settings.baseline, first)
-        queue(board, settings.baseline.replace(*first), second)
         while "drop" not in [step.kind for step in board.steps()]:
+            if len(board.steps()) == 2:
+                queue(board, settings.baseline.replace(*first), second)
             for trial in [search.next(), search.next()]:
                 if isinstance(trial, Trial):
-                    lucky = trial.purpose in ("screen", "confirm")
+                    both = second[1] in board.candidate(trial.proposal.source_sha).text
                     is_best = trial.proposal.source_sha == Candidate.of(settings.baseline).sha
-                    value = 1.5 if lucky else 2.0 if is_best else 2.5
-                    search.finished(result(trial, value - 0.01 * int(trial.trial_id[1:])))
+                    proven = 2.0 - 0.01 * int(trial.trial_id[1:]) if is_best else 2.5
+                    lucky = {"screen": 1.90 if both else 1.96, "confirm": 1.90 if both else 1.95}
+                    search.finished(result(trial, lucky.get(trial.purpose, proven)))
         assert [step.kind for step in board.steps()] == ["start", "advance", "advance", "drop"]
         assert [proposal.hypothesis for proposal in board.queued()] == ["alone: LR = 0.2"]
 
@@ -132,3 +134,27 @@ def test_a_stale_proposal_is_tried_within_the_bound_that_was_asked_for_and_says_
         rows = trial_table(board.history()).set_index("trial_id")
         assert list(rows.staleness) == [int(trial_id in stale_ids) for trial_id in rows.index]
         assert rows.max_staleness.isna().all() if bound is None else (rows.max_staleness == bound).all()
+
+
+def test_equal_numbers_are_equal_seeds_and_a_run_without_one_has_its_own(settings: RunSettings, tmp_path: Path) -> None:
+    seeds = []
+    for name in ("one", "two"):
+        with SqliteStore(tmp_path / f"{name}.db") as store:
+            board = Board(store)
+            search = Search(board, settings, tmp_path / name)
+            baselines = [search.next() for _ in range(3)]
+            for trial in baselines:
+                assert isinstance(trial, Trial)
+                search.finished(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:])))
+            queue(board, settings.baseline, ("ROWS = 4", "ROWS = 8"))
+            screen = search.next()
+            assert isinstance(screen, Trial) and screen.purpose == "screen"
+            search.finished(result(screen, 1.5))
+            confirm = search.next()
+            assert isinstance(confirm, Trial) and confirm.purpose == "confirm"
+            numbered = {t.seed_number: t.seed for t in baselines if isinstance(t, Trial)}
+            assert sorted(numbered) == [0, 1, 2] and len(set(numbered.values())) == 3
+            assert screen.seed == numbered[screen.seed_number] and confirm.seed == numbered[confirm.seed_number]
+            assert screen.seed != confirm.seed
+            seeds.append(numbered)
+    assert seeds[0] == seeds[1], "another run with the same --seed has the same panel"

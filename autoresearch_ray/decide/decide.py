@@ -1,120 +1,133 @@
 """From results to decisions: discard, advance, keep, drop. Pure functions, no clock, no store, no texts.
 
-Two levels. The frontier moves on expected gain: a child's J below the frontier's estimate m by half a standard
-deviation, and one replicate below m; m becomes the mean of the replicate and m + 0.5 (y - m), so that luck counts half.
-The best moves on proof alone: replicates of a frontier and of the best side by side, until the posterior probability
-passes 0.99 (keep), falls below 0.2 or six replicates are spent (drop). A proof's runs are probed at full strength: no
-keep without, and one that fails a probe is dropped at once. What the slots do next is in `plan.py`.
+Two levels. The frontier moves on expected gain: a child's J below that of its parent on the same seed by half a
+standard deviation, and below it on a second seed (`panel.py`; a parent without runs on numbered seeds stands in with
+its estimate). Of the two gains the first, which selected it, counts half. A child whose frontier has moved meanwhile is
+merged with the new one, and the merge is a trial like any other: nothing untested is the frontier.
+The best moves on proof alone: replicates of a frontier and of the best on the same fresh seeds, until the posterior
+probability passes 0.99 (keep), falls below 0.2 or six replicates are spent (drop). A proof's runs are probed at full
+strength: no keep without, and one that fails a probe is dropped at once. What the slots do next is in `plan.py`.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 from autoresearch_ray.decide.noise import Comparison
+from autoresearch_ray.decide.panel import is_renewed, with_runs
 from autoresearch_ray.decide.proof import Judgement, failure, judged, mean, objective, with_result
-from autoresearch_ray.decide.state import REMEMBERED_FRONTIERS, Contender, Outcome, Proof, SearchState, Settled
+from autoresearch_ray.decide.state import (
+    REMEMBERED_FRONTIERS,
+    REMEMBERED_RUNS,
+    Contender,
+    Outcome,
+    PanelRun,
+    Proof,
+    SearchState,
+    Settled,
+)
 from autoresearch_ray.records import Decision, Standing, Step, StepKind, Verdict
 from autoresearch_ray.settings import Rules
 
-Merge = Callable[[str, str, str], tuple[str, int] | None]
-"""(base, ours, theirs) as shas -> the merged source's sha and its code lines, or None if they conflict."""
 
-
-def decide(state: SearchState, outcome: Outcome, rules: Rules, merge: Merge, now: float) -> Settled:
+def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
     """What follows from one finished trial; `now` (UTC seconds) is written into the records."""
     if outcome.purpose == "baseline":
-        return _baseline(state, outcome, rules, merge, now)
+        return _baseline(state, outcome, rules, now)
     if state.best is None:
         return Settled(replace(state, waiting=(*state.waiting, outcome)))
     if outcome.purpose == "screen":
         return _screened(state, outcome, rules, now)
     if outcome.purpose == "confirm":
-        return _confirmed(state, outcome, rules, merge, now)
+        return _confirmed(state, outcome, rules, now)
     if outcome.purpose == "prove":
         return _proved(state, outcome, rules, now)
     return _measured(state, outcome, rules, now)
 
 
-def _baseline(state: SearchState, outcome: Outcome, rules: Rules, merge: Merge, now: float) -> Settled:
+def _baseline(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
     if outcome.status != "ok":
         state = replace(state, baseline_failures=(*state.baseline_failures, failure(outcome)))
         return Settled(state, (_decision(state, outcome, "discard", failure(outcome), now),))
-    state = replace(state, noise=state.noise.with_value(outcome.source_sha, objective(outcome, rules)))
+    value = objective(outcome, rules)
+    runs = with_runs(state, [PanelRun(outcome.source_sha, outcome.seed_number, value)])
+    state = replace(state, noise=state.noise.with_value(outcome.source_sha, value), runs=runs)
     group = state.noise.group(outcome.source_sha)
     if state.best is not None or group.n < rules.baseline_trials:
         reason = f"baseline {group.n} of {rules.baseline_trials}"
         return Settled(state, (_decision(state, outcome, "measure", reason, now),))
-    return _started(state, outcome, rules, merge, now)
+    return _started(state, outcome, rules, now)
 
 
-def _started(state: SearchState, outcome: Outcome, rules: Rules, merge: Merge, now: float) -> Settled:
+def _started(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
     """The noise is known: the baseline is the best and the frontier, and what waited is decided."""
     group = state.noise.group(outcome.source_sha)
     val_bpb = group.mean - rules.complexity_price * outcome.code_lines
     start = Standing(outcome.source_sha, group.mean, val_bpb, outcome.code_lines, 1, now)
     reason = f"baseline {val_bpb:.4f}, sd {state.noise.sd:.4f} over {group.n} seeds"
     waiting = state.waiting
+    next_seed = max((run.seed_number + 1 for run in state.runs), default=0)
     state = replace(state, best=start, frontiers=(start,), frontier_weight=float(group.n), waiting=(), steps=1)
+    state = replace(state, next_seed=next_seed)
     decisions = (_decision(state, outcome, "measure", reason, now),)
     settled = Settled(state, decisions, (_step(state, "start", start, outcome, reason, now),))
     for early in waiting:
-        later = decide(settled.state, early, rules, merge, now)
+        later = decide(settled.state, early, rules, now)
         settled = Settled(later.state, settled.decisions + later.decisions, settled.steps + later.steps)
     return settled
 
 
 def _screened(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
+    state = replace(state, screens=state.screens + 1)
     if outcome.status != "ok":
         return Settled(state, (_decision(state, outcome, "discard", failure(outcome), now),))
-    bar = _parent(state, outcome.parent_sha).objective
+    bar, where = _bar(state, outcome.parent_sha, outcome.seed_number)
     lead = (bar - objective(outcome, rules)) / _sd(state)
     if not lead > rules.advance_sd:
-        reason = f"{_sds(lead)} its parent, an advance needs {rules.advance_sd} sd"
+        reason = f"{_sds(lead)} its parent{where}, an advance needs {rules.advance_sd} sd"
         return Settled(state, (_decision(state, outcome, "discard", reason, now),))
     state = replace(state, contenders=(*state.contenders, Contender(outcome, bar)))
-    reason = f"{_sds(lead)} its parent, to be confirmed"
+    reason = f"{_sds(lead)} its parent{where}, to be confirmed"
     return Settled(state, (_decision(state, outcome, "promising", reason, now),))
 
 
-def _confirmed(state: SearchState, outcome: Outcome, rules: Rules, merge: Merge, now: float) -> Settled:
+def _confirmed(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
     contender = next((c for c in state.contenders if c.outcome.source_sha == outcome.source_sha), None)
     if contender is None:  # decided by an earlier replicate
         return _measured(state, outcome, rules, now)
     state = replace(state, contenders=tuple(c for c in state.contenders if c is not contender))
     if outcome.status != "ok":
         return Settled(state, (_decision(state, outcome, "discard", failure(outcome), now),))
-    lead = (contender.parent_objective - objective(outcome, rules)) / _sd(state)
-    if not lead > 0:
-        reason = f"not confirmed: its replicate is {_sds(lead)} the parent"
+    bar, where = _bar(state, contender.outcome.parent_sha, outcome.seed_number)
+    gain = bar - objective(outcome, rules)
+    if not gain > 0:
+        reason = f"not confirmed: its replicate is {_sds(gain / _sd(state))} the parent{where}"
         return Settled(state, (_decision(state, outcome, "discard", reason, now),))
-    return _advanced(state, outcome, contender, rules, merge, now)
+    expected = (gain + (contender.parent_objective - objective(contender.outcome, rules)) / 2) / 2
+    return _advanced(state, outcome, contender, expected, rules, now)
 
 
 def _advanced(
-    state: SearchState, outcome: Outcome, contender: Contender, rules: Rules, merge: Merge, now: float
+    state: SearchState, outcome: Outcome, contender: Contender, gain: float, rules: Rules, now: float
 ) -> Settled:
-    """The frontier takes the contender; beside a frontier that moved meanwhile, by three-way merge."""
+    """The frontier takes the contender; where it has moved meanwhile, their merge is to be tested."""
     assert state.frontier is not None
-    screen, bar = objective(contender.outcome, rules), contender.parent_objective
-    gain = bar - (objective(outcome, rules) + bar + 0.5 * (screen - bar)) / 2
-    source_sha, lines, base = outcome.source_sha, outcome.code_lines, bar
     reason = f"confirmed, expected gain {gain:.4f}"
     if contender.outcome.parent_sha != state.frontier.source_sha:
-        merged = merge(contender.outcome.parent_sha, state.frontier.source_sha, outcome.source_sha)
-        if merged is None:
-            reason = "confirmed, but conflicts with the frontier: what merges is tested again"
-            decision = _decision(state, outcome, "discard", reason, now)
-            return Settled(state, (decision,), retries=(contender.outcome,))
-        (source_sha, lines), base = merged, state.frontier.objective
-        reason += ", merged onto the frontier"
-    estimate = base - gain
+        reason += "; the frontier has moved: their merge is tried"
+        return Settled(state, (_decision(state, outcome, "promising", reason, now),), retries=(contender.outcome,))
+    estimate = state.frontier.objective - gain
     frontier = Standing(
-        source_sha, estimate, estimate - rules.complexity_price * lines, lines, state.frontier.version + 1, now
+        outcome.source_sha,
+        estimate,
+        estimate - rules.complexity_price * outcome.code_lines,
+        outcome.code_lines,
+        state.frontier.version + 1,
+        now,
     )
     frontiers = (*state.frontiers, frontier)[-REMEMBERED_FRONTIERS:]
     decision = _decision(state, outcome, "advance", reason, now)
-    state = _tidied(replace(state, frontiers=frontiers, frontier_weight=1.5, steps=state.steps + 1))
+    runs = with_runs(state, [_panel_run(contender.outcome, rules), _panel_run(outcome, rules)])
+    state = _tidied(replace(state, frontiers=frontiers, frontier_weight=1.5, steps=state.steps + 1, runs=runs))
     step = _step(state, "advance", frontier, contender.outcome, reason, now, trial_id=outcome.trial_id)
     return Settled(state, (decision,), (step,))
 
@@ -153,11 +166,14 @@ def _kept(state: SearchState, proof: Proof, outcome: Outcome, judgement: Judgeme
     shift = value - target.objective
     best = replace(target, objective=value, val_bpb=target.val_bpb + shift, version=state.best.version + 1, since=now)
     frontiers = _shifted(state.frontiers, shift, target.version)
-    weight = float(len(proof.target_values)) if state.frontier.version == target.version else state.frontier_weight
+    runs = with_runs(state, _proof_runs(target.source_sha, proof.target_seeds, proof.target_values))
+    is_frontier = state.frontier.version == target.version
+    weight = float(len(proof.target_values)) if is_frontier else state.frontier_weight
     decision = replace(_decision(state, outcome, "keep", judgement.words, now), checks=proof.checks)
     state = replace(
         state, best=best, frontiers=frontiers, frontier_weight=weight, proof=None, disproven=(), steps=state.steps + 1
     )
+    state = replace(state, runs=runs, screens=0 if is_frontier else state.screens)
     step = replace(_step(state, "keep", best, outcome, judgement.words, now, seen=judgement.seen), checks=proof.checks)
     return Settled(_tidied(state), (decision,), (step,))
 
@@ -203,7 +219,11 @@ def _dropped(state: SearchState, outcome: Outcome, judgement: Judgement, now: fl
     decision = _decision(state, outcome, "drop", judgement.words, now)
     frontiers = (*state.frontiers, frontier)[-REMEMBERED_FRONTIERS:]
     weight = float(max(1, group.n))
+    proof = state.proof
+    assert proof is not None
+    runs = with_runs(state, _proof_runs(proof.best_sha, proof.best_seeds, proof.best_values))
     state = replace(state, frontiers=frontiers, frontier_weight=weight, proof=None, disproven=(), steps=state.steps + 1)
+    state = replace(state, runs=runs, screens=0)
     step = _step(state, "drop", frontier, outcome, judgement.words, now, seen=judgement.seen)
     return Settled(_tidied(state), (decision,), (step,), dropped=True)
 
@@ -215,10 +235,15 @@ def _measured(state: SearchState, outcome: Outcome, rules: Rules, now: float) ->
     assert state.frontier is not None and state.best is not None
     value = objective(outcome, rules)
     if outcome.source_sha in _in_play(state):
-        state = replace(state, noise=state.noise.with_value(outcome.source_sha, value))
+        runs = with_runs(state, [_panel_run(outcome, rules)])
+        state = replace(state, noise=state.noise.with_value(outcome.source_sha, value), runs=runs)
+    if is_renewed(state):
+        reason = "the frontier has been run on new seeds"
+        state = replace(state, next_seed=state.next_seed + 2, screens=0)
+        return Settled(state, (_decision(state, outcome, "measure", reason, now),))
     frontier = state.frontier
     assert frontier is not None
-    if outcome.source_sha == frontier.source_sha:
+    if outcome.source_sha == frontier.source_sha and outcome.seed_number < 0:
         weight = state.frontier_weight + 1
         shift = (value - frontier.objective) / weight
         sharper = replace(frontier, objective=frontier.objective + shift, val_bpb=frontier.val_bpb + shift)
@@ -233,7 +258,29 @@ def _in_play(state: SearchState) -> set[str]:
 
 
 def _tidied(state: SearchState) -> SearchState:
-    return replace(state, noise=state.noise.keeping(_in_play(state)))
+    """Without what nothing can be compared with any more: the state stays small however long the run."""
+    assert state.best is not None
+    started_from = {state.best.source_sha, *(frontier.source_sha for frontier in state.frontiers)}
+    runs = tuple(run for sha in started_from for run in state.runs_of(sha)[-REMEMBERED_RUNS:])
+    runs = tuple(run for run in state.runs if run in runs)
+    return replace(state, noise=state.noise.keeping(_in_play(state)), runs=runs)
+
+
+def _panel_run(outcome: Outcome, rules: Rules) -> PanelRun:
+    return PanelRun(outcome.source_sha, outcome.seed_number, objective(outcome, rules))
+
+
+def _proof_runs(source_sha: str, seeds: tuple[int, ...], values: tuple[float, ...]) -> list[PanelRun]:
+    """One side of a proof, as runs that others are compared with: nothing was selected on its seeds before."""
+    return [
+        PanelRun(source_sha, seed, value) for seed, value in zip(seeds, values[len(values) - len(seeds) :], strict=True)
+    ]
+
+
+def _bar(state: SearchState, parent_sha: str, seed_number: int) -> tuple[float, str]:
+    """What a child must be below, and in words where that was measured: J of its parent on the same seed, if known."""
+    on_seed = state.on_seed(parent_sha, seed_number) if seed_number >= 0 else None
+    return (_parent(state, parent_sha).objective, "") if on_seed is None else (on_seed, " on the same seed")
 
 
 def _parent(state: SearchState, parent_sha: str) -> Standing:

@@ -1,12 +1,13 @@
 """What a free slot does next: pure, from the decisions' state and what is in flight.
 
-In this order: measure the baseline, confirm a contender, replicate for a proof that is open or due, run a proposal,
-replicate frontier or best when nothing is ready. None means that there is nothing to do now.
+In this order: measure the baseline, confirm a contender, replicate for a proof that is open or due, run the frontier on
+new seeds when they are due, run a proposal, replicate the best when nothing is ready. None: there is nothing to do now.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autoresearch_ray.decide import panel
 from autoresearch_ray.decide.state import Proof, SearchState
 from autoresearch_ray.records import Purpose, Trial
 from autoresearch_ray.settings import Rules
@@ -14,16 +15,17 @@ from autoresearch_ray.settings import Rules
 
 @dataclass(frozen=True, slots=True)
 class Replicate:
-    """Run this source again with a fresh seed. `other_sha` is the other side of a proof, else the same source."""
+    """Run this source again. `other_sha` is the other side of a proof, else the same source."""
 
     purpose: Purpose
     source_sha: str
     other_sha: str
+    seed_number: int | None = None  # see panel.py; None: a seed of its own
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Run the next proposal of the queue."""
+    """Run the next proposal of the queue, on a seed that its parent was run on (`panel.screen_seed`)."""
 
 
 def plan(
@@ -48,10 +50,15 @@ def plan(
     for contender in state.contenders:
         sha = contender.outcome.source_sha
         if sha not in confirming:
-            return Replicate("confirm", sha, sha)
+            seed = panel.confirm_seed(state, contender.outcome.parent_sha, contender.outcome.seed_number)
+            return Replicate("confirm", sha, sha, seed)
     replicate = _for_proof(state, rules, in_flight, trials_left, slots, idle)
     if replicate is not None:
         return replicate
+    renewal = panel.renewal_seed(state, rules, in_flight)
+    if renewal is not None and trials_left > rules.reserve_trials:
+        assert state.frontier is not None
+        return Replicate("idle", state.frontier.source_sha, state.frontier.source_sha, renewal)
     if ready:
         return Screen()
     return Replicate("idle", state.best.source_sha, state.best.source_sha) if idle else None
@@ -62,7 +69,7 @@ def _before_noise(
 ) -> Replicate | Screen | None:
     running = sum(trial.purpose == "baseline" for trial in in_flight)
     if running + state.noise.group(baseline_sha).n < rules.baseline_trials:
-        return Replicate("baseline", baseline_sha, "")
+        return Replicate("baseline", baseline_sha, "", panel.baseline_seed(state, in_flight))
     return Screen() if ready else None
 
 
@@ -79,11 +86,16 @@ def _for_proof(
     if len(running) >= max(2, min(4, slots // 4)):
         return None
     proof = state.proof or Proof(state.frontier, best)
-    on_target = len(proof.target_values) + sum(trial.proposal.source_sha == target for trial in running)
-    on_best = len(proof.best_values) + sum(trial.proposal.source_sha == best for trial in running)
+    sides = {target: list(proof.target_seeds), best: list(proof.best_seeds)}
+    for trial in running:
+        sides.get(trial.proposal.source_sha, []).append(trial.seed_number)
+    on_target = len(sides[target]) + len(proof.target_values) - len(proof.target_seeds)
+    on_best = len(sides[best]) + len(proof.best_values) - len(proof.best_seeds)
     if min(on_target, on_best) >= rules.max_replicates:
         return None
-    return Replicate("prove", target, best) if on_target <= on_best else Replicate("prove", best, target)
+    side, other = (target, best) if on_target <= on_best else (best, target)
+    standing = state.on_stack(target) or proof.target
+    return Replicate("prove", side, other, panel.proof_seed(standing.version, sides[side]))
 
 
 def _open_target(state: SearchState, running: Sequence[Trial]) -> str | None:

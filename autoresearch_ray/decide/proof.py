@@ -41,9 +41,19 @@ def with_result(proof: Proof, outcome: Outcome, rules: Rules) -> Proof:
     value = objective(outcome, rules)
     held_out = value - outcome.val_bpb + outcome.holdout_bpb
     if is_best:
-        return replace(proof, best_values=(*proof.best_values, value), best_holdout=(*proof.best_holdout, held_out))
-    values, held_outs = (*proof.target_values, value), (*proof.target_holdout, held_out)
-    return _with_checks(replace(proof, target_values=values, target_holdout=held_outs), outcome)
+        return replace(
+            proof,
+            best_values=(*proof.best_values, value),
+            best_holdout=(*proof.best_holdout, held_out),
+            best_seeds=(*proof.best_seeds, outcome.seed_number),
+        )
+    proof = replace(
+        proof,
+        target_values=(*proof.target_values, value),
+        target_holdout=(*proof.target_holdout, held_out),
+        target_seeds=(*proof.target_seeds, outcome.seed_number),
+    )
+    return _with_checks(proof, outcome)
 
 
 def judged(proof: Proof, outcome: Outcome, noise: Noise, rules: Rules) -> Judgement:
@@ -95,7 +105,23 @@ def _broken(proof: Proof, outcome: Outcome, rules: Rules) -> str:
 def _compared(proof: Proof, fewest: int, noise: Noise, rules: Rules) -> Comparison:
     """Under the pooled noise or pair by pair, whichever speaks more for the target."""
     pooled = compare(proof.target_values, proof.best_values, noise)
-    if fewest < rules.pairs_from:
+    target, best = pairs_of(proof)
+    if min(fewest, len(target)) < rules.pairs_from:
         return pooled
-    paired = compare_pairs(proof.target_values, proof.best_values)
-    return max(pooled, paired, key=lambda seen: seen.probability)
+    return max(pooled, compare_pairs(target, best), key=lambda seen: seen.probability)
+
+
+def pairs_of(proof: Proof) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The values of both sides on the seeds that they share; of runs without numbered seeds in order of arrival."""
+    target = _by_seed(proof.target_seeds, proof.target_values)
+    best = _by_seed(proof.best_seeds, proof.best_values)
+    shared = [seed for seed in target if seed in best]
+    return tuple(target[seed] for seed in shared), tuple(best[seed] for seed in shared)
+
+
+def _by_seed(seeds: tuple[int, ...], values: tuple[float, ...]) -> dict[tuple[int, int], float]:
+    """Values by seed number and, for those that have none, by their place."""
+    known = (*(-1 for _ in range(len(values) - len(seeds))), *seeds)
+    return {
+        (seed, place if seed < 0 else 0): value for place, (seed, value) in enumerate(zip(known, values, strict=True))
+    }

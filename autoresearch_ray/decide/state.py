@@ -6,6 +6,7 @@ from autoresearch_ray.decide.noise import Noise
 from autoresearch_ray.records import Decision, Purpose, Standing, Status, Step
 
 REMEMBERED_FRONTIERS = 16  # a result whose parent is older is compared with the oldest of them
+REMEMBERED_RUNS = 6  # of each of them on numbered seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,16 @@ class Outcome:
     code_lines: int
     error: str = ""
     checks: tuple[str, ...] = ()  # that it passed at full strength; none at any other
+    seed_number: int = -1  # see panel.py
+
+
+@dataclass(frozen=True, slots=True)
+class PanelRun:
+    """One run of a candidate that others are compared with: J on a numbered seed."""
+
+    source_sha: str
+    seed_number: int
+    objective: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +43,12 @@ class Contender:
     """A screened candidate that waits for its confirming replicate."""
 
     outcome: Outcome
-    parent_objective: float  # the estimate that it beat
+    parent_objective: float  # what it beat: its parent's J on the same seed, or the estimate of its parent
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Replicates of a frontier (the target) and of the best, side by side. Values of J, then held-out J."""
+    """Replicates of a frontier (the target) and of the best on the same seeds. Values of J, then held-out J."""
 
     target: Standing
     best_sha: str
@@ -49,6 +60,8 @@ class Proof:
     best_failures: int = 0
     probed: int = 0  # results of the target at full strength
     checks: tuple[str, ...] = ()  # that all of these passed
+    target_seeds: tuple[int, ...] = ()  # numbers, in the order of the values; of older runs none
+    best_seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,17 @@ class SearchState:
     proof: Proof | None = None
     disproven: tuple[str, ...] = ()  # sources of the stack that failed a proof while a better frontier stood on them
     steps: int = 0  # made so far
+    runs: tuple[PanelRun, ...] = ()  # of candidates that others start from or are proven against, oldest first
+    next_seed: int = 0  # the first number that no frontier has been run on for a new panel
+    screens: int = 0  # finished since the panel was new
+
+    def runs_of(self, source_sha: str) -> tuple[PanelRun, ...]:
+        """What is known of a candidate on numbered seeds, oldest first."""
+        return tuple(run for run in self.runs if run.source_sha == source_sha)
+
+    def on_seed(self, source_sha: str, seed_number: int) -> float | None:
+        """J of a candidate on a numbered seed, if it was run there."""
+        return next((run.objective for run in self.runs_of(source_sha) if run.seed_number == seed_number), None)
 
     @property
     def frontier(self) -> Standing | None:
@@ -100,5 +124,5 @@ class Settled:
     state: SearchState
     decisions: tuple[Decision, ...] = ()
     steps: tuple[Step, ...] = ()
-    retries: tuple[Outcome, ...] = ()  # screened, confirmed, and in conflict with the frontier: to be merged and tested
+    retries: tuple[Outcome, ...] = ()  # confirmed beside a frontier that has moved: to be merged with it and tested
     dropped: bool = False  # the frontier failed its proof: its steps go back to the queue one by one

@@ -17,14 +17,15 @@ def simulate_run(
     request: Request,
     holds: tuple[float, float],
     noise_sd: float,
+    seed_share: float,
     failures: float,
     folder: Path,
     tell: Callable[[str], None],
 ) -> Found:
     """The search of this request, which names its slots, in a world of its seed. SettingsError.
 
-    `holds`: sd of the noise that an important knob holds, least and most. `noise_sd`: of a score, in bpb. `failures`:
-    the share of trials that crash.
+    `holds`: sd of the noise that an important knob holds, least and most. `noise_sd`: of a score over seeds, in bpb;
+    `seed_share`: of its variance that is common to all candidates on one seed. `failures`: share of trials that crash.
     """
     assert request.slots is not None, request
     run = new_run(request, folder.name, address="virtual")  # this machine's size and devices do not matter
@@ -36,4 +37,4 @@ def simulate_run(
         raise SettingsError(f"{folder}: cannot be made ({error.strerror}); choose another --runs-dir") from None
     landscape = Landscape(read_knobs(run.baseline), np.random.default_rng([run.seed, 1]), holds)
     settings = run.settle(request.slots, created_at=EPOCH)
-    return Simulation(settings, World(landscape, noise_sd, failures), folder, tell).run()
+    return Simulation(settings, World(landscape, noise_sd, seed_share, failures), folder, tell).run()

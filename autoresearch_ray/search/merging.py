@@ -28,14 +28,6 @@ class Merging:
             self._lines[source_sha] = code_lines(self._board.candidate(source_sha).text)
         return self._lines[source_sha]
 
-    def merged(self, base: str, ours: str, theirs: str) -> tuple[str, int] | None:
-        """The clean merge of three sources, by hash, with its lines of code; None if they conflict."""
-        merged = three_way(*(self._board.candidate(sha).text for sha in (base, ours, theirs)))
-        if not merged.clean or not self._valid(merged.source):
-            return None
-        sha = self._board.put_candidate(Candidate.of(merged.source))
-        return sha, self.code_lines(sha)
-
     def brought_onto(self, text: str, parent_sha: str, frontier: Standing) -> str | None:
         """A candidate that was written on `parent_sha`, on the frontier; None if the two conflict."""
         if frontier.source_sha == parent_sha:
@@ -52,8 +44,8 @@ class Merging:
             hope = hopes.get(child, f"a step of the stack that {trial_id} ended")
             self._enqueue(parent, frontier, child, f"{ALONE}{hope}")
 
-    def queue_conflict(self, screened: Outcome, frontier: Standing | None) -> None:
-        """A confirmed change that conflicts with the frontier: what merges of it is tested."""
+    def queue_merge(self, screened: Outcome, frontier: Standing | None) -> None:
+        """A change that was confirmed beside a frontier that has moved: what merges of it is tested."""
         self._enqueue(screened.parent_sha, frontier, screened.source_sha, f"merged: {screened.hypothesis}")
 
     def _enqueue(self, base: str, frontier: Standing | None, theirs: str, hypothesis: str) -> None:

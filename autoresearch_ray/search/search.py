@@ -17,6 +17,7 @@ from pathlib import Path
 
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.decide import decide
+from autoresearch_ray.decide.panel import screen_seed
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.portfolio import Earned, choose
 from autoresearch_ray.decide.state import Outcome, SearchState
@@ -178,7 +179,7 @@ class Search:
         """The proposal of who is furthest behind its share of the slots."""
         while queued:
             proposal = choose(queued, self._weights, self._earned)
-            trial = self._trial(proposal, "screen")
+            trial = self._trial(proposal, "screen", screen_seed(self._state, proposal.parent_sha))
             if self._board.claim(trial):
                 self._count(proposal.proposer, trials=1)
                 return trial
@@ -206,7 +207,7 @@ class Search:
             parent_revision=self._state.frontier.version if self._state.frontier else 1,
             hypothesis=self._replicate_words(what),
         )
-        trial = self._trial(proposal, what.purpose)
+        trial = self._trial(proposal, what.purpose, what.seed_number)
         return trial if self._board.start(trial) else None
 
     def _replicate_words(self, what: Replicate) -> str:
@@ -217,18 +218,28 @@ class Search:
             return f"again: {contender.outcome.hypothesis}"
         best = self._state.best
         side = "best" if best is not None and best.source_sha == what.source_sha else "frontier"
-        return f"{side} again, for its proof" if what.purpose == "prove" else f"{side} again, the queue was empty"
+        if what.purpose == "prove":
+            return f"{side} again, for its proof"
+        return f"{side} again, the queue was empty" if what.seed_number is None else "frontier again, on a new seed"
 
-    def _trial(self, proposal: Proposal, purpose: Purpose) -> Trial:
+    def _trial(self, proposal: Proposal, purpose: Purpose, seed_number: int | None) -> Trial:
         trial_id = f"t{self._claimed + 1:05d}"
-        digest = hashlib.sha256(f"{self._settings.seed}:{trial_id}".encode()).digest()
-        seed = int.from_bytes(digest[:4], "big") >> 1
-        behind = self._state.frontier.version - proposal.parent_revision if self._state.frontier else 0
-        return Trial(trial_id, proposal, purpose, seed, self._now(), behind, self._settings.max_staleness)
+        which = trial_id if seed_number is None else f"panel {seed_number}"
+        digest = hashlib.sha256(f"{self._settings.seed}:{which}".encode()).digest()
+        return Trial(
+            trial_id,
+            proposal,
+            purpose,
+            seed=int.from_bytes(digest[:4], "big") >> 1,
+            claimed_at=self._now(),
+            staleness=self._state.frontier.version - proposal.parent_revision if self._state.frontier else 0,
+            max_staleness=self._settings.max_staleness,
+            seed_number=-1 if seed_number is None else seed_number,
+        )
 
     def _settle(self, trial: Trial, result: Result) -> None:
         stack, best = self._state.stack if self._state.best else (), self._state.best
-        settled = decide(self._state, self._outcome(trial, result), self._rules, self._merging.merged, self._now())
+        settled = decide(self._state, self._outcome(trial, result), self._rules, self._now())
         frontier, new_best = settled.state.frontier, settled.state.best
         written = self._board.settle(
             self._revision,
@@ -249,7 +260,7 @@ class Search:
         if settled.dropped and best is not None:
             self._merging.queue_alone([best, *stack], self._state.frontier, trial.trial_id)
         for screened in settled.retries:
-            self._merging.queue_conflict(screened, self._state.frontier)
+            self._merging.queue_merge(screened, self._state.frontier)
         self._listener(trial, result, settled.decisions, settled.steps)
 
     def _commit(self) -> None:
@@ -279,6 +290,7 @@ class Search:
             code_lines=self._merging.code_lines(proposal.source_sha),
             error=result.error,
             checks=result.checks if result.strength == "full" else (),
+            seed_number=trial.seed_number,
         )
 
     def _recover(self) -> None:

@@ -39,7 +39,8 @@ class World:
     """What trials measure, without being run."""
 
     landscape: Landscape
-    noise_sd: float  # bpb
+    noise_sd: float  # bpb, of one run over seeds
+    seed_share: float  # of that variance that is common to all candidates with the same seed
     failures: float  # share of trials that crash
 
     def truth(self, source: str) -> float:
@@ -138,8 +139,9 @@ class Simulation:
         common = {"slot": slot, "node": "virtual", "started_at": trial.claimed_at, "finished_at": self._now}
         if self._rng.random() < self._world.failures:
             return Result(trial.trial_id, "crash", training_seconds=budget / 2, error="made up", **common)  # type: ignore[arg-type]
-        truth = self._truth(trial.proposal.source_sha)
-        val_bpb, holdout_bpb = truth + self._world.noise_sd * self._rng.normal(size=2)
+        world, of_seed = self._world, np.random.default_rng([self._settings.seed, trial.seed]).normal(size=2)
+        noise = of_seed * world.seed_share**0.5 + self._rng.normal(size=2) * (1 - world.seed_share) ** 0.5
+        val_bpb, holdout_bpb = self._truth(trial.proposal.source_sha) + world.noise_sd * noise
         proves = trial.purpose in ("baseline", "prove")
         return Result(
             *(trial.trial_id, "ok", float(val_bpb), float(holdout_bpb), budget),

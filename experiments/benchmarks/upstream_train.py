@@ -85,8 +85,9 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Token ids (B, T) int64 -> logits (B, T, V)."""
 
-    def __init__(self, vocab_size: int, seq_len: int):
+    def __init__(self, vocab_size: int, seq_len: int, seed: int):
         super().__init__()
+        torch.manual_seed(seed)
         bound = math.sqrt(3 / WIDTH)
         with_values = {block for block in range(DEPTH) if block % 2 == (DEPTH - 1) % 2}
         self.embed = nn.Embedding(vocab_size, WIDTH)
@@ -181,8 +182,7 @@ def optimisers(model: GPT, task) -> list[torch.optim.Optimizer]:
 
 
 def train(task) -> nn.Module:
-    torch.manual_seed(task.seed)
-    model = GPT(task.vocab_size, task.seq_len).to(task.device)
+    model = GPT(task.vocab_size, task.seq_len, task.seed).to(task.device)
     if task.amp_dtype == torch.bfloat16:
         for table in (model.embed, *model.values.values()):
             table.to(torch.bfloat16)

@@ -3,57 +3,14 @@
 import json
 import math
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from outcomes import best_of, frontier_of, pairs, run, told
 
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.decide.decide import Merge, decide
 from autoresearch_ray.decide.noise import Noise, compare
-from autoresearch_ray.decide.plan import Replicate, Screen, plan
-from autoresearch_ray.decide.state import Outcome, SearchState, Settled
-from autoresearch_ray.records import Proposal, Purpose, Standing, Trial
+from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.settings import Rules
-
-RULES = Rules(complexity_price=0.0)
-BASE = Outcome("t1", "baseline", "p", "tpe", "words", "base", "", "ok", 1.0, 1.0, 100)
-
-
-def no_merge(base: str, ours: str, theirs: str) -> None:
-    return None
-
-
-def told(state: SearchState, *outcomes: Outcome, merge: Merge = no_merge, rules: Rules = RULES) -> Settled:
-    settled = Settled(state)
-    for outcome in outcomes:
-        settled = decide(settled.state, outcome, rules, merge, 7.0)
-    return settled
-
-
-def run(purpose: Purpose, source: str, parent: str, val: float, holdout: float | None = None, **more: Any) -> Outcome:
-    held = val if holdout is None else holdout
-    return replace(BASE, purpose=purpose, source_sha=source, parent_sha=parent, val_bpb=val, holdout_bpb=held, **more)
-
-
-def frontier_of(state: SearchState) -> Standing:
-    assert state.frontier is not None
-    return state.frontier
-
-
-def best_of(state: SearchState) -> Standing:
-    assert state.best is not None
-    return state.best
-
-
-@pytest.fixture
-def started() -> SearchState:
-    """Baseline 1.00 with sd 0.01."""
-    return told(SearchState(), *(run("baseline", "base", "", v) for v in (0.99, 1.0, 1.01))).state
-
-
-@pytest.fixture
-def advanced(started: SearchState) -> SearchState:
-    return told(started, run("screen", "a", "base", 0.96), run("confirm", "a", "a", 0.95)).state
 
 
 def test_nothing_is_decided_before_three_baselines() -> None:
@@ -104,12 +61,6 @@ def test_a_failure_is_never_accepted(started: SearchState, status: str) -> None:
 
 def test_a_nan_score_is_never_accepted(started: SearchState) -> None:
     assert told(started, run("screen", "a", "base", math.nan)).decisions[0].verdict == "discard"
-
-
-def pairs(values: list[float], best: list[float], **more: Any) -> list[Outcome]:
-    more = {"checks": ("causal", "bits")} | more
-    both = zip(values, best, strict=True)
-    return [o for v, b in both for o in (run("prove", "a", "base", v, **more), run("prove", "base", "a", b))]
 
 
 def test_a_proven_frontier_becomes_the_best(advanced: SearchState) -> None:
@@ -228,18 +179,11 @@ def test_a_replicate_of_a_finished_proof_only_measures(advanced: SearchState) ->
     assert settled.decisions[0].verdict == "measure" and frontier_of(settled.state).source_sha == "base"
 
 
-def test_a_win_beside_a_moved_frontier_is_merged(advanced: SearchState) -> None:
-    state = told(advanced, run("screen", "b", "base", 0.97)).state
-    settled = told(state, run("confirm", "b", "b", 0.97), merge=lambda *shas: ("+".join(shas), 101))
-    assert settled.decisions[0].verdict == "advance"
-    frontier = frontier_of(settled.state)
-    assert frontier.source_sha == "base+a+b"
-    assert frontier.objective == pytest.approx(frontier_of(advanced).objective - (1.0 - (0.97 + 0.985) / 2))
-
-
-def test_a_conflicting_win_is_to_be_tested_again(advanced: SearchState) -> None:
+def test_a_win_beside_a_moved_frontier_is_merged_and_tested_before_it_counts(advanced: SearchState) -> None:
     settled = told(advanced, run("screen", "b", "base", 0.97), run("confirm", "b", "b", 0.97))
-    assert settled.decisions[0].verdict == "discard" and len(settled.retries) == 1
+    assert settled.decisions[0].verdict == "promising" and "their merge is tried" in settled.decisions[0].reason
+    assert [(retry.parent_sha, retry.source_sha) for retry in settled.retries] == [("base", "b")]
+    assert frontier_of(settled.state) == frontier_of(advanced), "nothing untested is the frontier"
 
 
 def test_a_state_of_before_probes_were_noted_is_read(advanced: SearchState) -> None:
@@ -254,48 +198,6 @@ def test_a_state_of_before_probes_were_noted_is_read(advanced: SearchState) -> N
 def test_the_state_survives_json(advanced: SearchState) -> None:
     state = told(advanced, run("prove", "a", "base", 0.95), run("screen", "b", "a", 0.9)).state
     assert from_json(SearchState, to_json(state)) == state
-
-
-def flight(purpose: Purpose, source: str, other: str = "") -> Trial:
-    return Trial("t9", Proposal("r9", "replicate", "search", source, other, 1, ""), purpose, 1, 0.0)
-
-
-def planned(
-    state: SearchState, *running: Trial, left: float = 100, ready: bool = True, idle: bool = False
-) -> Replicate | Screen | None:
-    return plan(state, RULES, running, baseline_sha="base", trials_left=left, slots=2, ready=ready, idle=idle)
-
-
-def test_the_plan_measures_the_baseline_first_and_does_not_wait_for_it() -> None:
-    assert planned(SearchState()) == Replicate("baseline", "base", "")
-    assert planned(SearchState(), *[flight("baseline", "base")] * 3) == Screen()
-
-
-def test_the_plan_confirms_before_it_screens(started: SearchState) -> None:
-    state = told(started, run("screen", "a", "base", 0.96)).state
-    assert planned(state) == Replicate("confirm", "a", "a")
-    assert planned(state, flight("confirm", "a", "a")) == Screen()
-
-
-def test_a_lead_of_three_sd_starts_a_proof_on_both_sides(advanced: SearchState) -> None:
-    first = planned(advanced)
-    assert first == Replicate("prove", "a", "base")
-    assert planned(advanced, flight("prove", "a", "base")) == Replicate("prove", "base", "a")
-    assert planned(advanced, flight("prove", "a", "base"), flight("prove", "base", "a")) == Screen()
-
-
-def test_a_small_lead_is_proven_at_the_end_of_the_run(started: SearchState) -> None:
-    state = told(started, run("screen", "a", "base", 0.99), run("confirm", "a", "a", 0.985)).state
-    assert planned(state) == Screen()
-    assert planned(state, left=8) == Replicate("prove", "a", "base")
-    assert planned(state, left=3) == Screen()
-
-
-def test_an_idle_slot_proves_or_replicates(started: SearchState, advanced: SearchState) -> None:
-    assert planned(started, ready=False) is None
-    assert planned(started, ready=False, idle=True) == Replicate("idle", "base", "base")
-    proving = planned(advanced, ready=False, idle=True)
-    assert isinstance(proving, Replicate) and proving.purpose == "prove"
 
 
 def test_the_interval_holds_the_gain_and_the_pooled_noise_ignores_group_means() -> None:

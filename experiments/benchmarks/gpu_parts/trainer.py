@@ -98,7 +98,7 @@ def context_mb() -> float:
 def flops_a_token(source: str, setting: trials.Setting, device: torch.device, amp: torch.dtype) -> float:
     """Operations of matrix products and attention, forward and backward, for one token of training."""
     module = candidate_module.loaded(source)
-    model = module.GPT(setting.dataset.vocab_size, setting.dataset.seq_len).to(device)
+    model = module.GPT(setting.dataset.vocab_size, setting.dataset.seq_len, 0).to(device)
     tokens = torch.zeros((2, setting.dataset.seq_len), dtype=torch.int64, device=device)
     with FlopCounterMode(display=False) as counter:
         with torch.autocast(device.type, dtype=amp):

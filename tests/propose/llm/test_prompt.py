@@ -166,11 +166,11 @@ def test_it_says_where_the_search_stands_and_what_is_asked() -> None:
     assert PROGRAM.strip() in prompt.context and TRAIN.rstrip() in prompt.context
     assert "cpu: text of stdlib, sequences of 128 tokens, vocabulary 2048, 20 s of training" in prompt.context
     text = prompt.messages[0].text
-    assert "Frontier: val_bpb 1.6900, J 1.7000 with 195 code lines; 391 steps within the budget (51.2 ms each)" in text
+    assert "Frontier: val_bpb 1.6900, J 1.7000 with 201 code lines; 391 steps within the budget (51.2 ms each)" in text
     assert "parts of the budget: 5% 3.900, 10% 3.800, 20% 3.600, 35% 3.300, 50% 3.000" in text
     assert "It is the proven best." in text
     assert "the sd of one run's J is 0.0070 (12 degrees of freedom)" in text
-    assert "below 0.0140 may be luck" in text and "not 0.0035 or more below the frontier's J" in text
+    assert "below 0.0140 may be luck" in text and "0.0035 or more below the frontier's J on the same seed" in text
     assert "Propose 2 ideas" in text
     left = 630 - len(PROGRAM.splitlines()) - len(TRAIN.splitlines())
     assert f"at most {left} lines" in text

@@ -136,8 +136,9 @@ def _noise_text(view: SearchView) -> str:
     sd, least = view.noise_sd, view.advance_sd * view.noise_sd
     return (
         f"Noise: the sd of one run's J is {sd:.4f} ({view.noise_degrees} degrees of freedom), so a difference of one "
-        f"run below {2 * sd:.4f} may be luck. An idea whose first run is not {least:.4f} or more below the frontier's "
-        f"J is given up: look for ideas that are worth several times that."
+        f"run below {2 * sd:.4f} may be luck; runs with equal seeds differ by less. An idea whose first run is not "
+        f"{least:.4f} or more below the frontier's J on the same seed is given up: look for ideas that are "
+        f"worth several times that."
     )
 
 
