@@ -136,6 +136,28 @@ def test_a_stale_proposal_is_tried_within_the_bound_that_was_asked_for_and_says_
         assert rows.max_staleness.isna().all() if bound is None else (rows.max_staleness == bound).all()
 
 
+def test_a_merge_that_waits_while_the_frontier_moves_is_made_anew(settings: RunSettings, tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings(settings.model_dump_json().encode())
+        search, loop = Search(board, settings, tmp_path / "lineage"), ProposerLoop(board, settings)
+        queue(board, settings.baseline, ("ROWS = 4", "ROWS = 8"))
+        while "advance" not in [step.kind for step in board.steps()]:
+            for trial in [search.next(), search.next()]:
+                if isinstance(trial, Trial):
+                    value = 2.0 if trial.purpose == "baseline" else 1.5
+                    search.finished(result(trial, value - 0.01 * int(trial.trial_id[1:])))
+        other = settings.baseline.replace("LR = 0.1 ", "LR = 0.2 ")
+        shas = (Candidate.of(other).sha, Candidate.of(settings.baseline).sha)
+        stale = Proposal("m00001-x", "merge", "merge", *shas, 1, "merged: a larger LR")
+        assert board.enqueue(stale, Candidate.of(other), normal_sha(other))
+        loop.fill()
+        (merge,) = [proposal for proposal in board.queued() if proposal.kind == "merge"]
+        text = board.candidate(merge.source_sha).text
+        assert "ROWS = 8" in text and "LR = 0.2" in text and merge.parent_revision == 2
+        assert merge.hypothesis == stale.hypothesis
+
+
 def test_equal_numbers_are_equal_seeds_and_a_run_without_one_has_its_own(settings: RunSettings, tmp_path: Path) -> None:
     seeds = []
     for name in ("one", "two"):

@@ -48,6 +48,10 @@ class Merging:
         """A change that was confirmed beside a frontier that has moved: what merges of it is tested."""
         self._enqueue(screened.parent_sha, frontier, screened.source_sha, f"merged: {screened.hypothesis}")
 
+    def queue_again(self, stale: Proposal, frontier: Standing) -> None:
+        """A merge whose frontier has moved on while it waited, on the new one."""
+        self._enqueue(stale.parent_sha, frontier, stale.source_sha, stale.hypothesis)
+
     def _enqueue(self, base: str, frontier: Standing | None, theirs: str, hypothesis: str) -> None:
         assert frontier is not None, "there are merges only once there is a frontier"
         texts = [self._board.candidate(sha).text for sha in (base, frontier.source_sha, theirs)]

@@ -80,7 +80,9 @@ class ProposerLoop:
         return sum(self._tune(name, sha, version, fresh) for name in self._tuners)
 
     def _brought_along(self, stale: Proposal, frontier: Standing) -> list[Proposal]:
-        """A model's idea on the new frontier, if it fits there; a tuner's values are better chosen anew."""
+        """A model's idea on the new frontier, if it fits there, or a merge; a tuner's values are better chosen anew."""
+        if stale.kind == "merge":
+            self._merging.queue_again(stale, frontier)
         if stale.kind != "code":
             return []
         text = self._merging.brought_onto(self._board.candidate(stale.source_sha).text, stale.parent_sha, frontier)

@@ -104,7 +104,13 @@ class Run:
             proposal = Proposal(f"r{number}", "replicate", "search", what.source_sha, what.other_sha, version, "")
             return self._trial(number, proposal, what.purpose, what.seed_number)
         frontier = self.state.frontier.source_sha if self.state.frontier else "start"
-        waiting = [pair for pair in self.queue if pair[0] == frontier]
+        stale, self.queue = self.queue, []
+        for base, merged in stale:
+            if base == frontier:
+                self.queue.append((base, merged))
+            else:
+                self._merge(base, merged)
+        waiting = self.queue
         self.queue = waiting[1:]
         parent, child = waiting[0] if waiting else (frontier, self._named(self.sets[frontier] | {next(proposals)}))
         proposal = Proposal(f"p{number}", "merge" if waiting else "knobs", "tpe", child, parent, version, "")
