@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 # The model
 DEPTH = 4  # transformer blocks; search int(1, 8)
-WIDTH = 256  # residual stream, rounded to a multiple of 16; search log_int(64, 768)
+WIDTH = 256  # residual stream, rounded to a multiple of 16; search log_int(64, 768, 16)
 HEADS = 2  # attention heads; head size is WIDTH / HEADS rounded to a multiple of 16; search int(1, 8)
 MLP_RATIO = 4.0  # hidden units of an MLP per unit of width; search float(1.0, 6.0)
 ACTIVATION = "relu2"  # MLP non-linearity; search choice("relu2", "gelu", "swiglu")

@@ -1,5 +1,5 @@
 """The ranges that a knob's comment can give: `log(0.005, 0.2)`, `int(2, 8)`, `float(0, 0.5)`, `log_int(4, 64)`,
-`choice("relu2", "gelu")`.
+`choice("relu2", "gelu")`. A third number of `int` and `log_int` is a step, for what a program rounds.
 
 Every range maps its values to the unit interval and back, so that one step size means the same for all knobs. Integers
 and choices own equal shares of the interval (of its logarithm for `log_int`); a value stands at its share's middle.
@@ -24,6 +24,7 @@ class Interval:
     high: float
     log: bool
     integer: bool
+    step: int = 1  # of integers: what is tried is `low` plus a multiple of it
 
     def contains(self, value: object) -> bool:
         """Whether a knob may have this value: an int where integers are asked for, any finite number else."""
@@ -47,15 +48,16 @@ class Interval:
         raw = low + min(1.0, max(0.0, u)) * (high - low)
         raw = math.exp(raw) if self.log else raw
         if self.integer:
-            return int(min(self.high, max(self.low, math.floor(raw + 0.5))))
+            steps = math.floor((raw - self.low) / self.step + 0.5)
+            return int(self.low + self.step * min(len(self.values()) - 1, max(0, steps)))
         return min(float(self.high), max(float(self.low), self._rounded(raw)))
 
     def values(self) -> Sequence[Value]:
         """All of them; none for a continuous range."""
-        return range(int(self.low), int(self.high) + 1) if self.integer else ()
+        return range(int(self.low), int(self.high) + 1, self.step) if self.integer else ()
 
     def _ends(self) -> tuple[float, float]:
-        half = 0.5 if self.integer else 0.0
+        half = min(self.step / 2, self.low / 2 if self.log else math.inf) if self.integer else 0.0
         return self._scaled(self.low - half), self._scaled(self.high + half)
 
     def _scaled(self, value: float) -> float:
@@ -68,7 +70,8 @@ class Interval:
 
     def __str__(self) -> str:
         kind = {(True, True): "log_int", (True, False): "log", (False, True): "int", (False, False): "float"}
-        return f"{kind[self.log, self.integer]}({self.low:g}, {self.high:g})"
+        step = f", {self.step}" if self.step > 1 else ""
+        return f"{kind[self.log, self.integer]}({self.low:g}, {self.high:g}{step})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +136,18 @@ def _choice(options: tuple[object, ...]) -> Choice:
     return Choice(kept)
 
 
-def _interval(kind: str, ends: tuple[object, ...]) -> Interval:
+def _interval(kind: str, given: tuple[object, ...]) -> Interval:
     integer, log = kind.endswith("int"), kind.startswith("log")
-    numbers = [e for e in ends if isinstance(e, int if integer else (int, float)) and not isinstance(e, bool)]
-    if len(ends) != 2 or len(numbers) != 2 or not all(math.isfinite(e) for e in numbers):
+    numbers = [e for e in given if isinstance(e, int if integer else (int, float)) and not isinstance(e, bool)]
+    if (
+        len(given) not in ((2, 3) if integer else (2,))
+        or numbers != list(given)
+        or not all(map(math.isfinite, numbers))
+    ):
         raise ValueError(f"expected two {'integers' if integer else 'numbers'}: {kind}(low, high)")
-    low, high = numbers
+    low, high, step = (*numbers, 1)[:3]
     if not low < high or (log and low <= 0):
         raise ValueError(f"expected {'0 < ' if log else ''}low < high in {kind}(low, high)")
-    return Interval(low, high, log, integer)
+    if integer and not 1 <= step <= high - low:
+        raise ValueError(f"expected a step from 1 to {high - low:g} in {kind}(low, high, step)")
+    return Interval(low, high, log, integer, int(step))

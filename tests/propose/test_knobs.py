@@ -82,6 +82,10 @@ def test_a_range_is_read_back_from_what_it_prints(extent: Range) -> None:
         'search choice("4", 5)',
         "search choice(4.0, 5.0)",  # 4 is another type
         "search log_int(0, 9)",
+        "search int(0, 9, 0)",
+        "search int(0, 9, 10)",
+        "search int(0, 9, 1.5)",
+        "search float(0, 9, 1)",
     ],
 )
 def test_a_malformed_range_or_a_value_outside_is_refused_with_its_line(comment: str) -> None:
@@ -164,3 +168,13 @@ def test_a_number_without_a_literal_is_refused() -> None:
 def test_text_that_is_no_python_is_refused(source: str) -> None:
     with pytest.raises(CandidateError):
         read_knobs(source)
+
+
+@given(UNIT)
+def test_a_range_with_a_step_gives_no_two_values_that_a_program_rounds_to_one(u: float) -> None:
+    for words in ("log_int(64, 768, 16)", "int(16, 100, 16)"):
+        stepped = parse_range(words)
+        value = stepped.from_unit(u)
+        assert value in stepped.values() and value % 16 == 0 and str(stepped) == words
+        assert stepped.from_unit(stepped.to_unit(value)) == value and stepped.contains(70)
+    assert parse_range("int(16, 100, 16)").values()[-1] == 96

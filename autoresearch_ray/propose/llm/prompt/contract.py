@@ -46,7 +46,7 @@ A module-level constant whose comment ends in a range is a knob, and an automati
 
     MATRIX_LR = 0.04  # Muon learning rate of 2-D weights; search log(0.005, 0.2)
 
-Ranges are {kinds}.
+Ranges are {kinds}. A third number of int and log_int is a step: give one for what the program rounds.
 The value is a literal (16384, not 2**14) inside the range. Do not spend ideas on values of knobs that exist: the tuner
 does that. But give each new number that matters a knob of its own, with your best first value, so that the tuner goes
 on where you stop.
