@@ -10,6 +10,8 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from autoresearch_ray.errors import RecordError
+
 T = TypeVar("T")
 
 
@@ -19,9 +21,14 @@ def to_json(record: object) -> str:
 
 
 def from_json(cls: type[T], text: str | bytes) -> T:
-    """The record of `cls` that `to_json` wrote; unknown keys are refused."""
+    """The record of `cls` that `to_json` wrote. RecordError for anything else, unknown keys too."""
     kind: Any = cls
-    return _reader(kind)(json.loads(text))  # type: ignore[no-any-return]  # typed by cls, built from JSON
+    try:
+        return _reader(kind)(json.loads(text))  # type: ignore[no-any-return]  # typed by cls, built from JSON
+    except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
+        raise RecordError(
+            f"a stored text is no {cls.__name__} of this version ({type(error).__name__}: {error})"
+        ) from error
 
 
 @cache

@@ -4,6 +4,7 @@
     ├── SettingsError            a request or an experiment file is wrong
     ├── DataError                a corpus or a cache cannot be used
     ├── CandidateError           a candidate's text breaks its contract
+    ├── RecordError              a stored text is not the record that was expected (a ValueError too)
     ├── StoreError               the state store refused or failed
     │   ├── CompactedError       the asked revision was compacted away
     │   ├── FutureRevisionError  the asked revision does not exist yet
@@ -37,6 +38,10 @@ class DataError(AutoresearchError):
 
 class CandidateError(AutoresearchError):
     """A candidate's text breaks its contract."""
+
+
+class RecordError(AutoresearchError, ValueError):
+    """A stored text is not the record that was expected."""
 
 
 class StoreError(AutoresearchError):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.errors import RecordError
 from autoresearch_ray.records import Candidate, CurvePoint, Decision, Proposal, Result, Step, Trial, TrialRow
 
 PROPOSAL = Proposal("p1", "knobs", "tpe", "a" * 64, "b" * 64, 3, 'a "hypothesis"\nof two lines')
@@ -47,7 +48,7 @@ def test_fields_keep_their_order_and_names() -> None:
 
 
 def test_an_unknown_field_and_an_infinite_number_are_refused() -> None:
-    with pytest.raises(AssertionError, match=r"CurvePoint: unknown fields \['color'\]"):
+    with pytest.raises(RecordError, match=r"CurvePoint: unknown fields \['color'\]"):
         from_json(CurvePoint, '{"seconds":1,"step":1,"tokens":1,"train_bpb":1,"color":"red"}')
     with pytest.raises(AssertionError, match="infinite"):
         to_json(Result("t00001", "ok", val_bpb=math.inf))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from autoresearch_ray.archive.bucket import Bucket
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.errors import StorageError
+from autoresearch_ray.errors import RecordError, StorageError
 
 KEPT = 3  # manifests whose backups stay: who reads an older one has that long to fetch what it names
 LOOKS = 5  # at a newest manifest that is removed while it is read
@@ -128,5 +128,5 @@ class RunStorage:
     def _read(self, content: bytes) -> Manifest:
         try:
             return from_json(Manifest, content)
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
-            raise StorageError(f"{self.url}: its newest manifest is none of this version ({error})") from None
+        except RecordError as error:
+            raise StorageError(f"{self.url}: its newest manifest is none of this version: {error}") from None

@@ -28,7 +28,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
-from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.codec import to_json
 from autoresearch_ray.errors import LineageError, StoreError
 from autoresearch_ray.records import (
     Candidate,
@@ -44,7 +44,15 @@ from autoresearch_ray.records import (
 )
 from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store
 from autoresearch_ray.store.driver_lease import KEY, Tenure
-from autoresearch_ray.store.history import all_under, history_of, read_history, records_under, rejected_under
+from autoresearch_ray.store.history import (
+    all_under,
+    history_of,
+    read_history,
+    read_record,
+    read_value,
+    records_under,
+    rejected_under,
+)
 
 __all__ = ["Board", "read_history"]
 
@@ -91,7 +99,7 @@ class Board:
         kv = self.store.get(f"source/{sha}")
         if kv is None:
             raise StoreError(f"source {sha} is not in the store; expected put_candidate or enqueue before")
-        candidate = Candidate.decode(kv.value)
+        candidate = read_value(kv, Candidate.decode)
         self._cache(sha, candidate)
         return candidate
 
@@ -152,7 +160,7 @@ class Board:
     def result(self, trial_id: str) -> Result | None:
         """One trial's result, or None as long as there is none."""
         kv = self.store.get(f"result/{trial_id}")
-        return from_json(Result, kv.value) if kv else None
+        return read_record(Result, kv) if kv else None
 
     def trials(self) -> list[Trial]:
         """All trials, in the order of their ids."""
@@ -169,11 +177,11 @@ class Board:
     def undecided(self) -> list[Result]:
         """The results that no decision was made on, in the order they were stored."""
         marks = sorted(all_under(self.store, "pending/"), key=lambda kv: kv.mod_revision)
-        return [from_json(Result, kv.value) for kv in self._get_all("result/", marks)]
+        return [read_record(Result, kv) for kv in self._get_all("result/", marks)]
 
     def unfinished(self) -> list[Trial]:
         """The trials without a result, in the order of their ids."""
-        trials = [from_json(Trial, kv.value) for kv in self._get_all("trial/", all_under(self.store, "running/"))]
+        trials = [read_record(Trial, kv) for kv in self._get_all("trial/", all_under(self.store, "running/"))]
         return sorted(trials, key=lambda trial: _number(trial.trial_id))
 
     def trial_count(self) -> int:
@@ -293,7 +301,7 @@ class Board:
 
     def _standing(self, name: str) -> Standing | None:
         kv = self.store.get(name)
-        return from_json(Standing, kv.value) if kv else None
+        return read_record(Standing, kv) if kv else None
 
     def _put_once(self, key: str, value: bytes) -> bool:
         return self.store.txn([_absent(key)], [Put(key, value)]).succeeded

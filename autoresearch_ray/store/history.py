@@ -2,8 +2,9 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,9 @@ from autoresearch_ray.errors import StoreError
 from autoresearch_ray.records import Candidate, Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
 from autoresearch_ray.store.contract import Found, KeyValue, Reads
 from autoresearch_ray.store.sqlite import reads
+from autoresearch_ray.store.sqlite.check import check
+from autoresearch_ray.store.sqlite.errors import storage_errors
+from autoresearch_ray.store.sqlite.wal import check_cut
 
 PAGE = 1_000  # keys read at once
 
@@ -20,19 +24,18 @@ T = TypeVar("T")
 
 def read_history(state_db: Path) -> History:
     """The past of the run whose state.db this is. StoreError when it is not there, DamagedStoreError."""
-    with (
-        closing(reads.open_readonly(state_db)) as connection,
-        reads.storage_errors(state_db),
-        reads.snapshot(connection),
-    ):
-        return history_of(_Snapshot(connection))
+    with closing(reads.open_readonly(state_db)) as connection:
+        check(state_db, connection)
+        with storage_errors(state_db), reads.snapshot(connection):
+            check_cut(connection, state_db)
+            return history_of(_Snapshot(connection))
 
 
 def read_settings(state_db: Path) -> bytes | None:
     """The settings of the run whose state.db this is, as JSON; None before it has begun. Errors as `read_history`."""
     with (
         closing(reads.open_readonly(state_db)) as connection,
-        reads.storage_errors(state_db),
+        storage_errors(state_db),
         reads.snapshot(connection),
     ):
         kv = reads.get_at(connection, "settings")
@@ -43,7 +46,7 @@ def read_finished(state_db: Path) -> tuple[int, set[str]]:
     """The store's revision and the ids of the trials with a result, by index alone. Errors as `read_history`."""
     with (
         closing(reads.open_readonly(state_db)) as connection,
-        reads.storage_errors(state_db),
+        storage_errors(state_db),
         reads.snapshot(connection),
     ):
         return reads.current_revision(connection), {key.partition("/")[2] for key in reads.keys(connection, "result/")}
@@ -64,8 +67,8 @@ def history_of(store: Reads) -> History:
         settings=_settings(store, now),
         rows=tuple(TrialRow(t, results.get(t.trial_id), decisions.get(t.trial_id)) for t in trials),
         steps=steps,
-        commits={int(_name(kv)): kv.value.decode() for kv in all_under(store, "commit/", now)},
-        candidates={_name(kv): Candidate.decode(kv.value) for kv in sources if _name(kv) in named},
+        commits={int(_name(kv)): read_value(kv, bytes.decode) for kv in all_under(store, "commit/", now)},
+        candidates={_name(kv): read_value(kv, Candidate.decode) for kv in sources if _name(kv) in named},
         rejected=rejected_under(store, now),
     )
 
@@ -77,7 +80,23 @@ def rejected_under(store: Reads, revision: int = 0) -> tuple[RejectedIdea, ...]:
 
 def records_under(store: Reads, prefix: str, kind: type[T], revision: int = 0, after: str = "") -> list[T]:
     """The records under a prefix, in key order."""
-    return [from_json(kind, kv.value) for kv in all_under(store, prefix, revision, after)]
+    return [read_record(kind, kv) for kv in all_under(store, prefix, revision, after)]
+
+
+def read_record(kind: type[T], kv: KeyValue) -> T:
+    """The record that a key holds. StoreError when it is none of this version."""
+    return read_value(kv, partial(from_json, kind))
+
+
+def read_value(kv: KeyValue, read: Callable[[bytes], T]) -> T:
+    """What a key holds, as `read` reads it. StoreError when it cannot."""
+    try:
+        return read(kv.value)
+    except ValueError as error:
+        raise StoreError(
+            f"{kv.key} at revision {kv.mod_revision}: {error}. If no newer version has written it, the store is "
+            "damaged: go back to its last backup"
+        ) from error
 
 
 def all_under(store: Reads, prefix: str, revision: int = 0, after: str = "") -> Iterator[KeyValue]:
@@ -105,7 +124,7 @@ class _Snapshot:
 
 def _settings(store: Reads, revision: int) -> dict[str, Any]:
     for kv in store.range("settings", limit=1, revision=revision).kvs:
-        return dict(json.loads(kv.value))
+        return dict(read_value(kv, json.loads))
     raise StoreError("the store has no settings; expected those of a run that has begun")
 
 

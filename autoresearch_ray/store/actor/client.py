@@ -29,6 +29,7 @@ from autoresearch_ray.store.actor.server import StateActor
 from autoresearch_ray.store.contract import Compare, Found, KeyValue, Op, Store, Txn, TxnResult, WatchBatch, check_txn
 
 RETRY_SECONDS = 30.0  # a killed actor answers again after about one
+OPEN_SECONDS = 300.0  # for an actor to check its file, or to bring a large older one up to date
 PAUSE_SECONDS = 0.1
 TASK_RETRIES = 3  # Ray's own; finite, so that a request that kills the actor does not do so for ever
 CALLS_AT_ONCE = 10_000  # long polls hold their place while they wait
@@ -59,7 +60,7 @@ def start_state_actor(path: Path, name: str, namespace: str) -> "ActorStore":
     )
     store = ActorStore(actor)
     try:
-        opened = store.path()
+        opened = ActorStore(actor, OPEN_SECONDS).path()
     except StoreError:
         ray.kill(actor, no_restart=True)
         raise

@@ -1,16 +1,18 @@
-"""The store's file before anybody reads or writes rows: made whole, locked for one writer, checked."""
+"""The store's file before anybody reads or writes rows: made whole, locked for one writer, of this version."""
 
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.store.sqlite import reads
-from autoresearch_ray.store.sqlite.reads import storage_errors
+from autoresearch_ray.store.sqlite import reads, schema
+from autoresearch_ray.store.sqlite.check import check
+from autoresearch_ray.store.sqlite.errors import storage_errors
+from autoresearch_ray.store.sqlite.wal import check_cut, check_log
 
 LOCK_SECONDS = 5.0  # for a killed writer to be gone
 
@@ -28,19 +30,20 @@ def locked(path: Path) -> FileLock:
 
 def create(path: Path) -> None:
     """An empty store."""
-    with appearing_whole(path) as unfinished, closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
-        connection.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {reads.SCHEMA} COMMIT;")
+    with appearing_whole(path) as unfinished, closing(_scratch(unfinished)) as connection:
+        connection.executescript(f"PRAGMA journal_mode = WAL; BEGIN; {schema.SCHEMA} COMMIT;")
 
 
 def copy(source: Path, path: Path) -> None:
-    """A consistent copy of a store that others may be writing."""
+    """A consistent copy of a store that others may be writing. Damage is not copied over a whole copy."""
     with (
         appearing_whole(path) as unfinished,
         closing(reads.open_readonly(source)) as connection,
-        closing(sqlite3.connect(unfinished)) as target,
+        closing(_scratch(unfinished)) as target,
     ):
         target.execute("PRAGMA journal_mode = OFF")  # a failed copy is thrown away
         connection.backup(target)
+        check(source, target)
 
 
 @contextmanager
@@ -58,19 +61,30 @@ def appearing_whole(path: Path) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection that may write; the caller holds the lock."""
-    return sqlite3.connect(path, isolation_level=None, timeout=reads.BUSY_SECONDS, check_same_thread=False)
+def open_for_writing(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """A connection that writes, every commit synced, and one that reads, to a checked file of this version.
+
+    The caller holds the lock. StoreError for a read-only file, DamagedStoreError for a broken one.
+    """
+    with ExitStack() as undo:
+        reader, version = reads.open_any_version(path)
+        undo.callback(reader.close)
+        check_log(reader, path)
+        writer = sqlite3.connect(path, isolation_level=None, timeout=reads.BUSY_SECONDS, check_same_thread=False)
+        undo.callback(writer.close)
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("PRAGMA synchronous = FULL")
+        if version == schema.WITHOUT_CHECKSUMS:
+            schema.migrate(writer)
+        check(path, reader)
+        check_cut(reader, path)
+        writer.execute("UPDATE meta SET compacted = 0 WHERE false")  # says now, not later, that the file is read-only
+        undo.pop_all()
+    return writer, reader
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Every commit is synced from here on. StoreError for a read-only file, DamagedStoreError for a broken one."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if verdict != "ok":
-        raise reads.damaged(path, verdict)
-    connection.execute("UPDATE meta SET compacted = 0 WHERE false")  # says now, not later, that the file is read-only
+def _scratch(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
 def _sync(path: Path) -> None:

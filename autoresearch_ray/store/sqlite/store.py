@@ -3,7 +3,7 @@
     with SqliteStore(run_dir / "state.db") as store:
         store.put("program", b"be bold")
 
-A file lock keeps a second writer out; readers (`snapshot.open_readonly`) may come and go. Reads see committed state
+A file lock keeps a second writer out; readers (`reads.open_readonly`) may come and go. Reads see committed state
 alone, on a connection of their own, so they never wait for a sync. `commit` takes many transactions at once and pays
 one sync for all (group commit): each has its own revision, and all are on disk when it returns.
 
@@ -16,13 +16,19 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from os.path import samestat
 from pathlib import Path
 from typing import Self
 
-from autoresearch_ray.errors import CompactedError, FutureRevisionError, LeaseNotFoundError, StoreError
+from autoresearch_ray.errors import (
+    CompactedError,
+    DamagedStoreError,
+    FutureRevisionError,
+    LeaseNotFoundError,
+    StoreError,
+)
 from autoresearch_ray.store.contract import (
     Compare,
     Found,
@@ -41,8 +47,7 @@ from autoresearch_ray.store.contract import (
     holds,
 )
 from autoresearch_ray.store.sqlite import files, reads, writes
-from autoresearch_ray.store.sqlite.reads import storage_errors
-from autoresearch_ray.store.sqlite.wal import check_log
+from autoresearch_ray.store.sqlite.errors import storage_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +67,9 @@ class SqliteStore(Store):
             undo.callback(self._file_lock.release)
             if not path.exists():
                 files.create(path)
-            self._reader = undo.enter_context(closing(reads.open_readonly(path)))
-            check_log(self._reader, path)
-            self._writer = undo.enter_context(closing(files.connect(path)))
-            files.prepare(self._writer, path)
+            self._writer, self._reader = files.open_for_writing(path)
+            undo.callback(self._writer.close)
+            undo.callback(self._reader.close)
             rows = self._writer.execute("SELECT id, ttl_seconds FROM leases").fetchall()
             self._opened = path.stat()
             undo.pop_all()
@@ -135,16 +139,20 @@ class SqliteStore(Store):
         return answer
 
     def commit(self, txns: Sequence[Txn]) -> list[TxnResult | StoreError]:
-        """Run transactions in order with one sync at the end; a refused one is its error and stops no other."""
-        with self._writing() as connection:
-            return [self._answer(connection, txn) for txn in txns]
+        """Run transactions in order with one sync at the end; one that is refused or fails stops no other."""
+        try:
+            with self._writing() as connection:
+                return [self._answer(connection, txn) for txn in txns]
+        except DamagedStoreError as error:  # met by one of them; nothing is written yet
+            if not txns:
+                raise
+            return [error] if len(txns) == 1 else [answer for txn in txns for answer in self.commit([txn])]
 
     def grant(self, ttl_seconds: float) -> int:
         if not ttl_seconds > 0:
             raise StoreError(f"a lease of {ttl_seconds} s; expected more than 0")
         with self._writing() as connection:
-            lease = connection.execute("INSERT INTO leases (ttl_seconds) VALUES (?)", (ttl_seconds,)).lastrowid
-        assert lease is not None, "an inserted row has an id"
+            lease = writes.grant(connection, ttl_seconds)
         with self._lease_lock:
             self._leases[lease] = _Lease(ttl_seconds, self._clock() + ttl_seconds)
         return lease

@@ -4,14 +4,18 @@ SQLite takes the first frame that does not check out for the log's end. That is 
 has torn, for nobody was told of it; it would lose acknowledged ones without a word when a frame was damaged later. The
 two can be told apart: a commit is synced before the next is written, so at most one commit can lie beyond a torn frame.
 
+A log may also be cut after its pages were copied into the file, which is then newer than what the log makes of it.
+
 The files: https://www.sqlite.org/walformat.html. A damaged last commit looks like a torn one and is not found.
 """
 
 import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 
-from autoresearch_ray.store.sqlite.reads import damaged
+from autoresearch_ray.store.sqlite import reads
+from autoresearch_ray.store.sqlite.errors import damaged
 
 HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
@@ -30,6 +34,23 @@ def check_log(connection: sqlite3.Connection, path: Path) -> None:
     lost = commits_after(log, read_frames, page_bytes)
     if lost > 1:
         raise damaged(path, f"{lost} commits at the end of its log {log.name} cannot be read, damage lies before them")
+
+
+def check_cut(connection: sqlite3.Connection, path: Path) -> None:
+    """DamagedStoreError when the file is newer than what its log makes of it; the connection reads one snapshot."""
+    seen, copied = reads.current_revision(connection), _revision_without_log(path)
+    if seen < copied:
+        raise damaged(path, f"it is of revision {copied}, but its log {path.name}-wal ends at {seen}: it was cut")
+
+
+def _revision_without_log(path: Path) -> int:
+    """The revision of the file alone; 0 where it says none, as a file does that has all in its log."""
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return reads.current_revision(connection)
+    except sqlite3.DatabaseError:
+        return 0
 
 
 def commits_after(log: Path, frames: int, page_bytes: int) -> int:

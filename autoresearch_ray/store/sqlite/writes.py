@@ -6,7 +6,8 @@ import sqlite3
 from typing import Any
 
 from autoresearch_ray.store.contract import Delete, Found, Get, KeyValue, Op, Put, Range, TxnResult
-from autoresearch_ray.store.sqlite import reads
+from autoresearch_ray.store.sqlite import reads, schema
+from autoresearch_ray.store.sqlite.errors import damage
 
 REMEMBERED_REQUESTS = 10_000  # a retry comes within seconds; this is minutes of the busiest run
 
@@ -27,6 +28,15 @@ def run_op(connection: sqlite3.Connection, op: Op, revision: int) -> Found:
     return _delete(connection, op, revision)
 
 
+def grant(connection: sqlite3.Connection, ttl_seconds: float) -> int:
+    """A new lease, of a number that none had before."""
+    connection.execute("UPDATE meta SET last_lease = last_lease + 1, total = total + 1")
+    (lease,) = connection.execute("SELECT last_lease FROM meta").fetchone()
+    row = (lease, float(ttl_seconds), schema.checksum(lease, float(ttl_seconds)))
+    connection.execute("INSERT INTO leases VALUES (?, ?, ?)", row)
+    return int(lease)
+
+
 def end_lease(connection: sqlite3.Connection, lease: int) -> None:
     """Forget the lease and delete its keys, in one revision."""
     revision = reads.current_revision(connection) + 1
@@ -43,22 +53,27 @@ def compact(connection: sqlite3.Connection, compacted: int, revision: int) -> No
     connection.execute(f"DELETE FROM revisions WHERE id IN ({replaced})", (compacted, revision))
     deletes = "DELETE FROM revisions WHERE version = 0 AND modified >= ? AND modified < ?"
     connection.execute(deletes, (compacted, revision))
-    connection.execute("UPDATE meta SET compacted = ?", (revision,))
+    connection.execute("UPDATE meta SET total = total + ? - compacted, compacted = ?", (revision, revision))
 
 
 def remembered(connection: sqlite3.Connection, request_id: str) -> TxnResult | None:
     """The first answer to a request that wrote, or None."""
     if not request_id:
         return None
-    row = connection.execute("SELECT answer FROM requests WHERE id = ?", (request_id,)).fetchone()
-    return None if row is None else _answer_from_json(row[0])
+    row = connection.execute("SELECT answer, checksum FROM requests WHERE id = ?", (request_id,)).fetchone()
+    if row is None:
+        return None
+    if schema.checksum(row[0], request_id) != row[1]:
+        raise damage(f"the answer to request {request_id!r} is not what was written")
+    return _answer_from_json(row[0])
 
 
 def remember(connection: sqlite3.Connection, request_id: str, answer: TxnResult) -> None:
     """Keep the answer, in the transaction that it answers, and forget the oldest."""
     if request_id:
-        row = (request_id, _answer_to_json(answer))
-        seq = connection.execute("INSERT INTO requests (id, answer) VALUES (?, ?)", row).lastrowid
+        text = _answer_to_json(answer)
+        row = (request_id, schema.checksum(text, request_id), text)
+        seq = connection.execute("INSERT INTO requests (id, checksum, answer) VALUES (?, ?, ?)", row).lastrowid
         assert seq is not None, "an inserted row has an id"
         connection.execute("DELETE FROM requests WHERE seq <= ?", (seq - REMEMBERED_REQUESTS,))
 
@@ -75,8 +90,11 @@ def _delete(connection: sqlite3.Connection, op: Delete, revision: int) -> Found:
 
 
 def _write(connection: sqlite3.Connection, kv: KeyValue) -> None:
-    row = (kv.key, kv.mod_revision, kv.create_revision, kv.version, kv.lease, kv.value)
-    insert = "INSERT INTO revisions (key, modified, created, version, lease, value) VALUES (?, ?, ?, ?, ?, ?)"
+    numbers = (kv.create_revision, kv.mod_revision, kv.version, kv.lease)
+    row = (kv.key, *numbers, schema.row_checksum(kv.key, kv.value, *numbers), kv.value)
+    insert = (
+        "INSERT INTO revisions (key, created, modified, version, lease, checksum, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    )
     written = connection.execute(insert, row).lastrowid
     if kv.version:
         connection.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (kv.key, written, kv.lease))
