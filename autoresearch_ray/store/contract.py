@@ -27,7 +27,8 @@ gets the first answer and writes nothing. (One that wrote nothing has nothing to
 A differential test holds the SQLite store to a real etcd. Differences that are kept, each with its reason:
 
 - Keys are printable text, which is all that a run needs and safe to print. Nested transactions, compares of ranges
-  and leases, sort orders and filters are left out: nothing here asks for them.
+  and leases, sort orders and filters are left out: nothing here asks for them. What cannot be meant (a negative
+  revision, which etcd reads as now or as compacted, or a number beyond 64 bits) is refused by both (`arguments.py`).
 - SQLite ends a lapsed lease before any later write, to the millisecond, so that a writer whose lease has lapsed cannot
   commit; etcd counts whole seconds from about 2 on, and ends a lease up to a second late.
 - SQLite keeps the first answer itself, for the last 10,000 writes with an id. etcd has no place for one: there a marker
@@ -45,8 +46,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
-
-from autoresearch_ray.errors import StoreError
 
 CompareField = Literal["value", "version", "create", "mod"]
 CompareOp = Literal["==", "!=", "<", ">"]
@@ -230,40 +229,6 @@ def holds(compare: Compare, kv: KeyValue | None) -> bool:
     if kv is not None:
         seen = {"version": kv.version, "create": kv.create_revision, "mod": kv.mod_revision}
     return _related(seen[compare.field], compare.op, compare.operand)
-
-
-def check_txn(txn: Txn) -> None:
-    """Refuse, before anything is read, what cannot be meant: what is no key, operands and values of the wrong type."""
-    for compare in txn.compare:
-        check_key(compare.key)
-        if not isinstance(compare.operand, bytes if compare.field == "value" else int):
-            raise StoreError(f"{compare.field} of {compare.key!r} cannot compare with {compare.operand!r}")
-    for op in txn.success + txn.failure:
-        if isinstance(op, Put | Get) or (isinstance(op, Delete) and not op.prefix):
-            check_key(op.key)
-        if isinstance(op, Put) and not isinstance(op.value, bytes):
-            raise StoreError(f"{op.key!r} cannot hold {op.value!r}; expected bytes")
-
-
-def check_doubles(branch: Sequence[Op]) -> None:
-    """Refuse a branch that puts a key twice, or puts and deletes it."""
-    puts: set[str] = set()
-    for op in branch:
-        if isinstance(op, Put):
-            if op.key in puts:
-                raise StoreError(f"duplicate key in one transaction: {op.key!r} is put twice")
-            puts.add(op.key)
-    for op in branch:
-        if isinstance(op, Delete):
-            hit = [key for key in puts if (key.startswith(op.key) if op.prefix else key == op.key)]
-            if hit:
-                raise StoreError(f"duplicate key in one transaction: {hit[0]!r} is put and deleted")
-
-
-def check_key(key: str) -> None:
-    """Refuse what is no key."""
-    if not key or not key.isprintable():
-        raise StoreError(f"{key!r} is no key; expected printable text, at least one character")
 
 
 def _related(left: _Comparable, op: CompareOp, right: _Comparable) -> bool:

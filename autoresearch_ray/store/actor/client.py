@@ -26,7 +26,8 @@ from autoresearch_ray.errors import StoreError
 from autoresearch_ray.store.actor.gather import Gathering, ThreadGathering
 from autoresearch_ray.store.actor.polls import Polls, Seen, Watch
 from autoresearch_ray.store.actor.server import StateActor
-from autoresearch_ray.store.contract import Compare, Found, KeyValue, Op, Store, Txn, TxnResult, WatchBatch, check_txn
+from autoresearch_ray.store.arguments import check_txn, check_watch
+from autoresearch_ray.store.contract import Compare, Found, KeyValue, Op, Store, Txn, TxnResult, WatchBatch
 
 RETRY_SECONDS = 30.0  # a killed actor answers again after about one
 OPEN_SECONDS = 300.0  # for an actor to check its file, or to bring a large older one up to date
@@ -118,6 +119,7 @@ class ActorStore(Store):
     def watch(
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
     ) -> WatchBatch:
+        check_watch(prefix, from_revision, timeout_seconds)
         start = from_revision or self.revision() + 1  # fixed here, so that a retry misses nothing
         asked = [Watch(prefix, start, timeout_seconds, previous)]
         seen: list[WatchBatch | StoreError] = self._call("watches", asked, wait_seconds=timeout_seconds)
@@ -166,6 +168,7 @@ class ActorStore(Store):
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
     ) -> WatchBatch:
         """`watch` for callers on an event loop."""
+        check_watch(prefix, from_revision, timeout_seconds)
         start = from_revision or await self.revision_async() + 1
         return await self._on_loop().watches.ask(Watch(prefix, start, timeout_seconds, previous))
 

@@ -25,6 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch_ray.errors import LeaseNotFoundError, StoreError
+from autoresearch_ray.store.arguments import (
+    check_key,
+    check_number,
+    check_range,
+    check_text,
+    check_ttl,
+    check_txn,
+    check_watch,
+)
 from autoresearch_ray.store.contract import (
     Compare,
     Delete,
@@ -38,8 +47,6 @@ from autoresearch_ray.store.contract import (
     Txn,
     TxnResult,
     WatchBatch,
-    check_key,
-    check_txn,
 )
 from autoresearch_ray.store.etcd import wire
 from autoresearch_ray.store.etcd.client import ANSWER_SECONDS, RETRY_SECONDS, EtcdClient
@@ -75,10 +82,12 @@ class EtcdStore(Store):
 
     def get(self, key: str, revision: int = 0) -> KeyValue | None:
         check_key(key)
+        check_number(revision, "revision")
         kvs = self._range(self._keys.get(Get(key, revision)), revision).kvs
         return kvs[0] if kvs else None
 
     def range(self, prefix: str, limit: int = 0, revision: int = 0, after: str = "") -> Found:
+        check_range(prefix, limit, revision, after)
         return self._range(self._keys.range(Range(prefix, limit, revision, after)), revision)
 
     def txn(
@@ -97,15 +106,16 @@ class EtcdStore(Store):
     def watch(
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
     ) -> WatchBatch:
+        check_watch(prefix, from_revision, timeout_seconds)
         return self._watch.batch(prefix, from_revision or self.revision() + 1, timeout_seconds, previous)
 
     def grant(self, ttl_seconds: float) -> int:
         """A new lease. etcd counts in whole seconds and raises what is too short for its elections, mostly to 2 s."""
-        if not ttl_seconds > 0:
-            raise StoreError(f"a lease of {ttl_seconds} s; expected more than 0")
+        check_ttl(ttl_seconds)
         return int(self._client.call("/lease/grant", {"TTL": math.ceil(ttl_seconds), "ID": 0})["ID"])
 
     def keep_alive(self, lease: int) -> float:
+        check_number(lease, "lease")
         ttl = int(self._client.call("/lease/keepalive", {"ID": lease}).get("TTL", 0))
         if ttl <= 0:
             raise _no_lease(lease)
@@ -116,6 +126,8 @@ class EtcdStore(Store):
 
         A request id is remembered right after, not in the same revision.
         """
+        check_text(request_id, "request id")
+        check_number(lease, "lease")
         if request_id:
             marks = self._client.call("/kv/range", wire.key_request(self._keys.marker(request_id))).get("kvs")
             if marks:
@@ -137,6 +149,7 @@ class EtcdStore(Store):
 
     def compact(self, revision: int) -> None:
         """Forget what was overwritten or deleted before `revision`, in the whole cluster, other runs' keys included."""
+        check_number(revision, "revision")
         self._client.call("/kv/compaction", {"revision": revision}, f"revision {revision}")
 
     def backup(self, path: Path) -> None:

@@ -29,6 +29,15 @@ from autoresearch_ray.errors import (
     LeaseNotFoundError,
     StoreError,
 )
+from autoresearch_ray.store.arguments import (
+    check_key,
+    check_number,
+    check_range,
+    check_text,
+    check_ttl,
+    check_txn,
+    check_watch,
+)
 from autoresearch_ray.store.contract import (
     Compare,
     Found,
@@ -41,9 +50,6 @@ from autoresearch_ray.store.contract import (
     Txn,
     TxnResult,
     WatchBatch,
-    check_doubles,
-    check_key,
-    check_txn,
     holds,
 )
 from autoresearch_ray.store.sqlite import files, reads, writes
@@ -103,23 +109,27 @@ class SqliteStore(Store):
 
     def get(self, key: str, revision: int = 0) -> KeyValue | None:
         check_key(key)
+        check_number(revision, "revision")
         with self._reading() as connection:
             reads.check_revision(connection, revision)
             return reads.get_at(connection, key, revision)
 
     def range(self, prefix: str, limit: int = 0, revision: int = 0, after: str = "") -> Found:
+        check_range(prefix, limit, revision, after)
         with self._reading() as connection:
             reads.check_revision(connection, revision)
             return reads.range_at(connection, prefix, limit, revision, after)
 
     def events(self, prefix: str, from_revision: int, previous: bool = False) -> WatchBatch:
         """The events there are from a revision on, perhaps none; never waits. CompactedError."""
+        check_range(prefix, revision=from_revision)
         with self._reading() as connection:
             return reads.events_from(connection, prefix, from_revision, previous)
 
     def watch(
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
     ) -> WatchBatch:
+        check_watch(prefix, from_revision, timeout_seconds)
         start = from_revision or self.revision() + 1
         deadline = time.monotonic() + timeout_seconds
         with self._changed:
@@ -149,8 +159,7 @@ class SqliteStore(Store):
             return [error] if len(txns) == 1 else [answer for txn in txns for answer in self.commit([txn])]
 
     def grant(self, ttl_seconds: float) -> int:
-        if not ttl_seconds > 0:
-            raise StoreError(f"a lease of {ttl_seconds} s; expected more than 0")
+        check_ttl(ttl_seconds)
         with self._writing() as connection:
             lease = writes.grant(connection, ttl_seconds)
         with self._lease_lock:
@@ -158,6 +167,7 @@ class SqliteStore(Store):
         return lease
 
     def keep_alive(self, lease: int) -> float:
+        check_number(lease, "lease")
         with self._lease_lock:
             now, held = self._clock(), self._leases.get(lease)
             if held is None or held.deadline <= now:
@@ -166,6 +176,8 @@ class SqliteStore(Store):
             return held.ttl_seconds
 
     def revoke(self, lease: int, request_id: str = "") -> int:
+        check_text(request_id, "request id")
+        check_number(lease, "lease")
         with self._writing() as connection:
             answer = writes.remembered(connection, request_id)
             if answer is None:
@@ -186,6 +198,7 @@ class SqliteStore(Store):
         return lapsed
 
     def compact(self, revision: int) -> None:
+        check_number(revision, "revision")
         with self._writing() as connection:
             now, compacted = reads.current_revision(connection), reads.compacted_revision(connection)
             if revision > now:
@@ -200,8 +213,6 @@ class SqliteStore(Store):
     def _answer(self, connection: sqlite3.Connection, txn: Txn) -> TxnResult | StoreError:
         try:
             check_txn(txn)
-            check_doubles(txn.success)
-            check_doubles(txn.failure)
             return writes.remembered(connection, txn.request_id) or self._run(connection, txn)
         except StoreError as error:  # raised before the transaction's first write
             return error
