@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -243,6 +244,28 @@ def test_an_actor_on_a_damaged_file_says_so(ray_session: str, tmp_path: Path) ->
     (tmp_path / "state.db").write_bytes(b"nonsense " * 1_000)
     with pytest.raises(DamagedStoreError, match=r"state\.db"):
         start_state_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
+
+
+def test_leases_outlive_a_pause_of_the_actor_in_which_nobody_could_keep_them(actor_store: ActorStore) -> None:
+    process, ended = actor_store.process_id(), threading.Event()
+    lease = actor_store.grant(3)
+    actor_store.put("driver", b"", lease)
+
+    def keep() -> None:
+        while not ended.wait(0.3):
+            actor_store.keep_alive(lease)
+
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    os.kill(process, signal.SIGSTOP)
+    time.sleep(4.5)  # longer than its TTL
+    os.kill(process, signal.SIGCONT)
+    assert actor_store.keep_alive(lease) == 3
+    time.sleep(0.5)
+    ended.set()
+    keeper.join()
+    assert actor_store.get("driver") is not None and actor_store.process_id() == process
+    actor_store.stop()
 
 
 def test_a_client_travels_to_a_task(actor_store: ActorStore) -> None:

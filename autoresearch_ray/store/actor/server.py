@@ -2,12 +2,14 @@
 
 Writes that arrive while one sync to disk runs share the next (group commit), in a thread, so that reads and watches
 go on meanwhile. A watch is a long poll on an asyncio event and holds no thread. The history of keys is compacted to
-the last RETAINED_REVISIONS. Clients and starting: `client.py`.
+the last RETAINED_REVISIONS. A process that was stopped for a while served no keep-alive: as after a restart, every
+lease has its full TTL again. Clients and starting: `client.py`.
 """
 
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from autoresearch_ray.store.sqlite.store import SqliteStore
 RETAINED_REVISIONS = 2_000  # of history: minutes of the busiest run, for watches and paged reads to catch up
 COMPACT_EVERY = 1_000  # revisions
 LEASE_TICK_SECONDS = 0.25  # a lapsed lease's keys are gone this much later at most
+STALL_SECONDS = 2.0  # without a tick: the process was stopped or starved, and served no keep-alive
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class StateActor:
         self._seen: dict[tuple[str, int, bool], WatchBatch] = {}  # by watches, since the last change
         self._compacted = 0
         self._ticker: asyncio.Task[None] | None = None
+        self._awake = time.monotonic()
 
     async def path(self) -> str:
         """The file, when it could be opened; another that lies there by now, as after a restore, is opened instead."""
@@ -119,6 +123,9 @@ class StateActor:
             raise self._failure
         if self._ticker is None:
             self._ticker = asyncio.get_running_loop().create_task(self._tick())
+        asleep_since, self._awake = self._awake, time.monotonic()
+        if self._awake - asleep_since > STALL_SECONDS:
+            self._store.renew_leases()
         return self._store
 
     async def _write(self, change: Callable[[SqliteStore], T]) -> T:

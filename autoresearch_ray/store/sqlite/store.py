@@ -175,6 +175,13 @@ class SqliteStore(Store):
             self._leases[lease] = _Lease(held.ttl_seconds, now + held.ttl_seconds)
             return held.ttl_seconds
 
+    def renew_leases(self) -> None:
+        """Give every lease its full TTL again, as opening the file does."""
+        with self._lease_lock:
+            now = self._clock()
+            for lease, held in self._leases.items():
+                self._leases[lease] = _Lease(held.ttl_seconds, now + held.ttl_seconds)
+
     def revoke(self, lease: int, request_id: str = "") -> int:
         check_text(request_id, "request id")
         check_number(lease, "lease")
