@@ -16,7 +16,9 @@ import pytest
 
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.store.actor.client import start_state_actor
+from autoresearch_ray.store.connect import begin, stored_settings
 from autoresearch_ray.store.contract import Put, Store
+from autoresearch_ray.store.history import read_history
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 VALUE = b"x" * 50_000
@@ -195,3 +197,13 @@ def test_a_read_only_file_or_folder_is_said_at_once_and_nothing_is_spoilt(
 def test_a_store_cannot_be_made_in_a_read_only_folder(open_store: Callable[[Path], Opened], tmp_path: Path) -> None:
     with sealed(tmp_path), pytest.raises(StoreError, match=r"state\.db.*Look at disk space and rights"):
         open_store(tmp_path / "state.db")
+
+
+def test_a_run_in_a_read_only_folder_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "state.db"
+    path.parent.mkdir()
+    begin(path, b'{"tag": "x"}')
+    with sealed(path.parent):
+        assert stored_settings(path.parent, "sqlite") == b'{"tag": "x"}'
+        assert read_history(path).settings == {"tag": "x"}
+    assert [beside.name for beside in path.parent.iterdir()] == ["state.db"]

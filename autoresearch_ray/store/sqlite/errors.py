@@ -62,4 +62,6 @@ def _way_out(path: Path) -> str:
 
 
 def _refused(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"{path}: {error}; nothing of the request was written. Look at disk space and rights")
+    locked = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    advice = "Close the other program that has it open" if locked else "Look at disk space and rights"
+    return StoreError(f"{path}: {error}; nothing of the request was written. {advice}")

@@ -38,13 +38,23 @@ def open_any_version(path: Path) -> tuple[sqlite3.Connection, int]:
     if not path.is_file():
         raise StoreError(f"{path}: no such file; expected a run's state.db. Check the run's folder")
     with storage_errors(path):
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
         try:
-            return connection, schema.check_version(connection, path)
-        except (sqlite3.Error, DamagedStoreError):
-            connection.close()
-            raise
+            return _open(path, "mode=ro")
+        except sqlite3.OperationalError as error:
+            log = path.with_name(f"{path.name}-wal")
+            if error.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN or (log.exists() and log.stat().st_size):
+                raise
+            return _open(path, "immutable=1")  # in a folder where SQLite cannot put its index: nobody writes there
+
+
+def _open(path: Path, how: str) -> tuple[sqlite3.Connection, int]:
+    uri = f"{path.absolute().as_uri()}?{how}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+    try:
+        return connection, schema.check_version(connection, path)
+    except (sqlite3.Error, DamagedStoreError):
+        connection.close()
+        raise
 
 
 @contextmanager
