@@ -24,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.store.actor.gather import Gathering, ThreadGathering
+from autoresearch_ray.store.actor.near import NearLine, Place
 from autoresearch_ray.store.actor.polls import Polls, Seen, Watch
 from autoresearch_ray.store.actor.server import StateActor
 from autoresearch_ray.store.arguments import check_txn, check_watch
@@ -80,13 +81,15 @@ def find_state_actor(name: str) -> "ActorStore":
 class ActorStore(Store):
     """A store at the other end of an actor handle. Any thread, process or node may use one.
 
-    Transactions that callers start at the same time travel together, and so do the watches of one event loop.
+    Transactions that callers start at the same time travel together, and so do the watches of one event loop. Those of
+    threads on the actor's machine take a socket (`near.py`).
     """
 
     def __init__(self, actor: Any, retry_seconds: float = RETRY_SECONDS) -> None:
         self._actor = actor
         self._retry_seconds = retry_seconds
-        self._threads = ThreadGathering[Txn, TxnResult | StoreError](lambda txns: self._call("txns", txns))
+        self._threads = ThreadGathering[Txn, TxnResult | StoreError](self._send_from_thread)
+        self._near = NearLine(self._find_near)
         self._last_loop: _OnLoop | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -176,6 +179,7 @@ class ActorStore(Store):
         """Close the file and end the actor for good; what was acknowledged is on disk."""
         with suppress(StoreError):  # stopped before, or its file could not be opened
             self._call("close")
+        self._near.close()
         ray.kill(self._actor, no_restart=True)
 
     def _on_loop(self) -> "_OnLoop":
@@ -183,6 +187,17 @@ class ActorStore(Store):
         if self._last_loop is None or self._last_loop.loop is not loop:
             self._last_loop = _OnLoop(loop, Gathering(self._send_txns), Polls(self._send_watches))
         return self._last_loop
+
+    def _send_from_thread(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
+        try:
+            answers = self._near.ask(txns, max(self._retry_seconds, PAUSE_SECONDS))
+        except TimeoutError as error:
+            raise self._silent("txns") from error
+        return self._call("txns", txns) if answers is None else answers
+
+    def _find_near(self) -> Place | None:
+        place: Place | None = self._call("near") if hasattr(self._actor, "near") else None  # an older one has none
+        return place
 
     async def _send_txns(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
         answers: list[TxnResult | StoreError] = await self._call_async("txns", txns)
@@ -225,7 +240,10 @@ class ActorStore(Store):
         except ActorDiedError as error:
             raise StoreError(f"{method}: the state actor has ended for good; continue the run with --resume") from error
         except TimeoutError as error:
-            raise StoreError(f"{method}: no answer from the state actor within {self._retry_seconds:g} s") from error
+            raise self._silent(method) from error
+
+    def _silent(self, method: str) -> StoreError:
+        return StoreError(f"{method}: no answer from the state actor within {self._retry_seconds:g} s")
 
 
 @dataclass(frozen=True, slots=True)

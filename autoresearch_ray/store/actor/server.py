@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from autoresearch_ray.errors import CompactedError, StoreError
 from autoresearch_ray.store.actor.gather import Gathering
+from autoresearch_ray.store.actor.near import Place, serve
 from autoresearch_ray.store.actor.polls import Seen, Watch
 from autoresearch_ray.store.contract import Found, KeyValue, Txn, TxnResult, WatchBatch
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -44,6 +45,7 @@ class StateActor:
         self._seen: dict[tuple[str, int, bool], WatchBatch] = {}  # by watches, since the last change
         self._compacted = 0
         self._ticker: asyncio.Task[None] | None = None
+        self._near: asyncio.Task[Place] | None = None
         self._awake = time.monotonic()
 
     async def path(self) -> str:
@@ -66,6 +68,12 @@ class StateActor:
 
     async def range(self, prefix: str, limit: int, revision: int, after: str) -> Found:
         return self._opened().range(prefix, limit, revision, after)
+
+    async def near(self) -> Place:
+        """Where the socket for processes of this machine is."""
+        if self._near is None:
+            self._near = asyncio.get_running_loop().create_task(serve(self.txns))
+        return await self._near
 
     async def txns(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
         """An answer or a refusal for each; they are on disk, together with those of other callers."""
