@@ -121,6 +121,8 @@ def _parse_staleness(value: object) -> object:
 def _check_tag(tag: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", tag):
         raise ValueError("expected letters, digits, '.', '_' and '-', 64 at most")
+    if ".." in tag or tag.endswith((".", ".lock")):
+        raise ValueError("expected a name that git takes for a branch: without '..', '.' or '.lock' at its end")
     return tag
 
 

@@ -76,6 +76,12 @@ def damaged_store(place: Place) -> list[str]:
     return ["--resume", "--tag", "x"]
 
 
+def broken_lineage(place: Place) -> list[str]:
+    (place.run_dir("x") / "lineage" / ".git").mkdir(parents=True)
+    (place.folder / "runs" / "x" / "lineage" / ".git" / "config").write_text("[core")
+    return [str(place.yaml), "--tag", "x"]
+
+
 def binary_file(place: Place) -> list[str]:
     (place.folder / "bin").write_bytes(b"\xff\xfe\0")
     return [str(place.folder / "bin")]
@@ -125,6 +131,8 @@ CASES: dict[str, tuple[Case, str]] = {
     "a weight of nothing": (lambda p: [str(p.yaml), "--proposer", "tpe=0"], "weight '0'"),
     "a proposer twice": (lambda p: [str(p.yaml), "--proposer", "tpe", "--proposer", "tpe=2"], "say each once"),
     "a bad tag": (lambda p: [str(p.yaml), "--tag", "../up"], "--tag ../up: expected"),
+    "a tag that is no branch": (lambda p: [str(p.yaml), "--tag", "x.lock"], "--tag x.lock: expected a name that git"),
+    "a lineage that git cannot use": (broken_lineage, "lineage: git init failed: "),
     "a bound that is none": (lambda p: [str(p.yaml), "--max-staleness", "old"], "old: expected a number of"),
     "a bound below zero": (lambda p: [str(p.yaml), "--max-staleness=-1"], "--max-staleness -1: expected a number"),
     "a budget of days": (lambda p: [str(p.yaml), "--budget-seconds", "1e6"], "1e+06: expected at most 86400"),
