@@ -180,3 +180,24 @@ def test_equal_numbers_are_equal_seeds_and_a_run_without_one_has_its_own(setting
             assert screen.seed != confirm.seed
             seeds.append(numbered)
     assert seeds[0] == seeds[1], "another run with the same --seed has the same panel"
+
+
+def test_what_git_refuses_is_said_once_and_committed_when_it_works_again(
+    settings: RunSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SqliteStore(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings_once(settings.model_dump_json().encode())
+        search = Search(board, settings, tmp_path / "lineage")
+        objects = tmp_path / "lineage" / ".git" / "objects"
+        objects.rename(objects.with_name("away"))
+        queue(board, settings.baseline, ("WIDTH = 16", "WIDTH = 17"))
+        while len(board.steps()) < 2:
+            trial = search.next()
+            assert isinstance(trial, Trial)
+            search.finished(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:]) - (trial.purpose != "baseline")))
+        assert len(caplog.messages) == 1 and "what is not committed is stored, and tried again" in caplog.text
+        assert board.commits() == {}
+        objects.with_name("away").rename(objects)
+        Search(board, settings, tmp_path / "lineage")
+        assert sorted(board.commits()) == [step.index for step in board.steps()]

@@ -9,7 +9,6 @@ head has taken the run over, nothing of ours counts any more and the launch is t
 import gzip
 import hashlib
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from autoresearch_ray.archive.manifest import Manifest, RunStorage
 from autoresearch_ray.errors import LineageError, StorageError, StoreError
+from autoresearch_ray.git_commands import Repository
 from autoresearch_ray.paths import (
     CALLS_FOLDER,
     LINEAGE,
@@ -53,7 +53,7 @@ class Uploads:
     def __init__(self, storage: RunStorage, claimed: Manifest, folder: Path, say: Say, finished: set[str]) -> None:
         """`finished`: the trials that have a result before this launch."""
         self._storage, self._last, self._folder, self._say = storage, claimed, folder, say
-        self._ours = storage.folder(claimed.epoch)
+        self._ours, self._lineage = storage.folder(claimed.epoch), Repository(folder / LINEAGE)
         self._before, self._told = frozenset(finished), set(finished)
         self._stored: set[str] = set()  # trials and calls that are there
         self._seen: dict[str, tuple[int, int]] = {}  # of the readable files, as they were stored
@@ -138,7 +138,7 @@ class Uploads:
         if not self._attempts:
             self._stored = self._stored_before()
         self._attempts += 1
-        tips = self._git("for-each-ref", "--format=%(refname) %(objectname)")  # the store knows of all these
+        tips = self._lineage.run("for-each-ref", "--format=%(refname) %(objectname)")  # the store knows of all these
         manifest = self._with_state(self._last)
         if tips not in ("", self._tips):
             manifest = self._with_lineage(manifest)
@@ -192,7 +192,7 @@ class Uploads:
         """The manifest with the lineage as it is now."""
         bundle, name = self._folder / ".lineage.bundle", f"{self._ours}/backup/{self._attempts:06d}.bundle"
         try:
-            self._git("bundle", "create", "--quiet", str(bundle), "--all")
+            self._lineage.run("bundle", "create", "--quiet", str(bundle), "--all")
             self._storage.bucket.put(name, bundle)
         finally:
             bundle.unlink(missing_ok=True)
@@ -233,13 +233,6 @@ class Uploads:
             self._seen[name] = look
         elif name.startswith(f"{CALLS_FOLDER}/"):
             self._stored.add(name)
-
-    def _git(self, *words: str) -> str:
-        command = ["git", "-C", str(self._folder / LINEAGE), *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-        if done.returncode:
-            raise LineageError(f"{self._folder / LINEAGE}: git failed: {' '.join(done.stderr.split())[:200]}")
-        return done.stdout.strip()
 
     def _words(self) -> str:
         newest = self._storage.newest()

@@ -33,6 +33,7 @@ from autoresearch_ray.driver.new_run import program_path
 from autoresearch_ray.driver.resolve import prepare_data, resolve
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
+from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.model_access import model_keys
 from autoresearch_ray.search.program_watch import ProgramWatch
 from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, ask
@@ -65,6 +66,7 @@ def run(request: Request | None = None, **options: Any) -> RunOutcome:
     progress = Progress(request.plain)
     run, folder = resolve(request, progress.say)
     with _only_driver(folder), model_keys(run) as keys:  # keys first: data may take long to come
+        Lineage(folder / LINEAGE, folder.name)  # what git refuses is found before Ray starts
         fingerprint = prepare_data(run, progress.say)
         with ray_for(run) as cluster, _serving_files(run, folder, cluster):
             settings = settle(run, fingerprint, cluster, progress.say)

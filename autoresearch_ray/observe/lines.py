@@ -34,7 +34,7 @@ def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list
     place = one_line(run_dir) or "."
     lines += [
         _line("report", f"{place}/{REPORT_FILE}"),
-        _line("lineage", f"git -C {place}/{LINEAGE} log -p autoresearch/{one_line(summary.tag)}"),
+        _line("lineage", _lineage(history, place, summary.tag)),
         _line("table", f'autoresearch_ray.load_trials("{place}")'),
     ]
     return [*lines, _line("resume", resume)] if resume else lines
@@ -110,6 +110,16 @@ def _held(history: History) -> list[str]:
     held = [one_line(trial_id) for trial_id in facts.held(history)]
     more = f" and {len(held) - SHOWN_HELD} more" if len(held) > SHOWN_HELD else ""
     return [_line("held", f"{', '.join(held[-SHOWN_HELD:])}{more}: too good to be true, please look")] if held else []
+
+
+def _lineage(history: History, place: str, tag: str) -> str:
+    """The command that shows it; --git-dir, for git refuses to look for another user's repository by itself."""
+    missing = sum(step.index not in history.commits for step in history.steps)
+    if not history.steps:
+        return "nothing to commit yet"
+    if missing:
+        return f"{missing} of {len(history.steps)} steps are not committed; they are stored, --resume commits them"
+    return f"git --git-dir {place}/{LINEAGE}/.git log -p autoresearch/{one_line(tag)}"
 
 
 def _runs(count: int) -> str:

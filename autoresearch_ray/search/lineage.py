@@ -3,21 +3,24 @@
 `runs/<tag>/lineage` has two branches: `autoresearch/<tag>`, one commit a proven win, checked out, so that its train.py
 is the best; and `frontier/<tag>`, one commit an advance and one for each return to the best. Author, dates and message
 come from the stored steps; the user's git settings and hooks have no say. Making a commit again changes nothing.
+A person may look around in it: other branches, notes and the like are left alone; files are put back at each win.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
-
-import git
 
 from autoresearch_ray.errors import LineageError
+from autoresearch_ray.git_commands import Repository
 from autoresearch_ray.records import Candidate, Step
 
 AUTHOR = "autoresearch_ray"
 EMAIL = "autoresearch_ray@localhost"
+IDENTITY = {  # for every move of a branch too: git asks the name server else, and waits where there is none
+    f"GIT_{role}_{key}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for key, value in (("NAME", AUTHOR), ("EMAIL", EMAIL))
+}
 
 
 class Lineage:
@@ -25,36 +28,39 @@ class Lineage:
 
     def __init__(self, folder: Path, tag: str) -> None:
         """Opens or creates it. LineageError if git cannot."""
+        self._folder, self._repository = folder, Repository(folder)
         self._best, self._frontier = f"refs/heads/autoresearch/{tag}", f"refs/heads/frontier/{tag}"
         self._tips: dict[str, str] = {}
         self._pending: list[Step] = []  # advances since the last keep or drop
         self._wins = 0
         self.done = 0  # index of the last step that is in git
-        try:
-            self._repo = git.Repo.init(folder, mkdir=True, initial_branch=f"autoresearch/{tag}")
-        except (git.GitCommandError, OSError) as error:
-            raise LineageError(f"{folder}: git cannot keep the lineage there: {_line(error)}") from None
-        # Without them git asks the name server who it is, for every move of a branch, and waits where there is none.
-        self._repo.git.update_environment(**_identity())
+        self._repository.create(f"autoresearch/{tag}")
+        for lock in (folder / ".git").rglob("*.lock"):  # of a git that was killed: this is the only writer
+            lock.unlink(missing_ok=True)
 
     def replay(
         self, steps: Sequence[Step], candidate: Callable[[str], Candidate], known: dict[int, str]
     ) -> dict[int, str]:
         """Make commits of `steps` (those after `done`, in order); returns the ones that are not in `known`.
 
-        LineageError if a commit comes out other than recorded: the history was made from something else.
+        LineageError if git fails, or if a commit comes out other than recorded: the history was made from something
+        else. The next call then begins where this one did.
         """
         made: dict[int, str] = {}
+        before = self.done, dict(self._tips), list(self._pending), self._wins
         try:
             for step in steps:
                 commit = self._commit(step, candidate(step.source_sha))
                 if known.get(step.index, commit) != commit:
-                    raise LineageError(f"step {step.index} was commit {known[step.index]} and now is {commit}")
+                    raise LineageError(
+                        f"{self._folder}: step {step.index} was commit {known[step.index]} and now is {commit}"
+                    )
                 if step.index not in known:
                     made[step.index] = commit
             self._move_branches()
-        except git.GitCommandError as error:
-            raise LineageError(f"{self._repo.working_dir}: git failed: {_line(error)}") from None
+        except LineageError:
+            self.done, self._tips, self._pending, self._wins = before
+            raise
         return made
 
     def _commit(self, step: Step, candidate: Candidate) -> str:
@@ -94,40 +100,26 @@ class Lineage:
 
     def _made(self, step: Step, candidate: Candidate, message: str, parent: str | None) -> str:
         date = f"{int(step.at)} +0000"
-        env = {f"GIT_{role}_DATE": date for role in ("AUTHOR", "COMMITTER")}
-        run = self._repo.git
+        run = self._repository.run
         with tempfile.TemporaryDirectory() as scratch:
             index = {"GIT_INDEX_FILE": f"{scratch}/index"}
-            with _file("".join(f"100644 {self._blob(text)}\t{path}\n" for path, text in candidate.files)) as stdin:
-                run.update_index("--add", "--index-info", istream=stdin, env=index)
-            tree = run.write_tree(env=index)
+            files = "".join(f"100644 {self._blob(text)}\t{path}\n" for path, text in candidate.files)
+            run("update-index", "--add", "--index-info", text=files, variables=index)
+            tree = run("write-tree", variables=index)
         parents = ["-p", parent] if parent else []
-        with _file(message) as stdin:
-            return str(run.commit_tree(tree, *parents, "-F", "-", istream=stdin, env=env))
+        dates = {f"GIT_{role}_DATE": date for role in ("AUTHOR", "COMMITTER")}
+        return run("commit-tree", tree, *parents, "-F", "-", text=message, variables=IDENTITY | dates)
 
     def _blob(self, text: str) -> str:
-        with _file(text) as stdin:
-            return str(self._repo.git.hash_object("-w", "--stdin", istream=stdin))
+        return self._repository.run("hash-object", "-w", "--stdin", text=text)
 
     def _move_branches(self) -> None:
+        run = self._repository.run
         for branch, commit in self._tips.items():
-            self._repo.git.update_ref(branch, commit)
+            run("update-ref", branch, commit, variables=IDENTITY)
         if self._tips:
-            self._repo.git.reset("--hard", "--quiet", self._best)
-
-
-def _identity() -> dict[str, str]:
-    who = {"NAME": AUTHOR, "EMAIL": EMAIL}
-    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
-
-
-@contextmanager
-def _file(text: str) -> Iterator[IO[bytes]]:
-    """The text as a git command's standard input."""
-    with tempfile.TemporaryFile() as file:
-        file.write(text.encode())
-        file.seek(0)
-        yield file
+            run("symbolic-ref", "HEAD", self._best)  # whatever a person has checked out: its branch is not moved
+            run("reset", "--hard", "--quiet", self._best, variables=IDENTITY)
 
 
 def _title(hypothesis: str) -> str:
@@ -137,7 +129,3 @@ def _title(hypothesis: str) -> str:
 
 def _origin(step: Step) -> str:
     return f"Proposed by {step.proposer}, confirmed by {step.trial_id}."
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

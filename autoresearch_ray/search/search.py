@@ -60,7 +60,7 @@ class Search:
         self._board, self._settings, self._rules = board, settings, settings.rules
         self._listener = listener or (lambda *_: None)
         self._now, self._began_at = now, now()
-        self._lineage = Lineage(lineage_folder, settings.tag)
+        self._lineage, self._git_failure = Lineage(lineage_folder, settings.tag), ""
         self._baseline_sha = board.put_candidate(Candidate.of(settings.baseline))
         text, self._revision = board.search_state()
         self._state = from_json(SearchState, text) if text is not None else SearchState()
@@ -264,13 +264,16 @@ class Search:
         self._listener(trial, result, settled.decisions, settled.steps)
 
     def _commit(self) -> None:
-        """Bring git up to the steps; a failure is told and mended at the next step or start."""
+        """Bring git up to the steps; a failure is told once and mended at the next step or start."""
         try:
             steps = self._board.steps(self._lineage.done + 1)
             made = self._lineage.replay(steps, self._board.candidate, self._board.commits())
         except LineageError as error:
-            logger.warning("%s; the win is stored and is committed when git works again", error)
+            if str(error) != self._git_failure:
+                logger.warning("%s; the search goes on: what is not committed is stored, and tried again", error)
+            self._git_failure = str(error)
             return
+        self._git_failure = ""
         for index, commit in made.items():
             self._board.put_commit(index, commit)
 

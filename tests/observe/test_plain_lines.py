@@ -61,8 +61,10 @@ def test_the_summary_of_many_wins_shows_the_last() -> None:
     assert any("30, the last 20:" in line for line in lines) and len(lines) < 40
 
 
-def test_a_win_that_git_has_not_seen_is_pending() -> None:
-    assert "pending" in "\n".join(summary_lines(replace(realistic(), commits={})))
+def test_a_win_that_git_has_not_seen_is_pending_and_no_command_is_named_that_would_fail() -> None:
+    text = "\n".join(summary_lines(replace(realistic(), commits={})))
+    assert "pending" in text and "steps are not committed" in text and "git " not in text
+    assert "nothing to commit yet" in "\n".join(summary_lines(empty(), "runs/x"))
 
 
 def test_no_text_breaks_the_summary(hostile: str) -> None:
