@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
-from small_run import branches, git
+from small_run import branches, git, wait_gone
 
 from autoresearch_ray.archive import push
 from autoresearch_ray.archive.push import Pusher, check_remote, found_remote
@@ -126,3 +127,37 @@ def test_a_password_in_a_remote_is_not_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         check_remote("https://me:hunter2@127.0.0.1:1/x.git")
     assert "hunter2" not in str(caught.value) and "https://127.0.0.1:1/x.git" in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["GIT_SSH_COMMAND", "core.sshCommand"])
+def test_a_push_takes_the_users_ssh_command_and_no_other_repositorys_variables(
+    repository: Path, remote: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh, config = tmp_path / "my-ssh", tmp_path / "config"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')  # a host that is this machine
+    ssh.chmod(0o755)
+    config.write_text(f"[core]\nsshCommand = {ssh}\n" if where == "core.sshCommand" else "")
+    tip = commit(repository, "one")
+    git(tmp_path, "init", "-q", "other")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    if where == "GIT_SSH_COMMAND":
+        monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    check_remote(f"host:{remote}")
+    with Pusher(repository, BRANCH, f"host:{remote}", pytest.fail):
+        pass
+    monkeypatch.delenv("GIT_DIR")
+    assert branches(remote) == f"{BRANCH} {tip}"
+
+
+def test_a_remote_that_never_answers_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ssh, pid = tmp_path / "my-ssh", tmp_path / "pid"
+    ssh.write_text(f'#!/bin/sh\n[ "$1" = -G ] && exit 1\necho $$ >{pid}\nexec sleep 600\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    monkeypatch.setattr(push, "LAST_SECONDS", 2.0)
+    with pytest.raises(SettingsError, match="no end after 2 s"):
+        check_remote("host:remote.git")
+    started = int(pid.read_text()) if pid.exists() else -1
+    running = [process for process in psutil.process_iter() if process.pid == started]
+    assert not wait_gone(running)

@@ -6,26 +6,27 @@ never forces, and no slot waits for it. What could not be pushed by the end of t
 
 import os
 import re
+import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.errors import LineageError, SettingsError
+from autoresearch_ray.git_commands import Repository, users_environment
 
 LOOK_SECONDS = 1.0
 PUSH_SECONDS = 60.0  # for one attempt
 RETRY_SECONDS = (5.0, 300.0)  # after a failure, doubled up to the second
 LAST_SECONDS = 30.0  # for what is left at the end of a run
-NOBODY_TO_ASK = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
 
 
 def found_remote(remote: str) -> str:
     """What a remote is from any folder: the name that the repository here has for it, or a path from here, resolved."""
-    named = subprocess.run(["git", "remote", "get-url", "--push", remote], capture_output=True, text=True, check=False)
+    command = ["git", "remote", "get-url", "--push", remote]
+    named = subprocess.run(command, env=users_environment(), capture_output=True, text=True, check=False)
     url = named.stdout.strip() if named.returncode == 0 else remote
     return str(Path(url).absolute()) if Path(url).exists() else url
 
@@ -105,28 +106,35 @@ class Pusher:
         return not self._failure
 
     def _tip(self) -> str:
-        command = ["git", "rev-parse", "--verify", "--quiet", self._branch]
-        found = subprocess.run(command, cwd=self._repository, capture_output=True, text=True, check=False)
-        return found.stdout.strip()
+        try:
+            return Repository(self._repository).run("for-each-ref", "--format=%(objectname)", self._branch)
+        except LineageError:  # the search says so
+            return ""
 
 
 def _git(words: list[str], folder: Path | None, seconds: float) -> str:
-    """Why a git command failed, in one line; empty if it did not."""
-    began = time.monotonic()
-    try:
-        done = subprocess.run(
-            ["git", *words],
-            cwd=folder,
-            env=os.environ | NOBODY_TO_ASK,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no end after {time.monotonic() - began:.0f} s"
-    if done.returncode == 0:
+    """Why a git command failed, in one line; empty if it did not.
+
+    It has no terminal, so that neither git nor ssh waits for a password; the user's ssh command stays as it is.
+    """
+    with subprocess.Popen(
+        ["git", *words],
+        cwd=folder,
+        env=users_environment() | {"GIT_TERMINAL_PROMPT": "0"},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return f"no end after {seconds:.0f} s"
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)  # its ssh too
+    if process.returncode == 0:
         return ""
-    said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-    return shown(" ".join((said or [f"exit status {done.returncode}"])[0].split())[:200])
+    said = [line for line in (err + out).splitlines() if line.strip()]
+    return shown(" ".join((said or [f"exit status {process.returncode}"])[0].split())[:200])
