@@ -6,6 +6,7 @@ what a candidate does when it runs is the trial's to contain.
 """
 
 from autoresearch_ray.candidate.knobs import read_knobs
+from autoresearch_ray.candidate.rules.elisions import check_comments, check_elisions
 from autoresearch_ray.candidate.rules.escapes import (
     check_attributes,
     check_builtins,
@@ -25,6 +26,7 @@ __all__ = ["MAX_LINES", "RULES", "check_candidate"]
 RULES = (
     check_train,
     check_module_level,
+    check_elisions,
     check_imports,
     check_builtins,
     check_module_values,
@@ -42,6 +44,7 @@ RULES = (
 def check_candidate(source: str, program_lines: int = 0) -> None:
     """Raise CandidateError if `source` breaks a rule; `program_lines` is the length of program.md."""
     check_length(source, program_lines)
+    check_comments(source)
     reading = Reading(source)
     for rule in RULES:
         rule(reading)

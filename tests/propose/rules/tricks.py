@@ -21,6 +21,10 @@ def train(task):
 """
 
 IN_TRAIN = {
+    # Code that is left out
+    "leaves code out by dots": ("elisions", "..."),
+    "leaves code out by a comment": ("elisions", "# ... rest of the schedule unchanged ..."),
+    "leaves code out by a text": ("elisions", "'... existing code ...'"),
     # Files
     "reads a file": ("builtins", "text = open('val.bin', 'rb').read()"),
     "opens under another name": ("builtins", "reader = open"),

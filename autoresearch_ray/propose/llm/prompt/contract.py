@@ -59,6 +59,7 @@ on where you stop.
 - anything beyond computing: files, network, processes, environment, attributes of other modules assigned, eval or
   exec, introspection, `getattr` with computed names, private attributes of other objects, modules as values, seeds
   other than `task.seed`, clocks other than `task.clock`
+- a comment or `...` in the place of code (`# ... rest unchanged ...`): what you leave out is deleted
 - a script that does the same as one that was tried: other names, comments, formatting or ranges are no change
 - train.py and the program together above {lines} lines
 - whatever fails a dry run on the CPU with tiny shapes and two steps: check shapes, dtypes and devices first
