@@ -74,6 +74,7 @@ FAILURES = {
         "    time.sleep(1000)",
     ),
 }  # fmt: skip
+IN_SCORING = ("crashes in scoring", "has the wrong shape", "scores nan")
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +90,10 @@ def slot() -> Iterator[Slot]:
         yield slot
 
 
-def run(slot: Slot, dataset: Dataset, source: str, folder: Path, **more: Any) -> Result:
+def run(slot: Slot, dataset: Dataset, source: str, folder: Path, job: type[Job] = Job, **more: Any) -> Result:
     settings = dict[str, Any](seed=1, budget_seconds=0.6, device="cpu", amp="none", threads=1, memory_mb=1200)
-    job = Job(source=source, dataset_folder=str(dataset.folder), gpu_fraction=0.0, **(settings | more))
-    list(slot.run(job, folder))
+    asked = job(source=source, dataset_folder=str(dataset.folder), gpu_fraction=0.0, **(settings | more))
+    list(slot.run(asked, folder))
     return slot.result
 
 
@@ -108,10 +109,47 @@ def test_a_failure_is_told_apart_and_the_slot_goes_on(slot: Slot, dataset: Datas
     begin = time.monotonic()
     result = run(slot, dataset, source, tmp_path)
     assert (result.status, result.error != "") == (status, True), result.error
+    assert result.error.startswith("in scoring: ") == (what in IN_SCORING), result.error
     assert result.val_bpb != result.val_bpb, "a failure has no score"
     assert time.monotonic() - begin < 0.6 * 1.05 + 3 + 5 + 120 * slot.cold
     assert below(slot) == []
     assert run(slot, dataset, HONEST, tmp_path).status == "ok"
+
+
+def scored_with(work: str) -> str:
+    """A candidate whose model does this when it is scored."""
+    hook = f"    kept = []\n    def bad(*_):\n        while True: {work}\n    model.register_forward_hook(bad)\n"
+    return BODY + TRAINED + hook + "    return model"
+
+
+@pytest.mark.parametrize("work", ["kept.append(object())", "kept.append(torch.ones(8))"])
+def test_memory_that_ends_in_small_steps_of_scoring_is_told_as_that(
+    slot: Slot, dataset: Dataset, work: str, tmp_path: Path
+) -> None:
+    """Down to where no exception can be told without memory that was kept for it."""
+    result = run(slot, dataset, scored_with(work), tmp_path, memory_mb=600)
+    assert result.status == "oom" and result.error.startswith("in scoring: "), result.error
+
+
+class Brief(Job):
+    """A job with little time for scoring."""
+
+    @property
+    def scoring_limit(self) -> float:
+        return 4.0
+
+
+def test_scoring_that_ends_late_because_its_memory_grows_is_told_as_that(
+    slot: Slot, dataset: Dataset, tmp_path: Path
+) -> None:
+    work = "kept.append(torch.ones(1 << 20)); time.sleep(0.02)"
+    result = run(slot, dataset, scored_with(work), tmp_path, job=Brief)
+    assert result.status == "oom" and "scoring took longer than 4 s, and its memory still grew" in result.error
+
+
+def test_a_loss_without_bounds_is_no_number_of_300_digits(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    result = run(slot, dataset, HONEST.replace("task.report(loss)", "task.report(1e308)"), tmp_path)
+    assert result.status == "ok" and all(point.train_bpb != point.train_bpb for point in result.curve)
 
 
 def test_an_honest_candidate_is_measured(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ LOOK_SECONDS = 0.5  # between looks at memory, processes and disk
 POLL_SECONDS = 0.05
 OUTPUT_LIMIT = 1 << 20  # bytes of a candidate's output that are kept
 OWN_THREADS = 64  # of the server, beside what a candidate may have
+LEAK = 0.1  # of the allowed memory, gained in the second half of a phase that ends late: it is what took the time
 
 
 class Asked(Protocol):
@@ -82,6 +83,7 @@ class Execution:
         self._killed: tuple[Status, str] | None = None
         self._ended: int | None = None  # exit status; None: the server itself was lost
         self._peak_mb = 0.0
+        self._memory: list[tuple[float, float]] = []  # when, and how many megabytes
         self._ended_at = 0.0
         self._level = slot.walls.level
         self._send(output_write)
@@ -104,8 +106,8 @@ class Execution:
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + LOOK_SECONDS
                 self._look()
-            if self._killed is None and (late := self._overdue()):
-                self._kill("timeout", late)
+            if self._killed is None:
+                self._end_late()
 
     def close(self) -> None:
         """Make sure that nothing is left, and collect what was printed last."""
@@ -170,7 +172,8 @@ class Execution:
                 return "ok", ""
             return "invalid", "the score is nan, expected a finite number"
         if failed is not None:
-            return next((status for status in STATUSES if status == failed.status), "crash"), failed.error
+            where = "in scoring: " if "scoring" in self._events else ""
+            return next((status for status in STATUSES if status == failed.status), "crash"), where + failed.error
         if self._killed is not None:
             return self._killed
         if self._ended is None:
@@ -214,25 +217,35 @@ class Execution:
         self._slot.restart()
         self._ended_at = time.monotonic()
 
-    def _overdue(self) -> str:
-        now = time.monotonic()
+    def _end_late(self) -> None:
+        """End a job whose phase has taken too long: by its time, or by its memory where that only grew."""
         training, scoring = self._events.get("training"), self._events.get("scoring")
         if training is None:
-            limit, since, phase = self._job.startup_limit, self._sent_at, "start-up"
+            limit, since = self._job.startup_limit, self._sent_at
         elif scoring is None:
-            limit, since, phase = self._job.training_limit, training.at, "training"
+            limit, since = self._job.training_limit, training.at
         else:
-            limit, since, phase = self._job.scoring_limit, scoring.at, "scoring"
-        return f"{phase} took longer than {limit:.0f} s" if now - since > limit else ""
+            limit, since = self._job.scoring_limit, scoring.at
+        now = time.monotonic()
+        if now - since <= limit:
+            return
+        late = f"{self._phase()} took longer than {limit:.0f} s"
+        sizes = [size for at, size in self._memory if at >= (since + now) / 2]
+        if self._job.memory_mb and sizes and sizes[-1] - sizes[0] > LEAK * self._job.memory_mb:
+            grown = f"its memory still grew, to {sizes[-1]:.0f} MB of {self._job.memory_mb} MB"
+            self._kill("oom", f"{late}, and {grown}")
+        else:
+            self._kill("timeout", late)
 
     def _look(self) -> None:
         """Hold what no limit of one process holds: the memory, number and files of all of them together."""
         tree = processes.tree(self._slot.server_pid)
         self._peak_mb = max(self._peak_mb, tree.memory_mb)
+        self._memory.append((time.monotonic(), tree.memory_mb))
         if self._job.memory_mb and tree.memory_mb > self._job.memory_mb:
             used = processes.memory_mb(self._slot.server_pid)
             if used > self._job.memory_mb:
-                self._kill("oom", f"used {used:.0f} MB, allowed are {self._job.memory_mb} MB")
+                self._kill("oom", f"used {used:.0f} MB in {self._phase()}, allowed are {self._job.memory_mb} MB")
         if tree.threads > limits.PROCESSES + OWN_THREADS:
             self._kill("crash", f"had {tree.threads} processes and threads, allowed are {limits.PROCESSES}")
         written = processes.folder_mb(self._work)

@@ -1,5 +1,6 @@
 """What an exception of a candidate's code is called: the status of its trial, and one line with the place."""
 
+import mmap
 import traceback
 from typing import get_args
 
@@ -10,13 +11,23 @@ from autoresearch_ray.benchmark.trial.candidate_module import FILE
 from autoresearch_ray.records import FailureStatus
 from autoresearch_ray.text import one_line
 
-MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+MEMORY_WORDS = ("out of memory", "bad_alloc", "can't allocate memory", "cannot allocate memory")
 STATUSES: tuple[FailureStatus, ...] = get_args(FailureStatus)  # that a candidate's process may name
 LENGTH = 2000  # of the line, characters
+SPARE_BYTES = 16 << 20  # to tell of a failure where a candidate has used up its memory
+_spare: mmap.mmap | None = None
+
+
+def keep_spare_memory() -> None:
+    """Set memory aside for `described`; nothing of it is touched, so it costs no more than room under the limit."""
+    global _spare
+    _spare = mmap.mmap(-1, SPARE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def described(error: BaseException) -> tuple[FailureStatus, str]:
     """Status and line."""
+    if _spare is not None:
+        _spare.close()  # without a loop or another list, which would take memory
     if isinstance(error, InvalidModelError):
         return "invalid", one_line(str(error), LENGTH)
     text = f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ from autoresearch_ray.benchmark.score import metric
 from autoresearch_ray.benchmark.trial import candidate_module, shared_logits
 from autoresearch_ray.benchmark.trial import device as devices
 from autoresearch_ray.benchmark.trial.drytask import prepare_dry_run
-from autoresearch_ray.benchmark.trial.failures import described
+from autoresearch_ray.benchmark.trial.failures import described, keep_spare_memory
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 
@@ -26,6 +26,7 @@ def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) ->
     """Load the model from the descriptor `saved` when asked to, and answer until the channel is closed."""
     try:
         shared_logits.hear(channel)  # no memory or GPU is taken before
+        keep_spare_memory()
         device = prepared(job)
         with os.fdopen(saved, "rb") as file:
             model = candidate_module.restored(job.source, file, device)
@@ -109,5 +110,6 @@ def _fingerprint(model: torch.nn.Module) -> list[str]:
 
 
 def _fail(channel: socket.socket, error: BaseException) -> None:
+    failure = described(error)
     traceback.print_exc()
-    shared_logits.tell(channel, {"failure": described(error)})
+    shared_logits.tell(channel, {"failure": failure})

@@ -257,7 +257,7 @@ def _plain(event: Event) -> Event:
     if (event.kind == "progress") != (point is not None) or not isinstance(event.kind, str):
         raise ValueError("a point belongs to progress, and to nothing else")
     if point is not None:
-        bpb = point.train_bpb if math.isfinite(point.train_bpb) else math.nan
+        bpb = point.train_bpb if abs(point.train_bpb) < LARGEST else math.nan
         point = CurvePoint(_number(point.seconds), int(_number(point.step)), int(_number(point.tokens)), bpb)
     return Event(
         event.kind,

@@ -22,7 +22,7 @@ from autoresearch_ray.benchmark.score.metric import InvalidModelError
 from autoresearch_ray.benchmark.trial import candidate_module, model_process, shared_logits
 from autoresearch_ray.benchmark.trial import device as devices
 from autoresearch_ray.benchmark.trial.drytask import DryTask
-from autoresearch_ray.benchmark.trial.failures import LENGTH, described
+from autoresearch_ray.benchmark.trial.failures import LENGTH, described, keep_spare_memory
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout
 from autoresearch_ray.benchmark.trial.task import Task
@@ -61,6 +61,7 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
     Where the model cannot be saved, answer the judge from here.
     """
     try:
+        keep_spare_memory()
         task, model = _trained(job, shape, channel)
         trained = Event(
             "trained",
@@ -80,8 +81,8 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
             shared_logits.tell(judge, model_process.facts(model, task.device))
             model_process.serve(job, model, judge, Exchange(memory, layout))
     except BaseException as error:  # noqa: BLE001  # the trial's border: a crash of the candidate is a result
-        traceback.print_exc()
         status, line = described(error)
+        traceback.print_exc()
         _say(channel, Event("failure", time.monotonic(), status=status, error=line))
 
 
