@@ -2,6 +2,7 @@
 
     python -m autoresearch_ray.train EXPERIMENT [--candidate F] [--seed N] [--budget-seconds S] [--repeat N] ...
 
+A text that breaks a rule of a search is refused, unless `--unchecked` is said.
 The candidate runs as it does in a search: its own process, the same clock, metric, probe and deadlines. The first of
 several repeats pays for a cold start, the others do not. Exit status: 0 ok, 1 the candidate failed, 2 wrong request.
 """
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m autoresearch_ray.train", description="Run one trial.")
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--candidate", type=Path, help="a train.py (default: the experiment's, constants written in)")
+    parser.add_argument("--unchecked", action="store_true", help="run a text that a search refuses, in the same walls")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget-seconds", type=float)
     parser.add_argument("--isolation", choices=get_args(Isolation), default="best")
@@ -32,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.repeat < 1:
             raise SettingsError(f"--repeat {options.repeat}: expected at least 1")
         experiment = load_experiment(options.experiment).override(budget_seconds=options.budget_seconds)
-        source = read_candidate(options.candidate, experiment)
+        source = read_candidate(options.candidate, experiment, _say, unchecked=options.unchecked)
         seeds = range(options.seed, options.seed + options.repeat)
 
         def show(point: CurvePoint) -> None:
             clock = f"{point.seconds:6.1f} of {experiment.budget_seconds:g} s"
-            _say(f"\r{clock}, step {point.step}, train bpb {point.train_bpb:.4f} ", end="")
+            _say(f"\r{clock}, step {point.step}, train bpb {point.train_bpb:.5g} ", end="")
 
         failed = 0
         for measured in measure(experiment, source, seeds, options.isolation, _say, show):

@@ -66,11 +66,12 @@ def test_the_t4_experiment_trains_in_fp16_with_a_local_stand_in_for_its_data(tmp
     assert 0 < field(summary, "val_bpb") < 9, "no worse than uniform over the vocabulary"
 
 
-def test_a_failed_candidate_is_told_with_its_output(tmp_path: Path) -> None:
+def test_a_failed_candidate_is_told_with_its_output_and_the_rule_that_it_breaks(tmp_path: Path) -> None:
     write_experiment(tmp_path)
-    (tmp_path / "bad.py").write_text(CANDIDATE.replace("loss.backward()", "raise ValueError('stop here')"))
-    command = [sys.executable, "-m", "autoresearch_ray.train", "e.yaml", "--candidate", "bad.py"]
+    (tmp_path / "bad.py").write_text(CANDIDATE.replace("loss.backward()", "open; raise ValueError('stop here')"))
+    command = [sys.executable, "-m", "autoresearch_ray.train", "e.yaml", "--candidate", "bad.py", "--unchecked"]
     environment = {"PATH": "/usr/bin:/bin", "AUTORESEARCH_HOME": str(tmp_path / "home")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
+    assert done.stderr.count("bad.py: builtins: line 15: open is refused") == 1
     assert "ValueError: stop here (train.py:" in done.stdout and 'raise ValueError("stop here")' not in done.stderr

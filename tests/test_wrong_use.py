@@ -58,6 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     (tmp_path / "words.txt").write_text("\n\n".join(f"{i} the cat sat on the mat {i * 7}" * 9 for i in range(200)))
     (tmp_path / "e.yaml").write_text(EXPERIMENT)
     (tmp_path / "train.py").write_text(CANDIDATE)
+    (tmp_path / "reads.py").write_text(CANDIDATE.replace("return None", "return open('val.bin')"))
     return Place(tmp_path)
 
 
@@ -198,6 +199,7 @@ def test_no_git_is_said(place: Place, capsys: pytest.CaptureFixture[str], monkey
     [
         (train.main, ["gone.yaml"], "gone.yaml: cannot be read"),
         (train.main, ["e.yaml", "--candidate", "gone.py"], "gone.py: cannot be read"),
+        (train.main, ["e.yaml", "--candidate", "reads.py"], "reads.py: builtins: line 4: open is refused"),
         (train.main, ["e.yaml", "--budget-seconds", "0"], "--budget-seconds 0: expected"),
         (train.main, ["e.yaml", "--repeat", "0"], "--repeat 0"),
         (prepare.main, ["gone.yaml"], "gone.yaml: cannot be read"),

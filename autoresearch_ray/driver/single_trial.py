@@ -11,8 +11,9 @@ from autoresearch_ray.benchmark.trial.device import choose_device
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.candidate.knobs import set_constants
+from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.cluster.capacity import local_cpus, local_slots, memory_for
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.paths import OUTPUT_FILE
 from autoresearch_ray.records import CurvePoint, Isolation, Result
@@ -49,11 +50,22 @@ def measure(
             yield Measured(output, slot.result, slot.cold)
 
 
-def read_candidate(path: Path | None, experiment: Experiment) -> str:
-    """The text of this train.py, or of the experiment's with its constants written in. SettingsError."""
-    if path is None:
-        return set_constants(Path(experiment.candidate).read_text(), dict(experiment.constants))
+def read_candidate(path: Path | None, experiment: Experiment, say: Callable[[str], None], *, unchecked: bool) -> str:
+    """The text of this train.py, or of the experiment's with its constants written in. SettingsError.
+
+    A text that a search would refuse is refused here too, or only told of where it is to run `unchecked`.
+    """
+    place = path or Path(experiment.candidate)
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--candidate {path}: cannot be read ({error}); expected a train.py") from None
+        text = place.read_text()
+        text = text if path is not None else set_constants(text, dict(experiment.constants))
+    except (OSError, UnicodeDecodeError, CandidateError) as error:
+        option = "--candidate " if path is not None else ""
+        raise SettingsError(f"{option}{place}: cannot be read ({error}); expected a train.py") from None
+    try:
+        check_candidate(text)
+    except CandidateError as error:
+        if not unchecked:
+            raise SettingsError(f"{place}: {error} (no search runs such a text; --unchecked runs it here)") from None
+        say(f"{place}: {error}; it runs all the same, for --unchecked was said")
+    return text
