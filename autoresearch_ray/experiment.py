@@ -15,6 +15,10 @@ from autoresearch_ray.errors import SettingsError
 
 Constant = bool | int | float | str
 
+BUILT_IN_DATA = {"stdlib", "tinystories", "climbmix"}
+DATA_FILES = (".txt", ".jsonl", ".parquet")
+OTHER_FILES = (".csv", ".tsv", ".json", ".gz", ".zst", ".bz2", ".xz", ".zip", ".tar", ".arrow", ".md", ".bin", ".npy")
+
 
 class FrozenModel(BaseModel):
     """Validated, unchangeable, and without fields that it does not know."""
@@ -33,7 +37,7 @@ class Experiment(FrozenModel):
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
     candidate: str = "train.py"  # beside the YAML file
-    data: Annotated[str, Field(min_length=1)]  # stdlib, tinystories, climbmix, a hub name, or a local file
+    data: Annotated[str, Field(min_length=1)]  # stdlib, tinystories, climbmix, a hub name, a local file or folder
     text_column: str = "text"
     corpus_mb: Annotated[int, Field(ge=0)] = 0  # read at most this much text; 0: all
     seq_len: Annotated[int, Field(ge=8, le=65536)]
@@ -55,6 +59,15 @@ class Experiment(FrozenModel):
             first = error.errors()[0]
             option = str(first["loc"][0]).replace("_", "-")
             raise SettingsError(f"--{option} {first['input']:g}: {expectation(first)}") from None
+
+
+def local_path(data: str, folder: Path = Path()) -> Path | None:
+    """The file or folder that `data:` names, seen from `folder`; None for a name that ships or is on the hub."""
+    path = folder / Path(data).expanduser()
+    is_name = not data.startswith(("~", ".", "/")) and data.count("/") <= 1
+    if data in BUILT_IN_DATA or (is_name and path.suffix.lower() not in DATA_FILES + OTHER_FILES and not path.exists()):
+        return None
+    return path
 
 
 def expectation(error: Mapping[str, Any]) -> str:
@@ -126,9 +139,17 @@ def _resolved(path: Path, experiment: Experiment) -> Experiment:
     if not candidate.is_file():
         raise SettingsError(f"{path}: candidate {candidate} does not exist; expected a train.py beside the file")
     update = {"candidate": str(candidate)}
-    local = folder / experiment.data
-    if Path(experiment.data).suffix in {".txt", ".jsonl", ".parquet"}:
-        if not local.exists():
-            raise SettingsError(f"{path}: data file {local} does not exist; expected a .txt, .jsonl or .parquet file")
-        update["data"] = str(local.resolve())
+    local = local_path(experiment.data, folder) or local_path(experiment.data)
+    if local is not None:
+        update["data"] = str(_readable(path, local).resolve())
     return experiment.replace(**update)
+
+
+def _readable(path: Path, data: Path) -> Path:
+    """The data file or folder, if it is there and of a kind that is read. SettingsError."""
+    expected = "expected a .txt, .jsonl or .parquet file, or a folder of them"
+    if not data.exists():
+        raise SettingsError(f"{path}: data file {data} does not exist; {expected}")
+    if data.is_file() and data.suffix.lower() not in DATA_FILES:
+        raise SettingsError(f"{path}: data file {data} is of a kind that is not read; {expected}; convert or unpack it")
+    return data

@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from autoresearch_ray.benchmark.data.dataset import SPLITS, Dataset, prepare
+from autoresearch_ray.benchmark.data.build import SPLITS
+from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
 from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.experiment import load_experiment
 

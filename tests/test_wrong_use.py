@@ -37,6 +37,10 @@ class Place:
         self.yaml.write_text(EXPERIMENT.replace(old, new))
         return str(self.yaml)
 
+    def file(self, name: str) -> str:
+        (self.folder / name).write_text("text")
+        return self.changed("words.txt", name)
+
     def candidate(self, text: str) -> str:
         (self.folder / "train.py").write_text(text)
         return str(self.yaml)
@@ -104,6 +108,9 @@ CASES: dict[str, tuple[Case, str]] = {
     "a negative budget": (lambda p: [p.changed("budget_seconds: 1", "budget_seconds: -1")], "e.yaml:6:"),
     "no candidate": (lambda p: [p.changed("name", "candidate: gone.py\nname")], "gone.py does not exist"),
     "no data file": (lambda p: [p.changed("words.txt", "gone.txt")], "gone.txt does not exist"),
+    "data of another kind": (lambda p: [p.file("words.csv")], "words.csv is of a kind that is not read"),
+    "data that are packed": (lambda p: [p.file("words.jsonl.gz")], "not read; expected a .txt, .jsonl or"),
+    "no data at home": (lambda p: [p.changed("words.txt", "~/gone")], "gone does not exist; expected a .txt"),
     "too little text": (lambda p: [p.changed("eval_tokens: 1024", "eval_tokens: 10000000")], "take more text"),
     "a candidate that is no Python": (lambda p: [p.candidate("def train(:")], "train.py:"),
     "a candidate without train": (lambda p: [p.candidate("LR = 0.1  # r; search log(0.01, 1.0)\n")], "train(task)"),

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from small_corpus import some_documents
 
-from autoresearch_ray.benchmark.data.dataset import SPLITS, Dataset, Split, open_dataset, prepare
+from autoresearch_ray.benchmark.data.build import SPLITS
+from autoresearch_ray.benchmark.data.dataset import Dataset, Split, open_dataset, prepare
 from autoresearch_ray.errors import DataError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.prepare import main

@@ -1,7 +1,6 @@
 """Corpora: what becomes a document, what is refused, and which split it lands in."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,36 +56,6 @@ def test_one_long_document_is_not_the_validation_set(tmp_path: Path) -> None:
     assert 50 in pools.train
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_jsonl_and_parquet_are_read_through_datasets(make: Make, tmp_path: Path, suffix: str) -> None:
-    texts = some_documents(120)
-    experiment = make(data=str(_table(tmp_path / f"table{suffix}", "story", texts)), text_column="story")
-    assert list(documents(experiment, tmp_path / "hub")) == texts
-    dataset = prepare(experiment)
-    assert dataset.encoding().decode(dataset.rows("val")[0].tolist()).startswith("<|bos|>")
-
-
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_an_unknown_column_is_named_with_those_there_are(make: Make, tmp_path: Path, suffix: str) -> None:
-    path = _table(tmp_path / f"table{suffix}", "story", some_documents(10))
-    with pytest.raises(DataError, match=r"no column `text`; expected one of story; set text_column"):
-        prepare(make(data=str(path)))
-
-
-def test_a_broken_table_is_one_clear_line(make: Make, tmp_path: Path) -> None:
-    path = tmp_path / "table.parquet"
-    path.write_bytes(b"this is not parquet")
-    with pytest.raises(DataError, match="cannot be read through `datasets`") as caught:
-        prepare(make(data=str(path)))
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_is_not_text_is_refused(make: Make, corpus: Path) -> None:
-    corpus.write_bytes(b"caf\xe9")
-    with pytest.raises(DataError, match="is not UTF-8"):
-        prepare(make())
-
-
 def test_an_empty_or_too_small_corpus_is_refused_and_leaves_nothing(make: Make, corpus: Path, home: Path) -> None:
     corpus.write_text("")
     with pytest.raises(DataError, match="holds no text"):
@@ -105,17 +74,6 @@ def test_a_vocabulary_larger_than_the_text_gives_is_refused(make: Make) -> None:
 def test_climbmix_is_not_read_whole_by_mistake(make: Make) -> None:
     with pytest.raises(DataError, match="set corpus_mb"):
         prepare(make(data="climbmix"))
-
-
-def _table(path: Path, column: str, texts: list[str]) -> Path:
-    if path.suffix == ".jsonl":
-        path.write_text("\n".join(json.dumps({column: text}) for text in texts))
-    else:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        pq.write_table(pa.table({column: texts}), path)
-    return path
 
 
 def test_files_of_the_library_are_found_by_their_text() -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from small_corpus import small_experiment
 
-from autoresearch_ray.benchmark.data.dataset import WITHHELD, open_dataset, prepare
+from autoresearch_ray.benchmark.data.build import WITHHELD
+from autoresearch_ray.benchmark.data.dataset import open_dataset, prepare
 from autoresearch_ray.benchmark.sandbox import landlock, root_folder
 from autoresearch_ray.benchmark.sandbox.walls import FULL, Walls, check_reached, reached
 from autoresearch_ray.benchmark.trial.job import Job

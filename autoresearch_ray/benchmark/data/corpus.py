@@ -1,12 +1,13 @@
 """The documents of an experiment's corpus, and which split each belongs to.
 
 `data:` is `stdlib` (the source of the running Python's standard library, tests left out, one document a file),
-`tinystories`, `climbmix` or another name on the `datasets` hub, or a local .txt, .jsonl or .parquet file. A corpus
-that cannot be read is a DataError; no other is put in its place. `datasets` is imported only where it is needed.
-Tokens and rows are not made here, see `dataset.py`.
+`tinystories`, `climbmix` or another name on the `datasets` hub, or a local .txt, .jsonl or .parquet file, or a folder
+of them (`local_files.py`). A corpus that cannot be read is a DataError; no other is put in its place. `datasets` is
+imported only where it is needed. Tokens and rows are not made here, see `build.py`.
 """
 
 import hashlib
+import logging
 import mmap
 import platform
 import sysconfig
@@ -18,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from autoresearch_ray.benchmark.data.local_files import content_sha, fault, text_documents
 from autoresearch_ray.errors import DataError
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.experiment import Experiment, local_path
 
 HUB_NAMES = {"tinystories": "roneneldan/TinyStories", "climbmix": "karpathy/climbmix-400b-shuffle"}
 LOCAL_READERS = {".jsonl": "json", ".parquet": "parquet"}  # suffix -> builder of `datasets`
-SEPARATOR = "<|endoftext|>"  # a line of its own between the documents of a .txt file
 SPLIT_SEED = b"autoresearch_ray splits 1"
 POOL_BYTES_PER_TOKEN = 8  # reserved for each scored token; BPE of 2,048 to 65,536 tokens gives 3 to 5
 POOL_SHARE = 0.2  # of the corpus, at most, for each of validation and held-out
@@ -88,28 +89,23 @@ def identity(experiment: Experiment) -> dict[str, str]:
     """What names the corpus's content: enough to tell two caches apart."""
     if experiment.data == "stdlib":
         return {"data": "stdlib", "python": f"{platform.python_implementation()} {platform.python_version()}"}
-    path = _local(experiment)
+    path = local_path(experiment.data)
     if path is None:
         return {"data": HUB_NAMES.get(experiment.data, experiment.data), "column": experiment.text_column}
-    try:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a text file to train on") from None
-    return {"data": path.suffix, "content": content, "column": experiment.text_column}
+    kind = "folder" if path.is_dir() else path.suffix.lower()
+    return {"data": kind, "content": content_sha(path), "column": experiment.text_column}
 
 
 def documents(experiment: Experiment, cache_dir: Path) -> Iterator[str]:
     """The texts of the corpus, one at a time, in its own order; DataError where it cannot be read."""
-    path = _local(experiment)
     if experiment.data == "stdlib":
         return _standard_library()
+    path = local_path(experiment.data)
     if path is None:
         return _from_hub(experiment, cache_dir)
-    if path.suffix == ".txt":
-        return _from_text(path)
-    source = {"path": LOCAL_READERS[path.suffix], "data_files": str(path)}
-    return _from_datasets(source, str(path), experiment.text_column, cache_dir)
+    if path.suffix.lower() == ".txt" and not path.is_dir():
+        return text_documents(path)
+    return _from_local_rows(path, experiment.text_column, cache_dir)
 
 
 def library() -> Path:
@@ -133,10 +129,27 @@ def split(spool: Spool, eval_tokens: int) -> Pools:
     A document of more than half a pool stays in train: one long file shall not be a whole validation set.
     """
     order = sorted(range(len(spool)), key=lambda i: hashlib.sha256(SPLIT_SEED + spool.digest(i)).digest())
-    limit = min(eval_tokens * POOL_BYTES_PER_TOKEN, int(spool.total_bytes * POOL_SHARE))
+    limit = pool_limit(spool.total_bytes, eval_tokens)
     val, rest = _take(spool, order, limit)
     holdout, train = _take(spool, rest, limit)
     return Pools(val, holdout, train)
+
+
+def pool_limit(total_bytes: int, eval_tokens: int) -> int:
+    """Bytes of each of validation and held-out, at most."""
+    return min(eval_tokens * POOL_BYTES_PER_TOKEN, int(total_bytes * POOL_SHARE))
+
+
+def cut(texts: Iterable[str], length: int) -> Iterator[str]:
+    """The texts, cut into parts of at most `length` characters: at ends of lines, else at blanks, else anywhere."""
+    for text in texts:
+        begin = 0
+        while len(text) - begin > length:
+            ends = (text.rfind(sign, begin + length // 2, begin + length) + 1 for sign in "\n ")
+            end = next((end for end in ends if end), begin + length)
+            yield text[begin:end]
+            begin = end
+        yield text[begin:]
 
 
 def _take(spool: Spool, order: list[int], limit: int) -> tuple[list[int], list[int]]:
@@ -150,11 +163,6 @@ def _take(spool: Spool, order: list[int], limit: int) -> tuple[list[int], list[i
             break
     numbers = np.array(order, dtype=np.int64)
     return numbers[taken].tolist(), numbers[~taken].tolist()
-
-
-def _local(experiment: Experiment) -> Path | None:
-    path = Path(experiment.data)
-    return path if path.suffix in {".txt", *LOCAL_READERS} else None
 
 
 def _standard_library() -> Iterator[str]:
@@ -172,51 +180,65 @@ def _library_texts() -> Iterator[tuple[str, str]]:
                 continue
 
 
-def _from_text(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as file:
-        try:
-            marked = any(line.strip() == SEPARATOR for line in file)
-            file.seek(0)
-            lines: list[str] = []
-            for line in file:
-                if line.strip() == (SEPARATOR if marked else ""):
-                    yield "".join(lines).strip("\n")
-                    lines = []
-                else:
-                    lines.append(line)
-            yield "".join(lines).strip("\n")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: byte {error.start} is not UTF-8; expected UTF-8 text, convert the file") from None
-
-
 def _from_hub(experiment: Experiment, cache_dir: Path) -> Iterator[str]:
     if experiment.data == "climbmix" and not experiment.corpus_mb:
         raise DataError("climbmix: corpus_mb is 0, which reads all of its terabytes; set corpus_mb, for example 500")
     name = HUB_NAMES.get(experiment.data, experiment.data)
-    return _from_datasets({"path": name}, name, experiment.text_column, cache_dir)
-
-
-def _from_datasets(source: dict[str, str], name: str, column: str, cache_dir: Path) -> Iterator[str]:
-    import datasets
-
-    unreadable = (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError)
-    datasets.disable_progress_bars()
     try:
-        rows = datasets.load_dataset(**source, split="train", streaming=True, cache_dir=str(cache_dir))
-        for row in rows:
-            yield _column(row, name, column)
-    except unreadable as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        yield from _rows({"path": name}, name, experiment.text_column, cache_dir)
+    except _unreadable() as error:
         raise DataError(
-            f"{name}: cannot be read through `datasets` ({type(error).__name__}: {reason}); "
-            "expected a reachable hub data set or a sound local file; check name and network, or use `data: stdlib`"
+            f"{name}: cannot be read through `datasets` ({type(error).__name__}: {_reason(error)}); "
+            "expected a hub data set that can be reached; check name and network, or use `data: stdlib`"
         ) from None
 
 
-def _column(row: dict[str, Any], name: str, column: str) -> str:
+def _from_local_rows(path: Path, column: str, cache_dir: Path) -> Iterator[str]:
+    suffix = path.suffix.lower()
+    source = {"path": str(path)}
+    if not path.is_dir():
+        source = {"path": LOCAL_READERS[suffix], "data_files": str(path)}
+    logger = logging.getLogger("datasets")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)  # it says a second time what is said here
+    try:
+        yield from _rows(source, str(path), column, cache_dir)
+    except _unreadable() as error:
+        raise DataError(
+            f"{fault(path, column) or f'{path}: {_reason(error)}'}; expected a whole file of rows with text in "
+            f"`{column}`; mend it, or make it again"
+        ) from None
+    finally:
+        logger.setLevel(before)
+
+
+def _rows(source: dict[str, str], name: str, column: str, cache_dir: Path) -> Iterator[str]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        rows = datasets.load_dataset(**source, split="train", streaming=True, cache_dir=str(cache_dir))
+    except StopIteration:  # of an empty file
+        return
+    for number, row in enumerate(rows, 1):
+        yield _column(row, f"{name}: row {number:,}", column)
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    import datasets
+
+    return (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _column(row: dict[str, Any], place: str, column: str) -> str:
     if column not in row:
-        raise DataError(f"{name}: has no column `{column}`; expected one of {', '.join(row)}; set text_column")
+        raise DataError(f"{place}: has no column `{column}`; expected one of {', '.join(row)}; set text_column")
     text = row[column]
     if not isinstance(text, str):
-        raise DataError(f"{name}: column `{column}` holds {type(text).__name__}; expected text; set text_column")
+        seen = "nothing" if text is None else type(text).__name__
+        raise DataError(f"{place}: column `{column}` holds {seen}; expected text; drop the row, or set text_column")
     return text

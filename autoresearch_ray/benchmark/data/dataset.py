@@ -15,9 +15,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,27 +25,17 @@ import numpy as np
 import platformdirs
 import tiktoken
 
-from autoresearch_ray.benchmark.data.corpus import (
-    Spool,
-    copies_in_library,
-    documents,
-    identity,
-    library,
-    lies_here,
-    split,
-)
-from autoresearch_ray.benchmark.data.rows import SplitSize, write_exact_rows, write_rows
-from autoresearch_ray.benchmark.data.tokenizer import bytes_of_tokens, load_tokenizer, save_tokenizer, train_tokenizer
+from autoresearch_ray.benchmark.data.build import SPLITS, WITHHELD, Progress, build, fingerprint
+from autoresearch_ray.benchmark.data.corpus import identity, library, lies_here
+from autoresearch_ray.benchmark.data.local_files import sha256_of
+from autoresearch_ray.benchmark.data.rows import SplitSize
+from autoresearch_ray.benchmark.data.tokenizer import load_tokenizer
 from autoresearch_ray.errors import DataError
 from autoresearch_ray.experiment import Experiment
 
 FORMAT = 1  # raise when the layout or the split rule changes
-SPLITS = ("train", "val", "holdout")
-WITHHELD = "withheld.json"
-TOKENIZER_BYTES = 200_000_000  # of train text that the tokenizer is trained on, at most
 
 Split = Literal["train", "val", "holdout"]
-Progress = Callable[[str], None]
 
 logger = logging.getLogger(__name__)
 
@@ -146,17 +135,8 @@ def open_dataset(folder: Path, verify: bool = True) -> Dataset:
 
 def _changed(folder: Path, meta: dict[str, Any]) -> list[str]:
     hashes: dict[str, str] = meta["content"]["files"]
-    changed = [name for name, sha in hashes.items() if _sha256(folder / name) != sha]
-    return changed + (["meta.json"] if _fingerprint(meta["content"]) != meta["fingerprint"] else [])
-
-
-def _fingerprint(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    changed = [name for name, sha in hashes.items() if sha256_of(folder / name) != sha]
+    return changed + (["meta.json"] if fingerprint(meta["content"]) != meta["fingerprint"] else [])
 
 
 def _spec(experiment: Experiment) -> dict[str, str | int]:
@@ -187,90 +167,9 @@ def _built(experiment: Experiment, spec: dict[str, str | int], label: str, folde
     shutil.rmtree(partial, ignore_errors=True)  # of a builder that was killed
     partial.mkdir()
     try:
-        _fill(experiment, spec, label, partial, say)
+        build(experiment, spec, label, partial, cache_home() / "hub", say)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return open_dataset(folder)
-
-
-def _fill(experiment: Experiment, spec: dict[str, str | int], label: str, partial: Path, say: Progress) -> None:
-    say(f"reading {experiment.data}")
-    texts = documents(experiment, cache_home() / "hub")
-    spool = Spool(partial / "documents.utf8", texts, experiment.corpus_mb * 1_000_000)
-    try:
-        content = _content(experiment, spool, partial, say)
-    finally:
-        spool.close()
-    (partial / "documents.utf8").unlink()
-    meta = {"name": label, "spec": spec, "fingerprint": _fingerprint(content), "content": content}
-    (partial / "meta.json").write_text(json.dumps(meta, indent=1))
-    for path in partial.iterdir():
-        path.chmod(0o444)
-
-
-def _content(experiment: Experiment, spool: Spool, partial: Path, say: Progress) -> dict[str, Any]:
-    """Writes everything but meta.json; returns what the fingerprint is made of."""
-    pools = split(spool, experiment.eval_tokens)
-    if not pools.train:
-        raise DataError(f"{experiment.data}: holds no text; expected documents to train on, see corpus_mb")
-    say(f"training a tokenizer of {experiment.vocab_size:,} tokens on {len(pools.train):,} documents")
-    encoding = train_tokenizer(_capped(spool, pools.train), experiment.vocab_size)
-    token_bytes = bytes_of_tokens(encoding)
-    save_tokenizer(encoding, partial / "tokenizer.json")
-    np.save(partial / "token_bytes.npy", token_bytes)
-
-    say(f"writing {spool.total_bytes / 1e6:,.1f} MB of text as rows of {experiment.seq_len + 1} tokens")
-    sizes: dict[str, SplitSize] = {}
-    used = {"train": list(pools.train)}
-    eval_rows = max(1, experiment.eval_tokens // experiment.seq_len)
-    for name, pool in (("val", pools.val), ("holdout", pools.holdout)):
-        sizes[name] = write_exact_rows(
-            partial / f"{name}.bin", spool, pool, encoding, token_bytes, experiment.seq_len, eval_rows
-        )
-        used[name] = pool[: sizes[name].documents]
-        used["train"] += pool[sizes[name].documents :]  # reserved, and not needed
-    sizes["train"] = write_rows(partial / "train.bin", spool, used["train"], encoding, token_bytes, experiment.seq_len)
-    _check_sizes(experiment, spool, sizes, eval_rows)
-    _check_apart(experiment, spool, used)
-    if lies_here(experiment.data):
-        scored = {spool.digest(number) for name in ("val", "holdout") for number in used[name]}
-        (partial / WITHHELD).write_text(json.dumps(copies_in_library(scored)))
-    files = ["tokenizer.json", "token_bytes.npy", *(f"{name}.bin" for name in SPLITS)]
-    return {
-        "seq_len": experiment.seq_len,
-        "vocab_size": experiment.vocab_size,
-        "splits": {name: asdict(sizes[name]) for name in SPLITS},
-        "texts": {name: hashlib.sha256(b"".join(map(spool.digest, used[name]))).hexdigest() for name in SPLITS},
-        "files": {name: _sha256(partial / name) for name in files},
-    }
-
-
-def _check_sizes(experiment: Experiment, spool: Spool, sizes: dict[str, SplitSize], eval_rows: int) -> None:
-    for name, least in (("val", eval_rows), ("holdout", eval_rows), ("train", 1)):
-        if sizes[name].rows < least:
-            raise DataError(
-                f"{experiment.data}: {len(spool):,} documents of {spool.total_bytes / 1e6:.2f} MB give {name} "
-                f"{sizes[name].rows} rows of {experiment.seq_len} tokens, expected {least} (from a fifth of the "
-                "corpus at most); take more text, or lower eval_tokens or seq_len"
-            )
-
-
-def _check_apart(experiment: Experiment, spool: Spool, used: dict[str, list[int]]) -> None:
-    """No text may be in two splits, by the hash of its content."""
-    seen: set[bytes] = set()
-    for name in SPLITS:
-        mine = {spool.digest(number) for number in used[name]}
-        if mine & seen:
-            raise DataError(f"{experiment.data}: {len(mine & seen)} documents of {name} are in another split too")
-        seen |= mine
-
-
-def _capped(spool: Spool, numbers: list[int]) -> Iterator[str]:
-    room = TOKENIZER_BYTES
-    for number in numbers:
-        room -= spool.size(number)
-        if room < 0:
-            return
-        yield spool.text(number)

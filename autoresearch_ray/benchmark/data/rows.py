@@ -15,6 +15,7 @@ import numpy as np
 import tiktoken
 
 from autoresearch_ray.benchmark.data.corpus import Spool
+from autoresearch_ray.benchmark.data.tokenizer import encode
 
 BATCH_BYTES = 4_000_000  # of text that is encoded at a time
 
@@ -78,7 +79,7 @@ def token_batches(
     bos, threads = encoding.n_vocab - 1, min(8, os.cpu_count() or 1)
     for batch in _batches(spool, numbers):
         texts = [spool.text(number) for number in batch]
-        encoded = encoding.encode_ordinary_batch(texts, num_threads=threads)
+        encoded = encode(encoding, texts, threads)
         lengths = np.array([len(tokens) + 1 for tokens in encoded], dtype=np.int64)
         stream = np.empty(int(lengths.sum()), dtype=np.uint16)
         at = 0
