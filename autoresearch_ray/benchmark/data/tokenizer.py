@@ -23,8 +23,8 @@ PATTERN = (
     r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}|"""
     r""" ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"""
 )
-# The engine of both libraries panics where `\s+(?!\S)` meets a longer run of blanks. What of a run lies before an end of a
-# line is taken by the alternative before.
+# The engine of both libraries panics where `\s+(?!\S)` meets a longer run of blanks. What lies before an end of a line
+# is taken by the alternative before.
 LONGEST_RUN = 999_998
 BLANKS = "\t\x0b\x0c \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 TOO_LONG_RUN = re.compile(f"(?<![{BLANKS}])[{BLANKS}]{{{LONGEST_RUN + 1},}}+(?![\r\n])")
