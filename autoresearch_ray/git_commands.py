@@ -46,6 +46,14 @@ class Repository:
         kind = ["--object-format=sha1"] if is_new else []  # what an older version made stays as it is
         self._execute(["init", "--quiet", "--template=", f"--initial-branch={branch}", *kind], {})
 
+    def unlock(self) -> None:
+        """Take away the locks of a git that was killed. For the only writer alone. LineageError."""
+        try:
+            for lock in (self._folder / ".git").rglob("*.lock"):
+                lock.unlink(missing_ok=True)
+        except OSError as error:
+            raise LineageError(f"{error.filename}: cannot be taken away ({error.strerror}); its git is gone") from None
+
     def run(self, *words: str, text: str = "", variables: Mapping[str, str] | None = None) -> str:
         """What a git command prints there; `text` is its standard input. LineageError if it fails."""
         return self._execute(list(words), self._place | dict(variables or {}), text)

@@ -35,8 +35,7 @@ class Lineage:
         self._wins = 0
         self.done = 0  # index of the last step that is in git
         self._repository.create(f"autoresearch/{tag}")
-        for lock in (folder / ".git").rglob("*.lock"):  # of a git that was killed: this is the only writer
-            lock.unlink(missing_ok=True)
+        self._repository.unlock()
 
     def replay(
         self, steps: Sequence[Step], candidate: Callable[[str], Candidate], known: dict[int, str]
