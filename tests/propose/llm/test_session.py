@@ -33,6 +33,7 @@ CRASHES = edit("    if progress < WARMUP:", "    crash = progress\n    if progre
 NOWHERE = edit("    if progress < WARM_UP:", "    pass")
 FORBIDDEN = edit("import math", "import math\nimport os")
 COMMENT = edit("import math", "import math  # of course")
+ELIDES = edit("    if progress < WARMUP:\n        return progress / WARMUP\n", "    # ... existing warm-up ...\n")
 
 
 @dataclass
@@ -122,11 +123,12 @@ def test_good_ideas_are_accepted_before_the_bad_ones_go_back() -> None:
             ["its edits do not apply", "block 1: its SEARCH part", "`if progress < WARM_UP:`", "`if progress < "],
         ),
         (FORBIDDEN, ["a rule refuses it", "os"]),
+        (ELIDES, ["a rule refuses it", "`# ... existing warm-up ...` stands for code", "write the code out"]),
         (CRASHES, ["fails the dry run on the CPU", "| RuntimeError: shape '[8]' is invalid\n"]),
         (COMMENT, ["it is not new", "the same as the frontier"]),
         ("", ["it cannot be read", "There is no SEARCH/REPLACE block"]),
     ],
-    ids=["edit", "rule", "dry run", "duplicate", "answer"],
+    ids=["edit", "rule", "elision", "dry run", "duplicate", "answer"],
 )
 def test_what_failed_goes_back_with_the_precise_reason(bad: str, words: list[str]) -> None:
     conversation, script = talk(idea(bad, why="My idea."), idea(POWER))
