@@ -65,29 +65,33 @@ def check_elisions(reading: Reading) -> None:
 
 def _elisions(source: str) -> Iterator[tuple[int, str]]:
     """Line and words of the comments that stand for code."""
-    for line, block in _comments(source):
-        if len(block) > 1:
-            *before, last = block  # dots below words stand for code, dots between words for words
-            block = [*filter(_bare, before), last, " ".join(map(_words, block))]
-        yield from ((line, text) for text in block if _elides(text))
+    for begin, block in _comments(source):
+        found = list(enumerate(block, begin))
+        if len(block) > 1:  # dots below words stand for code, dots between words for words
+            found = [(line, text) for line, text in found[:-1] if _bare(text)] + found[-1:]
+            found.append((begin, " ".join(map(_words, block))))
+        yield from ((line, text) for line, text in found if _elides(text))
 
 
 def _comments(source: str) -> Iterator[tuple[int, list[str]]]:
-    """The comments that stand alone, or beside a `pass` or `...`: their first line, and those of lines that follow."""
+    """Comments, those of lines that follow each other together; beside code only those with dots around their words."""
     block: list[str] = []
     begin = 0
     try:
-        every = list(tokens(source))
+        every = [token for token in tokens(source) if token.type == tokenize.COMMENT]
     except CandidateError:  # the parser has better words for it
         return
     for token in every:
-        if token.type != tokenize.COMMENT or token.line[: token.start[1]].strip() not in ("", "pass", "..."):
+        (line, column), text = token.start, token.string
+        if token.line[:column].strip() not in ("", "pass", "..."):
+            if _bare(text) and all(_dots(text)):
+                yield line, [text]
             continue
-        if token.start[0] != begin + len(block):
+        if line != begin + len(block):
             if block:
                 yield begin, block
-            begin, block = token.start[0], []
-        block.append(token.string)
+            begin, block = line, []
+        block.append(text)
     if block:
         yield begin, block
 
@@ -101,13 +105,16 @@ def _words(text: str) -> str:
     return " ".join(text.split()).strip(FRAME).rstrip(":;!,")
 
 
+def _dots(text: str) -> tuple[bool, bool]:
+    """Whether the words begin and end in three dots."""
+    words = _words(text)
+    return re.match(rf"{DOTS}(?![,.])", words) is not None, re.search(rf"{DOTS}$", words) is not None
+
+
 def _elides(text: str) -> bool:
     """Whether the words say that code was left out."""
-    words, bare = _words(text).lower(), _bare(text).lower()
-    begins, ends = re.match(rf"{DOTS}(?![,.])", words), re.search(rf"{DOTS}$", words)
-    if begins and ends:
-        return True
-    return bool(ELIDES.fullmatch(bare) or ((begins or ends) and ELIDES_WITH_DOTS.fullmatch(bare)))
+    dots, bare = _dots(text), _bare(text).lower()
+    return all(dots) or bool(ELIDES.fullmatch(bare) or (any(dots) and ELIDES_WITH_DOTS.fullmatch(bare)))
 
 
 def _is_abstract(reading: Reading, statement: ast.Expr) -> bool:

@@ -43,6 +43,7 @@ ELISIONS = """\
 # implementation goes here
 # TODO: implement
 pass  # ... rest unchanged ...
+y = 0  # ... rest of the schedule ...
 # The schedule:
 # ...
 # ... the rest of the schedule
@@ -66,7 +67,10 @@ HONEST = """\
 # code from https://example.org, kept as it is there for comparison
 # TODO: try a longer warm-up
 # MATRIX_LR = ...
-# existing momentum is carried over"""
+# existing momentum is carried over
+# same as before the warm-up
+Y = (0,)  # ...
+Z = 0  # unchanged"""
 
 
 def elisions() -> list[str]:
