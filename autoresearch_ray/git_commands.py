@@ -21,10 +21,8 @@ OF_A_REPOSITORY = (  # git's variables that name or change one repository: `git 
     *("GIT_INTERNAL_SUPER_PREFIX", "GIT_DEFAULT_HASH", "GIT_TEMPLATE_DIR"),
 )
 NO_SETTINGS = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1"}
-SETTINGS = (  # also against what an older version took over from a template
-    *("core.hooksPath=/dev/null", "core.attributesFile=/dev/null", "core.autocrlf=false", "core.fsmonitor=false"),
-    *("i18n.commitEncoding=UTF-8", "commit.gpgSign=false"),
-)
+# Also against what an older version took over from a template.
+SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "i18n.commitEncoding=UTF-8")
 
 
 class Repository:
@@ -62,15 +60,15 @@ class Repository:
         foreign = [f"--unset={name}" for name in os.environ if name.startswith("GIT_") and name != INSTALLATION]
         given = [f"{name}={value}" for name, value in (NO_SETTINGS | variables).items()]
         settings = [word for setting in SETTINGS for word in ("-c", setting)]
-        with tempfile.TemporaryFile() as stdin:
-            stdin.write(text.encode())
-            stdin.seek(0)
-            command = ["env", *foreign, *given, "git", *settings, *words]
-            try:
+        command = ["env", *foreign, *given, "git", *settings, *words]
+        try:
+            with tempfile.TemporaryFile() as stdin:
+                stdin.write(text.encode())
+                stdin.seek(0)
                 return str(git.Git(self._folder).execute(command, istream=stdin.fileno()))
-            except git.GitCommandError as error:
-                said = " ".join(str(error.stderr).removeprefix("\n  stderr: ").strip(" '\n").split())
-                raise LineageError(f"{self._folder}: git {words[0]} failed: {said[:300]}") from None
+        except (git.CommandError, OSError) as error:
+            said = str(getattr(error, "stderr", error)).removeprefix("\n  stderr: ").strip(" '\n")
+            raise LineageError(f"{self._folder}: git {words[0]} failed: {' '.join(said.split())[:300]}") from None
 
 
 def users_environment() -> dict[str, str]:

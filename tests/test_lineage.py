@@ -86,7 +86,7 @@ REFUSES = "#!/bin/sh\nexit 1\n"
 CONFIGS = {
     "its signature and line ends": "[user]\nname = N\n[commit]\ngpgsign = true\n[core]\nautocrlf = true\n",
     "its hooks": "[core]\nhooksPath = {0}/hooks\n",
-    "its template": "[init]\ntemplateDir = {0}\n",
+    "its template": '[init]\ntemplateDir = {0}\n[filter "up"]\nsmudge = tr a-z A-Z\n',
     "its filters": '[core]\nattributesFile = {0}/attributes\n[filter "up"]\nsmudge = tr a-z A-Z\n',
     "its encoding": "[i18n]\ncommitEncoding = latin1\n",
 }
@@ -99,7 +99,9 @@ def users(tmp_path: Path) -> Path:
     (folder / "hooks").mkdir(parents=True)
     (folder / "hooks" / "reference-transaction").write_text(REFUSES)
     (folder / "hooks" / "reference-transaction").chmod(0o755)
-    (folder / "attributes").write_text("*.py filter=up\n")
+    (folder / "info").mkdir()
+    for name in ("attributes", "info/attributes"):
+        (folder / name).write_text("*.py filter=up\n")
     return folder
 
 
@@ -225,3 +227,13 @@ def test_a_candidate_of_several_files_is_committed_whole(tmp_path: Path) -> None
     Lineage(tmp_path / "one", "x").replay(STEPS[:1], lambda _: several, {})
     assert git(tmp_path / "one", "ls-files").split() == ["model/block.py", "train.py"]
     assert (tmp_path / "one" / "model" / "block.py").read_text() == "WIDTH = 3\n"
+
+
+def test_files_that_the_best_has_no_more_are_gone_and_a_persons_own_stay(tmp_path: Path) -> None:
+    several = Candidate((("model/block.py", "WIDTH = 3\n"), ("train.py", "import model\n")))
+    lineage = Lineage(tmp_path / "one", "x")
+    known = lineage.replay(STEPS[:3], lambda _: several, {})
+    (tmp_path / "one" / "notes.txt").write_text("mine")
+    lineage.replay(STEPS[3:], candidate, known)
+    assert git(tmp_path / "one", "status", "--short") == "?? notes.txt\n"
+    assert not (tmp_path / "one" / "model" / "block.py").exists()

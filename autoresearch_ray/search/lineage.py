@@ -12,6 +12,7 @@ from pathlib import Path
 
 from autoresearch_ray.errors import LineageError
 from autoresearch_ray.git_commands import Repository
+from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import Candidate, Step
 
 AUTHOR = "autoresearch_ray"
@@ -33,6 +34,7 @@ class Lineage:
         self._tips: dict[str, str] = {}
         self._pending: list[Step] = []  # advances since the last keep or drop
         self._wins = 0
+        self._shown: Candidate | None = None  # the best, whose files lie in the folder
         self.done = 0  # index of the last step that is in git
         self._repository.create(f"autoresearch/{tag}")
         self._repository.unlock()
@@ -46,7 +48,7 @@ class Lineage:
         else. The next call then begins where this one did.
         """
         made: dict[int, str] = {}
-        before = self.done, dict(self._tips), list(self._pending), self._wins
+        before = self.done, dict(self._tips), list(self._pending), self._wins, self._shown
         try:
             for step in steps:
                 commit = self._commit(step, candidate(step.source_sha))
@@ -58,13 +60,15 @@ class Lineage:
                     made[step.index] = commit
             self._move_branches()
         except LineageError:
-            self.done, self._tips, self._pending, self._wins = before
+            self.done, self._tips, self._pending, self._wins, self._shown = before
             raise
         return made
 
     def _commit(self, step: Step, candidate: Candidate) -> str:
         assert step.index == self.done + 1, (step, self.done)
         self.done = step.index
+        if step.kind in ("start", "keep"):
+            self._shown = candidate
         if step.kind == "start":
             commit = self._made(step, candidate, f"Start from the baseline\n\n{step.reason}\n", None)
             self._tips = {self._best: commit, self._frontier: commit}
@@ -116,9 +120,23 @@ class Lineage:
         run = self._repository.run
         for branch, commit in self._tips.items():
             run("update-ref", branch, commit, variables=IDENTITY)
-        if self._tips:
-            run("symbolic-ref", "HEAD", self._best)  # whatever a person has checked out: its branch is not moved
-            run("reset", "--hard", "--quiet", self._best, variables=IDENTITY)
+        if self._shown is None:
+            return
+        before = run("ls-files", "-z").split("\0")
+        run("symbolic-ref", "HEAD", self._best)  # whatever a person has checked out: its branch is not moved
+        run("read-tree", "--reset", self._best)
+        self._show(self._shown, [name for name in before if name])
+
+    def _show(self, best: Candidate, before: Sequence[str]) -> None:
+        """Put the best's files into the folder, as they are: git would send them through filters."""
+        try:
+            for name in set(before) - {path for path, _ in best.files}:
+                (self._folder / name).unlink(missing_ok=True)
+            for path, text in best.files:
+                (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._folder / path, text.encode())
+        except OSError as error:
+            raise LineageError(f"{self._folder}: cannot be written ({error.strerror})") from None
 
 
 def _title(hypothesis: str) -> str:
