@@ -129,13 +129,13 @@ def test_a_name_of_the_hub_is_none(tmp_path: Path, said: str) -> None:
     assert load_experiment(tmp_path / "e.yaml").data == said
 
 
-ONE = "\n".join(f"{number} {text}" for number in range(4) for text in TEXTS)
+ONE = "\n".join(f"{number} {text}" for number in range(2) for text in TEXTS)
 LONG = {
     "one document of many lines": (ONE, {}),
     "one document without ends of lines": (ONE.replace("\n", " "), {}),
     "one document without blanks": (ONE.replace("\n", "").replace(" ", "ü"), {}),
     "a few": ("\n\n".join(f"{number}\n{ONE}" for number in range(3)), {}),
-    "one of more than is to be read": (ONE * 5, {"corpus_mb": 1}),
+    "one of more than is to be read": (ONE * 10, {"corpus_mb": 1}),
 }
 
 
@@ -157,9 +157,8 @@ def test_a_cut_loses_nothing_and_leaves_short_texts_alone() -> None:
     assert max(map(len, parts)) <= 1000 and all(part.endswith("\n") for part in parts[:-2])
 
 
-@pytest.mark.parametrize("blank", [" ", "\u00a0"])
-def test_a_run_of_blanks_of_any_length_is_split_and_loses_nothing(blank: str) -> None:
-    text = f"\n\nx{blank * 1_000_100}y"
+def test_a_run_of_blanks_of_any_length_is_split_and_loses_nothing() -> None:
+    text = f"\n\nx{' ' * 1_000_100}y"
     encoding = train_tokenizer(iter([*TEXTS, text]), 300)
     (tokens,) = encode(encoding, [text], 1)
     assert encoding.decode(tokens) == text

@@ -127,7 +127,7 @@ def test_memory_that_ends_in_small_steps_of_scoring_is_told_as_that(
     slot: Slot, dataset: Dataset, work: str, tmp_path: Path
 ) -> None:
     """Down to where no exception can be told without memory that was kept for it."""
-    result = run(slot, dataset, scored_with(work), tmp_path, memory_mb=600)
+    result = run(slot, dataset, scored_with(work), tmp_path, memory_mb=450)
     assert result.status == "oom" and result.error.startswith("in scoring: "), result.error
 
 
@@ -136,7 +136,7 @@ class Brief(Job):
 
     @property
     def scoring_limit(self) -> float:
-        return 4.0
+        return 3.0
 
 
 def test_scoring_that_ends_late_because_its_memory_grows_is_told_as_that(
@@ -144,7 +144,7 @@ def test_scoring_that_ends_late_because_its_memory_grows_is_told_as_that(
 ) -> None:
     work = "kept.append(torch.ones(1 << 20)); time.sleep(0.02)"
     result = run(slot, dataset, scored_with(work), tmp_path, job=Brief)
-    assert result.status == "oom" and "scoring took longer than 4 s, and its memory still grew" in result.error
+    assert result.status == "oom" and "scoring took longer than 3 s, and its memory still grew" in result.error
 
 
 def test_a_loss_without_bounds_is_no_number_of_300_digits(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
