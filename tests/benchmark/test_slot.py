@@ -1,5 +1,6 @@
 """Whatever a candidate does, its slot says what it was, leaves nothing behind, and goes on."""
 
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -229,3 +230,18 @@ def test_a_slot_starts_with_packages_that_pythonpath_alone_finds(
         list(own.run(Job(source, str(dataset.folder), 1, 0.3, "cpu", "none", 1, 2000, 0.0), tmp_path))
     printed = (tmp_path / "output.log").read_text().splitlines()
     assert (own.result.status, set(printed)) == ("ok", {"brought along"}), own.result.error
+
+
+def test_a_slot_works_with_few_open_files(dataset: Dataset, tmp_path: Path) -> None:
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
+    try:
+        with Slot(threads=1) as slot:
+            assert run(slot, dataset, HONEST, tmp_path).status == "ok", (tmp_path / "output.log").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+
+
+def test_an_end_without_a_result_says_what_was_printed_last(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    result = run(slot, dataset, BODY + STEP + "    print('the last words', flush=True)\n    os._exit(3)", tmp_path)
+    assert result.error == "ended with exit status 3 in training, without a result; it printed: the last words"

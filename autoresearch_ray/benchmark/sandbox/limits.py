@@ -16,7 +16,6 @@ OPEN_FILES = 4096
 PROCESSES = 256  # threads included; a compiler's pool of 32 workers fits
 FIRST_SPARE_USER, SPARE_USERS = 61184, 4336  # the numbers that systemd keeps for users that come and go
 ALL_USERS = 1 << 32
-ASIDE = 512  # a descriptor number that is not in use
 
 
 def limit_resources(memory_mb: int, processes: bool) -> None:
@@ -73,8 +72,8 @@ def counts_apart(user: int) -> bool:
 
 def keep_only(descriptors: list[int]) -> list[int]:
     """Close every descriptor but standard ones and these, which become 3, 4 and so on."""
-    aside = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, ASIDE) for descriptor in descriptors]
     kept = list(range(3, 3 + len(descriptors)))
+    aside = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 3 + len(kept)) for descriptor in descriptors]  # out of their way
     for descriptor, number in zip(aside, kept, strict=True):
         os.dup2(descriptor, number, inheritable=False)
     os.closerange(3 + len(kept), 1 << 20)

@@ -113,12 +113,14 @@ class Stages:
             memory_mb = 0 if cuda else self._job.memory_mb  # CUDA reserves far more than it uses
             confine(self._walls, self._folder, memory_mb, self._covers, memory_files=cuda)
             run(kept)
+            status = 0
         except BaseException:  # noqa: BLE001  # printed to the candidate's output; its exit says the rest
             traceback.print_exc()
+            status = 1
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(0)  # no atexit hook or lingering thread of a candidate delays the end
+            os._exit(status)  # no atexit hook or lingering thread of a candidate delays the end
 
     def _run_candidate(self, kept: list[int]) -> None:
         run_candidate(self._job, self._shape, socket.socket(fileno=kept[0]), kept[1], self._layout)
