@@ -1,17 +1,15 @@
 """How many trials a machine holds: pure arithmetic over what it offers and what a trial takes. Knows no Ray."""
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psutil
-
+from autoresearch_ray.benchmark.sandbox.cgroup import usable_memory
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment
 
 RAYS_PARTS = 10_000  # of a resource
-MEMORY_SHARE = 0.7  # of the machine's memory that all slots together may use
+MEMORY_SHARE = 0.7  # of the machine's memory, or its container's, that all slots together may use
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +79,4 @@ def local_slots(experiment: Experiment, asked: int | None, cpus: float, gpus: fl
 
 def memory_for(slots_on_machine: int) -> int:
     """Megabytes that one trial may use when this many share the machine."""
-    return int(psutil.virtual_memory().total * MEMORY_SHARE / max(1, slots_on_machine)) >> 20
-
-
-def local_cpus() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(usable_memory() * MEMORY_SHARE / max(1, slots_on_machine)) >> 20

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch_ray.cluster.capacity import NodeShape, counted, local_cpus
+from autoresearch_ray.benchmark.sandbox.cgroup import usable_cpus
+from autoresearch_ray.cluster.capacity import NodeShape, counted
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.settings import RequestedRun, RunTerms
 from autoresearch_ray.text import one_line
@@ -88,7 +89,7 @@ def dashboard_line(cluster: Cluster) -> str:
 
 def _own_ray(run: RequestedRun) -> dict[str, Any]:
     known = run.slots is not None and not run.measures_sharing
-    cpus = max(1, math.ceil((run.slots or 0) * run.experiment.cpus_per_trial)) if known else local_cpus()
+    cpus = max(1, math.ceil((run.slots or 0) * run.experiment.cpus_per_trial)) if known else usable_cpus()
     options: dict[str, Any] = {"num_cpus": cpus, "dashboard_host": "127.0.0.1"}
     if run.device == "cpu" and run.gpu_share > 0:
         options["num_gpus"] = run.slots  # logical ones, enough for any share

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from autoresearch_ray.benchmark.sandbox.cgroup import usable_cpus
 from autoresearch_ray.cluster.capacity import (
     NodeShape,
     fitting_slots,
-    local_cpus,
     local_slots,
     packing,
     uneven,
@@ -50,7 +50,7 @@ def settle(run: RequestedRun, fingerprint: str, cluster: Cluster, say: Say) -> R
     if run.slots is not None and not run.measures_sharing:
         return run.settle(run.slots)
     gpus = sum(node.gpus for node in cluster.nodes)
-    return run.settle(local_slots(run.experiment, run.slots, local_cpus(), gpus, run.device))
+    return run.settle(local_slots(run.experiment, run.slots, usable_cpus(), gpus, run.device))
 
 
 class Room:

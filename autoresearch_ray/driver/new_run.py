@@ -10,14 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from autoresearch_ray import __version__
+from autoresearch_ray.benchmark.sandbox.cgroup import usable_cpus, usable_memory
 from autoresearch_ray.benchmark.sandbox.walls import check_reached, reached
 from autoresearch_ray.benchmark.trial.cpu import cpu_name
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.cluster.capacity import local_cpus, local_slots
+from autoresearch_ray.cluster.capacity import local_slots
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
 from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
@@ -108,10 +107,10 @@ def count_slots(experiment: Experiment, request: Request, device: str, address: 
     if address is not None or request.gpus_per_trial == AUTO:
         return request.slots
     if device == "cpu":
-        return local_slots(experiment, request.slots, local_cpus(), 0, device)
+        return local_slots(experiment, request.slots, usable_cpus(), 0, device)
     import torch
 
-    return local_slots(experiment, request.slots, local_cpus(), torch.cuda.device_count(), device)
+    return local_slots(experiment, request.slots, usable_cpus(), torch.cuda.device_count(), device)
 
 
 def choose_experiment(device_capability: tuple[int, int] | None) -> Path:
@@ -153,8 +152,7 @@ def _versions() -> dict[str, str]:
 
 
 def _hardware(device: str, isolation: str) -> dict[str, Any]:
-    memory_mb = psutil.virtual_memory().total >> 20
-    return {"cpus": local_cpus(), "memory_mb": memory_mb, "device": device, "isolation": isolation}
+    return {"cpus": usable_cpus(), "memory_mb": usable_memory() >> 20, "device": device, "isolation": isolation}
 
 
 def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.benchmark.sandbox.cgroup import usable_cpus
 from autoresearch_ray.benchmark.trial.device import choose_device
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.candidate.knobs import set_constants
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.cluster.capacity import local_cpus, local_slots, memory_for
+from autoresearch_ray.cluster.capacity import local_slots, memory_for
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.paths import OUTPUT_FILE
@@ -38,7 +39,7 @@ def measure(
 ) -> Iterator[Measured]:
     """One trial a seed; `show` hears how each goes. SettingsError where this machine holds none."""
     device: Literal["cpu", "cuda"] = "cuda" if choose_device(experiment.device).type == "cuda" else "cpu"
-    local_slots(experiment, None, local_cpus(), 1, device)
+    local_slots(experiment, None, usable_cpus(), 1, device)
     dataset = prepare(experiment, say)
     with Slot(max(1, int(experiment.cpus_per_trial)), isolation=isolation, gpu=device == "cuda") as slot:
         for seed in seeds:

@@ -17,9 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from autoresearch_ray.benchmark.data.rows import SplitSize
+from autoresearch_ray.benchmark.sandbox.cgroup import usable_memory
 from autoresearch_ray.benchmark.trial.candidate_module import FILE
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot, SlotError
@@ -48,7 +48,7 @@ class DryRunner:
     def __init__(self, experiment: Experiment, isolation: str = "best", hidden: tuple[Path, ...] = ()) -> None:
         """`isolation` and `hidden` as of a slot."""
         self._experiment = experiment
-        self._memory_mb = int(MEMORY_SHARE * psutil.virtual_memory().total / 2**20)
+        self._memory_mb = int(MEMORY_SHARE * usable_memory() / 2**20)
         self._closed = False
         self._slot = Slot(threads=1, isolation=isolation, hidden=hidden)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dry-run")  # the one thread that has the slot

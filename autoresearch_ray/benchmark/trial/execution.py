@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
-from autoresearch_ray.benchmark.sandbox import limits, processes, root_folder
+from autoresearch_ray.benchmark.sandbox import cgroup, limits, processes, root_folder
 from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.trial.failures import STATUSES
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.records import CurvePoint, Result, Status
+from autoresearch_ray.text import last_line
 
 END_SECONDS = 10.0  # for the server to end a killed candidate
 LOOK_SECONDS = 0.5  # between looks at memory, processes and disk
@@ -75,11 +76,12 @@ class Execution:
     def __init__(self, slot: Asked, job: Job, output: Path, work: Path) -> None:
         self._slot, self._job, self._work = slot, job, work
         self._sent_at = time.monotonic()
-        self._output = CappedLog(output)
+        self._output, self._printed = CappedLog(output), output
         self._output_end, output_write = os.pipe()
         os.set_blocking(self._output_end, False)
         self._events: dict[str, Event] = {}
         self._curve: list[CurvePoint] = []
+        self._killed_before = cgroup.killed_for_memory()
         self._killed: tuple[Status, str] | None = None
         self._ended: int | None = None  # exit status; None: the server itself was lost
         self._peak_mb = 0.0
@@ -178,9 +180,14 @@ class Execution:
             return self._killed
         if self._ended is None:
             return "lost", "its process server was killed"
+        if self._ended == -9 and cgroup.killed_for_memory() > self._killed_before:
+            have = cgroup.usable_memory() >> 20
+            return "oom", f"the kernel ended it because memory ran out; {have} MB are there for all slots together"
         if self._ended == -9:
             return "lost", "killed by signal 9 from elsewhere"
-        return "crash", f"ended with exit status {self._ended} in {self._phase()}, without a result"
+        printed = last_line(self._printed.read_text(errors="replace")) if self._ended else ""
+        words = f"; it printed: {printed}" if printed else ""
+        return "crash", f"ended with exit status {self._ended} in {self._phase()}, without a result{words}"
 
     def _phase(self) -> str:
         if "scoring" in self._events:
