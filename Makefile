@@ -2,6 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Before anything is fetched: the interpreter of the environment, or the one that is to make it.
+REFUSE_OLD = @python=$(BIN)/python; test -x $$python || python=$(PYTHON); \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "error: $$python is $$($$python --version), expected 3.11 or newer; make clean, then make PYTHON=python3.12" >&2; \
+	exit 2; }
 
 .PHONY: run test lint wheel clean
 
@@ -21,11 +26,19 @@ lint: $(VENV)/.installed
 wheel: $(VENV)/.installed
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
-$(VENV)/.installed: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/.installed: pyproject.toml | $(BIN)/pip
+	$(REFUSE_OLD)
 	$(BIN)/pip install --quiet --disable-pip-version-check "torch==2.13.*"
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	touch $@
+
+# What made the folder may have left pip out (uv does, and Debian without python3-venv).
+$(BIN)/pip:
+	$(REFUSE_OLD)
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@$(BIN)/python -m ensurepip --default-pip >/dev/null || { \
+		echo "error: $(BIN)/python has no pip and cannot install one; on Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 2; }
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
