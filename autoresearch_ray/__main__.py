@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from autoresearch_ray import __version__
+from autoresearch_ray.output import STDERR, STDOUT
 
 COMMANDS = {
     "launch": "search for a better train.py, and prove it",
@@ -23,14 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         lines = [f"  {command:<9} {meaning}" for command, meaning in COMMANDS.items()]
-        sys.stdout.write("usage: autoresearch-ray COMMAND ...; COMMAND --help tells its options\n")
-        sys.stdout.write("\n".join(lines) + "\n")
+        STDOUT.write("usage: autoresearch-ray COMMAND ...; COMMAND --help tells its options\n")
+        STDOUT.write("\n".join(lines) + "\n")
         return 0
     if name == "--version":
-        sys.stdout.write(f"autoresearch_ray {__version__}\n")
+        STDOUT.write(f"autoresearch_ray {__version__}\n")
         return 0
     if name not in COMMANDS:
-        sys.stderr.write(f"error: {name}: unknown command; expected one of {', '.join(COMMANDS)}\n")
+        STDERR.write(f"error: {name}: unknown command; expected one of {', '.join(COMMANDS)}\n")
         return 2
     module = "propose.__main__" if name == "propose" else name
     status: int = importlib.import_module(f"autoresearch_ray.{module}").main(arguments[1:])

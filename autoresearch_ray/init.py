@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.paths import EXPERIMENTS, PROGRAM, write_whole
 
 
@@ -21,13 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for source in [*sorted(EXPERIMENTS.glob("*.yaml")), EXPERIMENTS / "train.py", PROGRAM]:
             target = folder / source.relative_to(PROGRAM.parent)
             if target.exists():
-                sys.stdout.write(f"{target}: is there, left as it is\n")
+                STDOUT.write(f"{target}: is there, left as it is\n")
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, source.read_bytes())
-            sys.stdout.write(f"{target}: written\n")
+            STDOUT.write(f"{target}: written\n")
     except OSError as error:
-        sys.stderr.write(f"error: {folder}: cannot be written ({error.strerror}); choose another folder\n")
+        STDERR.write(f"error: {folder}: cannot be written ({error.strerror}); choose another folder\n")
         return 2
     return 0
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from autoresearch_ray.cluster.job import submit
 from autoresearch_ray.driver.run import run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
+from autoresearch_ray.output import STDERR, STDOUT, open_standard_streams
 from autoresearch_ray.settings import Request, ask, option_name
 
 
@@ -44,6 +45,7 @@ def parse(arguments: Sequence[str]) -> Request:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    open_standard_streams()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -52,14 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return submit(request.submit, arguments, request.tag)
         outcome = run(request)
     except AutoresearchError as error:
-        sys.stderr.write(f"error: {error}\n")
+        STDERR.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted before the search had begun\n")
+        STDERR.write("interrupted before the search had begun\n")
         return 130
-    sys.stdout.write("\n".join(outcome.summary) + "\n")
+    STDOUT.write("\n".join(outcome.summary) + "\n")
     if outcome.failure:
-        sys.stderr.write(f"error: {outcome.failure}; see {outcome.run_dir}/trials\n")
+        STDERR.write(f"error: {outcome.failure}; see {outcome.run_dir}/trials\n")
         return 2
     return 130 if outcome.interrupted else 0
 

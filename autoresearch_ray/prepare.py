@@ -14,6 +14,7 @@ from autoresearch_ray.benchmark.data.build import SPLITS
 from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
 from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.experiment import load_experiment
+from autoresearch_ray.output import STDERR, STDOUT
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     except AutoresearchError as error:
         _say(f"error: {error}")
         return 2
-    sys.stdout.write(summary(dataset) + "\n")
+    STDOUT.write(summary(dataset) + "\n")
     _say(f"ready after {time.monotonic() - started:.1f} s")
     return 0
 
@@ -46,8 +47,7 @@ def summary(dataset: Dataset) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    STDERR.write(line + "\n")
 
 
 if __name__ == "__main__":

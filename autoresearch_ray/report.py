@@ -11,6 +11,7 @@ from pathlib import Path
 
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.errors import AutoresearchError
+from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.paths import REPORT_FILE
 
 
@@ -22,9 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         rebuild(folder)
     except AutoresearchError as error:
-        sys.stderr.write(f"error: {error}\n")
+        STDERR.write(f"error: {error}\n")
         return 2
-    sys.stdout.write(f"{folder / REPORT_FILE}\n")
+    STDOUT.write(f"{folder / REPORT_FILE}\n")
     return 0
 
 

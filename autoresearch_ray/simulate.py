@@ -19,6 +19,7 @@ from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.driver.new_run import choose_experiment
 from autoresearch_ray.driver.simulated_run import simulate_run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
+from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.paths import REPORT_FILE
 from autoresearch_ray.search.simulation import Found
 from autoresearch_ray.settings import ask
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = _worlds(options)
     except AutoresearchError as error:
-        sys.stderr.write(f"error: {error}\n")
+        STDERR.write(f"error: {error}\n")
         return 2
     if len(found) > 1:
         _say(
@@ -108,8 +109,7 @@ def _line(seed: int, slots: int, found: Found) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    STDOUT.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import get_args
 from autoresearch_ray.driver.single_trial import measure, read_candidate
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.experiment import load_experiment
+from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.records import CurvePoint, Isolation, Result
 
 
@@ -44,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed = 0
         for measured in measure(experiment, source, seeds, options.isolation, _say, show):
             _say("")
-            sys.stdout.write(measured.output + summary(measured.result, measured.cold))
-            sys.stdout.flush()
+            STDOUT.write(measured.output + summary(measured.result, measured.cold))
             failed += measured.result.status != "ok"
     except AutoresearchError as error:
         _say(f"error: {error}")
@@ -73,8 +73,7 @@ def summary(result: Result, cold: bool) -> str:
 
 
 def _say(line: str, end: str = "\n") -> None:
-    sys.stderr.write(line + end)
-    sys.stderr.flush()
+    STDERR.write(line + end)
 
 
 if __name__ == "__main__":

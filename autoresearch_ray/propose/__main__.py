@@ -15,6 +15,7 @@ from pathlib import Path
 
 from autoresearch_ray.driver.ask_model import ask_model, asking, prompt_text
 from autoresearch_ray.errors import AutoresearchError
+from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.settings import PROVIDERS, ask
 
 
@@ -42,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         asked = asking(request, options.run, options.ideas)
         if options.dry_run:
-            sys.stdout.write(prompt_text(asked))
+            STDOUT.write(prompt_text(asked))
             return 0
         answer, failure = ask_model(asked, _say)
-        sys.stdout.write(answer)
+        STDOUT.write(answer)
         if failure is not None:
             raise failure
     except AutoresearchError as error:
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
+    STDERR.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""Words for a person that nothing stops: no closed terminal, no reader who has left, no full disk, no small alphabet.
+
+    STDOUT.write("ready\\n")
+    rich.console.Console(file=STDOUT)
+
+What a stream cannot spell is escaped. A stream that fails is given up, standard error says so, and the work goes on.
+"""
+
+import contextlib
+import os
+import sys
+from typing import Literal, TextIO
+
+
+class Output:
+    """A standard stream as a file to write to. Any thread may write."""
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self._name = name
+
+    def write(self, text: str) -> int:
+        """Write and flush; the number of characters, as of any file."""
+        stream = self._stream
+        if stream is None:
+            return len(text)
+        words = text.encode(self.encoding, "backslashreplace")
+        try:
+            stream.write(words.decode(self.encoding))
+            stream.flush()
+        except RuntimeError:  # a signal's handler interrupts a write to the same stream
+            with contextlib.suppress(OSError, ValueError):
+                os.write(stream.fileno(), words)
+        except (OSError, ValueError) as error:  # ValueError: it was closed
+            self._give_up(stream, error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits: `write` has flushed."""
+
+    def isatty(self) -> bool:
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor. OSError without one."""
+        if self._stream is None:
+            raise OSError(f"{self._name} is closed")
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:
+        return (self._stream.encoding if self._stream is not None else None) or "utf-8"
+
+    @property
+    def _stream(self) -> TextIO | None:
+        """Looked up each time: notebooks and tests put others in its place. None where it was closed at the start."""
+        stream: TextIO | None = getattr(sys, self._name)
+        return stream
+
+    def _give_up(self, stream: TextIO, error: Exception) -> None:
+        """Send what is written from now on nowhere: what waits in a buffer would fail again at the end."""
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        if self is not STDERR:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            STDERR.write(f"{self._name}: {reason}; nothing more is shown there, the work goes on\n")
+
+
+STDOUT, STDERR = Output("stdout"), Output("stderr")
+
+
+def open_standard_streams() -> None:
+    """Open on nothing what is closed of the standard streams: Ray wants them, and the next file would take a number."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r", closefd=False))
