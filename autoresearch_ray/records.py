@@ -256,3 +256,4 @@ class History:
     commits: dict[int, str]  # step index -> commit hash, as far as they are made
     candidates: dict[str, Candidate]  # by sha, each that a row or a step names
     rejected: tuple[RejectedIdea, ...] = ()  # in the order of their rejection
+    launches: tuple[float, ...] = ()  # when a driver began, in order; none in runs of version 0.1

@@ -60,7 +60,7 @@ class Summary:
     statuses: dict[str, int]  # most frequent first
     wins: int
     slots: int
-    wall_seconds: float  # first trial start to last trial end
+    wall_seconds: float  # first trial start to last trial end, of every launch; pauses between them do not count
     utilisation: float  # training seconds over slots x wall
 
 
@@ -174,7 +174,7 @@ def summarise(history: History) -> Summary:
     frontier = frontier_levels(history)
     results = [row.result for row in history.rows if row.result is not None]
     slots = _slots(history, results)
-    wall = _wall_seconds(results)
+    wall = _wall_seconds(results, history.launches)
     busy = math.fsum(result.training_seconds for result in results)
     return Summary(
         tag=str(setting(history, "tag", "")),
@@ -255,10 +255,16 @@ def _started(row: TrialRow) -> float:
     return row.result.started_at if row.result and row.result.started_at else row.trial.claimed_at
 
 
-def _wall_seconds(results: list[Result]) -> float:
-    starts = [result.started_at for result in results if result.started_at]
-    ends = [result.finished_at for result in results if result.finished_at]
-    return max(0.0, max(ends) - min(starts)) if starts and ends else 0.0
+def _wall_seconds(results: list[Result], launches: tuple[float, ...]) -> float:
+    """How long trials ran: of each launch, from its first start to its last end."""
+    groups: defaultdict[int, list[Result]] = defaultdict(list)
+    for result in results:
+        if result.started_at and result.finished_at:
+            groups[bisect_right(launches, result.started_at)].append(result)
+    return math.fsum(
+        max(0.0, max(result.finished_at for result in group) - min(result.started_at for result in group))
+        for group in groups.values()
+    )
 
 
 def _slots(history: History, results: list[Result]) -> int:

@@ -15,6 +15,7 @@
     rejected/<name>           a RejectedIdea
     spending, spent/<call>    what model calls cost (`propose/llm/spending.py`)
     driver                    who drives the run (`driver_lease.py`)
+    launch/<time>             when a driver began
 
 What two may do at once is one transaction, and a lost race is False. Nothing here decides. Every method may be called
 again after a crash: what was done stays done.
@@ -81,6 +82,10 @@ class Board:
     def put_settings(self, settings: bytes) -> None:
         """Write the settings of a run that goes on with others."""
         self.store.put("settings", settings)
+
+    def note_launch(self, at: float) -> None:
+        """Remember when a driver began, in seconds since the epoch: before it the run may have paused."""
+        self.store.put(f"launch/{at:.3f}", b"")
 
     def put_candidate(self, candidate: Candidate) -> str:
         """Keep a candidate and return its content hash; one that is there is not written again."""

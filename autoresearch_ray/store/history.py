@@ -70,6 +70,7 @@ def history_of(store: Reads) -> History:
         commits={int(_name(kv)): read_value(kv, bytes.decode) for kv in all_under(store, "commit/", now)},
         candidates={_name(kv): read_value(kv, Candidate.decode) for kv in sources if _name(kv) in named},
         rejected=rejected_under(store, now),
+        launches=tuple(sorted(float(_name(kv)) for kv in all_under(store, "launch/", now))),
     )
 
 

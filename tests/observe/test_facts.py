@@ -51,6 +51,31 @@ def test_utilisation_is_training_over_slots_and_wall() -> None:
     assert summary.utilisation == pytest.approx(4 * 20.0 / (2 * 49.8))
 
 
+def test_a_pause_between_two_launches_is_no_time_of_the_run() -> None:
+    run = Writer(slots=2)
+    for _ in range(8):
+        run.trial(SOURCE, "baseline", "baseline", "start", score=1.7)
+    history = run.history()
+    results = [row.result for row in history.rows if row.result]
+    paused = tuple(
+        replace(
+            row,
+            result=replace(
+                row.result, started_at=row.result.started_at + pause, finished_at=row.result.finished_at + pause
+            ),
+        )
+        for row in history.rows
+        if row.result
+        for pause in [3600.0 * (row.result.started_at >= results[4].started_at)]
+    )
+    began = (results[0].started_at - 20, results[4].started_at + 3600 - 20)
+    gap = results[4].started_at - max(result.finished_at for result in results[:4])
+    summary, whole = facts.summarise(replace(history, rows=paused, launches=began)), facts.summarise(history)
+    assert summary.wall_seconds == pytest.approx(whole.wall_seconds - gap)
+    assert summary.utilisation == pytest.approx(8 * 20.0 / (2 * summary.wall_seconds))
+    assert facts.summarise(replace(history, rows=paused)).wall_seconds > 3600, "a run of version 0.1 tells no launches"
+
+
 def test_a_dropped_frontier_returns_to_the_best() -> None:
     history = realistic()
     levels = {level.step.index: level.val_bpb for level in facts.frontier_levels(history)}
