@@ -70,6 +70,8 @@ class CountedSlot(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def setup(self, config: dict[str, Any]) -> None:
         folder = Path(config["folder"])
+        if (folder / "breaks").exists():
+            raise PermissionError(13, "not allowed", (folder / "breaks").read_text())
         first = not list(folder.glob("slot-*"))
         (folder / f"slot-{os.getpid()}").touch()
         time.sleep(0 if first else START_SECONDS)

@@ -1,5 +1,6 @@
 """Slots of one device see each other: they begin together, and a trial's row says how many ran beside it."""
 
+import os
 import tempfile
 import threading
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from small_run import settings_of, write_experiment
 
 from autoresearch_ray.cluster.seat import Place
+from autoresearch_ray.cluster.trial_actor import TrialActor
 from autoresearch_ray.records import Result
 from autoresearch_ray.settings import Request, RunSettings
 
@@ -30,6 +32,23 @@ def test_places_are_numbered_and_taken_again(settings: RunSettings) -> None:
     assert (first.number, second.number) == (0, 1)
     first.release()
     assert Place(settings).number == 0
+
+
+def test_a_folder_of_somebody_else_is_passed_by(settings: RunSettings, tmp_path: Path) -> None:
+    name = f"autoresearch-places-{os.getuid()}"
+    (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / f"{name}-1").touch()
+    if os.getuid() == 0:
+        (tmp_path / f"{name}-1").unlink()
+        (tmp_path / f"{name}-1").mkdir()
+        os.chown(tmp_path / f"{name}-1", 5555, 5555)
+    first, second = Place(settings), Place(settings)
+    assert (first.number, second.number) == (0, 1)
+    assert (tmp_path / f"{name}-2").is_dir() and not (tmp_path / "elsewhere").exists()
+
+
+def test_a_slot_that_could_not_start_has_a_name_in_ray_s_own_messages() -> None:
+    assert repr(TrialActor.__new__(TrialActor)) == "a slot that has not started"
 
 
 def test_slots_of_a_gpu_wait_for_each_other(settings: RunSettings) -> None:

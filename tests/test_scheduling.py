@@ -53,6 +53,15 @@ def test_a_slot_that_hangs_is_ended_and_its_trial_runs_again(settings: RunSettin
     assert all(result.status == "ok" for result in search.results) and not (tmp_path / "hangs").exists()
 
 
+def test_a_trial_whose_slots_all_fail_to_start_says_why(settings: RunSettings, tmp_path: Path) -> None:
+    (tmp_path / "breaks").write_text("the-reason")
+    search = Counting(1, [0.0])
+    run(search, tmp_path, settings)
+    (result,) = search.results
+    assert result.status == "lost" and result.error.startswith("its slot died 3 times (PermissionError"), result.error
+    assert "the-reason" in result.error
+
+
 def test_a_trial_whose_slot_never_comes_gets_another(settings: RunSettings, tmp_path: Path) -> None:
     """Two CPUs are there, the run was promised four."""
     search = Counting(4, [0.0] * 12)

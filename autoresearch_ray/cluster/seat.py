@@ -12,8 +12,10 @@ of one GPU, or of one machine for trials on CPUs.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -35,8 +37,8 @@ class Place:
 
     def __init__(self, settings: RunSettings) -> None:
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all") if settings.device == "cuda" else "cpu"
-        self._folder = Path(tempfile.gettempdir()) / f"autoresearch-places-{os.getuid()}" / gpus.replace("/", "_")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder = _places() / gpus.replace("/", "_")
+        self._folder.mkdir(exist_ok=True)
         self.number, self._held = self._taken()
         self._ready: IO[bytes] | None = None
         self._seen: list[int] = []  # how many others ran a trial, at each look
@@ -97,6 +99,21 @@ class Place:
         count = int(settings.experiment.cpus_per_trial)
         mine = tuple(cores[self.number * count : (self.number + 1) * count])
         return mine if count >= 1 and len(mine) == count else ()
+
+
+def _places() -> Path:
+    """The folder of this user's places, the same for all its slots on this machine.
+
+    Where somebody else has a folder of that name in the shared /tmp, the next name that is free or our own.
+    """
+    for number in itertools.count():
+        folder = Path(tempfile.gettempdir()) / f"autoresearch-places-{os.getuid()}{f'-{number}' if number else ''}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            return folder
+    raise AssertionError("counting does not end")
 
 
 def _marked(path: Path) -> IO[bytes]:

@@ -55,7 +55,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def __repr__(self) -> str:
         """What Ray's dashboard calls this actor."""
-        return f"slot {self._place.number} of {self._settings.tag}"
+        place, settings = getattr(self, "_place", None), getattr(self, "_settings", None)
+        if place is None or settings is None:  # set-up has failed: an error here would take the place of its own
+            return "a slot that has not started"
+        return f"slot {place.number} of {settings.tag}"
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take a place on the machine, open the data and start the process server, all before the first trial.

@@ -55,6 +55,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._yields = False  # that slot runs what has no slot yet: Tune gives it that, if nothing is suggested
         self._order = itertools.count()  # of what was suggested: Tune's ids are random
         self._deaths = Counter[str]()
+        self.reasons: dict[str, str] = {}  # our trial ids: why a slot of theirs died
         self.stopping = False
         self.failure = ""
 
@@ -134,7 +135,8 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if self._deaths[ours] <= DEATHS:
             self._search.again(ours)
         else:
-            self._search.finished(Result(ours, "lost", error=f"its slot died {self._deaths[ours]} times"))
+            reason = f" ({self.reasons[ours]})" if ours in self.reasons else ""
+            self._search.finished(Result(ours, "lost", error=f"its slot died {self._deaths[ours]} times{reason}"))
 
     def _live(self) -> int:
         return len(self._ours) + len(self._resting)
@@ -148,10 +150,14 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._search.widen(min(room, MOST_SLOTS))
         return self._search.slots
 
+    def stop(self) -> None:
+        """Suggest nothing more, and end what runs."""
+        self.stopping = True
+
     def superseded(self) -> None:
         """Another head goes on with the run: end, and say so."""
         self.failure = "another head goes on with this run"
-        self.stopping = True
+        self.stop()
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep."""
@@ -215,7 +221,8 @@ class SlotWatch(Callback):  # type: ignore[misc]  # Ray ships no types
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._heard.pop(trial, None)
         self.views.pop(trial.trial_id, None)
-        logger.warning("%s: its slot was lost (%s)", _name(trial), _reason(trial))
+        self._searcher.reasons[_name(trial)] = reason = _reason(trial)  # Tune has told the searcher of the end already
+        logger.warning("%s: its slot was lost (%s)", _name(trial), reason)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

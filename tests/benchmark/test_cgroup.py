@@ -25,7 +25,7 @@ for group in sys.argv[3:]:
 from autoresearch_ray.benchmark.sandbox import cgroup
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
-GREEDY = "import torch\\ndef train(task):\\n    next(task.batches(4))\\n    return [torch.ones(1 << 28) for _ in range(3)]\\n"
+GREEDY = "import torch\\ndef train(task):\\n    next(task.batches(4))\\n    [torch.ones(1 << 28) for _ in range(3)]\\n"
 with Slot(1) as slot:
     list(slot.run(Job(GREEDY, sys.argv[1], 1, 5.0, "cpu", "none", 1, 0, 0.0), Path(sys.argv[2])))
     print(json.dumps([cgroup.usable_cpus(), cgroup.usable_memory() >> 20, slot.result.status, slot.result.error]))
