@@ -29,6 +29,14 @@ OUTPUT_FILE = "output.log"  # of a trial
 CURVE_FILE = "curve.csv"  # of a trial
 
 
+def find_home() -> Path | None:
+    """The user's home folder; None for a user without one."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old or the new one, never a part; one writer a process."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -10,12 +10,12 @@ import asyncio
 import logging
 import os
 import shlex
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.output import STDERR, STDOUT
+from autoresearch_ray.paths import find_home
 from autoresearch_ray.settings import default_tag
 
 OPTION = "--submit"
@@ -64,7 +64,8 @@ def without_option(arguments: Sequence[str]) -> list[str]:
 
 
 def _client(address: str) -> Any:
-    if (Path.home() / ".ray" / "auth_token").exists():
+    home = find_home()
+    if home is not None and (home / ".ray" / "auth_token").exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # read when Ray is imported
     from ray.job_submission import JobSubmissionClient
 
@@ -101,8 +102,7 @@ def _started(client: Any, tag: str, arguments: Sequence[str]) -> str:
 async def _follow(client: Any, job: str) -> None:
     logging.getLogger("ray").setLevel(logging.WARNING)  # it tells of every socket that it closes
     async for lines in client.tail_job_logs(job):
-        sys.stdout.write(lines)
-        sys.stdout.flush()
+        STDOUT.write(lines)
 
 
 def _status(client: Any, job: str) -> int:
@@ -139,4 +139,4 @@ def _line(error: object) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    STDERR.write(text + "\n")

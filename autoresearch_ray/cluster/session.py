@@ -1,22 +1,24 @@
-"""The Ray that a run is on: one of its own on this machine, or a cluster that it joins.
+"""The Ray that a run is on: one of its own on this machine, a cluster that it joins, or the one that its caller is on.
 
     with ray_for(run) as cluster:
         settings = settle(run, fingerprint, cluster, say)      # how many slots, on which kind of GPU: `settle.py`
 
-A joined cluster is found by --address or, like Ray's own commands, by RAY_ADDRESS.
+A joined cluster is found by --address or, like Ray's own commands, by RAY_ADDRESS. Who has called `ray.init` before
+`autoresearch_ray.run` is on a Ray already: the run joins that one and leaves it running.
 """
 
 import contextlib
 import logging
-import math
 import os
+import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch_ray.benchmark.sandbox.cgroup import usable_cpus
 from autoresearch_ray.cluster.capacity import NodeShape, counted
+from autoresearch_ray.cluster.own_ray import TOKEN, own_ray
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.settings import RequestedRun, RunTerms
 from autoresearch_ray.text import one_line
@@ -26,7 +28,9 @@ CONNECT_SECONDS = 5.0
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone; the other choice warns
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, workers use the driver's interpreter as it is
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_memory_monitor_refresh_ms": "0",  # slots hold their memory themselves; Ray would end the store's actor too
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # halves the driver's work; the trial table is ours
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # a line of ours says it
@@ -54,24 +58,21 @@ class Cluster:
 def ray_for(run: RequestedRun) -> Iterator[Cluster]:
     """Ray, joined or started here. What was started or asked for here is given back at the end."""
     os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}
+    here = address_here()
+    if here is not None:
+        if run.address != here:
+            raise SettingsError(
+                f"--address {run.address or 'local'}: this process is on the Ray at {here} already; "
+                "leave --address out, or call ray.shutdown() first"
+            )
+        with _quiet_log():
+            yield Cluster(True, look_at_nodes())
+        return
     import ray
+    from ray._private import ray_constants
 
-    address = run.address or "local"
-    _check_somebody_listens(address)
-    own = {} if run.address else _own_ray(run)
-    try:
-        context = ray.init(
-            address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL, **own
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = one_line(str(error), 200)
-        raise SettingsError(f"--address {address}: no Ray cluster answers there ({reason}); start one first") from None
-    except Exception as error:  # Ray raises nothing narrower when its own processes start too slowly
-        if type(error) is not Exception:
-            raise
-        raise SettingsError(
-            f"Ray did not start here in its 30 s ({one_line(str(error), 160)}); is the machine very busy? Try again"
-        ) from None
+    ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False  # where Ray was imported before, it has read the variable
+    context = _start(run) if run.address is None else _join(run.address)
     _quieten_errors()
     try:
         dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
@@ -80,20 +81,19 @@ def ray_for(run: RequestedRun) -> Iterator[Cluster]:
         ray.shutdown()
 
 
+def address_here() -> str | None:
+    """The address of the Ray that this process is on already, by a `ray.init` of its own."""
+    ray = sys.modules.get("ray")
+    return str(ray.get_runtime_context().gcs_address) if ray is not None and ray.is_initialized() else None
+
+
 def dashboard_line(cluster: Cluster) -> str:
     """Where to watch: Ray's dashboard lets in who has the cluster's token."""
     if not cluster.dashboard:
         return "Ray's dashboard is not there; the run goes on without it"
+    if TOKEN in os.environ:
+        return f"Ray's dashboard: {cluster.dashboard} (the token that it asks for is this launch's {TOKEN})"
     return f"Ray's dashboard: {cluster.dashboard} (the token that it asks for: ray get-auth-token)"
-
-
-def _own_ray(run: RequestedRun) -> dict[str, Any]:
-    known = run.slots is not None and not run.measures_sharing
-    cpus = max(1, math.ceil((run.slots or 0) * run.experiment.cpus_per_trial)) if known else usable_cpus()
-    options: dict[str, Any] = {"num_cpus": cpus, "dashboard_host": "127.0.0.1"}
-    if run.device == "cpu" and run.gpu_share > 0:
-        options["num_gpus"] = run.slots  # logical ones, enough for any share
-    return options
 
 
 def look_at_nodes() -> tuple[NodeShape, ...]:
@@ -111,11 +111,57 @@ def bundle(run: RunTerms) -> dict[str, float]:
     return {name: share for name, share in wanted.items() if share > 0}
 
 
+def _start(run: RequestedRun) -> Any:
+    """A Ray of our own. SettingsError names what it lacks."""
+    options = own_ray(run)
+    try:
+        return _init(address="local", **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"Ray cannot start here: {one_line(str(error), 300)}; mend that and try again") from None
+    except Exception as error:  # Ray raises nothing narrower when its own processes start too slowly
+        if type(error) is not Exception:
+            raise
+        raise SettingsError(
+            f"Ray did not start here in its 30 s ({one_line(str(error), 160)}); is the machine very busy? Try again"
+        ) from None
+
+
+def _join(address: str) -> Any:
+    _check_somebody_listens(address)
+    try:
+        return _init(address=address)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = one_line(str(error), 200)
+        raise SettingsError(f"--address {address}: no Ray cluster answers there ({reason}); start one first") from None
+
+
+def _init(**options: Any) -> Any:
+    import ray
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # Ray's processes outlive a terminal that closes
+    try:
+        return ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL, **options)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def node_shape(node: dict[str, Any]) -> NodeShape:
     """What a node of `ray.nodes()` offers."""
     resources = node["Resources"]
     kinds = [name.removeprefix(KIND) for name in resources if name.startswith(KIND)]
     return NodeShape(resources.get("CPU", 0.0), resources.get("GPU", 0.0), kinds[0] if kinds else "")
+
+
+@contextlib.contextmanager
+def _quiet_log() -> Iterator[None]:
+    """What Ray and Tune log of a run is said in lines of ours."""
+    log = logging.getLogger("ray")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _quieten_errors() -> None:

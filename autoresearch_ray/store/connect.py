@@ -79,7 +79,7 @@ def serving(folder: Path, settings: RunSettings, namespace: str) -> Iterator[tup
         begin(folder / STATE_FILE, settings.model_dump_json().encode())
     store = start_state_actor(folder / STATE_FILE, name, namespace)
     try:
-        yield store, name
+        yield store, f"{namespace}/{name}"
     finally:
         store.stop()
 
@@ -91,7 +91,8 @@ def connect(address: str) -> Store:
         return _etcd(state, Path(tag))
     from autoresearch_ray.store.actor.client import find_state_actor
 
-    return find_state_actor(address)
+    namespace, _, name = address.partition("/")
+    return find_state_actor(name, namespace)
 
 
 def read_run(folder: Path) -> History:

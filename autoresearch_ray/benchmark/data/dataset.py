@@ -88,9 +88,15 @@ class Dataset:
 
 
 def cache_home() -> Path:
-    """Where data sets are kept, as an absolute path: AUTORESEARCH_HOME, else the user's cache folder."""
+    """Where data sets are kept, as an absolute path: AUTORESEARCH_HOME, else the user's cache folder.
+
+    DataError for a user without a home folder.
+    """
     home = os.environ.get("AUTORESEARCH_HOME")
-    return (Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("autoresearch_ray"))).absolute()
+    try:
+        return (Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("autoresearch_ray"))).absolute()
+    except RuntimeError:
+        raise DataError("this user has no home folder for the data; set AUTORESEARCH_HOME to a folder") from None
 
 
 def prepare(experiment: Experiment, progress: Progress | None = None) -> Dataset:

@@ -30,7 +30,7 @@ from autoresearch_ray.benchmark.trial.execution import Execution
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import AutoresearchError
-from autoresearch_ray.paths import OUTPUT_FILE
+from autoresearch_ray.paths import OUTPUT_FILE, find_home
 from autoresearch_ray.records import CurvePoint, Result
 
 SERVER_START_SECONDS = 120.0
@@ -60,7 +60,7 @@ class Slot:
         self._layers = wanted_layers(isolation)
         if gpu and isolation != "strict" and mps.is_running():
             self._layers |= {mps.LAYER}
-        self._hidden = [str(path.absolute()) for path in (*hidden, cache_home(), Path.home())]
+        self._hidden = [str(path.absolute()) for path in (*hidden, cache_home(), find_home()) if path]
         self._scratch = Path(tempfile.mkdtemp(prefix="autoresearch-slot-"))
         self._scratch.chmod(0o711)  # a candidate's own user passes through
         self._server: subprocess.Popen[bytes] | None = None

@@ -73,9 +73,9 @@ def start_state_actor(path: Path, name: str, namespace: str) -> "ActorStore":
     return store
 
 
-def find_state_actor(name: str) -> "ActorStore":
-    """The store of the state actor with this name, in the namespace of the caller's Ray."""
-    return ActorStore(ray.get_actor(name))
+def find_state_actor(name: str, namespace: str) -> "ActorStore":
+    """The store of the state actor with this name, on the caller's Ray."""
+    return ActorStore(ray.get_actor(name, namespace))
 
 
 class ActorStore(Store):
