@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -61,10 +62,22 @@ def settings_of(request: Request) -> RunSettings:
     return run.settle(run.slots or 1)
 
 
-def start_launch(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The command line in a process of its own, in `folder`, with its cache there."""
-    command = [sys.executable, "-m", "autoresearch_ray.launch", "--plain", "--program", "program.md", *arguments]
-    environment = os.environ | {"AUTORESEARCH_HOME": "home", "PYTHONUNBUFFERED": "1"}
+def start_launch(folder: Path, *arguments: str, before: Sequence[str] = (), **variables: str) -> subprocess.Popen[str]:
+    """The command line in a process of its own, in `folder`, with its cache there and these variables.
+
+    `before` is the start of a command that runs another.
+    """
+    command = [
+        *before,
+        sys.executable,
+        "-m",
+        "autoresearch_ray.launch",
+        "--plain",
+        "--program",
+        "program.md",
+        *arguments,
+    ]
+    environment = os.environ | {"AUTORESEARCH_HOME": "home", "PYTHONUNBUFFERED": "1"} | variables
     return subprocess.Popen(
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

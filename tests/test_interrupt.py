@@ -1,32 +1,52 @@
-"""Ctrl-C in the middle of a whole run, which is stored in a folder and pushed to a git remote as it goes on."""
+"""A terminal that closes in the middle of a whole run, which is stored in a folder and pushed to a git remote."""
 
+import signal
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from small_run import branches, descendants, git, read_until, start_launch, wait_gone, write_experiment
 
+from autoresearch_ray.observe.facts import summarise
 from autoresearch_ray.store.history import read_history
+
+LONG = "a-temporary-folder-whose-path-is-longer-than-a-socket-of-ray-s-may-be"
 
 
 @pytest.mark.timeout(300)
-def test_ctrl_c_saves_everything_and_the_run_that_goes_on_is_stored_and_pushed(tmp_path: Path) -> None:
+def test_a_hang_up_saves_everything_and_the_run_that_goes_on_is_stored_and_pushed(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     git(tmp_path, "init", "-q", "--bare", "remote.git")
     run, places = tmp_path / "runs" / "x", ["--push-to", "remote.git", "--storage", "kept"]
-    driver = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "100", *places)
+    (tmp_path / LONG).mkdir()
+    nowhere = {"TMPDIR": str(tmp_path / LONG), "HOME": "/proc/nobody", "PYTHONIOENCODING": "ascii"}
+    driver = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "100", *places, **nowhere)
     lines = read_until(driver, "t00001")
     family = descendants(driver.pid)
-    driver.send_signal(2)
+    for process in [psutil.Process(driver.pid), *family]:  # as the kernel does when a terminal closes
+        process.send_signal(signal.SIGHUP)
     output = "".join(lines) + driver.communicate(timeout=60)[0]
     assert driver.returncode == 130, output
     assert "--resume --tag x" in output and "Traceback" not in output and "slot was lost" not in output
     assert wait_gone(family) == []
+    assert f"{LONG}/ray: " in output and "Ray keeps its files in /" in output
 
     done = len([row for row in read_history(run / "state.db").rows if row.result])
-    driver = start_launch(tmp_path, "--resume", "--tag", "x", "--trials", str(done + 3), *places)
+    (tmp_path / "run").write_text("import subprocess, sys\nsys.exit(subprocess.call(sys.argv[1:]))\n")
+    under_uv = ["bash", "-c", 'exec -a uv "$0" run "$@"', sys.executable]  # a process that looks like `uv run` to Ray
+    resume = ["--resume", "--tag", "x", "--trials", str(done + 3), *places]
+    driver = start_launch(tmp_path, *resume, before=under_uv)
     output = driver.communicate(timeout=120)[0]
     assert driver.returncode == 0 and "slot was lost" not in output, output
-    rows = read_history(run / "state.db").rows
+    history = read_history(run / "state.db")
+    rows, (_, resumed_at) = history.rows, history.launches
+    before = [row.result.finished_at for row in rows if row.result and row.result.started_at < resumed_at]
+    began = min(row.result.started_at for row in rows if row.result and row.result.started_at > resumed_at)
+    ends = [row.result.finished_at for row in rows if row.result]
+    starts = [row.result.started_at for row in rows if row.result]
+    pause = began - max(before)
+    assert summarise(history).wall_seconds == pytest.approx(max(ends) - min(starts) - pause)
     assert len(rows) == done + 3 and all(row.result for row in rows)
     tip = git(run / "lineage", "rev-parse", "autoresearch/x")
     assert branches(tmp_path / "remote.git") == f"refs/heads/autoresearch/x {tip}" and "not pushed" not in output

@@ -1,12 +1,15 @@
 """What a person sees of a run while it goes and when it ends: a live screen, or one line a decision.
 
-The live screen needs a terminal (or a notebook); `--plain`, a pipe or a log file get lines. The files of the run
-(table, picture, report) are refreshed by a process of their own at the lowest priority, so that trials do not feel it.
+The live screen needs a terminal (or a notebook with ipywidgets); `--plain`, a pipe or a log file get lines. The files
+of the run (table, picture, report) are refreshed by a process of their own at the lowest priority, so that trials do
+not feel it.
 """
 
 import contextlib
+import importlib.util
 import math
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -21,6 +24,7 @@ from rich.live import Live
 
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
+from autoresearch_ray.output import STDOUT
 from autoresearch_ray.records import Decision, ProposerStatus, Result, Step, Trial, TrialRow
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
@@ -36,8 +40,8 @@ class Progress:
     """Tells a person how a run goes. The search calls `decided`; a thread draws."""
 
     def __init__(self, plain: bool) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._live = not plain and (self._console.is_terminal or self._console.is_jupyter)
+        self._console = Console(file=STDOUT, highlight=False, soft_wrap=True)  # type: ignore[arg-type]  # a file as rich needs it
+        self._live = not plain and can_draw(self._console)
         self._lines: deque[str] = deque(maxlen=SHOWN_DECISIONS)
         self._rows: dict[str, tuple[Trial, Result]] = {}
         self._refresher: subprocess.Popen[bytes] | None = None
@@ -106,11 +110,7 @@ class Progress:
         )
 
         rebuild(folder)
-        resume = ""
-        if interrupted:
-            resume = (
-                f"python -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {_short(folder.parent)}"
-            )
+        resume = resume_command(folder, settings) if interrupted else ""
         return tuple(summary_lines(read_run(folder), _short(folder), resume))
 
     @contextlib.contextmanager
@@ -169,6 +169,17 @@ class Progress:
             stderr=subprocess.DEVNULL,
             preexec_fn=lambda: os.nice(19) and None,
         )
+
+
+def can_draw(console: Console) -> bool:
+    """Whether a screen can be drawn over itself there: in a terminal, or in a notebook with the widgets for it."""
+    return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
+
+
+def resume_command(folder: Path, settings: RunSettings) -> str:
+    """What continues this run."""
+    place = shlex.quote(_short(folder.parent))
+    return f"python -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {place}"
 
 
 def _model_news(status: ProposerStatus) -> str:

@@ -7,15 +7,12 @@ interrupted; what was running then runs again under the same id when the run is 
 
 import contextlib
 import logging
-import os
 import shutil
-import signal
-import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import filelock
@@ -28,7 +25,8 @@ from autoresearch_ray.benchmark.trial.job import longest_seconds
 from autoresearch_ray.cluster.metrics import metering
 from autoresearch_ray.cluster.session import NAMESPACE, Cluster, dashboard_line, ray_for
 from autoresearch_ray.cluster.settle import Room, settle
-from autoresearch_ray.driver.console import Progress
+from autoresearch_ray.driver.console import Progress, resume_command
+from autoresearch_ray.driver.interrupts import Interrupts
 from autoresearch_ray.driver.new_run import program_path
 from autoresearch_ray.driver.resolve import prepare_data, resolve
 from autoresearch_ray.errors import SettingsError
@@ -60,18 +58,20 @@ def run(request: Request | None = None, **options: Any) -> RunOutcome:
         autoresearch_ray.run(experiment=Path("experiments/cpu.yaml"), trials=28, tag="monday")
 
     `options` are the fields of `settings.Request`. Raises AutoresearchError with one clear line where the command line
-    ends with status 2. One run at a time in a process.
+    ends with status 2. One run at a time in a process. In a thread other than the main one no signal stops it.
     """
     request = request or ask(**options)
     progress = Progress(request.plain)
-    run, folder = resolve(request, progress.say)
-    with _only_driver(folder), model_keys(run) as keys:  # keys first: data may take long to come
-        Lineage(folder / LINEAGE, folder.name)  # what git refuses is found before Ray starts
-        fingerprint = prepare_data(run, progress.say)
-        with ray_for(run) as cluster, _serving_files(run, folder, cluster):
-            settings = settle(run, fingerprint, cluster, progress.say)
-            progress.say(dashboard_line(cluster))
-            return _driven(settings, folder, request, keys, progress, follows=run.follows)
+    with Interrupts() as interrupts:
+        run, folder = resolve(request, progress.say)
+        with _only_driver(folder), model_keys(run) as keys:  # keys first: data may take long to come
+            Lineage(folder / LINEAGE, folder.name)  # what git refuses is found before Ray starts
+            fingerprint = prepare_data(run, progress.say)
+            with ray_for(run) as cluster, _serving_files(run, folder, cluster):
+                interrupts.listen()
+                settings = settle(run, fingerprint, cluster, progress.say)
+                progress.say(dashboard_line(cluster))
+                return _driven(settings, folder, request, keys, progress, interrupts, follows=run.follows)
 
 
 @contextlib.contextmanager
@@ -100,7 +100,14 @@ def _only_driver(folder: Path) -> Iterator[None]:
 
 
 def _driven(
-    settings: RunSettings, folder: Path, request: Request, keys: dict[str, str], progress: Progress, *, follows: bool
+    settings: RunSettings,
+    folder: Path,
+    request: Request,
+    keys: dict[str, str],
+    progress: Progress,
+    interrupts: Interrupts,
+    *,
+    follows: bool,
 ) -> RunOutcome:
     """The run itself; `follows`: it takes more slots when nodes join."""
     from autoresearch_ray.cluster.proposer_actor import proposing
@@ -113,6 +120,7 @@ def _driven(
         store, address = stack.enter_context(serving(folder, settings, NAMESPACE))
         board = Board(store, stack.enter_context(Tenure(store, say=progress.say)))
         board.put_settings(settings.model_dump_json().encode())
+        board.note_launch(time.time())
         if settings.state == SQLITE:
             stack.enter_context(Backups(store, folder))
         write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
@@ -138,13 +146,13 @@ def _driven(
         stack.enter_context(progress.showing(folder, settings, search, watch))
         stack.enter_context(progress.hearing(board))
         stack.enter_context(metering(board, settings, search, watch))
-        interrupted = stack.enter_context(_interruptible(searcher))
+        interrupts.search_begins(searcher.stop, resume_command(folder, settings))
         _fit(settings, searcher, watch, room)
-    failure = searcher.failure
-    summary = progress.summary(folder, settings, interrupted=bool(interrupted))
+    interrupted, failure = interrupts.seen, searcher.failure
+    summary = progress.summary(folder, settings, interrupted)
     if uploads is not None:
         uploads.finish()
-    return RunOutcome(folder, bool(interrupted), failure, summary)
+    return RunOutcome(folder, interrupted, failure, summary)
 
 
 def _uploads(settings: RunSettings, folder: Path, board: Board, progress: Progress) -> Uploads | None:
@@ -187,23 +195,3 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _interruptible(searcher: Any) -> Iterator[list[int]]:
-    """First Ctrl-C: stop cleanly. Second: at once; the store has everything up to the last result anyway."""
-    seen: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        searcher.stopping = True
-        if len(seen) > 1:
-            os._exit(130)
-        sys.stderr.write("\nstopping: running trials are given up, they run again on --resume; once more to end now\n")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
