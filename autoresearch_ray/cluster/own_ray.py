@@ -8,24 +8,40 @@ import contextlib
 import logging
 import math
 import os
+import resource
 import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from autoresearch_ray.benchmark.sandbox.cgroup import usable_cpus
+from autoresearch_ray.benchmark.sandbox.cgroup import OWN, limit, usable_cpus
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.settings import RequestedRun
 
 NAMED = ("RAY_TMPDIR", "TMPDIR")  # Ray's own order
+THREADS = 300  # of Ray's own processes on two cores; with one slot there were 450
 LONGEST = 36  # of the folder: 107 bytes of a socket's path less session_DATE_TIME_PID/sockets/dash_UsageStatsHead
 TOKEN, TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"  # Ray's
 
 logger = logging.getLogger(__name__)
 
 
+def check_threads(own: Path = OWN) -> None:
+    """SettingsError where this container, or this user, may not have the processes and threads that Ray takes."""
+    allowed = limit("pids", own)
+    by_user = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    if os.geteuid() != 0 and by_user != resource.RLIM_INFINITY:
+        allowed = min(allowed, by_user)
+    if allowed < THREADS:
+        raise SettingsError(
+            f"{allowed:.0f} processes and threads are allowed here, Ray takes more than {THREADS} before the first "
+            "trial; raise the container's limit (docker run --pids-limit) or the user's (ulimit -u)"
+        )
+
+
 def own_ray(run: RequestedRun) -> dict[str, Any]:
     """The options of `ray.init` for a Ray that this run starts here. SettingsError if it cannot have its files."""
+    check_threads()
     if os.environ.get("RAY_AUTH_MODE", "token") == "token" and TOKEN not in os.environ:
         ensure_token()
     known = run.slots is not None and not run.measures_sharing

@@ -132,7 +132,10 @@ def _join(address: str) -> Any:
         return _init(address=address)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = one_line(str(error), 200)
-        raise SettingsError(f"--address {address}: no Ray cluster answers there ({reason}); start one first") from None
+        token = "" if "RAY_AUTH_MODE" in os.environ else ", or set RAY_AUTH_MODE=token if it was started with a token"
+        raise SettingsError(
+            f"--address {address}: no Ray cluster answers there ({reason}); start one first{token}"
+        ) from None
 
 
 def _init(**options: Any) -> Any:

@@ -129,12 +129,8 @@ def _driven(
         search = Search(board, settings, folder / LINEAGE, listener=listener)
         room = Room(settings)
         searcher = RunSearcher(search, settings, folder, address, room if follows else None)
-        watch = SlotWatch(
-            search,
-            searcher,
-            settings.experiment.budget_seconds,
-            longest_seconds(settings.experiment) + SILENT_SECONDS,
-        )
+        silent_seconds = longest_seconds(settings.experiment) + SILENT_SECONDS
+        watch = SlotWatch(search, searcher, settings.experiment.budget_seconds, silent_seconds)
         if request.push_to is not None:
             branch = f"refs/heads/autoresearch/{settings.tag}"
             ready = (lambda _: True) if uploads is None else uploads.holds
@@ -148,11 +144,11 @@ def _driven(
         stack.enter_context(metering(board, settings, search, watch))
         interrupts.search_begins(searcher.stop, resume_command(folder, settings))
         _fit(settings, searcher, watch, room)
-    interrupted, failure = interrupts.seen, searcher.failure
+    interrupted = interrupts.seen
     summary = progress.summary(folder, settings, interrupted)
     if uploads is not None:
         uploads.finish()
-    return RunOutcome(folder, interrupted, failure, summary)
+    return RunOutcome(folder, interrupted, searcher.failure, summary)
 
 
 def _uploads(settings: RunSettings, folder: Path, board: Board, progress: Progress) -> Uploads | None:

@@ -28,9 +28,14 @@ from autoresearch_ray.benchmark.trial.slot import Slot
 GREEDY = "import torch\\ndef train(task):\\n    next(task.batches(4))\\n    [torch.ones(1 << 28) for _ in range(3)]\\n"
 with Slot(1) as slot:
     list(slot.run(Job(GREEDY, sys.argv[1], 1, 5.0, "cpu", "none", 1, 0, 0.0), Path(sys.argv[2])))
-    print(json.dumps([cgroup.usable_cpus(), cgroup.usable_memory() >> 20, slot.result.status, slot.result.error]))
+    limits = [cgroup.usable_cpus(), cgroup.usable_memory() >> 20, cgroup.limit("pids")]
+    print(json.dumps([*limits, slot.result.status, slot.result.error]))
 """
-LIMITS = {"cpu": {"cpu.cfs_quota_us": "190000"}, "memory": {"memory.limit_in_bytes": "1800M"}}
+LIMITS = {
+    "cpu": {"cpu.cfs_quota_us": "190000"},
+    "memory": {"memory.limit_in_bytes": "1800M"},
+    "pids": {"pids.max": "400"},
+}
 
 
 def container(folder: Path, version: int, **files: str) -> Path:
@@ -108,6 +113,6 @@ def test_a_candidate_that_the_kernel_ends_for_memory_is_oom_not_lost(
     command = [sys.executable, "-c", SLOT, dataset.folder, tmp_path / "trial", *groups]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    cpus, memory_mb, status, error = json.loads(done.stdout)
-    assert (cpus, memory_mb, status) == (1, 1800, "oom"), error
+    cpus, memory_mb, processes, status, error = json.loads(done.stdout)
+    assert (cpus, memory_mb, processes, status) == (1, 1800, 400, "oom"), error
     assert "the kernel ended it because memory ran out; 1800 MB" in error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch_ray.cluster.own_ray import LONGEST, TOKEN, TOKEN_PATH, choose_folder, ensure_token
+from autoresearch_ray.cluster.own_ray import LONGEST, TOKEN, TOKEN_PATH, check_threads, choose_folder, ensure_token
 from autoresearch_ray.errors import SettingsError
 
 
@@ -47,6 +47,19 @@ def test_a_folder_that_ray_cannot_use_is_named_and_another_taken(
         (said,) = caplog.messages
         assert chosen.startswith("/tmp/ray") and said.startswith(f"{name} {place}/ray: ") and reason in said
         assert said.endswith(f"; Ray keeps its files in {chosen}")
+
+
+def test_too_few_processes_are_refused_before_ray_starts(tmp_path: Path) -> None:
+    (tmp_path / "cgroup").write_text("0::/pod\n")
+    (tmp_path / "mountinfo").write_text(f"30 1 0:26 / {tmp_path} rw - cgroup2 cgroup2 rw\n")
+    (tmp_path / "pod").mkdir()
+    (tmp_path / "pod" / "pids.max").write_text("150\n")
+    with pytest.raises(
+        SettingsError, match="150 processes and threads are allowed here, Ray takes more than 300 before"
+    ):
+        check_threads(tmp_path)
+    (tmp_path / "pod" / "pids.max").write_text("max\n")
+    check_threads(tmp_path)
 
 
 def test_without_a_home_folder_the_token_is_this_launch_s(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
+from ray._private import state
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -236,14 +237,28 @@ class ActorStore(Store):
             raise
         except ActorUnavailableError as error:
             if time.monotonic() >= deadline:
-                raise StoreError(f"{method}: the state actor is not back after {self._retry_seconds:g} s") from error
+                raise StoreError(
+                    f"{method}: the state actor is not back after {self._retry_seconds:g} s; {self._restarts()}"
+                ) from error
         except ActorDiedError as error:
             raise StoreError(f"{method}: the state actor has ended for good; continue the run with --resume") from error
         except TimeoutError as error:
             raise self._silent(method) from error
 
     def _silent(self, method: str) -> StoreError:
-        return StoreError(f"{method}: no answer from the state actor within {self._retry_seconds:g} s")
+        return StoreError(
+            f"{method}: no answer from the state actor within {self._retry_seconds:g} s; {self._restarts()}"
+        )
+
+    def _restarts(self) -> str:
+        """How often Ray has restarted the actor, and what that means."""
+        known = state.actors(self._actor._actor_id.hex()) or {}
+        if not known.get("NumRestarts"):
+            return "is the machine very busy?"
+        return (
+            f"Ray restarted it {known['NumRestarts']} times: where a node's memory is nearly full its memory monitor "
+            "ends processes (raylet.out in Ray's logs says which); use less memory there, or fewer slots"
+        )
 
 
 @dataclass(frozen=True, slots=True)
