@@ -65,8 +65,10 @@ def ray_for(run: RequestedRun) -> Iterator[Cluster]:
                 f"--address {run.address or 'local'}: this process is on the Ray at {here} already; "
                 "leave --address out, or call ray.shutdown() first"
             )
+        from ray._private.worker import get_dashboard_url
+
         with _quiet_log():
-            yield Cluster(True, look_at_nodes())
+            yield Cluster(True, look_at_nodes(), _as_url(get_dashboard_url()))
         return
     import ray
     from ray._private import ray_constants
@@ -75,8 +77,7 @@ def ray_for(run: RequestedRun) -> Iterator[Cluster]:
     context = _start(run) if run.address is None else _join(run.address)
     _quieten_errors()
     try:
-        dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
-        yield Cluster(run.address is not None, look_at_nodes(), dashboard)
+        yield Cluster(run.address is not None, look_at_nodes(), _as_url(context.dashboard_url))
     finally:
         ray.shutdown()
 
@@ -165,6 +166,10 @@ def _quiet_log() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
+
+
+def _as_url(dashboard: str | None) -> str:
+    return f"http://{dashboard}" if dashboard else ""
 
 
 def _quieten_errors() -> None:

@@ -47,7 +47,7 @@ class Interrupts:
             if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue  # started by nohup
             before = signal.signal(number, self._heard)
-            self._before.setdefault(number, before)
+            self._before.setdefault(number, before or signal.SIG_DFL)  # None: not set by Python
 
     def search_begins(self, stop: Callable[[], None], resume: str) -> None:
         """From now on the first signal calls `stop`; `resume` is the command that continues the run."""

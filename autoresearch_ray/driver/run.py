@@ -184,6 +184,7 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
             stop=RunStopper(searcher),
             callbacks=[watch],
             verbose=0,
+            progress_reporter=tune.CLIReporter(),  # the one for notebooks wipes out what stands in the cell
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
