@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_run import start_launch, write_experiment
+from small_run import write_experiment
 
 import autoresearch_ray
 from autoresearch_ray.cluster.session import ray_for
@@ -14,7 +14,7 @@ from autoresearch_ray.driver.run import RunOutcome
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.settings import Request
 
-__all__ = ["start_launch"]  # marks this file as one of whole runs, see conftest.py
+pytestmark = pytest.mark.alone  # a whole run
 
 
 @pytest.fixture
