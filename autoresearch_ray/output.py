@@ -1,7 +1,7 @@
 """Words for a person that nothing stops: no closed terminal, no reader who has left, no full disk, no small alphabet.
 
     STDOUT.write("ready\\n")
-    rich.console.Console(file=STDOUT)
+    rich.console.Console(file=STDOUT.as_it_is())
 
 What a stream cannot spell is escaped. A stream that fails is given up, standard error says so, and the work goes on.
 """
@@ -15,8 +15,13 @@ from typing import Literal, TextIO
 class Output:
     """A standard stream as a file to write to. Any thread may write."""
 
-    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
-        self._name = name
+    def __init__(self, name: Literal["stdout", "stderr"], stream: TextIO | None = None) -> None:
+        """`stream` for good; else the one that `sys` has at each write, for notebooks and tests change it."""
+        self._name, self._fixed = name, stream
+
+    def as_it_is(self) -> "Output":
+        """What it is now, for a live screen: that puts itself in the place of the stream that it writes to."""
+        return Output(self._name, getattr(sys, self._name))
 
     def write(self, text: str) -> int:
         """Write and flush; the number of characters, as of any file."""
@@ -52,8 +57,8 @@ class Output:
 
     @property
     def _stream(self) -> TextIO | None:
-        """Looked up each time: notebooks and tests put others in its place. None where it was closed at the start."""
-        stream: TextIO | None = getattr(sys, self._name)
+        """None where it was closed at the start."""
+        stream: TextIO | None = self._fixed or getattr(sys, self._name)
         return stream
 
     def _give_up(self, stream: TextIO, error: Exception) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 WORDS = "from autoresearch_ray.output import STDOUT, STDERR, open_standard_streams\nfrom rich.console import Console\n"
-LINE = 'Console(file=STDOUT).print("grün → ok")\nSTDOUT.write("more\\n")\nSTDERR.write("the end\\n")\n'
+LINE = 'Console(file=STDOUT.as_it_is()).print("grün → ok")\nSTDOUT.write("more\\n")\nSTDERR.write("the end\\n")\n'
 
 
 def shell(command: str, code: str, **environment: str) -> subprocess.CompletedProcess[str]:

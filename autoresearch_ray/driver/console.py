@@ -40,7 +40,7 @@ class Progress:
     """Tells a person how a run goes. The search calls `decided`; a thread draws."""
 
     def __init__(self, plain: bool) -> None:
-        self._console = Console(file=STDOUT, highlight=False, soft_wrap=True)  # type: ignore[arg-type]  # a file as rich needs it
+        self._console = Console(file=STDOUT.as_it_is(), highlight=False, soft_wrap=True)  # type: ignore[arg-type]  # a file as rich needs it
         self._live = not plain and can_draw(self._console)
         self._lines: deque[str] = deque(maxlen=SHOWN_DECISIONS)
         self._rows: dict[str, tuple[Trial, Result]] = {}

@@ -8,6 +8,7 @@
 Python hears signals in its main thread alone: a run in another thread leaves them to that one.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from autoresearch_ray.output import STDERR, STDOUT
+from autoresearch_ray.output import STDERR
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = "\x1b[?25h"  # a live screen hides it
@@ -57,10 +58,16 @@ class Interrupts:
         if self._stop is None:
             raise KeyboardInterrupt
         if self.seen:
-            if sys.stdout is not None and STDOUT.isatty():
-                STDOUT.write(SHOW_CURSOR)
-            STDERR.write(f"\nended at once; every result up to now is saved, go on with\n  {self._resume}\n")
+            _say_at_last(f"\nended at once; every result up to now is saved, go on with\n  {self._resume}\n")
             os._exit(130)
         self.seen = True
         self._stop()
         STDERR.write("\nstopping: running trials are given up, they run again on --resume; once more to end now\n")
+
+
+def _say_at_last(words: str) -> None:
+    """Say it past a live screen, whose lock another thread may hold, and show the cursor again."""
+    for stream, text in ((sys.__stdout__, SHOW_CURSOR), (sys.__stderr__, words)):
+        with contextlib.suppress(OSError, ValueError):
+            if stream is not None and (text != SHOW_CURSOR or stream.isatty()):
+                os.write(stream.fileno(), text.encode())
