@@ -18,6 +18,7 @@ class Output:
     def __init__(self, name: Literal["stdout", "stderr"], stream: TextIO | None = None) -> None:
         """`stream` for good; else the one that `sys` has at each write, for notebooks and tests change it."""
         self._name, self._fixed = name, stream
+        self._lost: TextIO | None = None  # the stream that was given up
 
     def as_it_is(self) -> "Output":
         """What it is now, for a live screen: that puts itself in the place of the stream that it writes to."""
@@ -26,7 +27,7 @@ class Output:
     def write(self, text: str) -> int:
         """Write and flush; the number of characters, as of any file."""
         stream = self._stream
-        if stream is None:
+        if stream is None or stream is self._lost:
             return len(text)
         words = text.encode(self.encoding, "backslashreplace")
         try:
@@ -62,12 +63,13 @@ class Output:
         return stream
 
     def _give_up(self, stream: TextIO, error: Exception) -> None:
-        """Send what is written from now on nowhere: what waits in a buffer would fail again at the end."""
+        """Write there no more, and let what waits in its buffer go nowhere: it would fail again at the end."""
+        self._lost = stream
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
-        if self is not STDERR:
+        if self._name == "stdout":
             reason = error.strerror if isinstance(error, OSError) else str(error)
             STDERR.write(f"{self._name}: {reason}; nothing more is shown there, the work goes on\n")
 

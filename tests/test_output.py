@@ -33,6 +33,12 @@ def test_a_full_disk_ends_nothing() -> None:
     assert done.stderr == "stdout: No space left on device; nothing more is shown there, the work goes on\nthe end\n"
 
 
+def test_a_stream_that_was_closed_later_ends_nothing() -> None:
+    done = shell('"$PYTHON" -c "$CODE"', "import io, sys\nsys.stdout = io.StringIO()\nsys.stdout.close()\n" + LINE)
+    assert done.returncode == 0 and done.stderr.endswith("the end\n"), done.stderr
+    assert "stdout: I/O operation on closed file; nothing more is shown there" in done.stderr
+
+
 def test_closed_streams_end_nothing_and_no_file_takes_their_place(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     opened = f"import sys\nopen_standard_streams()\nfile = open({str(tmp_path / 'file')!r})\n"
