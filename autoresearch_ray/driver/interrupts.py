@@ -17,6 +17,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+import psutil
+
 from autoresearch_ray.output import STDERR
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -59,10 +61,17 @@ class Interrupts:
             raise KeyboardInterrupt
         if self.seen:
             _say_at_last(f"\nended at once; every result up to now is saved, go on with\n  {self._resume}\n")
+            _end_children()  # two of Ray's agents would take a minute to see that they are alone
             os._exit(130)
         self.seen = True
         self._stop()
         STDERR.write("\nstopping: running trials are given up, they run again on --resume; once more to end now\n")
+
+
+def _end_children() -> None:
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def _say_at_last(words: str) -> None:

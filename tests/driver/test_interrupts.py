@@ -9,15 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
-from small_run import settings_of, write_experiment
+from small_run import settings_of, wait_gone, write_experiment
 
 from autoresearch_ray.driver.console import resume_command
 from autoresearch_ray.settings import Request
 
 WAITING = """
-import sys, time
+import subprocess, sys, time
 from autoresearch_ray.driver.interrupts import Interrupts
+if "child" in sys.argv:
+    print(subprocess.Popen(["sleep", "600"]).pid, flush=True)
 with Interrupts() as interrupts:
     if "searching" in sys.argv:
         interrupts.search_begins(lambda: print("asked to stop", flush=True), "the resume command")
@@ -53,19 +56,22 @@ def test_before_the_search_a_signal_interrupts_and_in_it_it_asks_to_stop(number:
     assert output.startswith("asked to stop\n\nstopping:") and late.returncode == 0, output
 
 
-def test_a_second_signal_ends_at_once_shows_the_cursor_and_says_how_to_go_on() -> None:
+def test_a_second_signal_ends_everything_at_once_shows_the_cursor_and_says_how_to_go_on() -> None:
     ours, terminal = pty.openpty()
-    process = start("searching", stdout=terminal, stderr=terminal)
+    process = start("searching", "child", stdout=terminal, stderr=terminal)
     os.close(terminal)
     seen, signals = b"", iter((signal.SIGINT, signal.SIGINT))
     for answer in (b"ready\r\n", b"end now\r\n", b"command\r\n"):
         while answer not in seen:
             assert select.select([ours], [], [], 30)[0], seen
             seen += os.read(ours, 1000)
+        if answer == b"ready\r\n":
+            child = psutil.Process(int(seen.split()[0]))
         process.send_signal(next(signals, 0))
     assert process.wait(timeout=30) == 130
     os.close(ours)
     assert b"\x1b[?25h" in seen and seen.endswith(b"go on with\r\n  the resume command\r\n"), seen
+    assert wait_gone([child]) == []
 
 
 def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
