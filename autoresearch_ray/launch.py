@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from autoresearch_ray.cluster.job import submit
-from autoresearch_ray.driver.run import run
+from autoresearch_ray.driver.run import drive
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.output import STDERR, STDOUT, open_standard_streams
 from autoresearch_ray.settings import Request, ask, option_name
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         request = parse(arguments)
         if request.submit is not None:
             return submit(request.submit, arguments, request.tag)
-        outcome = run(request)
+        outcome = drive(request)
     except AutoresearchError as error:
         STDERR.write(f"error: {error}\n")
         return 2

@@ -20,7 +20,7 @@ from typing import Any
 from autoresearch_ray.cluster.capacity import NodeShape, counted
 from autoresearch_ray.cluster.own_ray import TOKEN, own_ray
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.settings import RequestedRun, RunTerms
+from autoresearch_ray.settings import Request, RequestedRun, RunTerms
 from autoresearch_ray.text import one_line
 
 NAMESPACE = "autoresearch"
@@ -58,7 +58,9 @@ class Cluster:
 def ray_for(run: RequestedRun) -> Iterator[Cluster]:
     """Ray, joined or started here. What was started or asked for here is given back at the end."""
     os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}
-    here = address_here()
+    if run.address is not None:
+        _check_somebody_listens(run.address)
+    here = _address_here()
     if here is not None:
         if run.address != here:
             raise SettingsError(
@@ -82,10 +84,10 @@ def ray_for(run: RequestedRun) -> Iterator[Cluster]:
         ray.shutdown()
 
 
-def address_here() -> str | None:
-    """The address of the Ray that this process is on already, by a `ray.init` of its own."""
-    ray = sys.modules.get("ray")
-    return str(ray.get_runtime_context().gcs_address) if ray is not None and ray.is_initialized() else None
+def join_here(request: Request) -> Request:
+    """The request, on the Ray that this process is on already, if it names no other."""
+    here = _address_here()
+    return request.replace(address=here) if here is not None and request.address in (None, "auto") else request
 
 
 def dashboard_line(cluster: Cluster) -> str:
@@ -128,7 +130,6 @@ def _start(run: RequestedRun) -> Any:
 
 
 def _join(address: str) -> Any:
-    _check_somebody_listens(address)
     try:
         return _init(address=address)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -166,6 +167,12 @@ def _quiet_log() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
+
+
+def _address_here() -> str | None:
+    """The address of the Ray that this process is on by a `ray.init` of its own."""
+    ray = sys.modules.get("ray")
+    return str(ray.get_runtime_context().gcs_address) if ray is not None and ray.is_initialized() else None
 
 
 def _as_url(dashboard: str | None) -> str:

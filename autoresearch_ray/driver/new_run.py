@@ -17,7 +17,6 @@ from autoresearch_ray.benchmark.trial.cpu import cpu_name
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.cluster.capacity import local_slots
-from autoresearch_ray.cluster.session import address_here
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
 from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
@@ -82,11 +81,7 @@ def new_run(
 
 
 def ray_address(request: Request) -> str | None:
-    """The Ray cluster to join: the one that this process is on already, --address or, like Ray's own commands,
-    RAY_ADDRESS; None for none."""
-    here = address_here()
-    if here is not None and request.address in (None, "auto"):
-        return here
+    """The Ray cluster to join: --address or, like Ray's own commands, RAY_ADDRESS; None for none."""
     address = request.address or os.environ.get("RAY_ADDRESS") or None
     return None if address == "local" else address
 

@@ -23,7 +23,7 @@ from autoresearch_ray.archive.restore import claim, storage_of
 from autoresearch_ray.archive.upload import Uploads
 from autoresearch_ray.benchmark.trial.job import longest_seconds
 from autoresearch_ray.cluster.metrics import metering
-from autoresearch_ray.cluster.session import NAMESPACE, Cluster, dashboard_line, ray_for
+from autoresearch_ray.cluster.session import NAMESPACE, Cluster, dashboard_line, join_here, ray_for
 from autoresearch_ray.cluster.settle import Room, settle
 from autoresearch_ray.driver.console import Progress, resume_command
 from autoresearch_ray.driver.interrupts import Interrupts
@@ -53,14 +53,21 @@ class RunOutcome:
 
 
 def run(request: Request | None = None, **options: Any) -> RunOutcome:
-    """Search until the run's limits; the same as `python -m autoresearch_ray.launch`, for notebooks and scripts.
+    """Search until the run's limits, for notebooks and scripts: as `drive`, on the caller's Ray if it is on one.
 
         autoresearch_ray.run(experiment=Path("experiments/cpu.yaml"), trials=28, tag="monday")
 
-    `options` are the fields of `settings.Request`. Raises AutoresearchError with one clear line where the command line
-    ends with status 2. One run at a time in a process. In a thread other than the main one no signal stops it.
+    `options` are the fields of `settings.Request`. One run at a time in a process. In a thread other than the main one
+    no signal stops it.
     """
-    request = request or ask(**options)
+    return drive(join_here(request or ask(**options)))
+
+
+def drive(request: Request) -> RunOutcome:
+    """The run that was asked for, from its folder to its summary; the command line's.
+
+    Raises AutoresearchError with one clear line where the command line ends with status 2.
+    """
     progress = Progress(request.plain)
     with Interrupts() as interrupts:
         run, folder = resolve(request, progress.say)

@@ -1,5 +1,6 @@
 """A run from a thread of a process that is on a Ray already: it joins that one, and leaves it running."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,8 @@ import pytest
 from small_run import write_experiment
 
 import autoresearch_ray
-from autoresearch_ray.cluster.session import ray_for
-from autoresearch_ray.driver.new_run import new_run, ray_address
+from autoresearch_ray.cluster.session import join_here, ray_for
+from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.driver.run import RunOutcome
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.settings import Request
@@ -45,8 +46,9 @@ def test_another_ray_than_the_caller_s_is_refused(request_here: Request) -> None
     import ray
 
     here = ray.get_runtime_context().gcs_address
-    assert ray_address(request_here) == ray_address(request_here.replace(address="auto")) == here
-    for address in (None, "127.0.0.1:1"):
-        run = new_run(request_here, "x", address=address)
-        with pytest.raises(SettingsError, match=rf"this process is on the Ray at {here} already; leave --address out"):
-            ray_for(run).__enter__()
+    assert join_here(request_here).address == join_here(request_here.replace(address="auto")).address == here
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        for address in (None, f"127.0.0.1:{other.getsockname()[1]}"):
+            run = new_run(request_here, "x", address=address)
+            with pytest.raises(SettingsError, match=f"this process is on the Ray at {here} already; leave --address"):
+                ray_for(run).__enter__()
