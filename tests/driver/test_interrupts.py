@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -36,9 +37,20 @@ IN_A_THREAD = (
 )
 
 
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _end_what_was_started() -> Iterator[None]:
+    yield
+    while STARTED:
+        STARTED.pop().kill()
+
+
 def start(*words: str, code: str = WAITING, **more: int) -> subprocess.Popen[str]:
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | more
-    return subprocess.Popen([sys.executable, "-c", code, *words], text=True, **streams)  # type: ignore[call-overload,no-any-return]
+    STARTED.append(subprocess.Popen([sys.executable, "-c", code, *words], text=True, **streams))  # type: ignore[call-overload]
+    return STARTED[-1]
 
 
 def until_ready(process: subprocess.Popen[str]) -> None:
