@@ -191,8 +191,10 @@ def test_launch_answers_with_one_line(
     case, expected = CASES[what]
     arguments = case(place)
     monkeypatch.chdir(place.folder)
+    before = set(place.folder.glob("runs/**")) | set(place.folder.glob("file/**"))
     assert launch.main(arguments) == 2
     one_line(capsys, expected)
+    assert set(place.folder.glob("runs/**")) | set(place.folder.glob("file/**")) == before, "no half-made run"
 
 
 def test_no_git_is_said(place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """From a request to a run that can be had: everything that can be wrong with it is found here, before Ray starts.
 
-A new run gets its folder; a resumed one takes its settings from the run's store.
+A new run gets its folder when all that can be seen at once is right (`keep_folder`); a resumed one takes its settings
+from the run's store.
 """
 
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,7 +18,7 @@ from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_address
 from autoresearch_ray.driver.resume import resumed_run
 from autoresearch_ray.errors import SettingsError, StorageError
-from autoresearch_ray.paths import PACKAGE, STATE_FILE, TRIALS_FOLDER
+from autoresearch_ray.paths import PACKAGE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER
 from autoresearch_ray.settings import (
     NONE,
     SQLITE,
@@ -52,6 +54,22 @@ def resolve(request: Request, say: Say) -> tuple[RequestedRun, Path]:
     if run.storage:
         _check_storage(run, folder, fresh=not request.resume)
     return run, folder
+
+
+@contextlib.contextmanager
+def keep_folder(folder: Path) -> Iterator[None]:
+    """The run's folder is there; where a launch ends before its run has begun, what was made for it goes again."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        _make(folder)
+        yield
+    except BaseException:
+        if made and not (folder / SETTINGS_FILE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            for parent in made[1:]:
+                with contextlib.suppress(OSError):  # somebody else uses it by now
+                    parent.rmdir()
+        raise
 
 
 def prepare_data(run: RequestedRun, say: Say) -> str:
@@ -109,7 +127,7 @@ def _check_storage(run: RequestedRun, folder: Path, fresh: bool) -> None:
 
 
 def _run_folder(request: Request) -> tuple[Path, str]:
-    """The run's folder, made if need be, and where its state is."""
+    """The run's folder and where its state is."""
     tag = request.tag or default_tag()
     folder = request.runs_dir / tag
     here = state_of(folder)
@@ -125,6 +143,10 @@ def _run_folder(request: Request) -> tuple[Path, str]:
         raise SettingsError(f"{state} holds run {tag}; continue it with --resume --tag {tag}, or choose another --tag")
     if request.resume and here is None and state == SQLITE:
         raise SettingsError(f"{folder} holds no run; expected {STATE_FILE} there, check --tag and --runs-dir")
+    return folder.resolve(), state
+
+
+def _make(folder: Path) -> None:
     try:
         (folder / TRIALS_FOLDER).mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -132,7 +154,6 @@ def _run_folder(request: Request) -> tuple[Path, str]:
         probe.unlink()
     except OSError as error:
         raise SettingsError(f"{folder}: cannot be written ({error.strerror}); choose another --runs-dir") from None
-    return folder.resolve(), state
 
 
 def _stored(folder: Path, state: str) -> RunSettings:

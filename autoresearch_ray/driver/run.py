@@ -28,7 +28,7 @@ from autoresearch_ray.cluster.settle import Room, settle
 from autoresearch_ray.driver.console import Progress, resume_command
 from autoresearch_ray.driver.interrupts import Interrupts
 from autoresearch_ray.driver.new_run import program_path
-from autoresearch_ray.driver.resolve import prepare_data, resolve
+from autoresearch_ray.driver.resolve import keep_folder, prepare_data, resolve
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
 from autoresearch_ray.search.lineage import Lineage
@@ -71,7 +71,7 @@ def drive(request: Request) -> RunOutcome:
     progress = Progress(request.plain)
     with Interrupts() as interrupts:
         run, folder = resolve(request, progress.say)
-        with _only_driver(folder), model_keys(run) as keys:  # keys first: data may take long to come
+        with keep_folder(folder), _only_driver(folder), model_keys(run) as keys:  # keys first: data may take long to come
             Lineage(folder / LINEAGE, folder.name)  # what git refuses is found before Ray starts
             fingerprint = prepare_data(run, progress.say)
             with ray_for(run) as cluster, _serving_files(run, folder, cluster):

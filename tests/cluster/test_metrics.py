@@ -62,6 +62,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         experiment=path, tag="metered", runs_dir=tmp_path / "runs", slots=1, program=tmp_path / "program.md"
     )
     requested, folder = resolve(request, lambda line: None)
+    folder.mkdir(parents=True)
     run = Run(folder, requested.settle(1))
     yield run
     run.board.store.close()  # type: ignore[attr-defined]  # a SqliteStore

@@ -72,7 +72,7 @@ def test_a_run_is_pinned_to_the_kind_that_most_gpus_are_of(run: RequestedRun) ->
 
 def resumed(run: RequestedRun, folder: Path, **request: Any) -> RequestedRun:
     """This run, when it is resumed."""
-    (folder / "runs" / "x").mkdir(exist_ok=True)
+    (folder / "runs" / "x").mkdir(parents=True, exist_ok=True)
     with contextlib.closing(SqliteStore(folder / "runs" / "x" / "state.db")) as store:
         store.put("settings", run.settle(4).model_dump_json().encode())
     asked = dict[str, Any](tag="x", runs_dir=folder / "runs", resume=True, address="10.0.0.1:6379") | request
