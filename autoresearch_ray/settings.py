@@ -30,7 +30,7 @@ PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 KNOWN_PROPOSERS = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS)))
 SQLITE = "sqlite"  # for --state, the default
 AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
-NONE: Literal["none"] = "none"  # for --max-staleness and --storage
+NONE: Literal["none"] = "none"  # for --max-staleness, --storage and --llm-base-url
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,9 @@ class Request(FrozenModel):
     early_stop: EarlyStop | None = _option(
         f"Tune's scheduler: {', '.join(get_args(EarlyStop))} (default: none)", "NAME"
     )
-    llm_base_url: str | None = _option("of a vLLM, Ollama or llama.cpp server, for openai:MODEL", "URL")
+    llm_base_url: str | None = _option(
+        "of a vLLM, Ollama or llama.cpp server, for openai:MODEL; none: the provider's own again", "URL"
+    )
     max_cost_usd: Positive | None = _option("what all model calls of the run may cost", "C")
     max_staleness: Annotated[int | Literal["none"], BeforeValidator(_parse_staleness)] | None = _option(
         "advances of the frontier that a waiting proposal may have missed and still be tried; 0 is strict, none tries "

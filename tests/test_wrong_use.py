@@ -92,6 +92,7 @@ def binary_file(place: Place) -> list[str]:
     return [str(place.folder / "bin")]
 
 
+MODEL = ["--proposer", "openai:x"]
 Case = Callable[[Place], list[str]]
 CASES: dict[str, tuple[Case, str]] = {
     "no such file": (lambda p: ["nowhere.yaml"], "nowhere.yaml: cannot be read"),
@@ -161,6 +162,18 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda p: [str(p.yaml), "--proposer", "openai:nobody-knows", "--max-cost-usd", "1"],
         "the price of openai:nobody-knows is not known",
     ),
+    "a model's address without a scheme": (
+        lambda p: [str(p.yaml), *MODEL, "--llm-base-url", "127.0.0.1:1/v1"],
+        "--llm-base-url 127.0.0.1:1/v1: expected http:// or https:// and a host",
+    ),
+    "a model's address that is none": (
+        lambda p: [str(p.yaml), *MODEL, "--llm-base-url", "http://[::1:9/v1"],
+        "--llm-base-url 'http://[::1:9/v1': expected http://",
+    ),
+    "a model's address that is empty": (
+        lambda p: [str(p.yaml), *MODEL, "--llm-base-url", ""],
+        "--llm-base-url '': expected http://",
+    ),
     "a cost below zero": (lambda p: [str(p.yaml), "--max-cost-usd", "-1"], "--max-cost-usd -1: expected"),
     "an unknown store": (lambda p: [str(p.yaml), "--state", "redis://x"], "--state redis://x: expected sqlite or etcd"),
     "an etcd URL that is none": (lambda p: [str(p.yaml), "--state", "etcd://a:b:c"], "expected"),
@@ -195,6 +208,29 @@ def test_launch_answers_with_one_line(
     assert launch.main(arguments) == 2
     one_line(capsys, expected)
     assert set(place.folder.glob("runs/**")) | set(place.folder.glob("file/**")) == before, "no half-made run"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("ALL_PROXY", "socks://u:secret@127.0.0.1:1080", "look at ALL_PROXY=socks://[password]@127.0.0.1:1080"),
+        ("SSL_CERT_FILE", "gone.pem", "FileNotFoundError: [Errno 2] No such file or directory); expected proxies"),
+        ("OPENAI_BASE_URL", "", "OPENAI_BASE_URL=: expected http:// or https:// and a host"),
+        ("OPENAI_BASE_URL", "localhost:8000/v1", "OPENAI_BASE_URL=localhost:8000/v1: expected http://"),
+    ],
+)
+def test_an_environment_in_which_no_model_can_be_asked_is_found_before_ray_starts(
+    place: Place,
+    variable: str,
+    value: str,
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert launch.main([str(place.yaml), *MODEL, "--runs-dir", str(place.folder / "runs")]) == 2
+    one_line(capsys, expected)
+    assert not (place.folder / "runs").exists()
 
 
 def test_no_git_is_said(place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ Torch is loaded only where it is asked, for a wrong request need not wait second
 
 import os
 import platform
+import shlex
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ from autoresearch_ray.cluster.capacity import local_slots
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
 from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
+from autoresearch_ray.propose.llm.providers.surroundings import check_address
 from autoresearch_ray.settings import (
     AUTO,
     NONE,
@@ -60,7 +62,7 @@ def new_run(
         proposers=request.proposers or (ProposerSpec(name="tpe"),),
         seed=request.seed or 0,
         early_stop=request.early_stop or "none",
-        llm_base_url=request.llm_base_url or "",
+        llm_base_url=choose_base_url(request, default=""),
         max_cost_usd=request.max_cost_usd,
         isolation=isolation,
         state=state,
@@ -99,6 +101,17 @@ def choose_staleness(request: Request, default: int | None) -> int | None:
     if request.max_staleness is None:
         return default
     return None if request.max_staleness == NONE else request.max_staleness
+
+
+def choose_base_url(request: Request, default: str) -> str:
+    """Where openai:MODEL is asked for; "" for the provider's own address. SettingsError for what is no URL."""
+    url = request.llm_base_url
+    if url in (None, NONE):
+        return default if url is None else ""
+    try:
+        return check_address(url)
+    except ValueError as error:
+        raise SettingsError(f"--llm-base-url {shlex.quote(url)}: {error}") from None
 
 
 def count_slots(experiment: Experiment, request: Request, device: str, address: str | None) -> int | None:

@@ -7,7 +7,13 @@ copies go. Whatever its scores depend on stays: a request that says otherwise is
 import json
 
 from autoresearch_ray.benchmark.sandbox.walls import check_reached, reached
-from autoresearch_ray.driver.new_run import choose_staleness, count_slots, override_experiment, ray_address
+from autoresearch_ray.driver.new_run import (
+    choose_base_url,
+    choose_staleness,
+    count_slots,
+    override_experiment,
+    ray_address,
+)
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import load_experiment
 from autoresearch_ray.settings import (
@@ -40,7 +46,7 @@ def resumed_run(request: Request, stored: RunSettings, storage: str | None) -> R
         "hours": request.hours,  # of this launch
         "proposers": request.proposers or stored.proposers,
         "isolation": request.isolation or stored.isolation,
-        "llm_base_url": stored.llm_base_url if request.llm_base_url is None else request.llm_base_url,
+        "llm_base_url": choose_base_url(request, stored.llm_base_url),
         "max_cost_usd": request.max_cost_usd or stored.max_cost_usd,
         "max_staleness": choose_staleness(request, stored.max_staleness),
         "storage": stored.storage if storage is None else storage,

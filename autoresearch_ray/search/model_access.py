@@ -1,4 +1,4 @@
-"""The language models of a run before it starts: their SDKs, keys and prices, all checked while a person still looks.
+"""The language models of a run before it starts: their SDKs, keys, prices and connections, while a person still looks.
 
 Keys are taken out of this process's environment while the run goes, so that no process started from it has them; they
 travel to the proposer actor alone.
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.prices import find_price
-from autoresearch_ray.propose.llm.providers.keys import VARIABLES, load_key, withdraw
+from autoresearch_ray.propose.llm.providers.connect import connect
+from autoresearch_ray.propose.llm.providers.keys import VARIABLES, Key, load_key, withdraw
 from autoresearch_ray.propose.llm.providers.sdk import need
 from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunTerms
 
@@ -29,6 +30,7 @@ def model_keys(run: RunTerms) -> Iterator[dict[str, str]]:
     for spec in specs:
         if spec.name not in typed:
             typed[spec.name] = load_key(spec.name, os.environ, base_url(spec, run)).reveal()
+        connect(spec.name, spec.model, Key(typed[spec.name]), base_url(spec, run))  # whether it can be set up
     held = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
     withdraw(os.environ)
     try:
@@ -45,6 +47,13 @@ def base_url(spec: ProposerSpec, run: RunTerms) -> str | None:
 def sdk_environment() -> dict[str, str]:
     """The variables that tell the SDKs where to ask and how; the keys are not among them while `model_keys` lasts."""
     return {name: value for name, value in os.environ.items() if ADDRESSES.match(name)}
+
+
+def adopt_sdk_environment(environment: dict[str, str]) -> None:
+    """Take the variables of where `launch` runs in the place of this process's own."""
+    for name in sdk_environment():
+        del os.environ[name]
+    os.environ |= environment
 
 
 def _check_price(spec: ProposerSpec, run: RunTerms) -> None:

@@ -58,6 +58,12 @@ def test_what_may_change_is_changed_and_nothing_else(stored: RunSettings, option
     assert changed == ({option} if option != "storage" else set()), "a storage is resolved to its URL before"
 
 
+def test_the_models_own_address_comes_back_by_none(stored: RunSettings) -> None:
+    elsewhere = stored.replace(llm_base_url="http://127.0.0.1:1/v1")
+    assert resumed_run(ask(tag="x", resume=True), elsewhere, None).llm_base_url == "http://127.0.0.1:1/v1"
+    assert resumed_run(ask(tag="x", resume=True, llm_base_url="none"), elsewhere, None).llm_base_url == ""
+
+
 @pytest.mark.parametrize("option", MAY_NOT_CHANGE)
 def test_what_may_not_change_is_refused_unless_it_is_the_same(stored: RunSettings, option: str) -> None:
     same = getattr(stored, option)

@@ -1,12 +1,13 @@
 """Every way in which a provider fails, through the real SDKs: one kind, one clear line, and what it may have cost."""
 
+import asyncio
 import pickle
 import time
 from email.utils import formatdate
 
 import pytest
-from wire import Drop, Fail, Protocol, Reply, Say, WireServer
-from wire_client import MODEL, PROMPT, SECRET, fails, outcome, with_provider
+from wire import SPOKEN, Drop, Fail, Protocol, Reply, Say, WireServer
+from wire_client import KEY, MODEL, PROMPT, SECRET, fails, outcome, with_provider
 
 from autoresearch_ray.errors import (
     BadAnswerError,
@@ -17,6 +18,7 @@ from autoresearch_ray.errors import (
     RateLimitedError,
 )
 from autoresearch_ray.propose.llm.calls import Answer
+from autoresearch_ray.propose.llm.providers.connect import connect
 from autoresearch_ray.propose.llm.providers.provider import Provider
 
 NOTHING = (0, 0, 0, 0)
@@ -150,6 +152,41 @@ def test_a_provider_that_cannot_be_reached_costs_nothing(protocol: Protocol) -> 
         pass  # only its address, where nobody listens any more
     error = fails(server)
     assert type(error) is OverloadedError and error.billed == NOTHING
+
+
+def test_who_cannot_be_reached_is_named_with_the_proxy_in_between(
+    protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "me:secret@proxy.invalid:3128")
+    with WireServer(protocol, [Say()]) as server:
+        address = server.url.split("/")[2]
+        error = str(fails(server))
+        assert f"{address} cannot be reached" in error and error.endswith("HTTP_PROXY=[password]@proxy.invalid:3128")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert with_provider(server, lambda provider: provider(PROMPT)).text == "hello"
+    assert "proxy" not in str(fails(server))
+
+
+def test_what_is_not_there_is_told_with_its_address(protocol: Protocol) -> None:
+    with WireServer(protocol, [Fail(404, "no such model")]) as server:
+        error = str(fails(server))
+    path = SPOKEN[protocol].path(MODEL)
+    assert "unknown model or address (404): no such model; asked was http://127.0.0.1:" in error
+    assert error.endswith(path), "its own path is whole, so nothing is missing"
+
+
+def test_an_address_without_its_v1_is_told_what_it_should_be() -> None:
+    with WireServer("openai", [Say()]) as server:
+
+        async def call() -> Answer | ProviderError:
+            provider = connect("openai", MODEL, KEY, server.url.removesuffix("/v1"))
+            try:
+                return await outcome(provider(PROMPT))
+            finally:
+                await provider.close()
+
+        error = str(asyncio.run(call()))
+    assert "/chat/completions (most servers want a base URL that ends in /v1)" in error
 
 
 @pytest.mark.parametrize("end", ["reset", "cut", "half"])

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 from wire import Fail, Protocol, Say, WireServer
-from wire_client import KEY, MODEL, PROMPT, SECRET, outcome, with_provider
+from wire_client import KEY, MODEL, PROMPT, SECRET, ask, outcome, with_provider
+from wire_socks import socks_proxy
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.connect import connect
@@ -77,6 +78,44 @@ def test_a_proxy_of_the_environment_is_used(protocol: Protocol, monkeypatch: pyt
 
         asyncio.run(call())
     assert [request.path.startswith("http://provider.invalid/") for request in proxy.requests] == [True]
+
+
+def test_a_socks_proxy_of_the_environment_is_used(protocol: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
+    with WireServer(protocol, [Say()]) as server, socks_proxy() as (url, connected):
+        monkeypatch.setenv("ALL_PROXY", url)
+        assert ask(server).text == "hello"
+    assert [host for host, _ in connected] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "shown"),
+    [
+        ("ALL_PROXY", "socks://me:secret@127.0.0.1:1080", "ALL_PROXY=socks://[password]@127.0.0.1:1080"),
+        ("https_proxy", "http://[::1", "https_proxy=http://[::1"),
+        ("SSL_CERT_FILE", "/gone.pem", "SSL_CERT_FILE=/gone.pem"),
+    ],
+)
+def test_a_client_that_cannot_be_set_up_is_one_line_with_the_variable(
+    protocol: Protocol, variable: str, value: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        connect(protocol, MODEL, KEY, "http://127.0.0.1:1")
+    line = str(caught.value)
+    assert line.startswith(f"--proposer {protocol}:{MODEL}: its HTTP client cannot be set up (")
+    assert shown in line and "secret" not in line and "\n" not in line and SECRET not in line
+
+
+@pytest.mark.parametrize("value", ["", "localhost:8000/v1", "http://[::1:9/v1", "ftp://localhost"])
+def test_an_address_of_the_environment_that_is_none_is_named(
+    protocol: Protocol, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = KNOWN[protocol].address_variable
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        connect(protocol, MODEL, KEY)
+    assert str(caught.value).startswith(f"{name}={value}: expected http:// or https:// and a host")
 
 
 def test_a_provider_shows_its_name_alone() -> None:

@@ -19,6 +19,14 @@ BROKEN: tuple[type[Exception], ...] = (  # what a connection or a body that brea
     anyio.EndOfStream,
     anyio.BrokenResourceError,
 )
+LAST_BYTES = 64  # of a body that are kept, to see how it ended
+
+UNUSABLE: tuple[type[Exception], ...] = (  # what a client that cannot be set up comes as: proxies, certificates
+    ImportError,
+    OSError,
+    ValueError,
+    httpx2.InvalidURL,
+)
 
 
 class _Told(httpx2.AsyncByteStream):
@@ -30,6 +38,7 @@ class _Told(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in self._body:
             self._watch.bytes_came()
+            self._watch.last_bytes = (self._watch.last_bytes + piece)[-LAST_BYTES:]
             yield piece
 
     async def aclose(self) -> None:
@@ -42,7 +51,7 @@ def http_client(patience: Patience) -> httpx2.AsyncClient:
 
     async def send(request: httpx2.Request) -> None:
         request.extensions = {**request.extensions, "timeout": limits}  # the watch limits the rest
-        current_watch().sent = True
+        current_watch().sent, current_watch().url = True, str(request.url)
 
     async def receive(response: httpx2.Response) -> None:
         watch = current_watch()

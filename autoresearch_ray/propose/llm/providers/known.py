@@ -14,10 +14,19 @@ class ProviderFacts:
     sdk: str  # the module of its SDK
     package: str  # what to install for that: the oldest release whose behaviour was verified
     key_variables: tuple[str, ...]  # the first that is set counts
+    address_variable: str  # by which its SDK is sent to another server
 
 
 KNOWN: dict[str, ProviderFacts] = {
-    "anthropic": ProviderFacts("AnthropicWire", "anthropic", "anthropic>=2.11", ("ANTHROPIC_API_KEY",)),
-    "gemini": ProviderFacts("GeminiWire", "google.genai", "google-genai>=3.4", ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
-    "openai": ProviderFacts("OpenAIWire", "openai", "openai>=3.52", ("OPENAI_API_KEY",)),
+    "anthropic": ProviderFacts(
+        "AnthropicWire", "anthropic", "anthropic>=2.11", ("ANTHROPIC_API_KEY",), "ANTHROPIC_BASE_URL"
+    ),
+    "gemini": ProviderFacts(
+        "GeminiWire",
+        "google.genai",
+        "google-genai>=3.4",
+        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        "GOOGLE_GEMINI_BASE_URL",
+    ),
+    "openai": ProviderFacts("OpenAIWire", "openai", "openai>=3.52", ("OPENAI_API_KEY",), "OPENAI_BASE_URL"),
 }

@@ -7,15 +7,18 @@ into an Answer, and whatever goes wrong becomes one child of ProviderError with 
 import json
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 from autoresearch_ray.errors import BadAnswerError, OverloadedError, ProviderError, ProviderTimeoutError
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
 from autoresearch_ray.propose.llm.providers.failures import MESSAGE_CHARS, TIMEOUTS
 from autoresearch_ray.propose.llm.providers.keys import Key
+from autoresearch_ray.propose.llm.providers.surroundings import proxy_told
 from autoresearch_ray.propose.llm.providers.watch import Patience, Watch
 from autoresearch_ray.text import one_line
 
 NOTHING = (0, 0, 0, 0)
+ADDRESS_CHARS = 120  # of a URL in a message
 CHARS_A_TOKEN = 4  # for servers that count nothing
 ENDLESS_CHARS_A_TOKEN = 64  # no text has more; an answer beyond it is from a server that ignores the limit
 MALFORMED = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # no JSON, or of another shape
@@ -105,11 +108,14 @@ class Provider:
         await self._wire.close()
 
     def _meaning(self, broken: Exception, incoming: Incoming) -> ProviderError:
-        error = self._wire.failure(broken) or self._silent(broken, incoming.watch.status)
-        error.billed = self._billed(broken, incoming.watch)
+        watch = incoming.watch
+        error = self._wire.failure(broken) or self._silent(broken, watch)
+        if watch.status == 404:
+            error = type(error)(f"{error}; asked was {_address_told(watch.url)}")
+        error.billed = self._billed(broken, watch)
         return error
 
-    def _silent(self, broken: Exception, status: int) -> ProviderError:
+    def _silent(self, broken: Exception, watch: Watch) -> ProviderError:
         """What a failure means of which the provider said nothing."""
         root = _root(broken)
         what = one_line(self._key.scrub(f"{type(root).__name__}: {root}"), MESSAGE_CHARS).rstrip(": ")
@@ -117,9 +123,12 @@ class Provider:
             return BadAnswerError(f"{self.who}: half of a JSON document in the answer")
         if isinstance(broken, MALFORMED):
             return BadAnswerError(f"{self.who}: not what the protocol says: {what}")
-        if status:
+        if watch.status:
             return BadAnswerError(f"{self.who}: the connection broke in the middle of the answer ({what})")
-        return OverloadedError(f"{self.who}: cannot be reached, or the connection was lost ({what})")
+        proxy = proxy_told(watch.url)
+        way = f", asked by the proxy of {one_line(proxy, ADDRESS_CHARS)}" if proxy else ""
+        host = one_line(urlsplit(watch.url).netloc, ADDRESS_CHARS)
+        return OverloadedError(f"{self.who}: {host} cannot be reached, or the connection was lost ({what}){way}")
 
     def _billed(self, broken: Exception, watch: Watch) -> tuple[int, int, int, int] | None:
         """Nothing if it was refused before any work; else nobody knows."""
@@ -137,6 +146,13 @@ class Provider:
         given, cached, written, made = billed or (_tokens(*_texts(prompt)), 0, 0, _tokens(text))
         model = incoming.model or self.who.partition(":")[2]
         return Answer(text, incoming.stop, model, given, cached, made, seconds, written, estimated)
+
+
+def _address_told(url: str) -> str:
+    """Where something was asked that is not there, and what is often forgotten."""
+    shown = one_line(url.partition("?")[0], ADDRESS_CHARS)
+    forgot = url.endswith("/chat/completions") and "/v1/" not in url
+    return f"{shown} (most servers want a base URL that ends in /v1)" if forgot else shown
 
 
 def _root(error: BaseException) -> BaseException:

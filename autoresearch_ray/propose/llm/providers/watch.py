@@ -33,7 +33,9 @@ class Watch:
         self._timeout = asyncio.timeout_at(min(self._first, self._end))
         self._answering = False
         self.sent = False  # the request left, so the provider may have done work
+        self.url = ""  # that was asked
         self.status = 0  # of the answer; 0 before there is one
+        self.last_bytes = b""  # of the answer's body
 
     @property
     def seconds(self) -> float:
@@ -49,6 +51,11 @@ class Watch:
         if self._answering:
             return f"no byte for {patience.stall_seconds:g} s in the middle of the answer"
         return f"no answer within {patience.first_seconds:g} s"
+
+    def expect_whole(self) -> None:
+        """The answer comes in one piece, so that nothing may come before its end."""
+        self._first = self._end
+        self._timeout.reschedule(self._end)
 
     def bytes_came(self) -> None:
         """The connection is alive."""
