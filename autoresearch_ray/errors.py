@@ -18,6 +18,7 @@
         ├── OverloadedError      the provider fails or cannot be reached (500, 502, 503, 529, connection lost)
         ├── ProviderTimeoutError no byte for too long, also in mid-stream, or no end of the answer
         ├── BadAnswerError       an answer that is empty, cut off or not what the protocol says
+        ├── TooLongError         prompt and answer are more than the model takes; with less of them it can be asked
         └── ProviderRefusedError wrong key, unknown model, no credit, a request it will never take: do not ask again
 
 Losing a race, being rejected or running out of budget are outcomes, not errors.
@@ -108,6 +109,26 @@ class ProviderTimeoutError(ProviderError):
 
 class BadAnswerError(ProviderError):
     """An answer that is empty, cut off or not what the protocol says."""
+
+
+class TooLongError(ProviderError):
+    """Prompt and answer are more than the model takes; with less of them it can be asked.
+
+    `window_tokens` is what it takes of both together, `answer_tokens` of an answer, and `prompt_tokens` how many the
+    prompt has in its own count; None where it did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        retry_after_seconds: float | None = None,
+        billed: tuple[int, int, int, int] | None = None,
+        window_tokens: int | None = None,
+        answer_tokens: int | None = None,
+        prompt_tokens: int | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_seconds, billed)
+        self.window_tokens, self.answer_tokens, self.prompt_tokens = window_tokens, answer_tokens, prompt_tokens
 
 
 class ProviderRefusedError(ProviderError):

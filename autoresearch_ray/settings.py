@@ -165,6 +165,11 @@ class Request(FrozenModel):
     llm_base_url: str | None = _option(
         "of a vLLM, Ollama or llama.cpp server, for openai:MODEL; none: the provider's own again", "URL"
     )
+    context_tokens: int | None = _option(
+        "window of the models, prompt and answer together, where it is below 40000 (default: as a refusal names it)",
+        "N",
+        ge=1_000,
+    )
     max_cost_usd: Positive | None = _option("what all model calls of the run may cost", "C")
     max_staleness: Annotated[int | Literal["none"], BeforeValidator(_parse_staleness)] | None = _option(
         "advances of the frontier that a waiting proposal may have missed and still be tried; 0 is strict, none tries "
@@ -233,6 +238,7 @@ class RunTerms(FrozenModel):
     seed: int
     early_stop: EarlyStop
     llm_base_url: str  # of an OpenAI-compatible server; "" for the provider's own
+    context_tokens: int | None = None  # of the models' windows; None: not known
     max_cost_usd: float | None  # of all model calls, over all launches
     isolation: Isolation
     state: str  # sqlite, or the URL of an etcd cluster

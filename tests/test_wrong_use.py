@@ -174,6 +174,7 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda p: [str(p.yaml), *MODEL, "--llm-base-url", ""],
         "--llm-base-url '': expected http://",
     ),
+    "a window of a few tokens": (lambda p: [str(p.yaml), "--context-tokens", "9"], "--context-tokens 9: expected"),
     "a cost below zero": (lambda p: [str(p.yaml), "--max-cost-usd", "-1"], "--max-cost-usd -1: expected"),
     "an unknown store": (lambda p: [str(p.yaml), "--state", "redis://x"], "--state redis://x: expected sqlite or etcd"),
     "an etcd URL that is none": (lambda p: [str(p.yaml), "--state", "etcd://a:b:c"], "expected"),

@@ -17,14 +17,14 @@ from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.observe.facts import noise
 from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
-from autoresearch_ray.propose.llm.prompt.prompt import build_prompt
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.providers.connect import connect
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.provider import Provider
 from autoresearch_ray.propose.llm.providers.retry import Retrying
-from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea, propose
+from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea
+from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.records import Candidate, History, Standing, Step
 from autoresearch_ray.search.model_access import base_url, model_keys
 from autoresearch_ray.search.model_proposers import experiment_view, unmeasured
@@ -55,7 +55,7 @@ def asking(request: Request, run_dir: Path | None, ideas: int) -> Asking:
 
 def prompt_text(asking: Asking) -> str:
     """All that the model is sent, and how many tokens that is."""
-    prompt = build_prompt(_view(asking))
+    prompt = Window(asking.settings.context_tokens or 0).prompt(_view(asking))
     texts = [prompt.system, prompt.context, *(message.text for message in prompt.messages)]
     tokens = sum(map(token_count, texts))
     return "\n\n".join([*texts, f"[{tokens} tokens; an answer may take {prompt.max_answer_tokens}]"]) + "\n"
@@ -131,7 +131,8 @@ async def _conversation(
         say(f"idea {idea.number} passed every gate")
 
     try:
-        return await propose(Retrying(provider), build_prompt(view), view.frontier.text, gates, accept)
+        window = Window(asking.settings.context_tokens or 0)
+        return await propose_within(window, Retrying(provider), view, gates, accept)
     finally:
         dry_runner.close()
         await provider.close()

@@ -63,6 +63,7 @@ def new_run(
         seed=request.seed or 0,
         early_stop=request.early_stop or "none",
         llm_base_url=choose_base_url(request, default=""),
+        context_tokens=request.context_tokens,
         max_cost_usd=request.max_cost_usd,
         isolation=isolation,
         state=state,

@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("experiment", type=Path, help="an experiment's YAML file")
     parser.add_argument("--proposer", required=True, metavar="NAME:MODEL", help=", ".join(PROVIDERS))
     parser.add_argument("--llm-base-url", help="of a vLLM, Ollama or llama.cpp server, for openai:MODEL")
+    parser.add_argument("--context-tokens", type=int, help="window of the model (default: as a refusal names it)")
     parser.add_argument("--program", type=Path, help="what steers the search (default: program.md)")
     parser.add_argument("--run", type=Path, help="ask as in the middle of this run (default: before the first trial)")
     parser.add_argument("--ideas", type=int, default=3, help="how many to ask for (default: 3)")
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             proposers=(options.proposer,),
             program=options.program,
             llm_base_url=options.llm_base_url,
+            context_tokens=options.context_tokens,
         )
         asked = asking(request, options.run, options.ideas)
         if options.dry_run:

@@ -33,6 +33,7 @@ MAY_CHANGE = {
     "proposers": ("random",),
     "isolation": "none",
     "llm_base_url": "http://127.0.0.1:1/v1",
+    "context_tokens": 8_192,
     "max_cost_usd": 2.5,
     "max_staleness": 3,
     "storage": "none",

@@ -22,6 +22,9 @@ PROMPT_TOKENS = 24_000  # a fourth of it are contract, program and a frontier of
 HISTORY_TOKENS = 1_000  # at least, or a prompt is not worth sending
 CURVE = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)  # of the budget
 ANSWER_TOKENS = 16_000  # thinking included; a whole train.py of 300 lines takes 5,000
+ANSWER_LEAST = 1_000  # two ideas as short edits; less is not worth asking for
+RESERVE = 64  # tokens of a window for what servers put around messages
+WINDOW_SHARE = 1 / 3  # of a small window that is the answer's
 
 
 def build_prompt(
@@ -29,15 +32,27 @@ def build_prompt(
     token_budget: int = PROMPT_TOKENS,
     *,
     answer_tokens: int = ANSWER_TOKENS,
+    window_tokens: int = 0,
     count: Callable[[str], int] = token_count,
 ) -> Prompt:
     """The prompt for the next ideas, at most `token_budget` tokens as `count` counts them.
 
-    Contract, program and frontier are never cut; SettingsError if they leave the history less than 1,000 tokens.
+    With the answer it stays within `window_tokens` (0: no limit). Contract, program and frontier are never cut;
+    SettingsError if they leave the history less than 1,000 tokens, or as much for the answer.
     """
     system, context = system_text(view.complexity_price), context_text(view)
     numbers, task = standing_text(view), task_text(view)
     fixed = count(system) + count(context) + count(numbers) + count(task) + 8
+    if window_tokens:
+        room = window_tokens - RESERVE - fixed - HISTORY_TOKENS
+        if room < ANSWER_LEAST:
+            raise SettingsError(
+                f"a model's window of {window_tokens} tokens: contract, program and frontier take {fixed} of them, "
+                f"expected at least {HISTORY_TOKENS} for the history and {ANSWER_LEAST} for the answer; give the model "
+                f"a window of {window_tokens + ANSWER_LEAST - room} tokens, take another, or shorten the program"
+            )
+        answer_tokens = min(answer_tokens, room, max(ANSWER_LEAST, int(window_tokens * WINDOW_SHARE)))
+        token_budget = min(token_budget, window_tokens - RESERVE - answer_tokens)
     left = token_budget - fixed
     if left < HISTORY_TOKENS:
         raise SettingsError(

@@ -14,6 +14,7 @@ from autoresearch_ray.errors import (
     ProviderTimeoutError,
     RateLimitedError,
 )
+from autoresearch_ray.propose.llm.providers.limits import too_long
 from autoresearch_ray.text import one_line
 
 NO_CREDIT = {
@@ -59,7 +60,10 @@ def failure(
     """
     if status < 300:
         status = next((STATUS_OF_KIND[kind] for kind in kinds if kind in STATUS_OF_KIND), status)
-    kind, text = _meaning(status, set(kinds), one_line(message, MESSAGE_CHARS), variables)
+    said = one_line(message, MESSAGE_CHARS)
+    if long := too_long(who, status, kinds, said):
+        return long
+    kind, text = _meaning(status, set(kinds), said, variables)
     return kind(f"{who}: {text}", retry_after_seconds if kind in (RateLimitedError, OverloadedError) else None)
 
 

@@ -1,0 +1,103 @@
+"""How much fits a model: prompt and answer share its window, which may be smaller than what is asked for.
+
+    window = Window(tokens=settings.context_tokens or 0)
+    conversation = await propose_within(window, ask, view, gates, accept)
+
+What a server refuses as too long is asked again for a shorter answer, and if that is not enough with less history.
+What was learned counts for all later calls. A refused call costs nothing, and each makes what is asked for smaller.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from autoresearch_ray.errors import SettingsError, TooLongError
+from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
+from autoresearch_ray.propose.llm.prompt.prompt import ANSWER_LEAST, ANSWER_TOKENS, RESERVE, build_prompt
+from autoresearch_ray.propose.llm.prompt.tokens import token_count
+from autoresearch_ray.propose.llm.prompt.view import SearchView
+from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates, propose
+
+SHRINK = 0.85  # of what was refused is asked for next, where the server names no limit or counts more than we do
+MISCOUNT = 2.0  # tokens of a server's for one of ours, at most
+HOPEFUL = 0.75  # and what is tried before a window is said to be too small: our count is an estimate
+
+
+@dataclass(slots=True)
+class Window:
+    """What is known of one model's window."""
+
+    tokens: int = 0  # of prompt and answer together, as the server counts; 0: not known
+    answer_tokens: int = ANSWER_TOKENS
+    ratio: float = 1.0  # tokens of the server's for one of ours
+
+    def count(self, text: str) -> int:
+        """The tokens of a text, as the server counts as far as that is known."""
+        return int(self.ratio * token_count(text)) + 1
+
+    def prompt(self, view: SearchView) -> Prompt:
+        """The prompt for the next ideas, with as much history as there is room for. SettingsError if there is none."""
+        build = partial(build_prompt, view, answer_tokens=self.answer_tokens, window_tokens=self.tokens)
+        try:
+            return build(count=self.count)
+        except SettingsError:
+            if not self.tokens or self.ratio != 1:
+                raise
+            self.ratio = HOPEFUL
+            return build(count=self.count)
+
+    def size(self, prompt: Prompt) -> int:
+        """The tokens of a whole prompt."""
+        return sum(map(self.count, (prompt.system, prompt.context, *(message.text for message in prompt.messages))))
+
+    def fit(self, prompt: Prompt) -> Prompt:
+        """The prompt with an answer as long as there is room for; TooLongError if that is too short for an idea."""
+        most = min(prompt.max_answer_tokens, self.answer_tokens)
+        room = self.tokens - RESERVE - self.size(prompt) if self.tokens else most
+        if room < ANSWER_LEAST:
+            raise TooLongError(f"a prompt of {self.size(prompt)} tokens leaves no room in a window of {self.tokens}")
+        return replace(prompt, max_answer_tokens=min(most, room))
+
+    def learn(self, error: TooLongError, refused: Prompt) -> bool:
+        """Make what is asked for smaller; whether a shorter answer is enough for this prompt."""
+        if error.answer_tokens is not None:
+            self.answer_tokens = min(error.answer_tokens, int(SHRINK * refused.max_answer_tokens))
+            return self.answer_tokens >= ANSWER_LEAST
+        if error.prompt_tokens is not None:
+            self.ratio *= error.prompt_tokens / self.size(refused)
+            self.ratio = min(max(self.ratio, 1 / MISCOUNT), MISCOUNT)
+        asked = self.size(refused) + refused.max_answer_tokens
+        named = error.window_tokens
+        tokens = named if named is not None and named < asked else int(SHRINK * asked)
+        self.tokens = tokens if not self.tokens or tokens < self.tokens else int(SHRINK * self.tokens)
+        return self.tokens - self.size(refused) >= ANSWER_LEAST
+
+
+class Fitting:
+    """An Ask that asks another one for as long an answer as fits."""
+
+    def __init__(self, ask: Ask, window: Window) -> None:
+        self._ask, self._window = ask, window
+
+    async def __call__(self, prompt: Prompt) -> Answer:
+        """The answer; TooLongError where the prompt itself has to be shorter."""
+        while True:
+            fitted = self._window.fit(prompt)
+            try:
+                return await self._ask(fitted)
+            except TooLongError as error:
+                if not self._window.learn(error, fitted):
+                    raise
+
+
+async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gates, accept: Accept) -> Conversation:
+    """As `propose`, with a prompt that is made shorter while it does not fit. SettingsError if it cannot be made so."""
+    while True:
+        before = replace(window)
+        conversation = await propose(Fitting(ask, window), window.prompt(view), view.frontier.text, gates, accept)
+        error = conversation.error
+        if not isinstance(error, TooLongError):
+            return conversation
+        if conversation.exchanges:  # no room to mend anything: what was accepted stands
+            return replace(conversation, error=None)
+        if error.answer_tokens is not None or window == before:  # an answer that would be too short for an idea
+            return conversation
