@@ -41,6 +41,7 @@ class Answer:
     seconds: float
     written_tokens: int = 0  # of the input, written to the provider's cache (Anthropic charges more for them)
     estimated: bool = False  # the server counted no tokens; these are from the length of the texts
+    thought: bool = False  # thinking came, beside the text or without any
 
 
 class Ask(Protocol):

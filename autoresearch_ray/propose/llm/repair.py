@@ -19,6 +19,7 @@ WHAT = {
     "answer": "it cannot be read",
 }
 EMPTY = "Your last answer had no text. Answer in the format of the system text."
+THOUGHT = "You thought and gave no answer: the text was empty. Think less, and answer in the format of the system text."
 CUT = (
     "Your last answer reached its limit of {tokens} tokens before an idea was complete. Think less, propose one idea, "
     "and give it as short SEARCH/REPLACE blocks."

@@ -16,7 +16,7 @@ from autoresearch_ray.errors import CandidateError, ProviderError
 from autoresearch_ray.propose.llm.answer import ParsedIdea, parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Message, Prompt
 from autoresearch_ray.propose.llm.edits import apply_edits
-from autoresearch_ray.propose.llm.repair import CUT, EMPTY, UNREADABLE, Failure, Reason, repair_text
+from autoresearch_ray.propose.llm.repair import CUT, EMPTY, THOUGHT, UNREADABLE, Failure, Reason, repair_text
 
 REPAIRS = 2  # calls after the first
 SAID = 500  # characters of an answer without ideas that are kept
@@ -132,7 +132,8 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
     if not ideas and answer.stop == "length":
         return _again(prompt, CUT.format(tokens=prompt.max_answer_tokens))
     if not ideas and not answer.text.strip():
-        return _again(prompt, EMPTY)
+        told = prompt.messages[-1].text.endswith(THOUGHT)
+        return None if told else _again(prompt, THOUGHT if answer.thought else EMPTY)
     if not ideas and not repaired:
         return _continued(prompt, answer, UNREADABLE)
     await _settle(progress, ideas, repaired)
@@ -219,7 +220,9 @@ def _give_up(progress: _Progress, exchanges: list[Exchange], error: ProviderErro
         last = exchanges[-1].answer
         said = last.text.strip()[:SAID] or "no text"
         cut = "; it was cut at its token limit" if last.stop == "length" else ""
-        progress.outcomes.append(Rejection(0, "answer", f"no idea in {len(exchanges)} answers{cut}: {said}", ""))
+        thought = "; it thought and did not answer" if last.thought and not last.text.strip() else ""
+        words = f"no idea in {len(exchanges)} answers{cut}{thought}: {said}"
+        progress.outcomes.append(Rejection(0, "answer", words, ""))
 
 
 def _rejection(failure: Failure) -> Rejection:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from pasts import TRAIN
@@ -241,6 +241,15 @@ def test_an_empty_answer_is_asked_for_again_in_the_same_turn() -> None:
     assert len(conversation.ideas) == 1
     assert [len(prompt.messages) for prompt in script.prompts] == [1, 1, 1]
     assert script.asked == "Propose.\n\nYour last answer had no text. Answer in the format of the system text."
+
+
+def test_thinking_without_an_answer_is_asked_for_once_more_and_then_said() -> None:
+    thought = replace(answered(""), thought=True)
+    conversation, script = talk(thought, thought, idea(POWER))
+    assert script.asked.startswith("Propose.\n\nYou thought and gave no answer") and len(script.prompts) == 2
+    (outcome,) = conversation.outcomes
+    assert isinstance(outcome, Rejection)
+    assert outcome.detail == "no idea in 2 answers; it thought and did not answer: no text"
 
 
 def test_an_answer_cut_before_its_first_idea_is_asked_for_shorter() -> None:

@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         spoken = SPOKEN[self.server.wire.protocol]
         body = reply.body if reply.body is not None else spoken.error(reply.status, reply.message, reply.kind)
         self.send_response(reply.status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", reply.content_type)
         self.send_header("content-length", str(len(body)))
         if reply.retry_after is not None:
             self.send_header("retry-after", reply.retry_after)
@@ -144,6 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
             yield spoken.ping()
         if not reply.pings:
             closing.wait(reply.wait)
+        if reply.thinking:
+            yield spoken.thought(request.model, reply.thinking)
         for index, text in enumerate(reply.texts):
             if index:
                 closing.wait(reply.pause)

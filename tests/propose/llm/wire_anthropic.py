@@ -58,6 +58,11 @@ def ping() -> bytes:
     return _event({"type": "ping"})
 
 
+def thought(model: str, text: str) -> bytes:
+    """A piece of thinking."""
+    return _event({"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": text}})
+
+
 def piece(model: str, text: str, counts: dict[str, int]) -> bytes:
     """Some text."""
     return _event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})

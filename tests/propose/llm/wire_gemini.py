@@ -52,8 +52,13 @@ def _answer(model: str, parts: list[dict[str, Any]], finish_reason: str | None =
 
 
 def begin(model: str, counts: dict[str, int]) -> Iterator[bytes]:
-    """What comes before any text: here a thought, which is no part of the answer."""
-    yield _event(_answer(model, [{"text": "Thinking it over.", "thought": True}]))
+    """What comes before any text: nothing."""
+    yield from ()
+
+
+def thought(model: str, text: str) -> bytes:
+    """A piece of thinking."""
+    return _event(_answer(model, [{"text": text, "thought": True}]))
 
 
 def ping() -> bytes:

@@ -46,9 +46,14 @@ def piece(model: str, text: str, counts: dict[str, int]) -> bytes:
     return _chunk(model, [_choice({"content": text})], usage=None)
 
 
-def finish(model: str, stop: str, counts: dict[str, int] | None) -> Iterator[bytes]:
+def thought(model: str, text: str) -> bytes:
+    """A piece of thinking, as vLLM, SGLang and DeepSeek name it."""
+    return _chunk(model, [_choice({"reasoning_content": text})], usage=None)
+
+
+def finish(model: str, stop: str | None, counts: dict[str, int] | None) -> Iterator[bytes]:
     """What comes after the last text."""
-    yield _chunk(model, [_choice({}, STOPS.get(stop, stop))], usage=None)
+    yield _chunk(model, [_choice({}, STOPS.get(stop, stop) if stop else stop)], usage=None)
     if counts:
         usage = {
             "prompt_tokens": counts["input"],

@@ -24,7 +24,7 @@ class Say:
     """An answer, streamed piece by piece, and how it ends."""
 
     pieces: str | Sequence[str] = "hello"
-    stop: str = "end"  # or length, refusal, or a reason in the protocol's own word
+    stop: str | None = "end"  # or length, refusal, or a reason in the protocol's own word
     end: Literal["whole", "stall", "reset", "cut", "half", "error"] = "whole"
     wait: float = 0.0  # seconds before the first piece
     pause: float = 0.0  # seconds between pieces
@@ -34,6 +34,7 @@ class Say:
     written_tokens: int = 0
     output_tokens: int | None = None
     usage: bool = True  # openai: False is a server that counts nothing
+    thinking: str = ""  # comes before the text and is no part of it
 
     @property
     def texts(self) -> list[str]:
@@ -42,13 +43,15 @@ class Say:
 
 @dataclass(frozen=True)
 class Fail:
-    """An error status before any answer; `kind` is the protocol's own word for it, `body` replaces all."""
+    """An error status before any answer, or an answer that is not streamed; `kind` is the protocol's own word for an
+    error, `body` replaces all."""
 
     status: int
     message: str = "scripted failure"
     kind: str = ""
     retry_after: str | None = None
     body: bytes | None = None
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True)

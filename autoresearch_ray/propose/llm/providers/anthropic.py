@@ -91,6 +91,8 @@ def _take(event: RawMessageStreamEvent, incoming: Incoming) -> None:
         incoming.input_tokens = usage.input_tokens + incoming.cached_tokens + incoming.written_tokens
     elif event.type == "content_block_delta" and event.delta.type == "text_delta":
         incoming.add(event.delta.text)
+    elif event.type == "content_block_delta" and event.delta.type == "thinking_delta":
+        incoming.thought = True
     elif event.type == "message_delta":
         incoming.output_tokens = event.usage.output_tokens
         if event.delta.stop_reason:

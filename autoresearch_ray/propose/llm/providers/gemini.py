@@ -90,7 +90,9 @@ def _take(chunk: types.GenerateContentResponse, incoming: Incoming) -> None:
         incoming.stop = "refusal"
     for candidate in chunk.candidates or []:
         for part in (candidate.content.parts if candidate.content else None) or []:
-            if not part.thought:
+            if part.thought:
+                incoming.thought = True
+            else:
                 incoming.add(part.text)
         if candidate.finish_reason is not None:
             reason = candidate.finish_reason.value

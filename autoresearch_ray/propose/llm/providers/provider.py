@@ -33,6 +33,7 @@ class Incoming:
     pieces: list[str] = field(default_factory=list)
     chars: int = 0
     stop: Literal["end", "length", "refusal"] | None = None
+    thought: bool = False  # thinking came, which is no part of the text
     model: str = ""
     input_tokens: int | None = None
     cached_tokens: int = 0
@@ -139,13 +140,13 @@ class Provider:
         text, seconds = "".join(incoming.pieces), incoming.watch.seconds
         if incoming.stop is None:
             raise BadAnswerError(f"{self.who}: the answer did not come to its end, {len(text)} characters came")
-        if incoming.stop == "end" and not text.strip():
+        if incoming.stop == "end" and not text.strip() and not incoming.thought:
             raise BadAnswerError(f"{self.who}: the answer is empty", None, incoming.billed())
         billed = incoming.billed()
         estimated = billed is None
         given, cached, written, made = billed or (_tokens(*_texts(prompt)), 0, 0, _tokens(text))
         model = incoming.model or self.who.partition(":")[2]
-        return Answer(text, incoming.stop, model, given, cached, made, seconds, written, estimated)
+        return Answer(text, incoming.stop, model, given, cached, made, seconds, written, estimated, incoming.thought)
 
 
 def _address_told(url: str) -> str:
