@@ -7,7 +7,7 @@ from wire import Protocol, Request, Say, WireServer
 from wire_client import MODEL, PROMPT, REPAIR, SECRET, ask, with_provider
 
 from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
-from autoresearch_ray.propose.llm.providers.openai import limit_name
+from autoresearch_ray.propose.llm.providers.openai import limit_names
 from autoresearch_ray.propose.llm.providers.provider import Provider
 
 
@@ -107,7 +107,7 @@ def test_a_server_that_counts_nothing_gets_an_estimate_that_says_so() -> None:
     ],
 )
 def test_openai_s_own_models_get_the_limit_that_counts_thinking_too(host: str, name: str) -> None:
-    assert limit_name(host) == name
+    assert limit_names(host)[0] == name
 
 
 def test_gemini_s_answers_are_never_continued_by_requests_of_the_sdk_s_own() -> None:

@@ -4,6 +4,7 @@ Kinds of error are the providers' own words (`overloaded_error`, `insufficient_q
 they say more than the status, they count.
 """
 
+import re
 from collections.abc import Collection
 
 from autoresearch_ray.errors import (
@@ -59,12 +60,17 @@ def failure(
     `who` is PROVIDER:MODEL, `variables` where the key comes from. The message must have no key in it any more.
     """
     if status < 300:
-        status = next((STATUS_OF_KIND[kind] for kind in kinds if kind in STATUS_OF_KIND), status)
+        status = next((_status(kind) for kind in kinds if _status(kind)), status)
     said = one_line(message, MESSAGE_CHARS)
     if long := too_long(who, status, kinds, said):
         return long
     kind, text = _meaning(status, set(kinds), said, variables)
     return kind(f"{who}: {text}", retry_after_seconds if kind in (RateLimitedError, OverloadedError) else None)
+
+
+def _status(kind: str) -> int:
+    """The HTTP status that a kind of error stands for, which some say as a number; 0 for none."""
+    return int(kind) if re.fullmatch("[45][0-9][0-9]", kind) else STATUS_OF_KIND.get(kind, 0)
 
 
 def _meaning(status: int, kinds: set[str], said: str, variables: str) -> tuple[type[ProviderError], str]:
