@@ -11,14 +11,16 @@
     </idea>
 
 What models do differently is read as it is meant: Markdown around tags, fields and blocks, other line ends, text in
-between, missing tags, a chain of thought before the answer. What cannot be read is a problem that says what is missing.
-Applying the edits is `edits.py`.
+between, missing tags, a chain of thought before the answer, the hypothesis behind its block, a unified diff. What
+cannot be read is a problem that says what is missing. Applying the edits is `edits.py`.
 """
 
 import math
 import re
 from dataclasses import dataclass, field
 
+from autoresearch_ray.propose.llm.diffs import HEAD, HUNK, LANGUAGES, read_hunk
+from autoresearch_ray.propose.llm.docstrings import open_quote
 from autoresearch_ray.propose.llm.edits import Block
 
 HYPOTHESIS = 600  # characters
@@ -35,6 +37,7 @@ SEARCH = re.compile(r"^\s{0,3}<{5,9}\s*SEARCH\b")
 DIVIDER = re.compile(r"^\s{0,3}={6,9}\s*$")
 REPLACE = re.compile(r"^\s{0,3}>{5,9}\s*REPLACE\b")
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*([\w.+-]*)\s*$")
+FILE_NAME = re.compile(r"^[*`]*[\w./-]+\.py[*`:]*$")  # before a block
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
 TRAIN = re.compile(r"^def\s+train\s*\(", re.MULTILINE)
 
@@ -64,6 +67,7 @@ class _Draft:
     files: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     closed: bool = False
+    explained: bool = False  # its hypothesis came behind its edits
 
     @property
     def begun(self) -> bool:
@@ -101,6 +105,7 @@ class _Reader:
         self._at = 0
         self._drafts: list[_Draft] = []
         self._draft = _Draft()
+        self._around = ""  # a fence that stands around an idea or its edits
 
     def drafts(self) -> list[_Draft]:
         """Every idea; prose before the first is none."""
@@ -118,7 +123,12 @@ class _Reader:
             elif found is not None:
                 in_hypothesis = self._take_field(found[1].lower(), found[2])
             elif SEARCH.match(line):
+                self._begin_edits()
                 self._take_block()
+                in_hypothesis = False
+                continue
+            elif HUNK.match(line):
+                self._take_hunk(self._at + 1)
                 in_hypothesis = False
                 continue
             elif FENCE.match(line):
@@ -143,19 +153,33 @@ class _Reader:
         if name != "hypothesis":
             self._draft.expected = value
             return False
-        if self._draft.hypothesis or self._draft.blocks or self._draft.files:
+        if self._draft.hypothesis:
             self._next()
+        self._draft.explained = bool(self._draft.blocks or self._draft.files)
         self._draft.hypothesis = [value]
         return True
 
     def _take_prose(self, line: str, in_hypothesis: bool) -> bool:
         words = re.sub(r"</?\w+>", "", line).strip()
+        words = "" if FILE_NAME.match(words) or HEAD.match(words) else words
         if in_hypothesis and (words or not any(self._draft.hypothesis)):
             self._draft.hypothesis.append(words)
             return True
         if words:
             self._draft.prose.append(words)
         return False
+
+    def _begin_edits(self) -> None:
+        """Without tags, edits behind an idea that was explained behind its own are another idea's."""
+        if self._draft.explained and not self._draft.tagged:
+            self._next()
+
+    def _take_hunk(self, start: int) -> None:
+        """A part of a unified diff from this line on, as a block; afterwards the reader stands behind it."""
+        self._begin_edits()
+        block, end = read_hunk(self._lines, start)
+        self._draft.blocks += [block] if block is not None else []
+        self._at = max(end, self._at + 1)
 
     def _take_block(self) -> None:
         """Read one block; afterwards the reader stands behind it."""
@@ -188,19 +212,25 @@ class _Reader:
         """A code block: around tags or blocks it is ignored, as a listing with `def train` it is a whole file."""
         opening = FENCE.match(self._lines[self._at])
         assert opening is not None, self._lines[self._at]
-        fence, start = opening[1], self._at + 1
+        fence, start, quote = opening[1], self._at + 1, ""
+        if self._around and fence.startswith(self._around) and not opening[2]:
+            self._around, self._at = "", start
+            return
+        first = True  # nothing but blank lines so far
         for end in range(start, len(self._lines)):
-            line = self._lines[end]
-            first = not any(text.strip() for text in self._lines[start:end])
-            if SEARCH.match(line) or TAG.match(line) or CLOSE.match(line) or (first and FIELD.match(line)):
-                self._at = start  # the fence is around the idea itself
+            line, within = self._lines[end], quote
+            quote = open_quote(line, quote)
+            marks = (SEARCH, HUNK, TAG, CLOSE, FIELD) if first else (SEARCH, HUNK, TAG, CLOSE)
+            if any(mark.match(line) for mark in marks):
+                self._around, self._at = fence, start  # the fence is around the idea itself
                 return
-            other = FENCE.match(line)
+            first = first and not line.strip()
+            other = None if within else FENCE.match(line)  # one in a docstring is the file's own
             if other is not None and other[1].startswith(fence):
                 if other[2]:  # another one opens: this was the end of one that stood around an idea
                     self._at = start
                     return
-                self._take_listing(self._lines[start:end])
+                self._take_listing(self._lines[start:end], opening[2].lower(), start)
                 self._at = end + 1
                 return
         listing = "\n".join(self._lines[start:])
@@ -208,9 +238,12 @@ class _Reader:
             self._draft.problems.append("the code block with the whole file has no closing fence")
         self._at = len(self._lines) if listing.strip() else start
 
-    def _take_listing(self, lines: list[str]) -> None:
+    def _take_listing(self, lines: list[str], language: str, start: int) -> None:
         text = "\n".join(lines)
-        if TRAIN.search(text):
+        if language in LANGUAGES:
+            self._take_hunk(start)
+        elif TRAIN.search(text):
+            self._begin_edits()
             self._draft.files.append(text + "\n")
 
 

@@ -15,6 +15,14 @@ DEEPER = Block(("DEPTH = 4",), ("DEPTH = 6",))
 OTHER = "<<<<<<< SEARCH\nWIDTH = 8\n=======\n>>>>>>> REPLACE\n"
 NO_WIDTH = Block(("WIDTH = 8",), ())
 GOOD = f"<idea 1>\nhypothesis: Deeper is better.\nexpected: -0.003\n{EDIT}</idea>\n"
+DIFF = (
+    "--- a/train.py\n+++ b/train.py\n@@ -3,3 +3,3 @@\n A = 1\n-DEPTH = 4\n+DEPTH = 6\n\n B = 2\n"
+    "@@ -9 +8 @@\n-WIDTH = 8\n"
+)
+HUNKS = (Block(("A = 1", "DEPTH = 4", "", "B = 2"), ("A = 1", "DEPTH = 6", "", "B = 2")), NO_WIDTH)
+RETURN = "    return"
+EXAMPLE = '    """An example:\n\n    ```\n    train(task)\n    ```\n    """\n'
+BEFORE = 'def norm(x):\n    r"""As in\n\n```\nnorm(1)\n```\n\n    """\n    return x\n\n\n'
 FILE = "import torch\n\n\ndef train(task):\n    return torch.nn.Linear(1, 1)\n"
 
 
@@ -114,6 +122,41 @@ READ: dict[str, tuple[str, list[Want]]] = {
         GOOD.replace("<<<<<<<", "Idea 1 builds on what was learned.\n<<<<<<<"),
         [Want()],
     ),
+    "a diff in place of blocks": (GOOD.replace(EDIT, "```diff\n-DEPTH = 4\n+DEPTH = 6\n```\n"), [Want()]),
+    "a unified diff in a code fence": (GOOD.replace(EDIT, f"```diff\n{DIFF}```\n"), [Want(blocks=HUNKS)]),
+    "a unified diff without a fence": (GOOD.replace(EDIT, DIFF), [Want(blocks=HUNKS)]),
+    "a unified diff behind prose, without tags": (
+        f"hypothesis: Deeper is better.\nexpected: -0.003\n\nSo:\n\n```\n{DIFF}```\n\nThat is all.",
+        [Want(number=None, blocks=HUNKS)],
+    ),
+    "the hypothesis behind the block, under a file name": (
+        f"train.py\n```python\n{EDIT}```\nhypothesis: Deeper is better.\nexpected: -0.003\n",
+        [Want(number=None)],
+    ),
+    "prose between the block's fence and the hypothesis": (
+        f"**train.py**\n```python\n{EDIT}```\n\nThat is all.\n\nhypothesis: Deeper is better.\nexpected: -0.003\n",
+        [Want(number=None)],
+    ),
+    "two ideas that are explained behind their blocks": (
+        f"train.py\n```python\n{EDIT}```\nhypothesis: Deeper is better.\nexpected: -0.003\n" * 2,
+        [Want(number=None), Want(number=None)],
+    ),
+    "a whole file with an example in train's docstring": (
+        GOOD.replace(EDIT, f"```python\n{FILE.replace(RETURN, EXAMPLE + RETURN)}```\n"),
+        [Want(blocks=(), file=FILE.replace(RETURN, EXAMPLE + RETURN))],
+    ),
+    "a whole file with an example before train": (
+        GOOD.replace(EDIT, f"```python\n{BEFORE}{FILE}```\n"),
+        [Want(blocks=(), file=BEFORE + FILE)],
+    ),
+    "a whole file with an example that names its language": (
+        GOOD.replace(EDIT, f"```python\n{(BEFORE + FILE).replace('```', '```python', 1)}```\n"),
+        [Want(blocks=(), file=(BEFORE + FILE).replace("```", "```python", 1))],
+    ),
+    "a whole file with quotes in comments and strings": (
+        GOOD.replace(EDIT, f"```python\n{FILE}# don't say \"\"\" here\nx = '\"\"\"' + \"it's\"\n```\n"),
+        [Want(blocks=(), file=f"{FILE}# don't say \"\"\" here\nx = '\"\"\"' + \"it's\"\n")],
+    ),
 }  # fmt: skip
 
 BAD: dict[str, tuple[str, str]] = {
@@ -125,10 +168,6 @@ BAD: dict[str, tuple[str, str]] = {
     "no divider": (GOOD.replace("=======\n", ""), "block 1 has no `=======` line"),
     "two dividers": (GOOD.replace("DEPTH = 6\n", "DEPTH = 6\n=======\n"), "block 1 has two `=======` lines"),
     "no edits": (GOOD.replace(EDIT, "Make DEPTH 6.\n"), "no SEARCH/REPLACE block and no whole train.py"),
-    "a diff in place of blocks": (
-        GOOD.replace(EDIT, "```diff\n-DEPTH = 4\n+DEPTH = 6\n```\n"),
-        "no SEARCH/REPLACE block and no whole train.py",
-    ),
     "no hypothesis": (f"<idea 1>\nexpected: -0.003\n{EDIT}</idea>", "no `hypothesis:` line"),
     "blocks and a file": (GOOD.replace("</idea>", f"```python\n{FILE}```\n</idea>"), "give one of the two"),
     "two files": (GOOD.replace(EDIT, f"```python\n{FILE}```\nor\n```python\n{FILE}```\n"), "there are 2 whole files"),
@@ -168,6 +207,16 @@ def test_a_bad_answer_is_told_what_is_wrong(name: str) -> None:
 @pytest.mark.parametrize("name", NONE)
 def test_an_answer_without_ideas_gives_none(name: str) -> None:
     assert parse_answer(NONE[name]) == ()
+
+
+def test_a_file_that_breaks_off_in_a_docstring_is_told_to_have_no_end() -> None:
+    (idea,) = parse_answer(f"hypothesis: x\n```python\n{FILE}{EXAMPLE[:-8]}")
+    assert "no closing fence" in idea.problem
+
+
+def test_many_fences_in_an_open_docstring_are_read_in_time() -> None:
+    text = f"<idea 1>\nhypothesis: x\n```python\n{FILE}x = '''\n" + "```\nsome more text\n" * 20_000
+    assert "no closing fence" in parse_answer(text)[0].problem
 
 
 def test_a_bad_idea_does_not_hold_back_its_neighbours() -> None:

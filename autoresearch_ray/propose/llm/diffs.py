@@ -1,0 +1,27 @@
+"""A part of a unified diff as a search/replace block, for models that answer in the form that git shows.
+
+Its line numbers do not count, for models get them wrong: the lines have to stand in the file once, as any block's.
+"""
+
+import re
+
+from autoresearch_ray.propose.llm.edits import Block
+
+HUNK = re.compile(r"^@@( .*)?$")
+HEAD = re.compile(r"^(diff --git |--- |\+\+\+ |index [0-9a-f]+\.\.).*$")
+LANGUAGES = ("diff", "patch", "udiff")  # of a code block
+
+
+def read_hunk(lines: list[str], start: int) -> tuple[Block | None, int]:
+    """The block that begins at this line, behind the `@@`, and where it ends; None if there are no lines of a diff."""
+    while start < len(lines) and HEAD.match(lines[start]):
+        start += 1
+    end = start
+    while end < len(lines) and lines[end][:1] in ("", " ", "+", "-", "\\") and not HEAD.match(lines[end]):
+        end += 1
+    hunk = lines[start:end]
+    while hunk and not hunk[-1].strip():
+        hunk.pop()  # blank lines behind it
+    search = tuple(line[1:] for line in hunk if line[:1] in ("", " ", "-"))
+    replace = tuple(line[1:] for line in hunk if line[:1] in ("", " ", "+"))
+    return (Block(search, replace) if hunk else None), end
