@@ -5,26 +5,32 @@ holds no state that the board does not have: killed, it starts again and goes on
 """
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from autoresearch_ray.errors import CompactedError, StoreError
+from autoresearch_ray.errors import CompactedError, SettingsError, StoreError
 from autoresearch_ray.records import ProposerStatus
-from autoresearch_ray.search.model_access import sdk_environment
+from autoresearch_ray.search.model_access import adopt_sdk_environment, sdk_environment
 from autoresearch_ray.search.queue_filler import ProposerLoop
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import connect
 
+if TYPE_CHECKING:
+    from autoresearch_ray.search.model_proposers import Writers
+
 WATCH_SECONDS = 5.0
-RETRY_SECONDS = 2.0
+RETRY_SECONDS = (2.0, 240.0)  # before it starts afresh, doubled up to the second while it goes on failing
+WELL_SECONDS = 60.0  # after so long it has not gone on failing
+STOP_SECONDS = 10.0  # that its end may take: a process server is ended, its folder removed
 NAME = "proposer"
 
 logger = logging.getLogger(__name__)
@@ -33,55 +39,75 @@ logger = logging.getLogger(__name__)
 class ProposerActor:
     """The loop in a Ray actor, on a thread of its own, and the models beside it. Keys stay in this process."""
 
-    def __init__(
-        self, settings_json: str, state: str, folder: str, keys: dict[str, str], environment: dict[str, str]
-    ) -> None:
-        os.environ |= environment  # a cluster's processes have that of its `ray start`
+    def __init__(self, state: str, folder: str, keys: dict[str, str], environment: dict[str, str]) -> None:
+        adopt_sdk_environment(environment)  # a cluster's processes have that of its `ray start`
         self._stop = threading.Event()
+        self._starting = threading.Lock()
+        self._writers: Writers | None = None
         self._folder, self._keys = Path(folder), keys
-        settings = RunSettings.model_validate_json(settings_json)
-        board = Board(connect(state))
-        self._thread = threading.Thread(target=self._follow, args=(board, settings), daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(Board(connect(state)),), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the loop."""
+        """End the loop, and the models with all that they started."""
         self._stop.set()
+        with self._starting:
+            if self._writers is not None:
+                self._writers.close()
 
     def alive(self) -> bool:
         """Whether the loop goes on."""
         return self._thread.is_alive()
 
-    def _follow(self, board: Board, settings: RunSettings) -> None:
+    def _follow(self, board: Board) -> None:
+        first, longest = RETRY_SECONDS
+        pause = first
         while not self._stop.is_set():
+            started = time.monotonic()
             try:
-                self._work(board, settings)
+                self._work(board)
             except CompactedError:
                 continue  # too far behind: read everything again
             except StoreError as error:
                 logger.warning("proposer: %s; trying again", error)
-                time.sleep(RETRY_SECONDS)
+                self._stop.wait(first)
             except Exception as error:  # slots wait for what comes from here: say it and start afresh
                 logger.exception("proposer")
                 with suppress(StoreError):
                     board.put_proposer(ProposerStatus(NAME, "pausing", f"{NAME}: {type(error).__name__}: {error}"))
-                time.sleep(RETRY_SECONDS)
+                pause = first if time.monotonic() - started > WELL_SECONDS else min(longest, 2 * pause)
+                self._stop.wait(pause)
 
-    def _work(self, board: Board, settings: RunSettings) -> None:
+    def _work(self, board: Board) -> None:
         seen = board.store.revision()
+        settings = RunSettings.model_validate_json(board.settings() or b"")
         loop = ProposerLoop(board, settings)
         with ExitStack() as stack:
             listeners = [loop.absorb]
-            if self._keys:
-                from autoresearch_ray.search.model_proposers import Writers  # and with it torch
-
-                listeners.append(stack.enter_context(Writers(board, settings, self._folder, self._keys)).absorb)
+            if self._keys and (writers := self._start_writers(board, settings)) is not None:
+                listeners.append(stack.enter_context(closing(writers)).absorb)
             while not self._stop.is_set():
                 loop.fill()
                 batch = board.store.watch("", seen + 1, WATCH_SECONDS)
                 seen = batch.revision
                 for listen in listeners:
                     listen(batch.events)
+
+    def _start_writers(self, board: Board, settings: RunSettings) -> "Writers | None":
+        """The models; None where they cannot be set up on this machine, which is said, or when the end has come."""
+        from autoresearch_ray.search.model_proposers import Writers  # and with it torch
+
+        with self._starting:
+            if self._stop.is_set():
+                return None
+            try:
+                self._writers = Writers(board, settings, self._folder, self._keys)
+            except SettingsError as error:
+                for label in self._keys:
+                    board.put_proposer(ProposerStatus(label, "stopped", f"{label}: {error}"))
+                self._keys = {}
+                return None
+            return self._writers
 
 
 @contextmanager
@@ -92,8 +118,10 @@ def proposing(settings: RunSettings, state: str, folder: Path, keys: dict[str, s
     options = ray.remote(ProposerActor).options(
         name=name, num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here
     )
-    actor = options.remote(settings.model_dump_json(), state, str(folder), keys, sdk_environment())
+    actor = options.remote(state, str(folder), keys, sdk_environment())
     try:
         yield
     finally:
+        with suppress(RayError):  # it may have died; then its processes have too
+            ray.get(actor.stop.remote(), timeout=STOP_SECONDS)
         ray.kill(actor)

@@ -1,8 +1,8 @@
 """One language model as a proposer: calls run ahead of the slots, and what passes every gate is queued.
 
 A writer keeps slots and a few ideas waiting, with CALLS_AT_ONCE calls under way at most. A provider that fails makes it
-pause and say so; the tuners go on meanwhile. One that refuses for good (key, model, credit, limit) ends it. All on one
-event loop; what the store takes is done in threads.
+pause and say so, and so does anything else that goes wrong in a conversation; the tuners go on meanwhile. One that
+refuses for good (key, model, credit, limit) ends it. All on one event loop; what the store takes is done in threads.
 """
 
 import asyncio
@@ -10,16 +10,23 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
-from autoresearch_ray.errors import CandidateError, ProviderError, ProviderRefusedError
+from autoresearch_ray.errors import (
+    AutoresearchError,
+    CandidateError,
+    ProviderError,
+    ProviderRefusedError,
+    StoreError,
+)
 from autoresearch_ray.propose.llm.calls import Ask
 from autoresearch_ray.propose.llm.metered import Call
-from autoresearch_ray.propose.llm.prompt.prompt import build_prompt
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.propose.llm.session import Conversation, DryRun, Gates, Idea, Rejection, propose
+from autoresearch_ray.propose.llm.session import Conversation, DryRun, Gates, Idea, Rejection
+from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
 from autoresearch_ray.search.transcript import write_transcript
 from autoresearch_ray.settings import ProposerSpec
@@ -71,6 +78,7 @@ class Writer:
     spec: ProposerSpec
     ask: Ask
     desk: Desk
+    window: Window
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _barren: int = 0  # conversations in a row that brought no idea
@@ -83,15 +91,15 @@ class Writer:
     async def run(self) -> None:
         """Keep ideas coming until the provider refuses for good, or for ever."""
         await self._tell()
-        while not self._ended:
-            if self._wanted() > 0 and len(self._under_way) < (1 if self._barren else CALLS_AT_ONCE):
-                task = asyncio.create_task(self._converse())
-                self._under_way.add(task)
-                task.add_done_callback(self._under_way.discard)
-                task.add_done_callback(lambda _: self.changed.set())
-            else:
-                await self._something_changed()
-        await asyncio.gather(*self._under_way)
+        async with asyncio.TaskGroup() as group:  # cancelled, it takes its conversations along
+            while not self._ended:
+                if self._wanted() > 0 and len(self._under_way) < (1 if self._barren else CALLS_AT_ONCE):
+                    task = group.create_task(self._converse())
+                    self._under_way.add(task)
+                    task.add_done_callback(self._under_way.discard)
+                    task.add_done_callback(lambda _: self.changed.set())
+                else:
+                    await self._something_changed()
 
     def _wanted(self) -> int:
         """Ideas that nobody waits for yet and that no call under way will bring; below 0 where there are too many."""
@@ -106,13 +114,29 @@ class Writer:
             return
 
     async def _converse(self) -> None:
-        number = self.desk.number()
-        name = f"{self.spec.name}-{number:05d}"
+        """One conversation, whatever becomes of it, and the pause after one without an idea."""
         calls: list[Call] = []
         calls_here.set(calls)
+        queued: list[str] = []
+        rejected = 0
+        failure: Exception | None = None
+        try:
+            conversation = await self._conversation(calls, queued)
+            failure = conversation.error
+            rejected = sum(isinstance(outcome, Rejection) and outcome.number > 0 for outcome in conversation.outcomes)
+        except AutoresearchError as error:  # such as a prompt that does not fit, whose program a person may shorten
+            failure = error
+        except Exception as error:  # a full disk, a bug: the next one may go well
+            logger.exception("%s", self.spec.label)
+            failure = error
+        await self._after(calls, len(queued), rejected, failure)
+
+    async def _conversation(self, calls: list[Call], queued: list[str]) -> Conversation:
+        """Ask, queue what passes (its proposals' names are added to `queued`), and keep what was said."""
+        number = self.desk.number()
+        name = f"{self.spec.name}-{number:05d}"
         view = replace(self.desk.view(IDEAS_A_CALL), focus=self._focus(number))
         parent = Candidate.of(view.frontier.text).sha
-        queued: list[str] = []
 
         async def accept(idea: Idea) -> None:
             proposal = await asyncio.to_thread(self._enqueue, idea, parent, f"w{name}-{idea.number}")
@@ -122,12 +146,12 @@ class Writer:
                 await self._remember(name, idea.number, "moved", idea.hypothesis, MOVED)
 
         gates = Gates(self.desk.check, self._known, self.desk.dry_run)
-        conversation = await propose(self.ask, build_prompt(view), view.frontier.text, gates, accept)
+        conversation = await propose_within(self.window, self.ask, view, gates, accept)
         await asyncio.to_thread(write_transcript, self.desk.folder / f"{name}.json.gz", calls, conversation, queued)
         for outcome in conversation.outcomes:
             if isinstance(outcome, Rejection) and outcome.number:
                 await self._remember(name, outcome.number, outcome.reason, outcome.hypothesis, outcome.detail)
-        await self._after(conversation, calls)
+        return conversation
 
     def _focus(self, number: int) -> str:
         """Calls at the same time see the same prompt: each is asked for another sort of idea."""
@@ -138,19 +162,17 @@ class Writer:
         idea = RejectedIdea(f"{name}-{number}", self.spec.label, refusal, hypothesis, detail[:DETAIL], time.time())
         await asyncio.to_thread(self.desk.board.put_rejected, idea)
 
-    async def _after(self, conversation: Conversation, calls: list[Call]) -> None:
-        error = conversation.error
+    async def _after(self, calls: list[Call], ideas: int, rejected: int, error: Exception | None) -> None:
         self._ended = self._ended or isinstance(error, ProviderRefusedError)
-        before, ideas = self._status, len(conversation.ideas)
+        before = self._status
         self._barren = 0 if ideas else self._barren + 1
         self._status = ProposerStatus(
             name=self.spec.label,
             state="stopped" if self._ended else "pausing" if error is not None else "ok",
-            detail=before.detail if before.state == "stopped" else str(error or ""),
-            conversations=before.conversations + 1,
+            detail=before.detail if before.state == "stopped" else self._words(error),
+            conversations=before.conversations + bool(calls),
             ideas=before.ideas + ideas,
-            rejected=before.rejected
-            + sum(isinstance(outcome, Rejection) and outcome.number > 0 for outcome in conversation.outcomes),
+            rejected=before.rejected + rejected,
             tokens=before.tokens + sum(call.charge.input_tokens + call.charge.output_tokens for call in calls),
             dollars=before.dollars + sum(call.charge.micros for call in calls) / 1e6,
         )
@@ -158,13 +180,21 @@ class Writer:
         if self._barren and not self._ended:
             await asyncio.sleep(self._pause(error))
 
-    def _pause(self, error: ProviderError | None) -> float:
+    def _words(self, error: Exception | None) -> str:
+        """What went wrong, in its own words and with the model's name."""
+        if error is None or isinstance(error, ProviderError):
+            return str(error or "")
+        kind = "" if isinstance(error, AutoresearchError) else f"{type(error).__name__}: "
+        return f"{self.spec.label}: {kind}{error}"
+
+    def _pause(self, error: Exception | None) -> float:
         first, longest = FAILED_SECONDS if error is not None else FRUITLESS_SECONDS
-        asked = (error.retry_after_seconds or 0.0) if error is not None else 0.0
+        asked = (error.retry_after_seconds or 0.0) if isinstance(error, ProviderError) else 0.0
         return max(asked, min(longest, first * 2.0 ** min(self._barren - 1, 10)))
 
     async def _tell(self) -> None:
-        await asyncio.to_thread(self.desk.board.put_proposer, self._status)
+        with suppress(StoreError):  # the next word has this one in it
+            await asyncio.to_thread(self.desk.board.put_proposer, self._status)
 
     def _known(self, text: str) -> str | None:
         proposal_id = self.desk.board.seen(normal_sha(text))

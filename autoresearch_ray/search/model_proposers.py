@@ -1,6 +1,6 @@
 """All language models of a run, on one event loop in a thread of the proposer actor.
 
-    with Writers(board, settings, folder, keys) as writers:
+    with closing(Writers(board, settings, folder, keys)) as writers:
         writers.absorb(batch.events)       # of every watch; the past that prompts are made of is kept here
 
 Keys come in as plain text, because they have travelled here, and go no further than to the SDKs.
@@ -13,9 +13,8 @@ import math
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.normal_form import code_lines
@@ -32,6 +31,7 @@ from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.provider import Provider
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.spending import Spending
+from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.records import Candidate, Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.model_access import base_url
@@ -46,57 +46,66 @@ logger = logging.getLogger(__name__)
 
 
 class Writers:
-    """The models' side of the proposer actor. `absorb` may be called from any thread."""
+    """The models' side of the proposer actor, at work as soon as it is made. Any thread may `absorb` and `close`."""
 
     def __init__(self, board: Board, settings: RunSettings, folder: Path, keys: Mapping[str, str]) -> None:
+        """SettingsError where a model cannot be set up; then nothing was started."""
         self._board, self._settings, self._folder = board, settings, folder
         self._keys = {label: Key(text) for label, text in keys.items()}
         self._specs = [spec for spec in settings.proposers if spec.name in PROVIDERS]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="writers", daemon=True)
+        self._closing = threading.Lock()
+        self._died: BaseException | None = None
         self._merging = Merging(board, settings)
-        self._dry_runner = DryRunner(settings.experiment, settings.isolation, (folder,))
         self._queue: dict[str, Proposal] = {}
         self._past = Past(lambda sha: board.candidate(sha).text)
-        self._writers: list[Writer] = []
         self._read_past()
         self._numbers = itertools.count(1 + self._last_number())
-
-    def __enter__(self) -> Self:
+        providers = [self._provider(spec) for spec in self._specs]
+        spending = Spending(self._board.store, self._settings.max_cost_usd)
+        self._writers = [
+            self._writer(spec, provider, spending) for spec, provider in zip(self._specs, providers, strict=True)
+        ]
+        self._task = self._loop.create_task(self._write(providers))
+        self._dry_runner = DryRunner(self._settings.experiment, self._settings.isolation, (self._folder,))
         self._thread.start()
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._loop.call_soon_threadsafe(self._end)
-        self._thread.join()
-        self._dry_runner.close()
+    def close(self) -> None:
+        """End every conversation and the dry runs, with their processes and files; from any thread, and twice."""
+        with self._closing:
+            with suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._task.cancel)
+            self._thread.join()
+            self._dry_runner.close()
 
     def absorb(self, events: tuple[Event, ...]) -> None:
-        """Learn from what was written to the board."""
-        self._loop.call_soon_threadsafe(self._absorb, events)
+        """Learn from what was written to the board. Raises what the models' thread died of."""
+        if self._died is not None:
+            raise self._died
+        with suppress(RuntimeError):  # closed meanwhile
+            self._loop.call_soon_threadsafe(self._absorb, events)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._task = self._loop.create_task(self._write())
         try:
             self._loop.run_until_complete(self._task)
         except asyncio.CancelledError:
             return
+        except BaseException as error:
+            self._died = error  # `absorb` hands it on to whoever can say it and start afresh
+            while isinstance(self._died, BaseExceptionGroup):
+                self._died = self._died.exceptions[0]
+            raise
         finally:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
-    def _end(self) -> None:
-        self._task.cancel()
-
-    async def _write(self) -> None:
-        spending = Spending(self._board.store, self._settings.max_cost_usd)
-        providers = [self._provider(spec) for spec in self._specs]
-        self._writers = [
-            self._writer(spec, provider, spending) for spec, provider in zip(self._specs, providers, strict=True)
-        ]
+    async def _write(self, providers: list[Provider]) -> None:
         try:
-            await asyncio.gather(*(writer.run() for writer in self._writers))
+            async with asyncio.TaskGroup() as group:
+                for writer in self._writers:
+                    group.create_task(writer.run())
             await asyncio.Event().wait()  # all have ended; the thread is ended from outside
         finally:
             for provider in providers:
@@ -117,10 +126,13 @@ class Writers:
             waiting=lambda label: sum(proposal.proposer == label for proposal in self._queue.values()),
             brought_onto=self._brought_onto,
             check=self._check,
-            dry_run=self._dry_runner.run,
+            dry_run=self._dry_run,
             folder=self._folder / CALLS_FOLDER,
         )
-        return Writer(spec, ask, desk)
+        return Writer(spec, ask, desk, Window(self._settings.context_tokens or 0))
+
+    async def _dry_run(self, text: str) -> str | None:
+        return await self._dry_runner.run(text)
 
     def _last_number(self) -> int:
         """Of a conversation so far, whoever held it, on this machine or another."""

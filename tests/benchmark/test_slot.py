@@ -1,6 +1,10 @@
 """Whatever a candidate does, its slot says what it was, leaves nothing behind, and goes on."""
 
 import resource
+
+
+import select
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -245,3 +249,16 @@ def test_a_slot_works_with_few_open_files(dataset: Dataset, tmp_path: Path) -> N
 def test_an_end_without_a_result_says_what_was_printed_last(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
     result = run(slot, dataset, BODY + STEP + "    print('the last words', flush=True)\n    os._exit(3)", tmp_path)
     assert result.error == "ended with exit status 3 in training, without a result; it printed: the last words"
+
+
+@pytest.mark.parametrize("ready", [True, False], ids=["its word that it is ready unread", "before it is ready"])
+def test_a_slot_that_is_closed_at_once_leaves_no_traceback(ready: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    with Slot(threads=1) as slot:
+        server = psutil.Process(slot.server_pid)
+        family = [server, *server.children(recursive=True)]
+        if ready:
+            assert select.select([slot.control], [], [], 60)[0]
+            family = [server, *server.children(recursive=True)]
+        slot.control.shutdown(socket.SHUT_RDWR) if not ready else slot.control.close()
+        psutil.wait_procs(family, timeout=60)
+    assert "Traceback" not in capfd.readouterr().err

@@ -59,7 +59,9 @@ class DryRunner:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, text)
 
     def close(self) -> None:
-        """Stop what is under way, and end the slot's processes."""
+        """Stop what is under way, and end the slot's processes; again, it does nothing."""
+        if self._closed:
+            return
         self._closed = True
         self._slot.interrupt()
         self._thread.submit(self._slot.__exit__, None, None, None).result()

@@ -14,7 +14,8 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class Server:
         walls = self_test.raised(frozenset(setup["layers"]), Path(setup["scratch"]), setup["hidden"], setup["number"])
         self._send({"ready": torch.__version__, "walls": to_json(walls)})
         while True:
-            request, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST, MAX_DESCRIPTORS)
+            with gone_is_the_end():
+                request, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST, MAX_DESCRIPTORS)
             if not request:
                 return
             message = json.loads(request)
@@ -101,12 +103,24 @@ class Server:
                 if ended:
                     return End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024)
             if self._control.fileno() in readable:
-                if not self._control.recv(MAX_REQUEST):
+                with gone_is_the_end():
+                    request = self._control.recv(MAX_REQUEST)
+                if not request:
                     sys.exit(0)  # the slot is gone; PID namespace or parent-death signal ends the candidate
                 os.kill(pid, signal.SIGKILL)
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._control.send(json.dumps(message).encode())
+        with gone_is_the_end():
+            self._control.send(json.dumps(message).encode())
+
+
+@contextmanager
+def gone_is_the_end() -> Iterator[None]:
+    """End quietly where the slot has closed its end, with something unread or before a message."""
+    try:
+        yield
+    except (BrokenPipeError, ConnectionResetError):
+        sys.exit(0)
 
 
 def _message(channel: socket.socket) -> bytes:

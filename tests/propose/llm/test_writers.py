@@ -1,0 +1,113 @@
+"""Models at work in a run, without Ray: whatever goes wrong in a conversation is said, is not tried again at once, and
+leaves neither process nor folder behind."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from small_run import SERVER, descendants, settings_of, wait_gone, write_experiment
+from wire import Say, WireServer
+
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.records import Candidate, ProposerStatus
+from autoresearch_ray.search.model_proposers import Writers
+from autoresearch_ray.settings import RunSettings, ask
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.sqlite.store import SqliteStore
+
+MODEL = "openai:gpt-x"
+KEYS = {MODEL: "sk-of-nobody-0123456789"}
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where slots have their folders."""
+    folder = tmp_path / "scratch"
+    folder.mkdir(mode=0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
+    return folder
+
+
+def settings_with(folder: Path, url: str) -> RunSettings:
+    experiment = write_experiment(folder)
+    options = {"proposers": (MODEL,), "llm_base_url": url, "slots": 1, "program": folder / "program.md"}
+    return settings_of(ask(experiment=experiment, **options))
+
+
+@contextmanager
+def writing(folder: Path, settings: RunSettings) -> Iterator[Board]:
+    """A run's models at work on a board of their own, and nothing left of them afterwards."""
+    with SqliteStore(folder / "state.db") as store:
+        board = Board(store)
+        board.put_settings(settings.model_dump_json().encode())
+        board.put_candidate(Candidate.of(settings.baseline))
+        writers = Writers(board, settings, folder, KEYS)
+        try:
+            yield board
+        finally:
+            family = descendants(os.getpid())
+            writers.close()
+            writers.close()
+            assert wait_gone([process for process in family if is_server(process.pid)]) == []
+
+
+def is_server(pid: int) -> bool:
+    try:
+        return SERVER in Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return False
+
+
+def wait_for(status: Callable[[ProposerStatus], bool], board: Board) -> ProposerStatus:
+    while True:
+        found = next(iter(board.proposers()), None)
+        if found is not None and status(found):
+            return found
+        time.sleep(0.05)
+
+
+def test_a_prompt_that_does_not_fit_is_said_once_and_asked_again_later(tmp_path: Path, scratch: Path) -> None:
+    with WireServer("openai", [Say("Nothing comes to my mind.")]) as server:
+        settings = settings_with(tmp_path, server.url)
+        with writing(tmp_path, settings.replace(program="word " * 60_000)) as board:
+            status = wait_for(lambda found: found.state == "pausing", board)
+            before = board.store.revision()
+            time.sleep(1.0)
+            assert board.store.revision() == before
+        assert server.requests == []
+    assert status.detail.startswith(f"{MODEL}: a prompt of 24000 tokens: contract, program and frontier take ")
+    assert list(scratch.iterdir()) == []
+
+
+def test_any_other_failure_is_said_in_its_own_words_and_what_was_paid_is_counted(tmp_path: Path, scratch: Path) -> None:
+    (tmp_path / "calls").write_text("a file where the transcripts' folder should be")
+    with (
+        WireServer("openai", [Say("Nothing comes to my mind.")]) as server,
+        writing(tmp_path, settings_with(tmp_path, server.url)) as board,
+    ):
+        status = wait_for(lambda found: found.state == "pausing", board)
+        asked = len(server.requests)
+        time.sleep(1.0)
+        assert len(server.requests) == asked
+    assert status.detail.startswith(f"{MODEL}: FileExistsError: ") and status.detail.endswith("/calls'")
+    assert status.conversations == 1 and status.tokens > 0
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_model_that_cannot_be_set_up_is_said_before_anything_is_started(
+    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_with(tmp_path, "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("SSL_CERT_FILE", "gone.pem")
+    with (
+        pytest.raises(SettingsError, match=r"openai:gpt-x: its HTTP client cannot be set up .*SSL_CERT_FILE=gone.pem"),
+        writing(tmp_path, settings),
+    ):
+        raise AssertionError("it was set up")
+    assert not any(is_server(process.pid) for process in descendants(os.getpid()))
+    assert list(scratch.iterdir()) == []
