@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -237,6 +238,31 @@ class RejectedIdea:
     at: float
 
 
+MICROS = 1_000_000  # to the dollar
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one call of a model costs; `open` until it is known, `lost` when it will never be."""
+
+    who: str  # PROVIDER:MODEL
+    state: Literal["open", "settled", "lost"]
+    priced: bool  # False: no price is known, so that it costs 0 here
+    reserved_micros: int  # millionths of a dollar
+    micros: int  # what counts; the reservation while open or lost
+    at: float
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    written_tokens: int = 0
+    output_tokens: int = 0
+
+
+def dollars(micros: int) -> str:
+    """The amount as people write it, to the cent, or to all six places where it is less."""
+    exact = Decimal(micros) / MICROS
+    return f"${exact:.2f}" if micros % 10_000 == 0 or micros >= MICROS else f"${exact:.4f}"
+
+
 @dataclass(frozen=True, slots=True)
 class TrialRow:
     """A trial with what has become of it so far."""
@@ -257,3 +283,4 @@ class History:
     candidates: dict[str, Candidate]  # by sha, each that a row or a step names
     rejected: tuple[RejectedIdea, ...] = ()  # in the order of their rejection
     launches: tuple[float, ...] = ()  # when a driver began, in order; none in runs of version 0.1
+    charges: tuple[Charge, ...] = ()  # of all calls of models

@@ -9,7 +9,11 @@ import pytest
 from small_run import branches, descendants, git, read_until, start_launch, wait_gone, write_experiment
 
 from autoresearch_ray.observe.facts import summarise
+from autoresearch_ray.propose.llm.spending import Spending
+from autoresearch_ray.records import ProposerStatus
+from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.history import read_history
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 LONG = "a-temporary-folder-whose-path-is-longer-than-a-socket-of-ray-s-may-be"
 
@@ -33,12 +37,17 @@ def test_a_hang_up_saves_everything_and_the_run_that_goes_on_is_stored_and_pushe
     assert f"{LONG}/ray: " in output and "Ray keeps its files in /" in output
 
     done = len([row for row in read_history(run / "state.db").rows if row.result])
+    with SqliteStore(run / "state.db") as store:  # as if a model had been there that is gone
+        Board(store).put_proposer(ProposerStatus("openai:gone", "stopped", "openai:gone: the key was refused"))
+        assert Spending(store).reserve("c1", "openai:gone", 250_000) == "reserved"
     (tmp_path / "run").write_text("import subprocess, sys\nsys.exit(subprocess.call(sys.argv[1:]))\n")
     under_uv = ["bash", "-c", 'exec -a uv "$0" run "$@"', sys.executable]  # a process that looks like `uv run` to Ray
     resume = ["--resume", "--tag", "x", "--trials", str(done + 3), *places]
     driver = start_launch(tmp_path, *resume, before=under_uv)
     output = driver.communicate(timeout=120)[0]
     assert driver.returncode == 0 and "slot was lost" not in output, output
+    assert "the key was refused" not in output and "0 conversations" not in output, "it is no news of this launch"
+    assert "models       $0.25 in all launches\n  openai:gone  1 calls, 0 tokens, $0.25\n" in output
     history = read_history(run / "state.db")
     rows, (_, resumed_at) = history.rows, history.launches
     before = [row.result.finished_at for row in rows if row.result and row.result.started_at < resumed_at]

@@ -192,7 +192,7 @@ def _model_news(status: ProposerStatus) -> str:
 def _model_line(status: ProposerStatus) -> str:
     return (
         f"{status.name}: {status.conversations} conversations, {status.ideas} ideas, {status.rejected} rejected, "
-        f"{status.tokens} tokens, ${status.dollars:.2f}"
+        f"{status.tokens} tokens, ${status.dollars:.2f} in this launch"
     )
 
 

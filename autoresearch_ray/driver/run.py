@@ -128,6 +128,7 @@ def _driven(
         board = Board(store, stack.enter_context(Tenure(store, say=progress.say)))
         board.put_settings(settings.model_dump_json().encode())
         board.note_launch(time.time())
+        board.forget_proposers()
         if settings.state == SQLITE:
             stack.enter_context(Backups(store, folder))
         write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())

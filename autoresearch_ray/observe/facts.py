@@ -41,6 +41,17 @@ class Win:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCost:
+    """What one language model's calls came to, over all launches of the run."""
+
+    name: str
+    calls: int
+    tokens: int
+    micros: int  # millionths of a dollar; what calls whose cost is not known could cost at most is in it
+    priced: bool  # False: no price of it is known
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The headline of a run; scores in bits per byte, NaN where nothing is known yet."""
 
@@ -78,6 +89,17 @@ def held(history: History) -> list[str]:
     """The trials whose results were too good to be true."""
     failed = ((row.trial.trial_id, row.result) for row in history.rows if row.result is not None)
     return [trial_id for trial_id, result in failed if result.status == "invalid" and HELD in result.error]
+
+
+def model_costs(history: History) -> tuple[ModelCost, ...]:
+    """Every model that was asked, the dearest first."""
+    found = []
+    for name in sorted({charge.who for charge in history.charges}):
+        own = [charge for charge in history.charges if charge.who == name]
+        tokens = sum(charge.input_tokens + charge.output_tokens for charge in own)
+        micros = sum(charge.micros for charge in own)
+        found.append(ModelCost(name, len(own), tokens, micros, any(charge.priced for charge in own)))
+    return tuple(sorted(found, key=lambda cost: -cost.micros))
 
 
 def isolation(history: History) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from autoresearch_ray.candidate.difference import changed_constants, unified_diff
 from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.curves import learning_curves
-from autoresearch_ray.observe.lines import duration
+from autoresearch_ray.observe.lines import duration, price
 from autoresearch_ray.observe.page import page
 from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import History, TrialRow
@@ -41,6 +41,7 @@ def report_html(history: History, path: Path, picture: Path) -> None:
         learning_curves(history),
         _failures(history),
         _trials(history),
+        _models(history),
         _settings(history),
     ]
     document = page(escape(name), "\n".join(part for part in parts if part))
@@ -211,6 +212,19 @@ def _trial(row: TrialRow, commit: str) -> str:
         return f"<tr>{''.join(cells)}{'<td class=n></td>' * 4}</tr>"
     numbers = (f"{result.training_seconds:.1f}", f"{result.steps:,}", f"{result.peak_memory_mb:,.0f}", f"{result.slot}")
     return f"<tr>{''.join(cells)}{''.join(f'<td class=n>{number}</td>' for number in numbers)}</tr>"
+
+
+def _models(history: History) -> str:
+    costs = facts.model_costs(history)
+    if not costs:
+        return ""
+    rows = "".join(
+        f"<tr><td class=id>{words(cost.name, 80)}</td><td>{cost.calls:,}</td><td>{cost.tokens:,}</td>"
+        f"<td>{price(cost)}</td></tr>"
+        for cost in costs
+    )
+    head = "<tr><th>model</th><th>calls</th><th>tokens</th><th>cost</th></tr>"
+    return f'<h2>Models</h2><div class="scroll"><table><thead>{head}</thead>{rows}</table></div>'
 
 
 def _settings(history: History) -> str:

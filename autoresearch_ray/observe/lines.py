@@ -6,7 +6,7 @@ from rich.cells import cell_len, set_cell_size
 
 from autoresearch_ray.observe import facts
 from autoresearch_ray.paths import LINEAGE, REPORT_FILE
-from autoresearch_ray.records import History, TrialRow
+from autoresearch_ray.records import History, TrialRow, dollars
 from autoresearch_ray.text import last_line, one_line
 
 COLUMNS = 120
@@ -30,7 +30,7 @@ def decision_line(row: TrialRow, commit: str = "") -> str:
 def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list[str]:
     """What the run came to, and where to look next; `resume` is the command that continues it."""
     summary = facts.summarise(history)
-    lines = [*_scores(summary), *_wins(history), *_effort(summary), *_held(history)]
+    lines = [*_scores(summary), *_wins(history), *_effort(summary), *_models(history), *_held(history)]
     place = one_line(run_dir) or "."
     lines += [
         _line("report", f"{place}/{REPORT_FILE}"),
@@ -104,6 +104,20 @@ def _effort(summary: facts.Summary) -> list[str]:
     if summary.noise_freedom:
         lines.append(_line("noise", f"sd {summary.noise_sd:.4f}, {summary.noise_freedom} degrees of freedom"))
     return lines
+
+
+def _models(history: History) -> list[str]:
+    costs = facts.model_costs(history)
+    if not costs:
+        return []
+    total = dollars(sum(cost.micros for cost in costs))
+    each = [f"  {one_line(cost.name)}  {cost.calls:,} calls, {cost.tokens:,} tokens, {price(cost)}" for cost in costs]
+    return [_line("models", f"{total} in all launches"), *each]
+
+
+def price(cost: facts.ModelCost) -> str:
+    """What a model's calls cost, in words."""
+    return dollars(cost.micros) if cost.priced else "price not known"
 
 
 def _held(history: History) -> list[str]:

@@ -262,6 +262,10 @@ class Board:
         """Say how a model does."""
         self.store.put(f"proposer/{status.name}", _bytes(status))
 
+    def forget_proposers(self) -> None:
+        """A launch begins: how models did in the last one is no news."""
+        self.store.txn([], [Delete("proposer/", prefix=True)])
+
     def proposers(self) -> list[ProposerStatus]:
         """How the models do, by name."""
         return records_under(self.store, "proposer/", ProposerStatus)

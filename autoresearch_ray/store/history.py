@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.records import Candidate, Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
+from autoresearch_ray.records import Candidate, Charge, Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
 from autoresearch_ray.store.contract import Found, KeyValue, Reads
 from autoresearch_ray.store.sqlite import reads
 from autoresearch_ray.store.sqlite.check import check
@@ -71,6 +71,7 @@ def history_of(store: Reads) -> History:
         candidates={_name(kv): read_value(kv, Candidate.decode) for kv in sources if _name(kv) in named},
         rejected=rejected_under(store, now),
         launches=tuple(sorted(float(_name(kv)) for kv in all_under(store, "launch/", now))),
+        charges=tuple(records_under(store, "spent/", Charge, now)),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from autoresearch_ray.records import (
     Candidate,
+    Charge,
     CurvePoint,
     Decision,
     History,
@@ -56,6 +57,13 @@ SECOND = SOURCE.replace("MATRIX_LR = 0.04 ", "MATRIX_LR = 0.0611 ")
 THIRD = SECOND.replace("DEPTH = 4 ", "DEPTH = 3 ").replace(
     "        return x + self.mlp(self.norm(x))",
     "        x = x + self.mlp(self.norm(x))\n        return x * self.scale  # <b>learned</b> & small",
+)
+
+
+CHARGES = (  # a call of an earlier launch that nobody saw the end of stays charged
+    Charge("anthropic:big", "settled", True, 5_000, 2_900, 0.0, 1_400, 900, 0, 150),
+    Charge("anthropic:big", "open", True, 35_000, 35_000, 0.0),
+    Charge("openai:own", "settled", False, 0, 0, 0.0, 50, 0, 0, 10),
 )
 
 

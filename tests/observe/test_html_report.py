@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from histories import SOURCE, Writer, empty, realistic, with_text
+from histories import CHARGES, SOURCE, Writer, empty, realistic, with_text
 
 from autoresearch_ray.candidate.difference import changed_constants, unified_diff
 from autoresearch_ray.observe.html import report_html
@@ -69,6 +69,11 @@ def test_the_report_tells_the_run(tmp_path: Path) -> None:
     assert "+MATRIX_LR = 0.0611" not in tree.text.split("2. DEPTH")[1], "the second win's diff starts at the first"
     assert "TypeError: unsupported operand" in tree.text and "moved by 0.31" in tree.text
     assert tree.text.count("t000") >= 30
+
+
+def test_what_each_model_cost_is_told(tmp_path: Path) -> None:
+    text = Tree(written(replace(realistic(), charges=CHARGES), tmp_path)).text
+    assert "Models" in text and "anthropic:big21,550$0.0379" in text and "openai:own160price not known" in text
 
 
 def test_learning_curves_of_baseline_and_best_are_drawn(tmp_path: Path) -> None:

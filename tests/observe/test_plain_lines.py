@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from histories import START, empty, long, realistic, with_text
+from histories import CHARGES, START, empty, long, realistic, with_text
 from rich.cells import cell_len
 
 from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, fitted, summary_lines
@@ -49,6 +49,16 @@ def test_the_summary_asks_a_human_to_look_at_what_is_too_good_to_be_true() -> No
     held = replace(found, result=replace(found.result, error=f"0.1 bits per byte; {HELD}"))
     lines = summary_lines(replace(history, rows=(*history.rows, held)))
     assert f"held         {held.trial.trial_id}: too good to be true, please look" in lines
+
+
+def test_the_summary_says_what_each_model_cost_in_all_launches_the_dearest_first() -> None:
+    lines = summary_lines(replace(realistic(), charges=CHARGES))
+    place = lines.index("models       $0.0379 in all launches")
+    assert lines[place + 1 : place + 3] == [
+        "  anthropic:big  2 calls, 1,550 tokens, $0.0379",
+        "  openai:own  1 calls, 60 tokens, price not known",
+    ]
+    assert not any(line.startswith("models") for line in summary_lines(realistic()))
 
 
 def test_the_summary_of_an_empty_run_invents_nothing() -> None:

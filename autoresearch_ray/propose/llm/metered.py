@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from autoresearch_ray.errors import ProviderError, ProviderRefusedError, SettingsError
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
 from autoresearch_ray.propose.llm.prices import Price
-from autoresearch_ray.propose.llm.spending import Charge, Spending, Tokens, dollars
+from autoresearch_ray.propose.llm.spending import Spending, Tokens
+from autoresearch_ray.records import Charge, dollars
 
 NOTHING: Tokens = (0, 0, 0, 0)
 WAIT_SECONDS = 0.2  # between two looks whether other calls have settled below their reservation

@@ -11,34 +11,17 @@ was killed or its answer was lost, stays charged in full. Money is whole million
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 from typing import Literal
 
 from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.records import MICROS, Charge
 from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store
 
 TOTAL = "spending"
 CALLS = "spent/"
-MICROS = 1_000_000  # to the dollar
-
 Tokens = tuple[int, int, int, int]  # input (with cached and written), cached, written, output
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one call costs; `open` until it is known, `lost` when it will never be."""
-
-    who: str  # PROVIDER:MODEL
-    state: Literal["open", "settled", "lost"]
-    priced: bool  # False: no price is known, so that it costs 0 here
-    reserved_micros: int
-    micros: int  # what counts; the reservation while open or lost
-    at: float
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    written_tokens: int = 0
-    output_tokens: int = 0
 
 
 class Spending:
@@ -124,12 +107,6 @@ class Spending:
 def to_micros(amount: float) -> int:
     """Dollars as whole millionths, rounded down (it is a limit); from the number as it is written."""
     return int((Decimal(str(amount)) * MICROS).to_integral_value(ROUND_FLOOR))
-
-
-def dollars(micros: int) -> str:
-    """The amount as people write it, to the cent, or to all six places where it is less."""
-    exact = Decimal(micros) / MICROS
-    return f"${exact:.2f}" if micros % 10_000 == 0 or micros >= MICROS else f"${exact:.4f}"
 
 
 def _settled(charge: Charge, micros: int, tokens: Tokens) -> Charge:

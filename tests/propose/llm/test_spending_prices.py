@@ -10,7 +10,8 @@ from wire_client import PROMPT
 
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prices import FREE, PRICES, find_price, price
-from autoresearch_ray.propose.llm.spending import dollars, to_micros
+from autoresearch_ray.propose.llm.spending import to_micros
+from autoresearch_ray.records import dollars
 
 SONNET = price("3", "0.30", "15", "3.75", (200_000, "2", "1.5"))
 tokens = st.integers(0, 3_000_000)
