@@ -218,7 +218,7 @@ class ProposerStatus:
 
     name: str
     state: Literal["ok", "pausing", "stopped"]
-    detail: str = ""  # why it is not ok
+    detail: str = ""  # why it is not ok, or a remark for a person
     conversations: int = 0
     ideas: int = 0
     rejected: int = 0

@@ -127,13 +127,16 @@ async def _conversation(
         dry_run=dry_runner.run,
     )
 
+    window = Window(asking.settings.context_tokens or 0)
+
     async def accept(idea: Idea) -> None:
         say(f"idea {idea.number} passed every gate")
 
     try:
-        window = Window(asking.settings.context_tokens or 0)
         return await propose_within(window, Retrying(provider), view, gates, accept)
     finally:
+        if window.remark:
+            say(f"{provider.who}: {window.remark}")
         dry_runner.close()
         await provider.close()
 

@@ -93,15 +93,16 @@ class Progress:
                 self._console.print(_model_line(status), markup=False)
 
     def _hear(self, board: Board, ended: threading.Event) -> None:
-        states: dict[str, str] = {}
+        told: dict[str, tuple[str, str]] = {}
         is_last = False
         while not is_last:
             is_last = ended.wait(HEAR_SECONDS)
             with contextlib.suppress(StoreError):
                 for status in board.proposers():
-                    if states.get(status.name, "ok") != status.state:
+                    news = status.state, status.detail if status.state == "ok" else ""
+                    if told.get(status.name, ("ok", "")) != news:
                         self._tell(_model_news(status))
-                    states[status.name] = status.state
+                    told[status.name] = news
 
     def summary(self, folder: Path, settings: RunSettings, interrupted: bool) -> tuple[str, ...]:
         """Bring all files up to date and say how the run ended."""
@@ -184,7 +185,7 @@ def resume_command(folder: Path, settings: RunSettings) -> str:
 
 def _model_news(status: ProposerStatus) -> str:
     if status.state == "ok":
-        return f"{status.name}: answers again"
+        return f"{status.name}: {status.detail or 'answers again'}"
     way = "asked again later" if status.state == "pausing" else "not asked again in this launch"
     return f"{status.detail or status.name}; {way}, the others go on"
 

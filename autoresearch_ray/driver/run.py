@@ -71,7 +71,11 @@ def drive(request: Request) -> RunOutcome:
     progress = Progress(request.plain)
     with Interrupts() as interrupts:
         run, folder = resolve(request, progress.say)
-        with keep_folder(folder), _only_driver(folder), model_keys(run) as keys:  # keys first: data may take long to come
+        with (
+            keep_folder(folder),
+            _only_driver(folder),
+            model_keys(run) as keys,
+        ):  # keys first: data may take long to come
             Lineage(folder / LINEAGE, folder.name)  # what git refuses is found before Ray starts
             fingerprint = prepare_data(run, progress.say)
             with ray_for(run) as cluster, _serving_files(run, folder, cluster):

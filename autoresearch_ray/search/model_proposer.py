@@ -169,7 +169,7 @@ class Writer:
         self._status = ProposerStatus(
             name=self.spec.label,
             state="stopped" if self._ended else "pausing" if error is not None else "ok",
-            detail=before.detail if before.state == "stopped" else self._words(error),
+            detail=before.detail if before.state == "stopped" else self._words(error) or self.window.remark,
             conversations=before.conversations + bool(calls),
             ideas=before.ideas + ideas,
             rejected=before.rejected + rejected,

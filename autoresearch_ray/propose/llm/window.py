@@ -19,6 +19,11 @@ from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates, pr
 
 SHRINK = 0.85  # of what was refused is asked for next, where the server names no limit or counts more than we do
 MISCOUNT = 2.0  # tokens of a server's for one of ours, at most
+READ_SHARE = 0.4  # of a prompt's tokens, below which it was cut: no two tokenizers differ by so much
+CUT = (
+    "its server read {read} tokens of a prompt of about {size}, so that it does not know the contract; give it a "
+    "larger context (Ollama: OLLAMA_CONTEXT_LENGTH)"
+)
 HOPEFUL = 0.75  # and what is tried before a window is said to be too small: our count is an estimate
 
 
@@ -29,6 +34,7 @@ class Window:
     tokens: int = 0  # of prompt and answer together, as the server counts; 0: not known
     answer_tokens: int = ANSWER_TOKENS
     ratio: float = 1.0  # tokens of the server's for one of ours
+    remark: str = ""  # what a person should know of it
 
     def count(self, text: str) -> int:
         """The tokens of a text, as the server counts as far as that is known."""
@@ -71,6 +77,12 @@ class Window:
         self.tokens = tokens if not self.tokens or tokens < self.tokens else int(SHRINK * self.tokens)
         return self.tokens - self.size(refused) >= ANSWER_LEAST
 
+    def check_read(self, answer: Answer, prompt: Prompt) -> None:
+        """Remark where the server counted so little that it must have cut the prompt, as Ollama does in silence."""
+        size = self.size(prompt)
+        cut = not answer.estimated and 0 < answer.input_tokens < READ_SHARE * size  # some count nothing, as 0
+        self.remark = CUT.format(read=answer.input_tokens, size=size) if cut else ""
+
 
 class Fitting:
     """An Ask that asks another one for as long an answer as fits."""
@@ -83,10 +95,13 @@ class Fitting:
         while True:
             fitted = self._window.fit(prompt)
             try:
-                return await self._ask(fitted)
+                answer = await self._ask(fitted)
             except TooLongError as error:
                 if not self._window.learn(error, fitted):
                     raise
+            else:
+                self._window.check_read(answer, fitted)
+                return answer
 
 
 async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gates, accept: Accept) -> Conversation:

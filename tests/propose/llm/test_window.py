@@ -162,6 +162,16 @@ def test_the_window_is_read_from_every_server_s_words(message: str, window: int,
     assert (error.window_tokens, error.prompt_tokens, error.billed) == (window, prompt, (0, 0, 0, 0))
 
 
+@pytest.mark.parametrize(
+    ("read", "remark"), [(2_051, "its server read 2051 tokens of a prompt of about "), (None, ""), (0, "")]
+)
+def test_a_prompt_that_a_server_cuts_in_silence_is_remarked(read: int | None, remark: str) -> None:
+    window = Window()
+    with WireServer("openai", [Say(idea(POWER), input_tokens=read)]) as server:
+        propose(server, window, Story().view())
+    assert window.remark.startswith(remark) and bool(window.remark) == bool(remark)
+
+
 def test_a_model_whose_answers_are_too_short_for_an_idea_is_told_so() -> None:
     message = "max_tokens is too large: 16000. This model supports at most 512 completion tokens, whereas you ..."
 
