@@ -1,8 +1,6 @@
 """Whatever a candidate does, its slot says what it was, leaves nothing behind, and goes on."""
 
 import resource
-
-
 import select
 import socket
 import time
