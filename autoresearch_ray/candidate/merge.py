@@ -1,16 +1,14 @@
-"""Three-way merge of candidates: constants by name, then the text by lines.
+"""Three-way merge of candidates: constants by name, then the text (`weave.py`).
 
-Values of neighbouring constants, which a merge by lines would call a conflict, merge cleanly here. A clean merge is a
-valid text, not a tested one: its measurement is the caller's.
+A clean merge is a valid text, not a tested one: its measurement is the caller's.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from merge3 import Merge3
-
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
 from autoresearch_ray.candidate.ranges import same
+from autoresearch_ray.candidate.weave import weave
 from autoresearch_ray.errors import CandidateError
 
 
@@ -20,7 +18,7 @@ class Merged:
 
     source: str
     clean: bool  # no conflict at all
-    conflicts: tuple[str, ...]  # a line each: the constant or the lines of ours, and what was kept
+    conflicts: tuple[str, ...]  # a line each: the constant or the place, and what was kept
 
 
 def three_way(base: str, ours: str, theirs: str) -> Merged:
@@ -31,7 +29,7 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
     """
     values, clashes = _merged_constants(constants(base), constants(ours), constants(theirs))
     texts = [set_constants(text, _own(values, text)) for text in (base, ours, theirs)]
-    text, overlaps = _merged_text(*texts)
+    text, overlaps = weave(*texts)
     if not overlaps:
         overlaps = _faults(text)
     kept = texts[1] if overlaps else text
@@ -70,21 +68,6 @@ def _merged_constants(
 def _own(values: Mapping[str, object], text: str) -> dict[str, object]:
     held = constants(text)
     return {name: value for name, value in values.items() if name in held}
-
-
-def _merged_text(base: str, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
-    """The merge by lines, and where it conflicts (numbers of lines in ours)."""
-    sides = [text.splitlines(keepends=True) for text in (base, ours, theirs)]
-    merged: list[str] = []
-    overlaps = []
-    for region in Merge3(*sides).merge_regions():
-        if region[0] == "conflict":
-            start, end = region[3], region[4]
-            overlaps.append(f"lines {start + 1} to {max(start + 1, end)} of ours: changed on both sides; ours kept")
-        else:
-            side = {"unchanged": 0, "a": 1, "same": 1, "b": 2}[region[0]]
-            merged += sides[side][region[1] : region[2]]
-    return "".join(merged), tuple(overlaps)
 
 
 def _faults(text: str) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def test_text_that_conflicts_leaves_ours_with_the_knobs_of_theirs() -> None:
     merged = three_way(TRAIN, ours, theirs)
     assert not merged.clean
     assert merged.source == set_constants(ours, {"DEPTH": 6})
-    assert "lines 25 to 25 of ours" in merged.conflicts[0]
+    assert "forward: line `total = total - part * x" in merged.conflicts[0]
 
 
 def test_a_value_that_leaves_its_new_range_is_a_conflict() -> None:
