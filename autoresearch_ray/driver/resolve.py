@@ -59,15 +59,15 @@ def resolve(request: Request, say: Say) -> tuple[RequestedRun, Path]:
 @contextlib.contextmanager
 def keep_folder(folder: Path) -> Iterator[None]:
     """The run's folder is there; where a launch ends before its run has begun, what was made for it goes again."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    made = [path for path in (folder / TRIALS_FOLDER, folder, *folder.parents) if not path.exists()]
     try:
         _make(folder)
         yield
     except BaseException:
         if made and not (folder / SETTINGS_FILE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder if folder in made else made[0], ignore_errors=True)
             for parent in made[1:]:
-                with contextlib.suppress(OSError):  # somebody else uses it by now
+                with contextlib.suppress(OSError):  # gone already, or somebody else uses it by now
                     parent.rmdir()
         raise
 

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -32,34 +32,40 @@ def at_work(folder: Path, url: str, namespace: str) -> Iterator[Board]:
             yield board
 
 
-def slot_servers() -> list[psutil.Process]:
-    """The process servers of slots that this pytest's Ray has."""
-    return [process for process in descendants(os.getpid()) if SERVER in " ".join(process.cmdline())]
+def slot_servers() -> set[psutil.Process]:
+    """The process servers of slots below this pytest process, its Ray's among them."""
+    found = set()
+    for process in descendants(os.getpid()):
+        with suppress(psutil.NoSuchProcess):
+            found |= {process} if SERVER in " ".join(process.cmdline()) else set()
+    return found
 
 
 def test_the_end_of_a_run_leaves_no_process_and_no_folder_of_its_models(tmp_path: Path, ray_session: str) -> None:
+    before = slot_servers()
     with (
         WireServer("openai", [Fail(401, kind="invalid_api_key")]) as server,
         at_work(tmp_path, server.url, ray_session) as board,
     ):
         while not any(status.state == "stopped" for status in board.proposers()) or not board.queued():
             time.sleep(0.1)
-        servers = slot_servers()
+        servers = slot_servers() - before
         folders = {Path(process.cwd()) for process in servers} - {Path("/")}
         assert folders, "there is something to leave behind"
     assert not any(folder.exists() for folder in folders)
-    assert wait_gone(servers) == []
+    assert wait_gone(list(servers)) == []
 
 
 def test_a_model_that_cannot_be_set_up_where_the_actor_is_says_so_and_the_tuner_goes_on(
     tmp_path: Path, ray_session: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = slot_servers()
     monkeypatch.setenv("SSL_CERT_FILE", "gone.pem")  # goes to the actor, as all that the SDKs read
     with at_work(tmp_path, "http://127.0.0.1:1/v1", ray_session) as board:
         while not board.proposers() or not board.queued():
             time.sleep(0.1)
         (status,) = board.proposers()
-        servers = slot_servers()
+        servers = slot_servers() - before
     assert (status.name, status.state) == (MODEL, "stopped")
     assert "FileNotFoundError" in status.detail and "SSL_CERT_FILE=gone.pem" in status.detail
-    assert servers == []
+    assert servers == set()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from small_run import SERVER, descendants, settings_of, wait_gone, write_experiment
 from wire import Say, WireServer
@@ -46,14 +47,20 @@ def writing(folder: Path, settings: RunSettings) -> Iterator[Board]:
         board = Board(store)
         board.put_settings(settings.model_dump_json().encode())
         board.put_candidate(Candidate.of(settings.baseline))
+        before = servers()  # of other tests
         writers = Writers(board, settings, folder, KEYS)
         try:
             yield board
         finally:
-            family = descendants(os.getpid())
+            own = servers() - before
             writers.close()
             writers.close()
-            assert wait_gone([process for process in family if is_server(process.pid)]) == []
+            assert wait_gone(list(own)) == []
+
+
+def servers() -> set[psutil.Process]:
+    """The process servers of this pytest process."""
+    return {process for process in descendants(os.getpid()) if is_server(process.pid)}
 
 
 def is_server(pid: int) -> bool:
@@ -102,12 +109,12 @@ def test_any_other_failure_is_said_in_its_own_words_and_what_was_paid_is_counted
 def test_a_model_that_cannot_be_set_up_is_said_before_anything_is_started(
     tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_with(tmp_path, "http://127.0.0.1:1/v1")
+    settings, before = settings_with(tmp_path, "http://127.0.0.1:1/v1"), servers()
     monkeypatch.setenv("SSL_CERT_FILE", "gone.pem")
     with (
         pytest.raises(SettingsError, match=r"openai:gpt-x: its HTTP client cannot be set up .*SSL_CERT_FILE=gone.pem"),
         writing(tmp_path, settings),
     ):
         raise AssertionError("it was set up")
-    assert not any(is_server(process.pid) for process in descendants(os.getpid()))
+    assert servers() == before
     assert list(scratch.iterdir()) == []
