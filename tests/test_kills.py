@@ -85,7 +85,8 @@ def check_whole(run: Path, trials: int, scratch: Path) -> None:
     history = read_history(run / "state.db")
     assert [row.trial.trial_id for row in history.rows] == [f"t{i:05d}" for i in range(1, trials + 1)]
     assert all(row.result is not None and row.decision is not None for row in history.rows)
-    assert len({row.trial.seed for row in history.rows}) == trials
+    runs = {(row.trial.proposal.source_sha, row.trial.seed) for row in history.rows}
+    assert len(runs) == trials, "no candidate is run twice on one seed"
     unbroken = Lineage(scratch / "unbroken", run.name).replay(history.steps, history.candidates.__getitem__, {})
     assert history.commits == unbroken and len(unbroken) == len(history.steps)
     git = ["git", "-C", str(run / "lineage")]

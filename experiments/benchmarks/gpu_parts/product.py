@@ -53,7 +53,7 @@ def cluster(bench: Bench) -> Iterator[tuple[str, str]]:
     """A Ray of this benchmark alone with the machine's GPU, or a logical one; its address and that of its metrics."""
     import ray
 
-    gpus = {"num_gpus": 1, "num_cpus": 4} if bench.pretend else {}
+    gpus = {"num_gpus": 1, "num_cpus": 2} if bench.pretend else {}
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="warning", **gpus)
     try:
         (node,) = ray.nodes()
