@@ -3,7 +3,8 @@
 Two levels. The frontier moves on expected gain: a child's J below that of its parent on the same seed by half a
 standard deviation, and below it on a second seed (`panel.py`; a parent without runs on numbered seeds stands in with
 its estimate). Of the two gains the first, which selected it, counts half. A child whose frontier has moved meanwhile is
-merged with the new one, and the merge is a trial like any other: nothing untested is the frontier.
+merged with the new one, and the merge is tried: nothing untested is the frontier. One run below its parent's on the
+same seed is enough for it, since its parts were confirmed before.
 The best moves on proof alone: replicates of a frontier and of the best on the same fresh seeds, until the posterior
 probability passes 0.99 (keep), falls below 0.2 or six replicates are spent (drop). A proof's runs are probed at full
 strength: no keep without, and one that fails a probe is dropped at once. What the slots do next is in `plan.py`.
@@ -27,6 +28,8 @@ from autoresearch_ray.decide.state import (
 )
 from autoresearch_ray.records import Decision, Standing, Step, StepKind, Verdict
 from autoresearch_ray.settings import Rules
+
+MERGE, MERGE_SHARE = "merge", 0.75  # who proposes merges; how much of the one gain that is measured of it is expected
 
 
 def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
@@ -81,7 +84,10 @@ def _screened(state: SearchState, outcome: Outcome, rules: Rules, now: float) ->
     if outcome.status != "ok":
         return Settled(state, (_decision(state, outcome, "discard", failure(outcome), now),))
     bar, where = _bar(state, outcome.parent_sha, outcome.seed_number)
-    lead = (bar - objective(outcome, rules)) / _sd(state)
+    gain = bar - objective(outcome, rules)
+    lead = gain / _sd(state)
+    if outcome.proposer == MERGE and gain > 0:  # each of its parts was confirmed
+        return _advanced(state, outcome, Contender(outcome, bar), MERGE_SHARE * gain, rules, now)
     if not lead > rules.advance_sd:
         reason = f"{_sds(lead)} its parent{where}, an advance needs {rules.advance_sd} sd"
         return Settled(state, (_decision(state, outcome, "discard", reason, now),))

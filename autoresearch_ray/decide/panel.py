@@ -42,6 +42,11 @@ def renewal_seed(state: SearchState, rules: Rules, in_flight: Sequence[Trial]) -
     """The number of a new seed that the frontier is to be run on now; None if the old ones still serve."""
     assert state.frontier is not None
     sha = state.frontier.source_sha
+    own = [run.seed_number for run in state.runs_of(sha)]
+    others = [run.seed_number for run in state.runs if run.seed_number not in own]
+    if len(own) == 1 and others:  # a merge: one more run, on a seed that it shares with the frontiers before it
+        is_running = any(t.proposal.source_sha == sha and t.seed_number == others[-1] for t in in_flight)
+        return None if is_running else others[-1]
     if state.screens < rules.panel_screens and len(state.runs_of(sha)) >= 2:
         return None
     running = [trial.seed_number for trial in in_flight if trial.proposal.source_sha == sha]

@@ -149,3 +149,17 @@ def test_a_run_from_before_the_panel_gets_one_when_it_goes_on(advanced: SearchSt
         assert planned(state) == Replicate("idle", "a", "a", number)
         state = told(state, run("idle", "a", "a", 0.95, seed_number=number)).state
     assert planned(state) == Screen() and panel.screen_seed(state, "a") == 0
+
+
+def test_a_merge_advances_by_one_run_below_its_parent_and_then_gets_its_second_seed(on_panel: SearchState) -> None:
+    state = told(on_panel, screen("a", "base", 0.96, 1), confirm("a", 0.95, 2)).state
+    merged = replace(screen("a+b", "a", 0.959, 1), proposer="merge")
+    assert told(state, replace(merged, val_bpb=0.961)).decisions[0].verdict == "discard"
+    settled = told(state, merged)
+    assert settled.decisions[0].verdict == "advance" and frontier_of(settled.state).source_sha == "a+b"
+    assert frontier_of(settled.state).objective == pytest.approx(frontier_of(state).objective - 0.75 * 0.001)
+    state = replace(settled.state, best=replace(best_of(settled.state), objective=0.96))  # no proof is due
+    assert planned(state) == Replicate("idle", "a+b", "a+b", 2)
+    assert planned(state, flight("idle", "a+b", "a+b", 2)) == Screen()
+    state = told(state, run("idle", "a+b", "a+b", 0.94, seed_number=2)).state
+    assert planned(state) == Screen() and panel.confirm_seed(state, "a+b", 1) == 2

@@ -113,7 +113,9 @@ class Run:
         waiting = self.queue
         self.queue = waiting[1:]
         parent, child = waiting[0] if waiting else (frontier, self._named(self.sets[frontier] | {next(proposals)}))
-        proposal = Proposal(f"p{number}", "merge" if waiting else "knobs", "tpe", child, parent, version, "")
+        proposal = Proposal(
+            f"p{number}", "merge" if waiting else "knobs", "merge" if waiting else "tpe", child, parent, version, ""
+        )
         return self._trial(number, proposal, "screen", self._screen_seed(parent))
 
     def _screen_seed(self, parent: str) -> int | None:
