@@ -118,7 +118,7 @@ class ProposerLoop:
     def _propose(self, name: TunerName, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
         """One proposal of this tuner that is queued now; None if none was found."""
         parent = self._board.candidate(parent_sha).text
-        in_flight = [self._trials[name].proposal.source_sha for name in self._running if name in self._trials]
+        in_flight = [self._trials[name].proposal.source_sha for name in sorted(self._running) if name in self._trials]
         running = [self._values(sha) for sha in [*in_flight, *(proposal.source_sha for proposal in queued)]]
         for _ in range(ATTEMPTS):
             suggestion = self._tuners[name].suggest(read_knobs(parent), tuple(self._observations), running)
