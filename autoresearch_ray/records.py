@@ -88,6 +88,7 @@ class Proposal:
     lines_added: int = 0
     lines_removed: int = 0
     expected_effect: float = math.nan  # on val_bpb, as its proposer said
+    merged: tuple[str, ...] = ()  # of a merge: the candidates whose own changes it brings onto its parent
 
 
 @dataclass(frozen=True, slots=True)

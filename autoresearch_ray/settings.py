@@ -11,7 +11,7 @@ from there. Nothing here starts Ray.
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -39,30 +39,23 @@ class Rules:
 
     complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines
     baseline_trials: int = 3  # before anything is decided
-    advance_sd: float = 0.5  # a result must beat the frontier's estimate by this many sd
-    lead_sd: float = 3.0  # an estimated lead over the best that starts a proof
+    worthwhile_sd: float = 0.4  # a step of the frontier that is worth another run of a contender
+    contender_probability: float = 0.3  # of a worthwhile step, above which a contender is run again
+    most_runs: int = 3  # of a contender
+    advance_probability: float = 0.75  # that a candidate is better, above which the frontier moves to it
+    advance_once_probability: float = 0.9  # the same for one that was run once
+    return_probability: float = 0.5  # that an ancestor is better, above which the frontier moves back to it
+    merge_probability: float = 0.75  # that a change is an improvement, above which it is merged with the frontier
+    refuse_probability: float = 0.5
+    most_refusals: int = 1
+    lead_sd: float = 1.0  # an expected lead over the best that starts a proof
+    cheap_pairs: int = 3  # that a proof may need which is begun before the end
+    last_chance: float = 0.2  # the same at the end of the run
     keep_probability: float = 0.99
-    drop_probability: float = 0.2
-    max_replicates: int = 6  # of each side in one proof
-    min_replicates: int = 2
-    pairs_from: int = 4  # replicates of each side from which their pairs are compared too
-    reserve_trials: int = 8  # kept for a proof before the run ends
-    panel_screens: int = 30  # that are compared on the same seeds before the frontier is run on new ones
-
-
-RULES_OF_0_1 = Rules(  # by which runs of that version go on, whatever the defaults become
-    complexity_price=0.00005,
-    baseline_trials=3,
-    advance_sd=0.5,
-    lead_sd=3.0,
-    keep_probability=0.99,
-    drop_probability=0.2,
-    max_replicates=6,
-    min_replicates=2,
-    pairs_from=4,
-    reserve_trials=8,
-    panel_screens=30,
-)
+    drop_probability: float = 0.1  # of a proof to pass, below which it ends
+    min_pairs: int = 2  # of a proof
+    max_pairs: int = 12
+    reserve_trials: int = 2  # kept for a proof before the run ends
 
 
 class ProposerSpec(FrozenModel):
@@ -173,7 +166,7 @@ class Request(FrozenModel):
     max_cost_usd: Positive | None = _option("what all model calls of the run may cost", "C")
     max_staleness: Annotated[int | Literal["none"], BeforeValidator(_parse_staleness)] | None = _option(
         "advances of the frontier that a waiting proposal may have missed and still be tried; 0 is strict, none tries "
-        "all (default: 0)",
+        "all that start near the frontier (default: none)",
         "N",
     )
     isolation: Isolation | None = _option(
@@ -275,10 +268,18 @@ class RunSettings(RunTerms):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, values: Any) -> Any:
-        """Version 0.1 stored no rules, and a limit of memory that nothing read."""
-        if isinstance(values, dict) and "rules" not in values:
-            values = {"rules": RULES_OF_0_1} | {key: value for key, value in values.items() if key != "memory_mb"}
-        return values
+        """Version 0.1 stored no rules, and a limit of memory that nothing read.
+
+        Of earlier rules the price of a line stays: it is a part of J. The others have no meaning any more.
+        """
+        if not isinstance(values, dict):
+            return values
+        rules = values.get("rules", {})
+        if isinstance(rules, dict):
+            names = {field.name for field in fields(Rules)}
+            kept = rules if rules.keys() <= names else {k: v for k, v in rules.items() if k == "complexity_price"}
+            values = values | {"rules": kept}
+        return {key: value for key, value in values.items() if key != "memory_mb"}
 
 
 class RequestedRun(RunTerms):

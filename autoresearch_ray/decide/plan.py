@@ -1,16 +1,23 @@
 """What a free slot does next: pure, from the decisions' state and what is in flight.
 
-In this order: measure the baseline, confirm a contender, replicate for a proof that is open or due, run the frontier on
-new seeds when they are due, run a proposal, replicate the best when nothing is ready. None: there is nothing to do now.
+In this order: measure the baseline, run a frontier that has one run once more, run the likeliest contender once more,
+replicate for a proof that is open or due, run a proposal, replicate the best when nothing is ready. None: there is
+nothing to do now.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from autoresearch_ray.decide import panel
-from autoresearch_ray.decide.state import Proof, SearchState
+from autoresearch_ray.decide.estimate import Estimate
+from autoresearch_ray.decide.ledger import Entry
+from autoresearch_ray.decide.proof import chance_to_win, paired_gains, pairs_needed
+from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.records import Purpose, Trial
 from autoresearch_ray.settings import Rules
+
+FAR = 2.0  # sd above the frontier, from which nobody is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class Screen:
 
 def plan(
     state: SearchState,
+    estimate: Estimate | None,
     rules: Rules,
     in_flight: Sequence[Trial],
     *,
@@ -39,82 +47,134 @@ def plan(
     ready: bool,
     idle: bool,
 ) -> Replicate | Screen | None:
-    """The next thing for a free slot.
+    """The next thing for a free slot; `estimate` is that of the state's ledger, None before the baseline is measured.
 
     `trials_left` counts those not yet started (infinite for an endless run), `ready` says that a proposal is queued,
     `idle` that nothing was ready for longer than is worth waiting.
     """
     if state.best is None:
         return _before_noise(state, rules, in_flight, baseline_sha, ready)
-    confirming = {trial.proposal.source_sha for trial in in_flight if trial.purpose == "confirm"}
-    for contender in state.contenders:
-        sha = contender.outcome.source_sha
-        if sha not in confirming:
-            seed = panel.confirm_seed(state, contender.outcome.parent_sha, contender.outcome.seed_number)
-            return Replicate("confirm", sha, sha, seed)
-    replicate = _for_proof(state, rules, in_flight, trials_left, slots, idle)
-    if replicate is not None:
-        return replicate
-    renewal = panel.renewal_seed(state, rules, in_flight)
-    if renewal is not None and trials_left > rules.reserve_trials:
-        assert state.frontier is not None
-        return Replicate("idle", state.frontier.source_sha, state.frontier.source_sha, renewal)
+    assert estimate is not None
+    last = _last_proof(state, estimate, rules, trials_left)
+    proof = _for_proof(state, estimate, rules, in_flight, slots, trials_left, is_last=last or idle)
+    if proof is not None and last:
+        return proof
+    again = _contender(state, estimate, rules, in_flight)
+    if again is not None:
+        number = panel.next_panel_seed(state.ledger, again, in_flight)
+        return Replicate("confirm", again.source_sha, again.source_sha, number)
+    if proof is not None:
+        return proof
     if ready:
         return Screen()
     return Replicate("idle", state.best.source_sha, state.best.source_sha) if idle else None
 
 
+def _last_proof(state: SearchState, estimate: Estimate, rules: Rules, trials_left: float) -> bool:
+    """Whether what is left is needed for a last proof of the frontier."""
+    assert state.best is not None and state.frontier is not None
+    if not state.unproven:
+        return False
+    target = state.frontier.source_sha
+    pairs = pairs_needed(state, estimate, target, rules)
+    return trials_left <= 2 * pairs + rules.reserve_trials
+
+
 def _before_noise(
     state: SearchState, rules: Rules, in_flight: Sequence[Trial], baseline_sha: str, ready: bool
 ) -> Replicate | Screen | None:
-    running = sum(trial.purpose == "baseline" for trial in in_flight)
-    if running + state.noise.group(baseline_sha).n < rules.baseline_trials:
-        return Replicate("baseline", baseline_sha, "", panel.baseline_seed(state, in_flight))
+    known = state.ledger.get(baseline_sha)
+    seeds = [trial.seed_number for trial in in_flight if trial.purpose == "baseline"]
+    seeds += [run.seed_number for run in known.runs] if known else []
+    if len(seeds) < rules.baseline_trials:
+        number = next(number for number in panel.baseline_seeds(rules.baseline_trials) if number not in seeds)
+        return Replicate("baseline", baseline_sha, "", number)
     return Screen() if ready else None
 
 
+def _contender(state: SearchState, estimate: Estimate, rules: Rules, in_flight: Sequence[Trial]) -> Entry | None:
+    """Who is run once more: a frontier with one run, else who may beat the frontier by a worthwhile step."""
+    assert state.frontier is not None
+    running = {trial.proposal.source_sha for trial in in_flight if trial.purpose in ("confirm", "screen")}
+    frontier = state.ledger.get(state.frontier.source_sha)
+    assert frontier is not None
+    if len(panel.panel_seeds(frontier)) < 2 and frontier.source_sha not in running:
+        return frontier
+    ahead = estimate.mean(frontier.source_sha) + FAR * estimate.scale
+    likely = [
+        (
+            estimate.chance(entry.source_sha, frontier.source_sha, rules.worthwhile_sd * estimate.scale),
+            entry.number,
+            entry,
+        )
+        for entry in state.ledger.entries
+        if entry is not frontier
+        and estimate.mean(entry.source_sha) < ahead
+        and entry.source_sha not in running
+        and 0 < len(panel.panel_seeds(entry)) < rules.most_runs
+        and entry.source_sha not in estimate.path(frontier.source_sha)
+    ]
+    chance, _, entry = max(likely, default=(0.0, 0, frontier), key=lambda one: one[:2])
+    return entry if chance > rules.contender_probability else None
+
+
 def _for_proof(
-    state: SearchState, rules: Rules, in_flight: Sequence[Trial], trials_left: float, slots: int, idle: bool
+    state: SearchState,
+    estimate: Estimate,
+    rules: Rules,
+    in_flight: Sequence[Trial],
+    slots: int,
+    trials_left: float,
+    *,
+    is_last: bool,
 ) -> Replicate | None:
     assert state.best is not None and state.frontier is not None
-    best = state.best.source_sha
+    best_sha = state.best.source_sha
     running = [trial for trial in in_flight if trial.purpose == "prove"]
-    open_target = _open_target(state, running)
-    if open_target is None and not _due(state, rules, trials_left, idle):
+    target_sha = _open_target(state, running)
+    if target_sha is None:
+        if not _due(state, estimate, rules, trials_left, is_last=is_last):
+            return None
+        target_sha = state.frontier.source_sha
+    if len(running) >= (slots if is_last else max(2, slots // 4)):
         return None
-    target = open_target or state.frontier.source_sha
-    if len(running) >= max(2, min(4, slots // 4)):
-        return None
-    proof = state.proof or Proof(state.frontier, best)
-    sides = {target: list(proof.target_seeds), best: list(proof.best_seeds)}
-    for trial in running:
-        sides.get(trial.proposal.source_sha, []).append(trial.seed_number)
-    on_target = len(sides[target]) + len(proof.target_values) - len(proof.target_seeds)
-    on_best = len(sides[best]) + len(proof.best_values) - len(proof.best_seeds)
-    if min(on_target, on_best) >= rules.max_replicates:
-        return None
-    side, other = (target, best) if on_target <= on_best else (best, target)
-    standing = state.on_stack(target) or proof.target
-    return Replicate("prove", side, other, panel.proof_seed(standing.version, sides[side]))
+    target, best = state.ledger.get(target_sha), state.ledger.get(best_sha)
+    assert target is not None and best is not None
+    has = {
+        entry.source_sha: {run.seed_number for run in entry.runs}
+        | {trial.seed_number for trial in running if trial.proposal.source_sha == entry.source_sha}
+        for entry in (target, best)
+    }
+    done = len(paired_gains(state, target, best)[0])
+    limit = min(rules.max_pairs, max(done + 1, pairs_needed(state, estimate, target_sha, rules)))
+    for number in islice(panel.proof_seeds(state.ledger, target, best), limit):
+        for side, other in ((target_sha, best_sha), (best_sha, target_sha)):
+            if number not in has[side]:
+                return Replicate("prove", side, other, number)
+    return None
 
 
 def _open_target(state: SearchState, running: Sequence[Trial]) -> str | None:
     """The candidate of the proof under way, also when none of its replicates has ended yet."""
     assert state.best is not None
     if state.proof is not None:
-        return state.proof.target.source_sha
+        return state.proof.target_sha
     best = state.best.source_sha
     for trial in running:
         sides = (trial.proposal.source_sha, trial.proposal.parent_sha)
         target = sides[0] if sides[1] == best else sides[1]
-        if best in sides and state.on_stack(target) is not None:
+        if best in sides and target not in (*state.failed, *state.replaced) and state.ledger.get(target) is not None:
             return target
     return None
 
 
-def _due(state: SearchState, rules: Rules, trials_left: float, idle: bool) -> bool:
+def _due(state: SearchState, estimate: Estimate, rules: Rules, trials_left: float, *, is_last: bool) -> bool:
+    """Whether the frontier is to be proven now: few pairs will do, or it is the last chance, or slots are idle."""
     assert state.best is not None and state.frontier is not None
-    if not state.unproven or trials_left < 2 * rules.min_replicates:
+    target, best = state.frontier.source_sha, state.best.source_sha
+    if not state.unproven or target in (*state.failed, *state.replaced) or trials_left < 2 * rules.min_pairs:
         return False
-    lead = state.best.objective - state.frontier.objective
-    return lead >= rules.lead_sd * state.noise.sd or trials_left <= rules.reserve_trials or idle
+    if is_last:
+        return chance_to_win(state, estimate, target, rules.max_pairs, rules) > rules.last_chance
+    lead = -estimate.difference(target, best)[0] / estimate.scale
+    return lead > rules.lead_sd and pairs_needed(state, estimate, target, rules) <= rules.cheap_pairs

@@ -77,7 +77,7 @@ def _view(asking: Asking) -> SearchView:
         program=asking.program,
         experiment=experiment_view(asking.settings),
         complexity_price=asking.settings.rules.complexity_price,
-        advance_sd=asking.settings.rules.advance_sd,
+        advance_sd=asking.settings.rules.worthwhile_sd,
         frontier=frontier,
         best=best,
         noise_sd=sd,

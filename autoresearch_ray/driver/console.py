@@ -133,7 +133,6 @@ class Progress:
 
     def _snapshot(self, settings: RunSettings, search: Any, watch: Any, begin: float) -> Snapshot:
         state, elapsed = search.state, time.monotonic() - begin
-        start = state.frontiers[0] if state.frontiers else None
         views = tuple(sorted(dict(watch.views).values(), key=lambda view: view.trial_id))
         running = sum(view.seconds for view in views)
         return Snapshot(
@@ -144,10 +143,10 @@ class Progress:
             trials_done=search.claimed - len(search.in_flight),
             trials_total=settings.trials,
             slots=views,
-            baseline=search.baseline_bpb if start else math.nan,
+            baseline=search.baseline_bpb,
             best=state.best.val_bpb if state.best else math.nan,
             frontier=state.frontier.val_bpb if state.frontier else math.nan,
-            noise_sd=state.noise.sd,
+            noise_sd=state.ledger.sd,
             decisions=tuple(self._lines),
             utilisation=min(1.0, (self._busy_seconds + running) / max(1e-9, search.slots * elapsed)),
             queue_depth=search.queue_depth,

@@ -68,7 +68,7 @@ def new_run(
         isolation=isolation,
         state=state,
         storage=storage,
-        max_staleness=choose_staleness(request, default=0),
+        max_staleness=choose_staleness(request, default=None),
         rules=Rules(),
         baseline=_baseline(experiment, program),
         program=program,

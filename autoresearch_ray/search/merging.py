@@ -1,18 +1,13 @@
 """Changes that were found side by side, brought together: merged texts, and the proposals that test what remains."""
 
-from collections.abc import Sequence
-from itertools import pairwise
-
 from autoresearch_ray.candidate.merge import theirs_onto, three_way
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.decide.state import Outcome
+from autoresearch_ray.decide.state import MergeIdea
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.records import Candidate, Proposal, Standing
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
-
-ALONE = "alone: "  # begins the hypothesis of what was tried in a stack before
 
 
 class Merging:
@@ -37,29 +32,31 @@ class Merging:
         )
         return merged.source if merged.clean and self._valid(merged.source) else None
 
-    def queue_alone(self, stack: Sequence[Standing], frontier: Standing | None, trial_id: str) -> None:
-        """After a dropped proof: each step of the stack (best first) by itself, on the best, with its hypothesis."""
-        hopes = {step.source_sha: step.hypothesis.removeprefix(ALONE) for step in self._board.steps()}
-        for parent, child in pairwise(standing.source_sha for standing in stack):
-            hope = hopes.get(child, f"a step of the stack that {trial_id} ended")
-            self._enqueue(parent, frontier, child, f"{ALONE}{hope}")
-
-    def queue_merge(self, screened: Outcome, frontier: Standing | None) -> None:
-        """A change that was confirmed beside a frontier that has moved: what merges of it is tested."""
-        self._enqueue(screened.parent_sha, frontier, screened.source_sha, f"merged: {screened.hypothesis}")
+    def queue_merge(self, idea: MergeIdea) -> None:
+        """Changes that were found apart, on the frontier: what merges of them is tried."""
+        parts = tuple(theirs for theirs, _ in idea.changes)
+        self._enqueue(idea.changes, idea.frontier, idea.hypothesis, parts, idea.expected)
 
     def queue_again(self, stale: Proposal, frontier: Standing) -> None:
         """A merge whose frontier has moved on while it waited, on the new one."""
-        self._enqueue(stale.parent_sha, frontier, stale.source_sha, stale.hypothesis)
+        changes = ((stale.source_sha, stale.parent_sha),)
+        self._enqueue(changes, frontier, stale.hypothesis, stale.merged, stale.expected_effect)
 
-    def _enqueue(self, base: str, frontier: Standing | None, theirs: str, hypothesis: str) -> None:
-        assert frontier is not None, "there are merges only once there is a frontier"
-        texts = [self._board.candidate(sha).text for sha in (base, frontier.source_sha, theirs)]
-        source = theirs_onto(*texts)
+    def _enqueue(
+        self,
+        changes: tuple[tuple[str, str], ...],
+        frontier: Standing,
+        hypothesis: str,
+        parts: tuple[str, ...],
+        expected: float,
+    ) -> None:
+        start = source = self._board.candidate(frontier.source_sha).text
+        for theirs, base in changes:
+            source = theirs_onto(self._board.candidate(base).text, source, self._board.candidate(theirs).text)
         if not self._valid(source):
             return
         candidate, normal = Candidate.of(source), normal_sha(source)
-        added, removed = line_diff(texts[1], source)
+        added, removed = line_diff(start, source)
         proposal = Proposal(
             proposal_id=f"m{frontier.version:05d}-{normal[:8]}",
             kind="merge",
@@ -70,6 +67,8 @@ class Merging:
             hypothesis=hypothesis,
             lines_added=added,
             lines_removed=removed,
+            expected_effect=expected,
+            merged=parts,
         )
         self._board.enqueue(proposal, candidate, normal)
 

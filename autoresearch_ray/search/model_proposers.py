@@ -188,16 +188,16 @@ class Writers:
     def _view(self, ideas: int) -> SearchView:
         settings, frontier = self._settings, self._frontier()
         text, _ = self._board.search_state()
-        noise = (from_json(SearchState, text) if text is not None else SearchState()).noise
+        ledger = (from_json(SearchState, text) if text is not None else SearchState()).ledger
         moment = Moment(
             program=self._program(),
             experiment=experiment_view(settings),
             complexity_price=settings.rules.complexity_price,
-            advance_sd=settings.rules.advance_sd,
+            advance_sd=settings.rules.worthwhile_sd,
             frontier=frontier,
             best=self._board.best() or frontier,
-            noise_sd=noise.sd,
-            noise_degrees=noise.degrees_of_freedom,
+            noise_sd=ledger.sd,
+            noise_degrees=ledger.degrees,
             queued=tuple(self._queue.values()),
             ideas=ideas,
         )

@@ -14,9 +14,13 @@ from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 from autoresearch_ray.candidate.ranges import Value
 from autoresearch_ray.codec import from_json
+from autoresearch_ray.decide.estimate import Estimate
+from autoresearch_ray.decide.staleness import is_fresh
+from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
 from autoresearch_ray.records import Candidate, Proposal, RejectedIdea, Result, Standing, Trial
 from autoresearch_ray.search.merging import Merging
+from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.settings import TUNERS, RunSettings, TunerName
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
@@ -72,12 +76,22 @@ class ProposerLoop:
         baseline = Candidate.of(self._settings.baseline).sha
         sha, version = (standing.source_sha, standing.version) if standing else (baseline, 1)
         queued = self._board.queued()
-        oldest = self._settings.oldest_parent(version)
-        fresh = [proposal for proposal in queued if proposal.parent_revision >= oldest]
+        fresh = self._fresh(queued, sha, version)
         for proposal in queued:
-            if proposal.parent_revision < oldest and self._board.drop([proposal.proposal_id]) and standing:
+            if proposal not in fresh and self._board.drop([proposal.proposal_id]) and standing:
                 fresh += self._brought_along(proposal, standing)
         return sum(self._tune(name, sha, version, fresh) for name in self._tuners)
+
+    def _fresh(self, queued: list[Proposal], frontier_sha: str, version: int) -> list[Proposal]:
+        """Those that the search would run as they are."""
+        oldest = self._settings.oldest_parent(version)
+        if all(proposal.parent_sha == frontier_sha for proposal in queued):
+            return queued
+        text, _ = self._board.search_state()
+        if text is None or is_older(text) or (state := from_json(SearchState, text)).best is None:
+            return [proposal for proposal in queued if proposal.parent_revision >= oldest]
+        estimate = Estimate(state.ledger)
+        return [proposal for proposal in queued if is_fresh(proposal, state, estimate, oldest)]
 
     def _brought_along(self, stale: Proposal, frontier: Standing) -> list[Proposal]:
         """A model's idea on the new frontier, if it fits there, or a merge; a tuner's values are better chosen anew."""

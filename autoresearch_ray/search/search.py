@@ -17,14 +17,18 @@ from pathlib import Path
 
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.decide import decide
+from autoresearch_ray.decide.estimate import Estimate
+from autoresearch_ray.decide.ledger import OWN_SEED
 from autoresearch_ray.decide.panel import screen_seed
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.portfolio import Earned, choose
+from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.errors import LineageError
 from autoresearch_ray.records import Candidate, Decision, Proposal, Purpose, Result, Step, Trial
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.merging import Merging
+from autoresearch_ray.search.older_state import is_older, read_older
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 
@@ -63,7 +67,8 @@ class Search:
         self._lineage, self._git_failure = Lineage(lineage_folder, settings.tag), ""
         self._baseline_sha = board.put_candidate(Candidate.of(settings.baseline))
         text, self._revision = board.search_state()
-        self._state = from_json(SearchState, text) if text is not None else SearchState()
+        self._state = self._read(text) if text is not None else SearchState()
+        self._estimate = Estimate(self._state.ledger) if self._state.best else None
         self._claimed = int((board.last_trial_id() or "t0").lstrip("t"))
         self.in_flight: dict[str, Trial] = {}
         self.queue_depth = 0  # at the last look
@@ -74,6 +79,14 @@ class Search:
         self._idle_since: float | None = None
         self._trial_seconds: deque[float] = deque(maxlen=32)
         self._recover()
+
+    def _read(self, text: bytes) -> SearchState:
+        if not is_older(text):
+            return from_json(SearchState, text)
+        logger.warning(
+            "this run began under earlier rules: its best and its frontier stay, the ledger decides from here"
+        )
+        return read_older(text, {trial.trial_id: trial for trial in self._board.trials()})
 
     @property
     def state(self) -> SearchState:
@@ -157,6 +170,7 @@ class Search:
         waited = 0.0 if self._idle_since is None else self._now() - self._idle_since
         what = plan(
             self._state,
+            self._estimate,
             self._rules,
             list(self.in_flight.values()),
             baseline_sha=self._baseline_sha,
@@ -179,7 +193,7 @@ class Search:
         """The proposal of who is furthest behind its share of the slots."""
         while queued:
             proposal = choose(queued, self._weights, self._earned)
-            trial = self._trial(proposal, "screen", screen_seed(self._state, proposal.parent_sha))
+            trial = self._trial(proposal, "screen", screen_seed(self._state.ledger, proposal.parent_sha))
             if self._board.claim(trial):
                 self._count(proposal.proposer, trials=1)
                 return trial
@@ -192,10 +206,10 @@ class Search:
 
     def _fresh_queue(self) -> list[Proposal]:
         queued = self._board.queued()
-        if self._state.frontier is None:
+        if self._estimate is None or self._state.frontier is None:
             return queued
         oldest = self._settings.oldest_parent(self._state.frontier.version)
-        return [proposal for proposal in queued if proposal.parent_revision >= oldest]
+        return [proposal for proposal in queued if is_fresh(proposal, self._state, self._estimate, oldest)]
 
     def _started(self, what: Replicate) -> Trial | None:
         proposal = Proposal(
@@ -213,14 +227,11 @@ class Search:
     def _replicate_words(self, what: Replicate) -> str:
         if what.purpose == "baseline":
             return "starting candidate"
-        contender = next((c for c in self._state.contenders if c.outcome.source_sha == what.source_sha), None)
-        if what.purpose == "confirm" and contender is not None:
-            return f"again: {contender.outcome.hypothesis}"
-        best = self._state.best
+        entry, best = self._state.ledger.get(what.source_sha), self._state.best
+        if what.purpose == "confirm" and entry is not None:
+            return f"again: {entry.hypothesis}"
         side = "best" if best is not None and best.source_sha == what.source_sha else "frontier"
-        if what.purpose == "prove":
-            return f"{side} again, for its proof"
-        return f"{side} again, the queue was empty" if what.seed_number is None else "frontier again, on a new seed"
+        return f"{side} again, {'for its proof' if what.purpose == 'prove' else 'the queue was empty'}"
 
     def _trial(self, proposal: Proposal, purpose: Purpose, seed_number: int | None) -> Trial:
         trial_id = f"t{self._claimed + 1:05d}"
@@ -234,12 +245,12 @@ class Search:
             claimed_at=self._now(),
             staleness=self._state.frontier.version - proposal.parent_revision if self._state.frontier else 0,
             max_staleness=self._settings.max_staleness,
-            seed_number=-1 if seed_number is None else seed_number,
+            seed_number=OWN_SEED if seed_number is None else seed_number,
         )
 
     def _settle(self, trial: Trial, result: Result) -> None:
-        stack, best = self._state.stack if self._state.best else (), self._state.best
-        settled = decide(self._state, self._outcome(trial, result), self._rules, self._now())
+        best = self._state.best
+        settled = decide(self._state, self._outcome(trial, result), self._rules, self._now(), self._estimate)
         frontier, new_best = settled.state.frontier, settled.state.best
         written = self._board.settle(
             self._revision,
@@ -251,16 +262,16 @@ class Search:
         )
         assert written, "somebody else decides on this run's board; the run's lock should have prevented it"
         self._state, (_, self._revision) = settled.state, self._board.search_state()
+        if new_best is not None:
+            self._estimate = Estimate(settled.state.ledger, self._estimate)
         for step in settled.steps:
             self._count(step.proposer, advances=step.kind == "advance")
         if settled.steps:
             self._commit()
         if settled.steps and settled.steps[0].kind == "start":
             self.baseline_bpb = settled.steps[0].val_bpb
-        if settled.dropped and best is not None:
-            self._merging.queue_alone([best, *stack], self._state.frontier, trial.trial_id)
-        for screened in settled.retries:
-            self._merging.queue_merge(screened, self._state.frontier)
+        for idea in settled.merges:
+            self._merging.queue_merge(idea)
         self._listener(trial, result, settled.decisions, settled.steps)
 
     def _commit(self) -> None:
@@ -283,6 +294,7 @@ class Search:
             trial_id=trial.trial_id,
             purpose=trial.purpose,
             proposal_id=proposal.proposal_id,
+            kind=proposal.kind,
             proposer=proposal.proposer,
             hypothesis=proposal.hypothesis,
             source_sha=proposal.source_sha,
@@ -294,6 +306,7 @@ class Search:
             error=result.error,
             checks=result.checks if result.strength == "full" else (),
             seed_number=trial.seed_number,
+            merged=proposal.merged,
         )
 
     def _recover(self) -> None:

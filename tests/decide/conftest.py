@@ -1,24 +1,18 @@
 """States that several files begin from."""
 
 import pytest
-from outcomes import run, told
+from outcomes import A_NUMBER, baselines, confirm, screen, told
 
 from autoresearch_ray.decide.state import SearchState
 
 
 @pytest.fixture
 def started() -> SearchState:
-    """Baseline 1.00 with sd 0.01."""
-    return told(SearchState(), *(run("baseline", "base", "", v) for v in (0.99, 1.0, 1.01))).state
+    """Baseline 0.99, 1.00 and 1.01: mean 1.00, sd 0.01."""
+    return told(SearchState(), *baselines()).state
 
 
 @pytest.fixture
 def advanced(started: SearchState) -> SearchState:
-    return told(started, run("screen", "a", "base", 0.96), run("confirm", "a", "a", 0.95)).state
-
-
-@pytest.fixture
-def on_panel() -> SearchState:
-    """A baseline of 0.99, 1.00 and 1.01 on the seeds 0, 1 and 2."""
-    outcomes = [run("baseline", "base", "", v, seed_number=seed) for seed, v in enumerate((0.99, 1.0, 1.01))]
-    return told(SearchState(), *outcomes).state
+    """The frontier is `a`, four sd better than the baseline on two seeds."""
+    return told(started, screen("a", "base", 0.95, trial_id=f"t{A_NUMBER}"), confirm("a", 0.96)).state

@@ -13,7 +13,7 @@ import pytest
 from small_run import git, start_launch, write_experiment
 
 from autoresearch_ray import load_trials, report
-from autoresearch_ray.settings import RULES_OF_0_1, RunSettings
+from autoresearch_ray.settings import Rules, RunSettings
 from autoresearch_ray.store.history import read_settings
 
 KEPT = Path(__file__).with_name("version_0_1.tar.xz")
@@ -55,4 +55,4 @@ def test_a_run_of_version_0_1_is_reported_with_equal_values_and_goes_on(run_dir:
     best = then[then.decision == "keep"].commit.item()
     assert best in git(run_dir / "lineage", "rev-list", "autoresearch/v0.1").split(), "the win is the same commit"
     settings = RunSettings.model_validate_json(read_settings(run_dir / "state.db") or b"")
-    assert settings.rules == RULES_OF_0_1 and settings.max_staleness == 0
+    assert settings.rules == Rules() and settings.max_staleness == 0

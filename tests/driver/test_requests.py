@@ -88,7 +88,9 @@ def test_no_copy_of_settings_goes_unchecked(stored: RunSettings) -> None:
     for wrong in ({"slots": 0}, {"isolation": "paper"}, {"max_stale": 1}, {"rules": {"keep_probability": "often"}}):
         with pytest.raises(ValidationError):
             stored.replace(**wrong)
-    assert stored.replace(rules={"advance_sd": 1.0}).rules == Rules(advance_sd=1.0)
+    assert stored.replace(rules={"worthwhile_sd": 1.0}).rules == Rules(worthwhile_sd=1.0)
+    older = stored.replace(rules={"complexity_price": 0.1, "advance_sd": 1.0}).rules
+    assert older == Rules(complexity_price=0.1), "the price is a part of J, the other rules are the new ones"
 
 
 def test_an_unknown_option_of_a_call_is_named() -> None:

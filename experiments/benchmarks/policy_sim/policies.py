@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autoresearch_ray.decide.decide import decide
+from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.panel import screen_seed
 from autoresearch_ray.decide.plan import Replicate, plan
-from autoresearch_ray.decide.state import Outcome, SearchState, Settled
+from autoresearch_ray.decide.state import MergeIdea, Outcome, SearchState
 from autoresearch_ray.records import Proposal, Trial
 from autoresearch_ray.settings import Rules
 from policy_sim.worlds import Changes, World
@@ -66,14 +67,17 @@ class Run:
     sets: dict[str, Changes] = field(default_factory=lambda: {"start": START})
     state: SearchState = field(default_factory=SearchState)
     flight: list[tuple[float, int, Trial]] = field(default_factory=list)
-    queue: list[tuple[str, str]] = field(default_factory=list)  # (parent, candidate): merges, and steps by themselves
+    queue: list[MergeIdea] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
     found: Found = field(default_factory=Found)
     now: float = 0.0
+    estimate: Estimate | None = None
+    log: Callable[[str], None] | None = None
+    spent: dict[str, int] = field(default_factory=dict)
 
     def __call__(self) -> Found:
         """To the end of its trials."""
-        proposals, numbers = itertools.count(1), itertools.count()
+        proposals, numbers = itertools.count(1), itertools.count(1)
         started = 0
         while True:
             while len(self.flight) < self.slots and started < self.trials:
@@ -81,6 +85,7 @@ class Run:
                 if trial is None:
                     break
                 started += 1
+                self.spent[trial.purpose] = self.spent.get(trial.purpose, 0) + 1
                 length = 1 + 0.1 * self.world._uniform(8, started)
                 heapq.heappush(self.flight, (self.now + length, started, trial))
             if not self.flight:
@@ -94,8 +99,8 @@ class Run:
     def _next(self, number: int, left: int, proposals: "itertools.count[int]") -> Trial | None:
         running = [trial for _, _, trial in sorted(self.flight)]
         what = plan(
-            self.state, self.rules, running, baseline_sha="start", trials_left=left, slots=self.slots, ready=True,
-            idle=False,
+            self.state, self.estimate, self.rules, running, baseline_sha="start", trials_left=left, slots=self.slots,
+            ready=True, idle=False,
         )  # fmt: skip
         if what is None:
             return None
@@ -103,23 +108,28 @@ class Run:
         if isinstance(what, Replicate):
             proposal = Proposal(f"r{number}", "replicate", "search", what.source_sha, what.other_sha, version, "")
             return self._trial(number, proposal, what.purpose, what.seed_number)
+        merge = self._next_merge(version)
+        if merge is not None:
+            return self._trial(number, merge, "screen", screen_seed(self.state.ledger, merge.parent_sha))
         frontier = self.state.frontier.source_sha if self.state.frontier else "start"
-        stale, self.queue = self.queue, []
-        for base, merged in stale:
-            if base == frontier:
-                self.queue.append((base, merged))
-            else:
-                self._merge(base, merged)
-        waiting = self.queue
-        self.queue = waiting[1:]
-        parent, child = waiting[0] if waiting else (frontier, self._named(self.sets[frontier] | {next(proposals)}))
-        proposal = Proposal(
-            f"p{number}", "merge" if waiting else "knobs", "merge" if waiting else "tpe", child, parent, version, ""
-        )
-        return self._trial(number, proposal, "screen", self._screen_seed(parent))
+        child = self._named(self.sets[frontier] | {next(proposals)})
+        proposal = Proposal(f"p{number}", "knobs", "tpe", child, frontier, version, "")
+        return self._trial(number, proposal, "screen", screen_seed(self.state.ledger, frontier))
 
-    def _screen_seed(self, parent: str) -> int | None:
-        return screen_seed(self.state, parent)
+    def _next_merge(self, version: int) -> Proposal | None:
+        while self.queue:
+            idea = self.queue.pop(0)
+            assert self.state.frontier is not None
+            frontier = self.state.frontier.source_sha
+            changes = self.sets[frontier]
+            for child, parent in idea.changes:
+                changes = changes | (self.sets[child] - self.sets[parent])
+            merged = self._named(changes)
+            if merged != frontier and merged not in self.tried:
+                self.tried.add(merged)
+                parts = tuple(child for child, _ in idea.changes)
+                return Proposal(f"m{merged}", "merge", "merge", merged, frontier, version, "", merged=parts)
+        return None
 
     def _trial(self, number: int, proposal: Proposal, purpose: str, seed_number: int | None) -> Trial:
         seed = FRESH + number if seed_number is None else seed_number
@@ -130,36 +140,27 @@ class Run:
         value = self.world.run(changes, trial.seed, number)
         held_out = value + 0.3 * self.world._normal(9, number)
         outcome = Outcome(
-            trial.trial_id, trial.purpose, proposal.proposal_id, proposal.proposer, "", proposal.source_sha,
-            proposal.parent_sha, "ok", value, held_out, 0, checks=("simulated",), seed_number=trial.seed_number,
+            trial.trial_id, trial.purpose, proposal.proposal_id, proposal.kind, proposal.proposer, "",
+            proposal.source_sha, proposal.parent_sha, "ok", value, held_out, 0, checks=("simulated",),
+            seed_number=trial.seed_number, merged=proposal.merged,
         )  # fmt: skip
-        self._settle(outcome)
-
-    def _settle(self, outcome: Outcome) -> None:
-        before, stack = self.state.best, self.state.stack if self.state.best else ()
-        settled = self._decide(outcome)
+        before = self.state.best
+        settled = decide(self.state, outcome, self.rules, 0.0, self.estimate)
         self.state = settled.state
+        if self.state.best is not None:
+            self.estimate = Estimate(self.state.ledger, self.estimate)
         best = settled.state.best
         if before is not None and best is not None and best.source_sha != before.source_sha:
             self.found.wins += 1
             self.found.false_wins += self._truth(best.source_sha) >= self._truth(before.source_sha)
-        if settled.dropped and before is not None:
-            for parent, child in itertools.pairwise(standing.source_sha for standing in [before, *stack]):
-                self._merge(parent, child)
-        for screened in settled.retries:
-            self._merge(screened.parent_sha, screened.source_sha)
-
-    def _decide(self, outcome: Outcome) -> Settled:
-        return decide(self.state, outcome, self.rules, 0.0)
-
-    def _merge(self, parent: str, child: str) -> None:
-        """Queue what `child` changes on `parent`, on the frontier."""
-        assert self.state.frontier is not None
-        frontier = self.state.frontier.source_sha
-        merged = self._named(self.sets[frontier] | (self.sets[child] - self.sets[parent]))
-        if merged != frontier and merged not in self.tried:
-            self.tried.add(merged)
-            self.queue.append((frontier, merged))
+        self.queue += settled.merges
+        if self.log:
+            told = settled.decisions[0] if settled.decisions else None
+            self.log(
+                f"{self.now:6.2f} t{number:<4} {trial.purpose:8} {proposal.source_sha:>24} on {proposal.parent_sha:>20}"
+                f" seed {trial.seed_number:<8} y {value:6.2f} true {self.world.truth(changes):6.2f}"
+                f" {told.verdict if told else '':10}{told.reason if told else ''}"
+            )
 
     def _named(self, changes: Changes) -> str:
         self.sets[name_of(changes)] = changes

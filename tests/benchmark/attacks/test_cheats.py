@@ -31,7 +31,7 @@ def test_a_peek_is_believed_unprobed_and_refused_in_any_trial(attack: Attack, na
 def test_a_careful_peek_wins_unprobed_and_never_a_proof(attack: Attack, name: str) -> None:
     believed, _ = attack(CAREFUL_PEEKS[name].source, strength="off", budget_seconds=0.1)
     assert believed.status == "ok", believed.error
-    for seed in range(Rules().min_replicates):  # a proof has at least so many runs, and every one must pass
+    for seed in range(Rules().min_pairs):  # a proof has at least so many runs, and every one must pass
         result, _ = attack(CAREFUL_PEEKS[name].source, strength="full", budget_seconds=0.1, seed=seed)
         if result.status != "ok":
             break

@@ -1,0 +1,56 @@
+"""Which changes that were found apart are brought together: pure.
+
+A change that is probably an improvement, and that the frontier does not have, is offered to be merged with it. That
+costs one run, and says whether the two go together as well. A merge that turns out no better counts against its parts.
+"""
+
+from dataclasses import replace
+
+from autoresearch_ray.decide.estimate import Estimate
+from autoresearch_ray.decide.ledger import Entry, Ledger
+from autoresearch_ray.decide.state import MergeIdea, SearchState
+from autoresearch_ray.settings import Rules
+
+WAIT = 3  # moves of the frontier after which a change that was offered before is offered again
+
+
+def offer(state: SearchState, estimate: Estimate, rules: Rules) -> tuple[SearchState, tuple[MergeIdea, ...]]:
+    """The merges that are worth a run now, the likeliest first, and the state that remembers that they were offered."""
+    assert state.frontier is not None
+    frontier, ledger, ideas = state.frontier, state.ledger, []
+    inside = contained(ledger, frontier.source_sha)
+    fit = [entry for entry in ledger.entries if _fits(entry, state, estimate, rules, inside)]
+    for entry in sorted(fit, key=lambda one: (estimate.effect(one.source_sha), one.number)):
+        effect = estimate.effect(entry.source_sha)
+        ideas.append(
+            MergeIdea(frontier, ((entry.source_sha, entry.parent_sha),), f"merged: {entry.hypothesis}", effect)
+        )
+        ledger = ledger.with_entry(replace(entry, offered_at=frontier.version))
+    return replace(state, ledger=ledger), tuple(ideas)
+
+
+def contained(ledger: Ledger, source_sha: str) -> set[str]:
+    """The candidates whose own changes this one has."""
+    found: set[str] = set()
+    for entry in ledger.path(source_sha):
+        found |= {entry.source_sha, *entry.merged}
+    return found
+
+
+def _fits(entry: Entry, state: SearchState, estimate: Estimate, rules: Rules, inside: set[str]) -> bool:
+    assert state.frontier is not None
+    sha, version = entry.source_sha, state.frontier.version
+    if sha in inside or not entry.parent_sha or entry.parent_sha == state.frontier.source_sha:
+        return False
+    if entry.merged and set(entry.merged) <= inside:
+        return False
+    if entry.offered_at and version < entry.offered_at + WAIT:
+        return False
+    refused = sum(
+        sha in other.merged and estimate.chance_of_effect(other.source_sha) < rules.refuse_probability
+        for other in state.ledger.entries
+    )
+    if refused >= rules.most_refusals:
+        return False
+    worth = estimate.effect(sha) < -rules.worthwhile_sd * estimate.scale / 2
+    return worth and estimate.chance_of_effect(sha) > rules.merge_probability
