@@ -4,7 +4,7 @@ The best tenth of the results and the others are each a density, a mixture with 
 the first the one is taken at which it is largest beside the second (Bergstra et al. 2011,
 https://papers.nips.cc/paper/4443). What is in flight counts among the others. Kernels and their widths are those of
 Optuna's TPESampler (multivariate=True, constant_liar=True), but in unit space, so integers count as numbers. Optuna's
-own copies every result for every suggestion: with 400 it took 180 ms where this takes 4.
+own copies every result for every suggestion: with 400 it took 115 ms where this takes 2.
 """
 
 import math
