@@ -10,8 +10,12 @@ import pytest
 
 import autoresearch_ray
 from autoresearch_ray.candidate.knobs import read_knobs
-from autoresearch_ray.paths import EXPERIMENTS
+from autoresearch_ray.candidate.template import split
+from autoresearch_ray.driver.simulated_run import simulate_run
+from autoresearch_ray.paths import EXPERIMENTS, STATE_FILE
 from autoresearch_ray.search.landscape import Landscape
+from autoresearch_ray.settings import ask
+from autoresearch_ray.store.history import read_history
 
 KNOBS = read_knobs((EXPERIMENTS / "train.py").read_text())
 START = {knob.name: knob.value for knob in KNOBS}
@@ -45,6 +49,15 @@ def test_a_simulation_finds_gains_and_leaves_a_run_that_pandas_reads(tmp_path: P
     again = simulate(*asked[:-1], str(tmp_path / "again"))
     (first, second) = (re.search("world 5: 60 trials on .*; a trial took", each.stdout) for each in (done, again))
     assert first and second and first[0] == second[0], "the same seed finds the same"
+
+
+def test_all_texts_of_a_tuners_run_are_read_by_one_template(tmp_path: Path) -> None:
+    request = ask(experiment=EXPERIMENTS / "t4.yaml", trials=60, slots=8, seed=3, isolation="none")
+    simulate_run(request, (5.0, 10.0), 0.01, 0.8, 0.02, tmp_path / "run", lambda _: None)
+    history = read_history(tmp_path / "run" / STATE_FILE)
+    texts = [candidate.text for candidate in history.candidates.values()]
+    assert len(texts) > 30 and {row.trial.proposal.kind for row in history.rows} >= {"knobs", "merge"}
+    assert len({id(split(text).template) for text in texts}) == 1
 
 
 @pytest.mark.parametrize(

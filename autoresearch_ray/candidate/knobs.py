@@ -9,15 +9,15 @@ import math
 import re
 import tokenize
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
 from autoresearch_ray.candidate.ranges import Range, Value, parse_range, same
 from autoresearch_ray.candidate.syntax import parse, tokens
+from autoresearch_ray.candidate.template import KEPT_TEMPLATES, KEPT_TEXTS, Filled, Template, split, value_of
 from autoresearch_ray.errors import CandidateError
 
-KEPT = 256  # texts, some 10 kB each, whose knobs are remembered: reading one takes 7 to 24 ms, a merge reads several
 SEARCH = re.compile(r"(?:^#+\s*|;\s*)search\b(?P<a>.*)$|\bsearch\s+(?P<b>\w+\s*\(.*)$")
 
 
@@ -38,32 +38,32 @@ class _Constant:
     node: ast.expr  # the literal, with its place in the text
 
 
-@lru_cache(maxsize=KEPT)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A constant of a template: it has a hole, or the same value in all texts."""
+
+    name: str
+    hole: int | None
+    value: object
+    line: int
+    range: Range | None = None
+
+    def value_in(self, text: Filled) -> object:
+        return self.value if self.hole is None else value_of(text.literals[self.hole])
+
+
+@lru_cache(maxsize=KEPT_TEXTS)
 def read_knobs(source: str) -> tuple[Knob, ...]:
     """The knobs of a candidate, in their order; CandidateError names the line that is wrong and the remedy."""
-    tree = parse(source)
-    counts = _assignments(tree)
-    by_line = {constant.node.end_lineno: constant for constant in _literals(tree)}
-    knobs = []
-    for line, text in _range_comments(source):
-        constant = by_line.get(line)
-        if constant is None:
-            raise CandidateError(
-                f"line {line}: a search range beside something that is not a constant; expected NAME = literal at "
-                f"module level (16384, not 2**14), or a comment without `search`"
-            )
-        if counts[constant.name] > 1:
-            raise CandidateError(f"line {line}: knob {constant.name} is assigned more than once; keep one assignment")
-        knobs.append(_knob(constant, text, line))
-    return tuple(knobs)
+    text = split(source)
+    return tuple(_knob(place, place.value_in(text)) for place in _knob_places(text.template))
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=KEPT_TEXTS)
 def constants(source: str) -> Mapping[str, object]:
     """The module-level names that are assigned once, to a literal, with their values."""
-    tree = parse(source)
-    counts = _assignments(tree)
-    return MappingProxyType({c.name: c.value for c in _literals(tree) if counts[c.name] == 1})
+    text = split(source)
+    return MappingProxyType({place.name: place.value_in(text) for place in _places(text.template)})
 
 
 def set_constants(source: str, values: Mapping[str, object]) -> str:
@@ -71,17 +71,14 @@ def set_constants(source: str, values: Mapping[str, object]) -> str:
 
     A constant that has the value already keeps its spelling. CandidateError if a name is not such a constant.
     """
-    tree = parse(source)
-    counts = _assignments(tree)
-    found = {c.name: c for c in _literals(tree) if counts[c.name] == 1}
+    text = split(source)
+    found = {place.name: place for place in _places(text.template)}
     for name in values:
         if name not in found:
             raise CandidateError(f"{name} is not a module-level constant assigned once to a literal: cannot set it")
-    changed = [found[name] for name, value in values.items() if not same(found[name].value, value)]
-    lines = source.encode().split(b"\n")  # ast counts columns in bytes
-    for constant in sorted(changed, key=lambda c: (c.node.lineno, c.node.col_offset), reverse=True):
-        _rewrite(lines, constant.node, spelled(values[constant.name]).encode())
-    return b"\n".join(lines).decode()
+    changed = {name: value for name, value in values.items() if not same(found[name].value_in(text), value)}
+    holes = {found[name].hole: spelled(value) for name, value in changed.items()}
+    return _rewritten(source, changed) if None in holes else _refilled(source, text, holes)
 
 
 def spelled(value: object) -> str:
@@ -92,6 +89,28 @@ def spelled(value: object) -> str:
     if isinstance(value, str) and '"' not in value:
         return f'"{text[1:-1]}"'  # double quotes, as the formatter writes them
     return text
+
+
+def _refilled(source: str, text: Filled, holes: Mapping[int | None, str]) -> str:
+    """The source with other literals in some of its holes."""
+    parts, at = [], 0
+    for index, (start, end, rest) in enumerate(text.spans):
+        if index in holes:
+            literal, blanks = holes[index], rest - end
+            if source.startswith("#", rest):
+                blanks = max(2, rest - start - len(literal.encode()))
+            parts += [source[at:start], literal, " " * blanks]
+            at = rest
+    return "".join([*parts, source[at:]])
+
+
+def _rewritten(source: str, values: Mapping[str, object]) -> str:
+    """The source with other values of some constants, whatever their literals are."""
+    changed = [constant for constant in _literals(parse(source)) if constant.name in values]
+    lines = source.encode().split(b"\n")  # ast counts columns in bytes
+    for constant in sorted(changed, key=lambda c: (c.node.lineno, c.node.col_offset), reverse=True):
+        _rewrite(lines, constant.node, spelled(values[constant.name]).encode())
+    return b"\n".join(lines).decode()
 
 
 def _rewrite(lines: list[bytes], node: ast.expr, text: bytes) -> None:
@@ -120,18 +139,52 @@ def _range_comments(source: str) -> list[tuple[int, str]]:
     return found
 
 
-def _knob(constant: _Constant, text: str, line: int) -> Knob:
-    value = constant.value
-    try:
-        extent = parse_range(text)
-    except ValueError as error:
-        raise CandidateError(f"line {line}: knob {constant.name} has the range `search {text}`; {error}") from None
-    if not isinstance(value, (bool, int, float, str)) or not extent.contains(value):
+@lru_cache(maxsize=KEPT_TEMPLATES)
+def _places(template: Template) -> tuple[_Place, ...]:
+    """The constants that are assigned once, to a literal."""
+    tree = parse(template.sample)
+    counts = _assignments(tree)
+    holes = {line: hole for hole, line in enumerate(template.lines)}
+    return tuple(
+        _Place(c.name, holes.get(c.node.lineno), c.value, c.node.end_lineno or 0)
+        for c in _literals(tree)
+        if counts[c.name] == 1
+    )
+
+
+@lru_cache(maxsize=KEPT_TEMPLATES)
+def _knob_places(template: Template) -> tuple[_Place, ...]:
+    """The constants that have a range in their comment, with it."""
+    tree = parse(template.sample)
+    names = {constant.node.end_lineno: constant.name for constant in _literals(tree)}
+    once = {place.line: place for place in _places(template)}
+    return tuple(
+        _ranged(names.get(line), once.get(line), line, text) for line, text in _range_comments(template.sample)
+    )
+
+
+def _ranged(name: str | None, place: _Place | None, line: int, text: str) -> _Place:
+    if name is None:
         raise CandidateError(
-            f"line {line}: knob {constant.name} = {value!r} is outside its range {extent}; widen the range or change "
-            f"the value"
+            f"line {line}: a search range beside something that is not a constant; expected NAME = literal at "
+            f"module level (16384, not 2**14), or a comment without `search`"
         )
-    return Knob(constant.name, value, extent, line)
+    if place is None:
+        raise CandidateError(f"line {line}: knob {name} is assigned more than once; keep one assignment")
+    try:
+        return replace(place, range=parse_range(text))
+    except ValueError as error:
+        raise CandidateError(f"line {line}: knob {name} has the range `search {text}`; {error}") from None
+
+
+def _knob(place: _Place, value: object) -> Knob:
+    assert place.range is not None, place
+    if not isinstance(value, (bool, int, float, str)) or not place.range.contains(value):
+        raise CandidateError(
+            f"line {place.line}: knob {place.name} = {value!r} is outside its range {place.range}; widen the range or "
+            f"change the value"
+        )
+    return Knob(place.name, value, place.range, place.line)
 
 
 def _literals(tree: ast.Module) -> list[_Constant]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
 from autoresearch_ray.candidate.ranges import same
+from autoresearch_ray.candidate.template import split
 from autoresearch_ray.candidate.weave import weave
 from autoresearch_ray.errors import CandidateError
 
@@ -29,7 +30,7 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
     """
     values, clashes = _merged_constants(constants(base), constants(ours), constants(theirs))
     texts = [set_constants(text, _own(values, text)) for text in (base, ours, theirs)]
-    text, overlaps = weave(*texts)
+    text, overlaps = (texts[1], ()) if _alike(texts[0], texts[2]) else weave(*texts)  # theirs has other values alone
     if not overlaps:
         overlaps = _faults(text)
     kept = texts[1] if overlaps else text
@@ -48,6 +49,12 @@ def theirs_onto(base: str, ours: str, theirs: str) -> str:
     wanted = {n: v for n, v in constants(theirs).items() if n in before and n in here and not same(v, before[n])}
     text = set_constants(merged, wanted)
     return merged if _faults(text) else text
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether texts are equal, apart from blanks between a constant and its comment."""
+    a, b = split(one), split(other)
+    return a.template is b.template and a.literals == b.literals
 
 
 def _merged_constants(

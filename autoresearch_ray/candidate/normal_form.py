@@ -6,17 +6,18 @@ shas may.
 """
 
 import ast
-import difflib
 import hashlib
+import re
 import tokenize
 from bisect import bisect_right
 from functools import lru_cache
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
-from autoresearch_ray.candidate.knobs import KEPT
+from autoresearch_ray.candidate.difference import changed_spans
 from autoresearch_ray.candidate.local_names import rename_locals
 from autoresearch_ray.candidate.syntax import docstring, parse, tokens
+from autoresearch_ray.candidate.template import KEPT_TEMPLATES, Template, split
 
 SILENT = {
     tokenize.COMMENT,
@@ -35,36 +36,59 @@ ORDERLY = (  # what may change places: it does nothing but make a value
 
 def normal_sha(source: str) -> str:
     """The sha256 (hex) of the program behind the text; knob ranges are comments. CandidateError if it is no Python."""
-    tree = parse(source)
+    text = split(source)
+    digest = hashlib.sha256()
+    for piece, hole in _program(text.template):
+        digest.update(piece.encode())
+        if hole is not None:
+            digest.update(_dumped(text.literals[hole]))
+    return digest.hexdigest()
+
+
+def code_lines(source: str) -> int:
+    """The lines that carry code; blank lines, comments and docstrings are free. `a; b` counts as two."""
+    return _code_lines(split(source).template)
+
+
+def line_diff(old: str, new: str) -> tuple[int, int]:
+    """(added, removed) lines between two texts, comments and blank lines included, as a diff shows them."""
+    spans = list(changed_spans(old.splitlines(), new.splitlines()))
+    return sum(j2 - j1 for _, _, j1, j2 in spans), sum(i2 - i1 for i1, i2, _, _ in spans)
+
+
+@lru_cache(maxsize=KEPT_TEMPLATES)
+def _program(template: Template) -> tuple[tuple[str, int | None], ...]:
+    """The normalised tree as text, in pieces, each with the hole behind it; none behind the last."""
+    tree = parse(template.sample)
+    mark = hashlib.sha256(template.sample.encode()).hexdigest()  # the text does not know it
+    holes = {line: hole for hole, line in enumerate(template.lines)}
+    for statement in tree.body:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.lineno in holes:
+            statement.value = ast.Constant(f"{mark}:{holes[statement.lineno]}")
     _drop_idle_statements(tree)
     rename_locals(tree)
     tree.body = _ordered(tree.body)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    *pieces, last = re.split(rf"Constant\(value='{mark}:(\d+)'\)", ast.dump(tree))
+    return (*((piece, int(hole)) for piece, hole in zip(pieces[::2], pieces[1::2], strict=True)), (last, None))
 
 
-@lru_cache(maxsize=KEPT)
-def code_lines(source: str) -> int:
-    """The lines that carry code; blank lines, comments and docstrings are free. `a; b` counts as two."""
-    tree = parse(source)
+@lru_cache(maxsize=4096)
+def _dumped(literal: str) -> bytes:
+    return ast.dump(ast.parse(literal, mode="eval").body).encode()
+
+
+@lru_cache(maxsize=KEPT_TEMPLATES)
+def _code_lines(template: Template) -> int:
+    tree = parse(template.sample)
     silent = sorted(_span(text) for node in ast.walk(tree) if (text := docstring(node)) is not None)
     starts = [start for start, _ in silent]
     lines: set[int] = set()
-    for token in tokens(source):
+    for token in tokens(template.sample):
         before = bisect_right(starts, token.start)  # docstrings do not lie in one another
         free = before > 0 and token.end <= silent[before - 1][1]
         if token.type not in SILENT and not free:
             lines.update(range(token.start[0], token.end[0] + 1))
     return len(lines) + sum(_joined(node) for node in ast.walk(tree))
-
-
-def line_diff(old: str, new: str) -> tuple[int, int]:
-    """(added, removed) lines between two texts, comments and blank lines included, as a diff shows them."""
-    added = removed = 0
-    matcher = difflib.SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False)
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        if tag != "equal":
-            removed, added = removed + i2 - i1, added + j2 - j1
-    return added, removed
 
 
 def _joined(node: ast.AST) -> int:

@@ -2,7 +2,7 @@
 
 from autoresearch_ray.candidate.merge import theirs_onto, three_way
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
-from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules import Checked
 from autoresearch_ray.decide.state import MergeIdea
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.records import Candidate, Proposal, Standing
@@ -15,13 +15,11 @@ class Merging:
 
     def __init__(self, board: Board, settings: RunSettings) -> None:
         self._board, self._settings = board, settings
-        self._lines: dict[str, int] = {}
+        self._rules = Checked()
 
     def code_lines(self, source_sha: str) -> int:
         """Lines of code of a source, as the complexity price counts them."""
-        if source_sha not in self._lines:
-            self._lines[source_sha] = code_lines(self._board.candidate(source_sha).text)
-        return self._lines[source_sha]
+        return code_lines(self._board.candidate(source_sha).text)
 
     def brought_onto(self, text: str, parent_sha: str, frontier: Standing) -> str | None:
         """A candidate that was written on `parent_sha`, on the frontier; None if the two conflict."""
@@ -75,7 +73,7 @@ class Merging:
     def _valid(self, source: str) -> bool:
         program = self._board.program() or self._settings.program
         try:
-            check_candidate(source, len(program.splitlines()))
+            self._rules.check(source, len(program.splitlines()))
         except CandidateError:
             return False
         return True

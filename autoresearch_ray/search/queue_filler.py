@@ -6,6 +6,7 @@ Each proposer keeps its own part of the queue filled; whose proposal runs next i
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +26,8 @@ from autoresearch_ray.settings import TUNERS, RunSettings, TunerName
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
 
-SLOTS_A_PROPOSAL = 16  # one queued for so many slots and one more: knob proposals take 15 to 300 ms, and those made
-# before the last results cost gain (simulated at 24 trials on 2 slots: 9.0 sd with three more queued, 10.3 with none)
+SLOTS_A_PROPOSAL = 16  # one queued for so many slots and one more: those made before the last results cost gain
+# (simulated at 24 trials on 2 slots: 9.0 sd with three more queued, 10.3 with none)
 REMEMBERED = 2_000  # results that a tuner is told: older ones lie where the frontier was long ago
 ATTEMPTS = 8  # suggestions that turn out to be known already, before the space counts as exhausted for now
 MOVED = "the frontier changed while it waited for a slot, and the two conflict"
@@ -46,13 +47,13 @@ class ProposerLoop:
         }
         self._merging = Merging(board, settings)
         self._known: dict[str, dict[str, Value]] = {}  # knob values by source
-        self._trials: dict[str, Trial] = {trial.trial_id: trial for trial in board.trials()}
-        self._running = {trial.trial_id for trial in board.unfinished()}
+        trials = {trial.trial_id: trial for trial in board.trials()}
+        self._running = {trial.trial_id: trial for trial in board.unfinished()}
         recent = board.results()[-REMEMBERED:]
         self._observations = deque(
-            (self._observation(self._trials[result.trial_id], result) for result in recent), REMEMBERED
+            (self._observation(trials[result.trial_id], result) for result in recent), REMEMBERED
         )
-        self._next = 1 + self._last_number()
+        self._next = 1 + self._last_number(trials.values())
 
     def absorb(self, events: tuple[Event, ...]) -> None:
         """Learn from what was written to the board."""
@@ -63,12 +64,10 @@ class ProposerLoop:
             if folder == "settings":
                 self._settings = RunSettings.model_validate_json(event.kv.value)
             elif folder == "trial":
-                self._trials[name] = from_json(Trial, event.kv.value)
-                self._running.add(name)
-            elif folder == "result" and name in self._trials:
-                self._running.discard(name)
+                self._running[name] = from_json(Trial, event.kv.value)
+            elif folder == "result" and name in self._running:
                 result = from_json(Result, event.kv.value)
-                self._observations.append(self._observation(self._trials[name], result))
+                self._observations.append(self._observation(self._running.pop(name), result))
 
     def fill(self) -> int:
         """Drop stale proposals and add fresh ones until the queue is deep enough; returns how many were added."""
@@ -132,7 +131,7 @@ class ProposerLoop:
     def _propose(self, name: TunerName, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
         """One proposal of this tuner that is queued now; None if none was found."""
         parent = self._board.candidate(parent_sha).text
-        in_flight = [self._trials[name].proposal.source_sha for name in sorted(self._running) if name in self._trials]
+        in_flight = [trial.proposal.source_sha for _, trial in sorted(self._running.items())]
         running = [self._values(sha) for sha in [*in_flight, *(proposal.source_sha for proposal in queued)]]
         for _ in range(ATTEMPTS):
             suggestion = self._tuners[name].suggest(read_knobs(parent), tuple(self._observations), running)
@@ -160,7 +159,7 @@ class ProposerLoop:
     def _values_of(self, text: str) -> dict[str, Value]:
         return {knob.name: knob.value for knob in read_knobs(text)}
 
-    def _last_number(self) -> int:
-        names = [trial.proposal.proposal_id for trial in self._trials.values()]
+    def _last_number(self, trials: Iterable[Trial]) -> int:
+        names = [trial.proposal.proposal_id for trial in trials]
         names += [proposal.proposal_id for proposal in self._board.queued()]
         return max((int(name[1:]) for name in names if name.startswith("p")), default=0)

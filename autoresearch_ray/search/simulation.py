@@ -70,7 +70,7 @@ class Simulation:
 
     def __init__(self, settings: RunSettings, world: World, folder: Path, tell: Callable[[str], None]) -> None:
         self._settings, self._world, self._tell = settings, world, tell
-        self._store = SqliteStore(folder / STATE_FILE)
+        self._store = SqliteStore(folder / STATE_FILE, synced=False)
         self._board = Board(self._store)
         self._board.put_settings(settings.model_dump_json().encode())
         self._now, self._rng = EPOCH, np.random.default_rng([settings.seed, 2])

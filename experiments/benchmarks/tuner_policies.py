@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+from optuna_tpe import tpe_values
 
 from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice, Value
 from autoresearch_ray.propose.tuner import knob_moves
 from autoresearch_ray.propose.tuner.knob_moves import Values, frontier_values
 from autoresearch_ray.propose.tuner.surrogate import best_move
-from autoresearch_ray.propose.tuner.tpe import tpe_values
 from autoresearch_ray.propose.tuner.tuner import Observation, Suggestion, Tuner
 
 

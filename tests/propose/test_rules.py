@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
-from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules import Checked, check_candidate
 from autoresearch_ray.errors import CandidateError
 
 BROKEN = {
@@ -114,3 +114,18 @@ def test_the_program_counts_towards_the_length() -> None:
 
 def test_train_may_have_more_parameters_that_have_defaults() -> None:
     check_candidate("def train(task, verbose=False, *, n=3):\n    return None\n")
+
+
+def test_a_text_with_other_numbers_is_valid_and_one_out_of_range_or_with_other_words_is_looked_at() -> None:
+    rules = Checked()
+    rules.check(TRAIN, 0)
+    rules.check(set_constants(TRAIN, {"MATRIX_LR": 0.061, "DEPTH": 5}), 0)
+    with pytest.raises(CandidateError, match=r"knobs: line .*DEPTH = 99"):
+        rules.check(TRAIN.replace("DEPTH = 4", "DEPTH = 99"), 0)
+    with pytest.raises(CandidateError, match=r"strings: .*__class__"):
+        rules.check(TRAIN + 'WORDS = "__class__"\n', 0)
+    rules.check(TRAIN + 'WORDS = "class"\n', 0)
+    with pytest.raises(CandidateError, match=r"strings: .*__class__"):
+        rules.check(TRAIN + 'WORDS = "__class__"\n', 0)
+    with pytest.raises(CandidateError, match="length"):
+        rules.check(TRAIN, 630)

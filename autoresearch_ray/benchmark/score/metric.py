@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from autoresearch_ray.errors import CandidateError
 
@@ -78,8 +79,8 @@ def log_probabilities(logits: torch.Tensor, targets: np.ndarray) -> torch.Tensor
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InvalidModelError(f"the model returned logits from {low} to {high}; expected finite ones")
     y = torch.from_numpy(targets.astype(np.int64)).to(logits.device)
-    values = logits.float()
-    return (values.gather(2, y[:, :, None])[:, :, 0] - values.logsumexp(2)).double().cpu()
+    nats = functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="none")
+    return -nats.view(y.shape).double().cpu()
 
 
 def predictor(model: torch.nn.Module, vocab_size: int, device: torch.device, amp_dtype: torch.dtype | None) -> Predict:

@@ -19,9 +19,10 @@ from autoresearch_ray.candidate.rules.name_flow import Reading
 from autoresearch_ray.candidate.rules.ownership import check_foreign, check_task
 from autoresearch_ray.candidate.rules.seeds import check_seeds
 from autoresearch_ray.candidate.rules.shape import MAX_LINES, check_length, check_module_level, check_train
+from autoresearch_ray.candidate.template import KEPT_TEMPLATES, Template, split
 from autoresearch_ray.errors import CandidateError
 
-__all__ = ["MAX_LINES", "RULES", "check_candidate"]
+__all__ = ["MAX_LINES", "RULES", "Checked", "check_candidate"]
 
 RULES = (
     check_train,
@@ -48,7 +49,35 @@ def check_candidate(source: str, program_lines: int = 0) -> None:
     reading = Reading(source)
     for rule in RULES:
         rule(reading)
+    check_knobs(source)
+
+
+def check_knobs(source: str) -> None:
+    """Raise CandidateError if a knob or its range is wrong."""
     try:
         read_knobs(source)
     except CandidateError as error:
         raise CandidateError(f"knobs: {error}") from None
+
+
+class Checked:
+    """Checks many texts: one that differs from a valid one in the numbers of its constants alone is valid too.
+
+    No rule looks at the number that a module-level constant is, apart from the range of a knob.
+    """
+
+    def __init__(self) -> None:
+        self._valid: set[tuple[Template, tuple[str, ...]]] = set()
+
+    def check(self, source: str, program_lines: int) -> None:
+        """As `check_candidate`."""
+        text = split(source)
+        kind = text.template, text.strings
+        if kind in self._valid:
+            check_length(source, program_lines)
+            check_knobs(source)
+            return
+        check_candidate(source, program_lines)
+        if len(self._valid) >= KEPT_TEMPLATES:
+            self._valid.clear()
+        self._valid.add(kind)

@@ -10,6 +10,7 @@ from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice, Value, same
 
 CHANGED = (0.7, 0.2, 0.1)  # probability that a local move changes one, two, three knobs
+UP_TO = np.cumsum(CHANGED)[:-1]
 STEP = (0.1, 0.4)  # of a numeric knob's range, uniform, up or down; see experiments/benchmarks/tuner_mix.py
 MOST_LISTED = 10_000  # combinations of a finite space that are worth listing
 
@@ -23,8 +24,7 @@ def frontier_values(knobs: Sequence[Knob]) -> Values:
 
 def to_units(knobs: Sequence[Knob], values: Mapping[str, Value]) -> np.ndarray:
     """(knobs,) float64 in [0, 1]."""
-    (units,) = all_units(knobs, [values])
-    return np.asarray(units)
+    return np.array([knob.range.to_unit(values[knob.name]) for knob in knobs])
 
 
 def all_units(knobs: Sequence[Knob], rows: Sequence[Mapping[str, Value]]) -> np.ndarray:
@@ -35,11 +35,16 @@ def all_units(knobs: Sequence[Knob], rows: Sequence[Mapping[str, Value]]) -> np.
     return units
 
 
+def from_units(knobs: Sequence[Knob], units: np.ndarray) -> Values:
+    """The values at a place in unit space."""
+    return {knob.name: knob.range.from_unit(unit) for knob, unit in zip(knobs, units.tolist(), strict=True)}
+
+
 def local_move(knobs: Sequence[Knob], rng: np.random.Generator) -> Values:
     """The frontier with one to three knobs moved by a step; a choice takes another option."""
-    count = min(len(knobs), 1 + int(rng.choice(len(CHANGED), p=CHANGED)))
+    count = min(len(knobs), 1 + int(np.searchsorted(UP_TO, rng.random(), side="right")))
     values = frontier_values(knobs)
-    for index in rng.choice(len(knobs), count, replace=False):
+    for index in rng.permutation(len(knobs))[:count]:
         values[knobs[index].name] = _stepped(knobs[index], rng)
     return values
 
@@ -70,7 +75,7 @@ def _stepped(knob: Knob, rng: np.random.Generator) -> Value:
         return others[int(rng.integers(len(others)))]
     unit = knob.range.to_unit(knob.value)
     for _ in range(20):
-        moved = unit + float(rng.uniform(*STEP)) * float(rng.choice([-1.0, 1.0]))
+        moved = unit + rng.uniform(*STEP) * (1 if rng.random() < 0.5 else -1)
         if 0 <= moved <= 1 and knob.range.from_unit(moved) != knob.value:
             return knob.range.from_unit(moved)
     return knob.value

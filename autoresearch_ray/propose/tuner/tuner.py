@@ -1,7 +1,7 @@
 """The knob tuner: what to change next, from every result so far.
 
 `tpe`, the default, mixes two ways. Local: of 64 moves around the frontier (one to three knobs, numeric ones by 0.1 to
-0.4 of their range) it takes the one that a model of all results likes best (`surrogate.py`). Optuna's TPE: once 12
+0.4 of their range) it takes the one that a model of all results likes best (`surrogate.py`). TPE (`tpe.py`): once 12
 results are in, three suggestions in ten take about half of their knobs from a TPE suggestion. `random` redraws one knob
 of the frontier uniformly: an honest baseline, for redrawing all at once finds far less. Observations carry over when
 the frontier moves, for the model and TPE see values, not parents.
@@ -41,14 +41,16 @@ from autoresearch_ray.propose.tuner.knob_moves import (
     Values,
     all_units,
     every_combination,
+    from_units,
     frontier_values,
     local_move,
     redraw_all,
     redraw_one,
     to_units,
 )
+from autoresearch_ray.propose.tuner.places import Places
 from autoresearch_ray.propose.tuner.surrogate import best_move
-from autoresearch_ray.propose.tuner.tpe import tpe_values
+from autoresearch_ray.propose.tuner.tpe import tpe_units
 from autoresearch_ray.records import Candidate, Proposal
 from autoresearch_ray.settings import TUNERS, TunerName
 
@@ -56,8 +58,7 @@ MOVES = 64  # local moves that the model ranks
 TPE_FROM = 12  # observations
 TPE_SHARE = 0.3  # of suggestions, from then on
 TPE_KNOBS = 0.5  # of the knobs are taken from a TPE suggestion
-NEAREST = 400  # results around the frontier that the model and TPE see, and a quarter as many in flight: their time
-# grows with the cube and the square
+NEAREST = 400  # results around the frontier that the model and TPE see, and a quarter as many in flight
 ATTEMPTS = 20  # at a combination that is new, before drawing from the whole space
 
 
@@ -77,13 +78,24 @@ class Suggestion:
     hypothesis: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a suggestion stands on, as places in unit space."""
+
+    units: np.ndarray  # (n, knobs) of the results nearest to the frontier, in their order
+    objectives: np.ndarray  # (n,) nan for a failure
+    running: np.ndarray  # (m, knobs)
+    taken: frozenset[bytes]  # all that was tried or is in flight, and the frontier
+
+
 class Tuner:
-    """Suggests changes; its only state is its generator, so equal seeds and calls give equal suggestions."""
+    """Suggests changes; all it decides by is its generator, so equal seeds and calls give equal suggestions."""
 
     def __init__(self, kind: TunerName, rng: np.random.Generator) -> None:
         assert kind in TUNERS, f"tuner kind {kind!r}, expected one of {TUNERS}"
         self._kind = kind
         self._rng = rng
+        self._places = Places()
 
     def suggest(
         self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
@@ -91,47 +103,54 @@ class Tuner:
         """A combination that is neither tried nor in flight; None if there is none left.
 
         `knobs` are the frontier's; `running` are the values in flight or in the queue. A knob that older values lack
-        counts as having the frontier's value; values outside today's ranges are left out.
+        counts as having the frontier's value; values outside today's ranges are left out. Values must not change
+        once they were passed.
         """
         if not knobs:
             return None
-        seen = [(values, o.objective) for o in observations if (values := _fitted(knobs, o.values)) is not None]
-        flying = [fitted for values in running if (fitted := _fitted(knobs, values)) is not None]
-        taken = _places(knobs, [*(values for values, _ in seen), *flying, frontier_values(knobs)])
-        seen = _nearest(knobs, seen)
+        known = self._known(knobs, observations, running)
         propose = self._local_or_tpe if self._kind == "tpe" else self._redrawn
-        values = self._new(knobs, taken, lambda: propose(knobs, seen, flying, taken))
+        values = self._new(knobs, known.taken, lambda: propose(knobs, known))
         return None if values is None else _suggestion(knobs, values)
 
-    def _new(self, knobs: Sequence[Knob], taken: set[bytes], propose: Callable[[], Values]) -> Values | None:
+    def _known(
+        self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
+    ) -> _Known:
+        here = to_units(knobs, frontier_values(knobs))
+        units = self._places.rows(knobs, [o.values for o in observations])
+        flying = self._places.rows(knobs, running)
+        is_inside = np.isfinite(units).all(axis=1)
+        units, flying = units[is_inside], flying[np.isfinite(flying).all(axis=1)]
+        objectives = np.array([o.objective for o in observations])[is_inside]
+        taken = frozenset(_keys(np.vstack([units, flying, here])))
+        if len(units) > NEAREST:
+            distances = ((units - here) ** 2).sum(axis=1)
+            nearest = np.sort(np.argsort(distances, kind="stable")[:NEAREST])
+            units, objectives = units[nearest], objectives[nearest]
+        return _Known(units, objectives, flying[-NEAREST // 4 :], taken)
+
+    def _new(self, knobs: Sequence[Knob], taken: frozenset[bytes], propose: Callable[[], Values]) -> Values | None:
         """The first proposal that is not taken, else one from what is left of the whole space."""
         for attempt in range(2 * ATTEMPTS):
             values = propose() if attempt < ATTEMPTS else redraw_all(knobs, self._rng)
-            if not _places(knobs, [values]) & taken:
+            if _untaken(knobs, [values], taken):
                 return values
-        left = [values for values in every_combination(knobs) or () if not _places(knobs, [values]) & taken]
+        left = _untaken(knobs, every_combination(knobs) or (), taken)
         return left[int(self._rng.integers(len(left)))] if left else None
 
-    def _redrawn(self, knobs: Sequence[Knob], *_: object) -> Values:
+    def _redrawn(self, knobs: Sequence[Knob], _: _Known) -> Values:
         return redraw_one(knobs, self._rng)
 
-    def _local_or_tpe(
-        self, knobs: Sequence[Knob], seen: list[tuple[Values, float]], flying: list[Values], taken: set[bytes]
-    ) -> Values:
-        if len(seen) >= TPE_FROM and self._rng.random() < TPE_SHARE:
-            drawn = tpe_values(knobs, seen, flying[-NEAREST // 4 :], self._rng)
+    def _local_or_tpe(self, knobs: Sequence[Knob], known: _Known) -> Values:
+        if len(known.units) >= TPE_FROM and self._rng.random() < TPE_SHARE:
+            drawn = from_units(knobs, tpe_units(knobs, known.units, known.objectives, known.running, self._rng))
             return {k.name: drawn[k.name] if self._rng.random() < TPE_KNOBS else k.value for k in knobs}
         moves = [local_move(knobs, self._rng) for _ in range(MOVES)]
-        moves = [move for move in moves if not _places(knobs, [move]) & taken] or moves
-        return moves[self._ranked_first(knobs, seen, moves)]
-
-    def _ranked_first(self, knobs: Sequence[Knob], seen: list[tuple[Values, float]], moves: list[Values]) -> int:
-        if not seen:
-            return 0
-        units = all_units(knobs, [values for values, _ in seen])
-        objectives = np.array([objective for _, objective in seen])
-        frontier = to_units(knobs, frontier_values(knobs))
-        return best_move(knobs, units, objectives, frontier, all_units(knobs, moves), self._rng)
+        moves = _untaken(knobs, moves, known.taken) or moves
+        if not len(known.units):
+            return moves[0]
+        here = to_units(knobs, frontier_values(knobs))
+        return moves[best_move(knobs, known.units, known.objectives, here, all_units(knobs, moves), self._rng)]
 
 
 def knob_proposal(
@@ -147,23 +166,14 @@ def knob_proposal(
     return proposal, text
 
 
-def _fitted(knobs: Sequence[Knob], values: Mapping[str, Value]) -> Values | None:
-    """The values of today's knobs, missing ones as on the frontier; None if one is outside its range."""
-    fitted = {knob.name: values.get(knob.name, knob.value) for knob in knobs}
-    return fitted if all(knob.range.contains(fitted[knob.name]) for knob in knobs) else None
+def _untaken(knobs: Sequence[Knob], many: Sequence[Values], taken: frozenset[bytes]) -> list[Values]:
+    keys = _keys(all_units(knobs, many))
+    return [values for values, key in zip(many, keys, strict=True) if key not in taken]
 
 
-def _nearest(knobs: Sequence[Knob], seen: list[tuple[Values, float]]) -> list[tuple[Values, float]]:
-    """The results nearest to the frontier, in the order in which they came."""
-    if len(seen) <= NEAREST:
-        return seen
-    units = all_units(knobs, [values for values, _ in seen])
-    distances = ((units - to_units(knobs, frontier_values(knobs))) ** 2).sum(axis=1)
-    return [seen[index] for index in np.sort(np.argsort(distances, kind="stable")[:NEAREST])]
-
-
-def _places(knobs: Sequence[Knob], rows: Sequence[Mapping[str, Value]]) -> set[bytes]:
-    return {row.tobytes() for row in all_units(knobs, rows).round(9)}
+def _keys(units: np.ndarray) -> list[bytes]:
+    """What tells places apart."""
+    return [row.tobytes() for row in units.round(9)]
 
 
 def _suggestion(knobs: Sequence[Knob], values: Values) -> Suggestion:

@@ -61,8 +61,8 @@ def appearing_whole(path: Path) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
 
 
-def open_for_writing(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    """A connection that writes, every commit synced, and one that reads, to a checked file of this version.
+def open_for_writing(path: Path, synced: bool = True) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """A connection that writes, every commit synced or none, and one that reads, to a checked file of this version.
 
     The caller holds the lock. StoreError for a read-only file, DamagedStoreError for a broken one.
     """
@@ -73,7 +73,7 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection
         writer = sqlite3.connect(path, isolation_level=None, timeout=reads.BUSY_SECONDS, check_same_thread=False)
         undo.callback(writer.close)
         writer.execute("PRAGMA journal_mode = WAL")
-        writer.execute("PRAGMA synchronous = FULL")
+        writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'OFF'}")
         if version == schema.WITHOUT_CHECKSUMS:
             schema.migrate(writer)
         check(path, reader)

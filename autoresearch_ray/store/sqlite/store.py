@@ -65,7 +65,8 @@ class _Lease:
 class SqliteStore(Store):
     """One file, one writer. Any thread may call; writes take turns."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic, synced: bool = True) -> None:
+        """Not `synced`, it outlives its process and not its machine: for what can be made again, as a simulation."""
         self.path = path
         self._clock = clock
         self._file_lock = files.locked(path)
@@ -73,7 +74,7 @@ class SqliteStore(Store):
             undo.callback(self._file_lock.release)
             if not path.exists():
                 files.create(path)
-            self._writer, self._reader = files.open_for_writing(path)
+            self._writer, self._reader = files.open_for_writing(path, synced)
             undo.callback(self._writer.close)
             undo.callback(self._reader.close)
             rows = self._writer.execute("SELECT id, ttl_seconds FROM leases").fetchall()
