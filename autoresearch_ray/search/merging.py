@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from autoresearch_ray.candidate.merge import theirs_onto, three_way
+from autoresearch_ray.candidate.merge import Change, Together, merge_in_turn, theirs_onto, three_way
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.decide.state import Outcome
@@ -36,6 +36,12 @@ class Merging:
             self._board.candidate(parent_sha).text, self._board.candidate(frontier.source_sha).text, text
         )
         return merged.source if merged.clean and self._valid(merged.source) else None
+
+    def together(self, changes: Sequence[tuple[str, str]], frontier: Standing) -> Together:
+        """The frontier with as many changes as fit, each a parent and its child by content hash, the best first."""
+        read = self._board.candidate
+        texts = [Change(read(parent).text, read(child).text) for parent, child in changes]
+        return merge_in_turn(read(frontier.source_sha).text, texts, self._valid)
 
     def queue_alone(self, stack: Sequence[Standing], frontier: Standing | None, trial_id: str) -> None:
         """After a dropped proof: each step of the stack (best first) by itself, on the best, with its hypothesis."""
