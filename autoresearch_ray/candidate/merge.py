@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
+from autoresearch_ray.candidate.losses import idle_values, losses
 from autoresearch_ray.candidate.ranges import same
 from autoresearch_ray.candidate.weave import weave
 from autoresearch_ray.errors import CandidateError
@@ -58,11 +59,18 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
     A constant changed on one side is taken, changed to two values is a conflict and ours is kept. If the text
     conflicts, the result is ours with the constants of theirs.
     """
+    if base in (ours, theirs) or ours == theirs:
+        return Merged(theirs if base == ours else ours, True, ())
     values, clashes = _merged_constants(constants(base), constants(ours), constants(theirs))
     texts = [set_constants(text, _own(values, text)) for text in (base, ours, theirs)]
     text, overlaps = weave(*texts)
     if not overlaps:
         overlaps = _faults(text)
+    if not overlaps:
+        find = idle_values if texts[0] in texts[1:] else losses  # a side that changed constants alone
+        before, here, there = texts if clashes else (base, ours, theirs)
+        lost = find(before, here, there, text)
+        overlaps = tuple(f"{loss}; ours kept" for loss in lost)
     kept = texts[1] if overlaps else text
     if overlaps and _faults(kept):
         kept = ours  # theirs' values do not fit the ranges of ours
