@@ -1,5 +1,6 @@
 """Changes that were found side by side, brought together: merged texts, and the proposals that test what remains."""
 
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -8,18 +9,20 @@ from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.decide.state import Outcome
 from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.records import Candidate, Proposal, Standing
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records import Candidate, Proposal, RejectedIdea, Standing
+from autoresearch_ray.settings import PROVIDERS, RunSettings
 from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.rebases import Rebases
 
 ALONE = "alone: "  # begins the hypothesis of what was tried in a stack before
+CONFIRMED = "it was confirmed beside a frontier that had moved, and the two conflict"
 
 
 class Merging:
     """Merges of a run's candidates. The same sources always make the same proposal."""
 
     def __init__(self, board: Board, settings: RunSettings) -> None:
-        self._board, self._settings = board, settings
+        self._board, self._settings, self._rebases = board, settings, Rebases(board.store)
         self._lines: dict[str, int] = {}
 
     def code_lines(self, source_sha: str) -> int:
@@ -51,8 +54,31 @@ class Merging:
             self._enqueue(parent, frontier, child, f"{ALONE}{hope}")
 
     def queue_merge(self, screened: Outcome, frontier: Standing | None) -> None:
-        """A change that was confirmed beside a frontier that has moved: what merges of it is tested."""
-        self._enqueue(screened.parent_sha, frontier, screened.source_sha, f"merged: {screened.hypothesis}")
+        """A change that was confirmed beside a frontier that has moved: what merges of it is tested.
+
+        A model's idea that conflicts goes back to the model; of any other change the values of constants are taken.
+        """
+        assert frontier is not None, "there are merges only once there is a frontier"
+        whole = self.brought_onto(self._board.candidate(screened.source_sha).text, screened.parent_sha, frontier)
+        if whole is None and screened.proposer in models_of(self._settings):
+            self._ask_back(screened)
+        else:
+            self._enqueue(screened.parent_sha, frontier, screened.source_sha, f"merged: {screened.hypothesis}")
+
+    def _ask_back(self, screened: Outcome) -> None:
+        """Let the proposer rebase a confirmed idea; if it cannot be asked, the idea is kept for the next prompts."""
+        idea = Proposal(
+            proposal_id=screened.proposal_id,
+            kind="code",
+            proposer=screened.proposer,
+            source_sha=screened.source_sha,
+            parent_sha=screened.parent_sha,
+            parent_revision=1,
+            hypothesis=screened.hypothesis,
+        )
+        asked = asks_back(self._board, self._settings, screened.proposer) and self._rebases.send_back(idea)
+        if not asked:
+            self._board.put_rejected(moved_on(idea, CONFIRMED))
 
     def queue_again(self, stale: Proposal, frontier: Standing) -> None:
         """A merge whose frontier has moved on while it waited, on the new one."""
@@ -86,3 +112,19 @@ class Merging:
         except CandidateError:
             return False
         return True
+
+
+def models_of(settings: RunSettings) -> set[str]:
+    """The language models of a run, as their proposals name them."""
+    return {spec.label for spec in settings.proposers if spec.name in PROVIDERS}
+
+
+def asks_back(board: Board, settings: RunSettings, proposer: str) -> bool:
+    """Whether a proposer is a model that can still be asked."""
+    stopped = {status.name for status in board.proposers() if status.state == "stopped"}
+    return proposer in models_of(settings) - stopped
+
+
+def moved_on(idea: Proposal, detail: str) -> RejectedIdea:
+    """An idea that fits the frontier no more."""
+    return RejectedIdea(idea.proposal_id, idea.proposer, "moved", idea.hypothesis, detail, time.time())
