@@ -20,6 +20,7 @@ class Merged:
     source: str
     clean: bool  # no conflict at all
     conflicts: tuple[str, ...]  # a line each: the constant or the place, and what was kept
+    whole: bool = True  # the code of both sides; if not, of theirs only the values of constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +75,27 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
     kept = texts[1] if overlaps else text
     if overlaps and _faults(kept):
         kept = ours  # theirs' values do not fit the ranges of ours
-    return Merged(kept, not clashes and not overlaps, (*clashes, *overlaps))
+    return Merged(kept, not clashes and not overlaps, (*clashes, *overlaps), whole=not overlaps)
 
 
-def theirs_onto(base: str, ours: str, theirs: str) -> str:
-    """What of `theirs` can be tried on `ours`: the merge, with theirs' value where both changed a constant.
+def theirs_onto(base: str, ours: str, theirs: str) -> str | None:
+    """The merge, with theirs' value where both changed a constant; None where code of theirs would be left out.
 
-    For a change that has earned another test; the source of ours if nothing of it fits.
+    For a change that has earned another test.
     """
-    merged = three_way(base, ours, theirs).source
-    before, here = constants(base), constants(merged)
+    merged = three_way(base, ours, theirs)
+    if not merged.whole and not _only_values(base, theirs):
+        return None
+    before, here = constants(base), constants(merged.source)
     wanted = {n: v for n, v in constants(theirs).items() if n in before and n in here and not same(v, before[n])}
-    text = set_constants(merged, wanted)
-    return merged if _faults(text) else text
+    text = set_constants(merged.source, wanted)
+    return merged.source if _faults(text) else text
+
+
+def _only_values(base: str, theirs: str) -> bool:
+    """Whether a change is one of the values of constants, as a tuner's is."""
+    before, after = constants(base), constants(theirs)
+    return before.keys() == after.keys() and set_constants(base, after) == theirs
 
 
 def _merged_constants(

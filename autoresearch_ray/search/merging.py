@@ -15,7 +15,7 @@ from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases
 
 ALONE = "alone: "  # begins the hypothesis of what was tried in a stack before
-CONFIRMED = "it was confirmed beside a frontier that had moved, and the two conflict"
+CONFLICT = "it was confirmed beside a frontier that had moved, and the two conflict"
 
 
 class Merging:
@@ -48,48 +48,40 @@ class Merging:
 
     def queue_alone(self, stack: Sequence[Standing], frontier: Standing | None, trial_id: str) -> None:
         """After a dropped proof: each step of the stack (best first) by itself, on the best, with its hypothesis."""
-        hopes = {step.source_sha: step.hypothesis.removeprefix(ALONE) for step in self._board.steps()}
+        steps = {step.source_sha: step for step in self._board.steps()}
         for parent, child in pairwise(standing.source_sha for standing in stack):
-            hope = hopes.get(child, f"a step of the stack that {trial_id} ended")
-            self._enqueue(parent, frontier, child, f"{ALONE}{hope}")
+            step = steps.get(child)
+            hope = step.hypothesis.removeprefix(ALONE) if step else f"a step of the stack that {trial_id} ended"
+            if not self._enqueue(parent, frontier, child, f"{ALONE}{hope}") and step is not None:
+                self._send_back(step.proposal_id, step.proposer, hope, parent, child)
 
     def queue_merge(self, screened: Outcome, frontier: Standing | None) -> None:
         """A change that was confirmed beside a frontier that has moved: what merges of it is tested.
 
-        A model's idea that conflicts goes back to the model; of any other change the values of constants are taken.
+        Code that conflicts goes back to the model that it is of; a tuner's values are set on the frontier.
         """
-        assert frontier is not None, "there are merges only once there is a frontier"
-        whole = self.brought_onto(self._board.candidate(screened.source_sha).text, screened.parent_sha, frontier)
-        if whole is None and screened.proposer in models_of(self._settings):
-            self._ask_back(screened)
-        else:
-            self._enqueue(screened.parent_sha, frontier, screened.source_sha, f"merged: {screened.hypothesis}")
+        parent, child, hope = screened.parent_sha, screened.source_sha, screened.hypothesis
+        if not self._enqueue(parent, frontier, child, f"merged: {hope}"):
+            self._send_back(screened.proposal_id, screened.proposer, hope, parent, child)
 
-    def _ask_back(self, screened: Outcome) -> None:
-        """Let the proposer rebase a confirmed idea; if it cannot be asked, the idea is kept for the next prompts."""
-        idea = Proposal(
-            proposal_id=screened.proposal_id,
-            kind="code",
-            proposer=screened.proposer,
-            source_sha=screened.source_sha,
-            parent_sha=screened.parent_sha,
-            parent_revision=1,
-            hypothesis=screened.hypothesis,
-        )
-        asked = asks_back(self._board, self._settings, screened.proposer) and self._rebases.send_back(idea)
-        if not asked:
-            self._board.put_rejected(moved_on(idea, CONFIRMED))
+    def _send_back(self, proposal_id: str, proposer: str, hypothesis: str, parent: str, child: str) -> None:
+        """Let its proposer rebase a confirmed idea; if it cannot be asked, the idea is kept for the next prompts."""
+        idea = Proposal(proposal_id, "code", proposer, child, parent, 1, hypothesis)
+        if not (asks_back(self._board, self._settings, proposer) and self._rebases.send_back(idea)):
+            self._board.put_rejected(moved_on(idea, CONFLICT))
 
     def queue_again(self, stale: Proposal, frontier: Standing) -> None:
         """A merge whose frontier has moved on while it waited, on the new one."""
-        self._enqueue(stale.parent_sha, frontier, stale.source_sha, stale.hypothesis)
+        if not self._enqueue(stale.parent_sha, frontier, stale.source_sha, stale.hypothesis):
+            self._board.put_rejected(moved_on(stale, CONFLICT))
 
-    def _enqueue(self, base: str, frontier: Standing | None, theirs: str, hypothesis: str) -> None:
+    def _enqueue(self, base: str, frontier: Standing | None, theirs: str, hypothesis: str) -> bool:
+        """Queue what merges of a change, unless it was seen before; False where the two conflict."""
         assert frontier is not None, "there are merges only once there is a frontier"
         texts = [self._board.candidate(sha).text for sha in (base, frontier.source_sha, theirs)]
         source = theirs_onto(*texts)
-        if not self._valid(source):
-            return
+        if source is None or not self._valid(source):
+            return False
         candidate, normal = Candidate.of(source), normal_sha(source)
         added, removed = line_diff(texts[1], source)
         proposal = Proposal(
@@ -104,6 +96,7 @@ class Merging:
             lines_removed=removed,
         )
         self._board.enqueue(proposal, candidate, normal)
+        return True
 
     def _valid(self, source: str) -> bool:
         program = self._board.program() or self._settings.program

@@ -112,8 +112,9 @@ class Writer:
                     task.add_done_callback(lambda _: self.changed.set())
                 else:
                     await self._something_changed()
-        for stale in await self._stale_ideas():
-            await self._give_up(stale, ())
+        with suppress(StoreError):  # left for the next launch
+            for stale in await self._stale_ideas():
+                await self._give_up(stale, ())
 
     async def _stale_ideas(self) -> list[Proposal]:
         """The ideas of this model that wait to be rebased, without those that a conversation is about."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
-from autoresearch_ray.candidate.merge import Change, merge_in_turn, three_way
+from autoresearch_ray.candidate.merge import Change, merge_in_turn, theirs_onto, three_way
 
 KNOBS = read_knobs(TRAIN)
 VALUES = st.dictionaries(st.sampled_from(KNOBS), st.floats(0, 1), max_size=4).map(
@@ -117,3 +117,14 @@ def test_a_change_is_brought_along_from_the_text_that_it_was_made_from() -> None
     deeper = set_constants(TRAIN, {"DEPTH": 6})
     made = merge_in_turn(TRAIN, [Change(deeper, set_constants(deeper, {"BATCH_ROWS": 16}))], lambda _: True)
     assert made.source == set_constants(TRAIN, {"BATCH_ROWS": 16}), "the step before it is no part of it"
+
+
+def test_of_a_confirmed_change_the_values_are_set_anew_and_code_is_never_left_out_in_silence() -> None:
+    ours = set_constants(TRAIN, {"DEPTH": 6}).replace("total + part", "total - part")
+    values = set_constants(TRAIN, {"DEPTH": 3, "BATCH_ROWS": 16})
+    assert theirs_onto(TRAIN, ours, values) == set_constants(ours, {"DEPTH": 3, "BATCH_ROWS": 16})
+    code = values.replace("    return model\n", "    model.eval()\n    return model\n")
+    assert theirs_onto(TRAIN, ours, code) == set_constants(ours, {"DEPTH": 3, "BATCH_ROWS": 16}).replace(
+        "    return model\n", "    model.eval()\n    return model\n"
+    )
+    assert theirs_onto(TRAIN, ours, values.replace("total + part", "total @ part")) is None

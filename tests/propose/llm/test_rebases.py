@@ -13,7 +13,7 @@ from wire import Fail, Reply, Request, Say, WireServer
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.codec import to_json
 from autoresearch_ray.decide.state import Outcome
-from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Standing
+from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Standing, Step
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.queue_filler import ProposerLoop
 from autoresearch_ray.settings import RunSettings
@@ -190,9 +190,23 @@ def test_a_confirmed_idea_that_conflicts_goes_back_to_its_model_and_a_tuners_val
     assert board.queued() == []
     (stale,) = Rebases(board.store).open()
     assert (stale.kind, stale.proposer, stale.hypothesis) == ("code", MODEL, HOPE)
-    merging.queue_merge(outcome(board, settings, IDEA.replace("ROWS = 4", "ROWS = 8"), "tpe"), frontier)
+    frontier = move_frontier(board, FRONTIER.replace("ROWS = 4", "ROWS = 16"), 3)
+    merging.queue_merge(outcome(board, settings, CANDIDATE.replace("ROWS = 4", "ROWS = 8"), "tpe"), frontier)
     (merge,) = board.queued()
-    assert board.candidate(merge.source_sha).text == FRONTIER.replace("ROWS = 4", "ROWS = 8")
+    made, wanted = board.candidate(merge.source_sha).text, FRONTIER.replace("ROWS = 4", "ROWS = 8")
+    assert normal_sha(made) == normal_sha(wanted)
+
+
+def test_a_step_of_a_dropped_stack_that_conflicts_goes_back_to_its_model(board: Board, tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, "http://127.0.0.1:1/v1")
+    frontier, merging = move_frontier(board), Merging(board, settings)
+    shas = [board.put_candidate(Candidate.of(text)) for text in (settings.baseline, IDEA)]
+    step = Step(2, "advance", shas[1], "t00004", "wopenai-00001-1", HOPE, MODEL, 1.9, "confirmed", 0.0)
+    assert board.settle(0, b"{}", steps=[step])
+    merging.queue_alone([replace(frontier, source_sha=sha) for sha in shas], frontier, "t00009")
+    (stale,) = Rebases(board.store).open()
+    assert (stale.proposal_id, stale.proposer, stale.hypothesis) == ("wopenai-00001-1", MODEL, HOPE)
+    assert (stale.parent_sha, stale.source_sha) == tuple(shas) and board.queued() == []
 
 
 def test_an_idea_is_asked_about_twice_whatever_becomes_of_its_frontiers(board: Board, tmp_path: Path) -> None:
