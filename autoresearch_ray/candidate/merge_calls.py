@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from autoresearch_ray.candidate.merge_statements import head, own_statements
+from autoresearch_ray.candidate.merge_statements import functions_of, head, nodes_of, own_statements
 from autoresearch_ray.candidate.syntax import TREES
 
 Arguments = ast.arguments
@@ -70,7 +70,7 @@ def _redefined_functions(base: ast.Module, side: ast.Module) -> set[str]:
 def _results(tree: ast.Module, name: str) -> set[str]:
     """The locals that hold what a function returned; keys as in `_uses`."""
     found = set()
-    for function in ast.walk(tree):
+    for function in functions_of(tree):
         if isinstance(function, ast.FunctionDef):
             for statement in own_statements(function):
                 match statement:
@@ -83,7 +83,7 @@ def _results(tree: ast.Module, name: str) -> set[str]:
 def _signatures(tree: ast.Module) -> dict[str, "_Function"]:
     """Functions, methods and constructors (by their class) whose name is one function's alone."""
     found: dict[str, list[ast.FunctionDef]] = {}
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.FunctionDef) and node.name != "__init__":
             found.setdefault(node.name, []).append(node)
         if isinstance(node, ast.ClassDef):
@@ -111,23 +111,23 @@ class _Function:
 
     @classmethod
     def of(cls, node: ast.FunctionDef) -> "_Function":
-        values = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Return)]
+        values = [inner.value for inner in own_statements(node) if isinstance(inner, ast.Return)]
         returns = [
             ast.unparse(value) if isinstance(value, ast.List) else f"{len(value.elts)} values"
             for value in values
             if isinstance(value, (ast.List, ast.Tuple))
         ]
-        return cls(node, ast.dump(node), ast.unparse(node.args), tuple(returns))
+        text = "\n".join([head(node), *(head(statement) for statement in own_statements(node))])
+        return cls(node, text, ast.unparse(node.args), tuple(returns))
 
 
 @lru_cache(maxsize=TREES)
 def _unfit(tree: ast.Module) -> Counter[str]:
     """Calls that do not fit the definition of that name, by the name."""
     signatures = _signatures(tree)
-    methods = {
-        one.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for one in node.body
-        if isinstance(one, ast.FunctionDef)
-    } | {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}  # fmt: skip
+    classes = [node for node in nodes_of(tree) if isinstance(node, ast.ClassDef)]
+    methods = {one.name for node in classes for one in node.body if isinstance(one, ast.FunctionDef)}
+    methods |= {node.name for node in classes}
     unfit: Counter[str] = Counter()
     for name, call in _calls(tree):
         if name in signatures and not _fits(call, signatures[name].node, name in methods):
@@ -135,11 +135,9 @@ def _unfit(tree: ast.Module) -> Counter[str]:
     return unfit
 
 
-def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
-                yield name, node
+def _calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    for node in nodes_of(tree):
+        yield from _calls_of(node)
 
 
 def _fits(call: ast.Call, function: ast.FunctionDef, bound: bool) -> bool:
@@ -166,9 +164,7 @@ def _uses(tree: ast.Module) -> Uses:
     def note(name: str, text: str) -> None:
         found.setdefault(name, Counter())[text] += 1
 
-    for function in ast.walk(tree):
-        if not isinstance(function, (ast.FunctionDef, ast.Module)):
-            continue
+    for function in functions_of(tree):
         place = getattr(function, "name", "")
         for statement in own_statements(function):
             text = head(statement)
@@ -201,9 +197,7 @@ def _nodes(statement: ast.stmt) -> Iterator[ast.AST]:
 def _definitions(tree: ast.Module) -> dict[str, str]:
     """What gives an attribute its value, a local its only one, and a constant its kind; keys as in `_uses`."""
     found: dict[str, list[str]] = {}
-    for function in ast.walk(tree):
-        if not isinstance(function, (ast.FunctionDef, ast.Module)):
-            continue
+    for function in functions_of(tree):
         place = getattr(function, "name", "")
         for statement in own_statements(function):
             if isinstance(statement, ast.Assign):

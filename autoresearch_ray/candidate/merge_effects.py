@@ -28,7 +28,7 @@ def effect_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged
                 continue
             if made.texts.get(name) == against.texts.get(name):
                 found.append(f"{name}: the change of one side does nothing beside the other's")
-            elif name in side.read and name not in made.read:
+            elif any(part in side.read and part not in made.read for part in name.split(".")):
                 found.append(f"{name}: changed on one side and no longer used on the other")
     return found
 

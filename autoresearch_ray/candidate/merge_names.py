@@ -5,7 +5,7 @@ import builtins
 from collections.abc import Iterator
 from functools import lru_cache
 
-from autoresearch_ray.candidate.merge_statements import own_statements
+from autoresearch_ray.candidate.merge_statements import functions_of, head, nodes_of, own_statements
 from autoresearch_ray.candidate.scopes import COMPREHENSIONS, Scopes, parameters
 from autoresearch_ray.candidate.syntax import TREES
 
@@ -48,11 +48,11 @@ def _homes(tree: ast.Module) -> frozenset[tuple[str, str]]:
 
 
 @lru_cache(maxsize=TREES)
-def _handles(tree: ast.AST) -> tuple[set[str], set[str]]:
+def _handles(tree: ast.Module) -> tuple[set[str], set[str]]:
     """Attributes, names and string keys that are bound somewhere, and those that are read somewhere."""
     stored: set[str] = set()
     loaded: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         match node:
             case ast.Name(id=name, ctx=ctx) | ast.Attribute(attr=name, ctx=ctx):
                 (loaded if isinstance(ctx, ast.Load) else stored).add(name)
@@ -72,19 +72,20 @@ def _handles(tree: ast.AST) -> tuple[set[str], set[str]]:
 
 
 @lru_cache(maxsize=TREES)
-def _early(tree: ast.Module) -> set[str]:
+def _early(tree: ast.Module) -> frozenset[str]:
     """Locals, and attributes in `__init__`, whose first use stands before their first value."""
     found: set[str] = set()
-    for function in ast.walk(tree):
+    for function in functions_of(tree):
         if isinstance(function, ast.FunctionDef):
             first: dict[str, str] = {}
+            bound: set[str] = set()
             for name, what in _uses(function.body):
                 first.setdefault(name, what)
-            bound = {name for name, what in _uses(function.body) if what == "store"}
+                bound |= {name} if what == "store" else set()
             bound -= {parameter.arg for parameter in parameters(function.args)}
             names = {name for name in bound if first[name] == "load"}
             found |= {name for name in names if not name.startswith(f"{SELF}.") or function.name == "__init__"}
-    return found
+    return frozenset(found)
 
 
 def _uses(nodes: list[ast.stmt] | list[ast.AST]) -> Iterator[tuple[str, str]]:
@@ -126,9 +127,7 @@ def _evaluated(node: ast.AST) -> list[ast.AST]:
 def _meanings(tree: ast.Module) -> dict[str, frozenset[str]]:
     """What gives a local, an attribute or an inner function its value; without those that only pass, as in a loop."""
     found: dict[str, set[str]] = {}
-    for function in ast.walk(tree):
-        if not isinstance(function, (ast.FunctionDef, ast.Module)):
-            continue
+    for function in functions_of(tree):
         place = getattr(function, "name", "")
         for node in own_statements(function):
             match node:
@@ -150,6 +149,6 @@ def _meanings(tree: ast.Module) -> dict[str, frozenset[str]]:
 def _note(found: dict[str, set[str]], place: str, target: ast.AST, statement: ast.stmt) -> None:
     match target:
         case ast.Name(id=name, ctx=ast.Store()):
-            found.setdefault(f"{place}:{name}", set()).add(ast.unparse(statement))
+            found.setdefault(f"{place}:{name}", set()).add(head(statement))
         case ast.Attribute(value=ast.Name(id="self"), attr=attribute, ctx=ast.Store()):
-            found.setdefault(f":{SELF}.{attribute}", set()).add(ast.unparse(statement))
+            found.setdefault(f":{SELF}.{attribute}", set()).add(head(statement))

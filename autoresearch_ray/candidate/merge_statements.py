@@ -13,6 +13,7 @@ from functools import lru_cache
 from autoresearch_ray.candidate.syntax import TREES, docstring
 
 LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
+HEADS = 500 * TREES  # statements whose text is remembered: making it is half of the work
 MOVED = 2  # statements that make a move from one function to another: one alone may be a coincidence
 Block = tuple[str, ...]  # from the outermost: "GPT", "forward()", "for"
 Placed = tuple[Block, str]
@@ -60,6 +61,19 @@ def statements(tree: ast.Module | ast.stmt, block: Block = ()) -> Iterator[Place
             yield from statements(node, inside)
 
 
+@lru_cache(maxsize=TREES)
+def nodes_of(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All nodes of a tree: walking one takes longer than most of what is done on the way."""
+    return tuple(ast.walk(tree))
+
+
+@lru_cache(maxsize=TREES)
+def functions_of(tree: ast.Module) -> tuple[ast.FunctionDef | ast.Module, ...]:
+    """The module and its functions, inner ones too."""
+    return tuple(node for node in nodes_of(tree) if isinstance(node, (ast.FunctionDef, ast.Module)))
+
+
+@lru_cache(maxsize=HEADS)
 def head(node: ast.stmt | ast.ExceptHandler) -> str:
     """The statement's text; of a compound one without its blocks."""
     match node:
