@@ -78,6 +78,8 @@ class _Live:
     def _truth(self, test: ast.expr) -> bool | None:
         """Whether a test of one constant holds; None if it is no such test."""
         match test:
+            case ast.Constant(value=value):
+                return bool(value)
             case ast.Name(id=name) if name in self._values:
                 return bool(self._values[name])
             case ast.UnaryOp(op=ast.Not(), operand=operand):
