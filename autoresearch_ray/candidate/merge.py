@@ -3,10 +3,11 @@
 A clean merge is a valid text, not a tested one: its measurement is the caller's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
+from autoresearch_ray.candidate.losses import idle_values, losses
 from autoresearch_ray.candidate.ranges import same
 from autoresearch_ray.candidate.template import split
 from autoresearch_ray.candidate.weave import weave
@@ -20,6 +21,38 @@ class Merged:
     source: str
     clean: bool  # no conflict at all
     conflicts: tuple[str, ...]  # a line each: the constant or the place, and what was kept
+    whole: bool = True  # the code of both sides; if not, of theirs only the values of constants
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A text and the text that it was made from."""
+
+    base: str
+    theirs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """One text with as many changes as fit beside each other."""
+
+    source: str
+    fitted: tuple[bool, ...]  # a change each, in the order in which they were given
+
+
+def merge_in_turn(onto: str, changes: Sequence[Change], valid: Callable[[str], bool]) -> Together:
+    """Bring each change onto the text that has those before it: whole, or not at all.
+
+    Give the most valuable first: of two that conflict it is the one that is kept. `valid` says whether a text may be
+    a candidate; a change that makes it none is left out. A change that the text has already fits.
+    """
+    source, fitted = onto, []
+    for change in changes:
+        merged = three_way(change.base, source, change.theirs)
+        fits = merged.clean and valid(merged.source)
+        source = merged.source if fits else source
+        fitted.append(fits)
+    return Together(source, tuple(fitted))
 
 
 def three_way(base: str, ours: str, theirs: str) -> Merged:
@@ -28,27 +61,42 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
     A constant changed on one side is taken, changed to two values is a conflict and ours is kept. If the text
     conflicts, the result is ours with the constants of theirs.
     """
+    if base in (ours, theirs) or ours == theirs:
+        return Merged(theirs if base == ours else ours, True, ())
     values, clashes = _merged_constants(constants(base), constants(ours), constants(theirs))
     texts = [set_constants(text, _own(values, text)) for text in (base, ours, theirs)]
     text, overlaps = (texts[1], ()) if _alike(texts[0], texts[2]) else weave(*texts)  # theirs has other values alone
     if not overlaps:
         overlaps = _faults(text)
+    if not overlaps:
+        find = idle_values if texts[0] in texts[1:] else losses  # a side that changed constants alone
+        before, here, there = texts if clashes else (base, ours, theirs)
+        lost = find(before, here, there, text)
+        overlaps = tuple(f"{loss}; ours kept" for loss in lost)
     kept = texts[1] if overlaps else text
     if overlaps and _faults(kept):
         kept = ours  # theirs' values do not fit the ranges of ours
-    return Merged(kept, not clashes and not overlaps, (*clashes, *overlaps))
+    return Merged(kept, not clashes and not overlaps, (*clashes, *overlaps), whole=not overlaps)
 
 
-def theirs_onto(base: str, ours: str, theirs: str) -> str:
-    """What of `theirs` can be tried on `ours`: the merge, with theirs' value where both changed a constant.
+def theirs_onto(base: str, ours: str, theirs: str) -> str | None:
+    """The merge, with theirs' value where both changed a constant; None where code of theirs would be left out.
 
-    For a change that has earned another test; the source of ours if nothing of it fits.
+    For a change that has earned another test.
     """
-    merged = three_way(base, ours, theirs).source
-    before, here = constants(base), constants(merged)
+    merged = three_way(base, ours, theirs)
+    if not merged.whole and not _only_values(base, theirs):
+        return None
+    before, here = constants(base), constants(merged.source)
     wanted = {n: v for n, v in constants(theirs).items() if n in before and n in here and not same(v, before[n])}
-    text = set_constants(merged, wanted)
-    return merged if _faults(text) else text
+    text = set_constants(merged.source, wanted)
+    return merged.source if _faults(text) else text
+
+
+def _only_values(base: str, theirs: str) -> bool:
+    """Whether a change is one of the values of constants, as a tuner's is."""
+    before, after = constants(base), constants(theirs)
+    return before.keys() == after.keys() and set_constants(base, after) == theirs
 
 
 def _alike(one: str, other: str) -> bool:

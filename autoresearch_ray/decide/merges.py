@@ -23,7 +23,15 @@ def offer(state: SearchState, estimate: Estimate, rules: Rules) -> tuple[SearchS
     for entry in sorted(fit, key=lambda one: (estimate.effect(one.source_sha), one.number)):
         effect = estimate.effect(entry.source_sha)
         ideas.append(
-            MergeIdea(frontier, ((entry.source_sha, entry.parent_sha),), f"merged: {entry.hypothesis}", effect)
+            MergeIdea(
+                frontier,
+                entry.source_sha,
+                entry.parent_sha,
+                entry.proposal_id,
+                entry.proposer,
+                entry.hypothesis.removeprefix("merged: "),
+                effect,
+            )
         )
         ledger = ledger.with_entry(replace(entry, offered_at=frontier.version))
     return replace(state, ledger=ledger), tuple(ideas)

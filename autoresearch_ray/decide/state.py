@@ -68,12 +68,15 @@ class SearchState:
 
 @dataclass(frozen=True, slots=True)
 class MergeIdea:
-    """Changes that were found apart, to be brought onto the frontier together and tried."""
+    """A change that was found beside the frontier, to be brought onto it and tried."""
 
     frontier: Standing
-    changes: tuple[tuple[str, str], ...]  # (candidate, its parent): the change is what lies between
+    source_sha: str  # the change is what lies between this candidate and its parent
+    parent_sha: str
+    proposal_id: str
+    proposer: str
     hypothesis: str
-    expected: float  # effect on J: the sum of theirs
+    expected: float  # effect on J
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,26 @@
 """Changes that were found side by side, brought together: merged texts, and the proposals that test what remains."""
 
-from autoresearch_ray.candidate.merge import theirs_onto, three_way
+import time
+from collections.abc import Sequence
+
+from autoresearch_ray.candidate.merge import Change, Together, merge_in_turn, theirs_onto, three_way
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 from autoresearch_ray.candidate.rules import Checked
 from autoresearch_ray.decide.state import MergeIdea
 from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.records import Candidate, Proposal, Standing
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records import Candidate, Proposal, RejectedIdea, Standing
+from autoresearch_ray.settings import PROVIDERS, RunSettings
 from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.rebases import Rebases
+
+CONFLICT = "it was confirmed beside a frontier that had moved, and the two conflict"
 
 
 class Merging:
     """Merges of a run's candidates. The same sources always make the same proposal."""
 
     def __init__(self, board: Board, settings: RunSettings) -> None:
-        self._board, self._settings = board, settings
+        self._board, self._settings, self._rebases = board, settings, Rebases(board.store)
         self._rules = Checked()
 
     def code_lines(self, source_sha: str) -> int:
@@ -30,31 +36,50 @@ class Merging:
         )
         return merged.source if merged.clean and self._valid(merged.source) else None
 
+    def together(self, changes: Sequence[tuple[str, str]], frontier: Standing) -> Together:
+        """The frontier with as many changes as fit, each a parent and its child by content hash, the best first."""
+        read = self._board.candidate
+        texts = [Change(read(parent).text, read(child).text) for parent, child in changes]
+        return merge_in_turn(read(frontier.source_sha).text, texts, self._valid)
+
     def queue_merge(self, idea: MergeIdea) -> None:
-        """Changes that were found apart, on the frontier: what merges of them is tried."""
-        parts = tuple(theirs for theirs, _ in idea.changes)
-        self._enqueue(idea.changes, idea.frontier, idea.hypothesis, parts, idea.expected)
+        """A change that was found beside the frontier, on the frontier: what merges of it is tried.
+
+        Code that conflicts goes back to the model that it is of; a tuner's values are set on the frontier.
+        """
+        if not self._enqueue(
+            idea.parent_sha,
+            idea.frontier,
+            idea.source_sha,
+            f"merged: {idea.hypothesis}",
+            (idea.source_sha,),
+            idea.expected,
+        ):
+            self._send_back(idea)
+
+    def _send_back(self, idea: MergeIdea) -> None:
+        """Let its proposer rebase an idea; if it cannot be asked, the idea is kept for the next prompts."""
+        child, parent = idea.source_sha, idea.parent_sha
+        lost = Proposal(idea.proposal_id, "code", idea.proposer, child, parent, 1, idea.hypothesis)
+        if not (asks_back(self._board, self._settings, idea.proposer) and self._rebases.send_back(lost)):
+            self._board.put_rejected(moved_on(lost, CONFLICT))
 
     def queue_again(self, stale: Proposal, frontier: Standing) -> None:
         """A merge whose frontier has moved on while it waited, on the new one."""
-        changes = ((stale.source_sha, stale.parent_sha),)
-        self._enqueue(changes, frontier, stale.hypothesis, stale.merged, stale.expected_effect)
+        expected = stale.expected_effect
+        if not self._enqueue(stale.parent_sha, frontier, stale.source_sha, stale.hypothesis, stale.merged, expected):
+            self._board.put_rejected(moved_on(stale, CONFLICT))
 
     def _enqueue(
-        self,
-        changes: tuple[tuple[str, str], ...],
-        frontier: Standing,
-        hypothesis: str,
-        parts: tuple[str, ...],
-        expected: float,
-    ) -> None:
-        start = source = self._board.candidate(frontier.source_sha).text
-        for theirs, base in changes:
-            source = theirs_onto(self._board.candidate(base).text, source, self._board.candidate(theirs).text)
-        if not self._valid(source):
-            return
+        self, base: str, frontier: Standing, theirs: str, hypothesis: str, parts: tuple[str, ...], expected: float
+    ) -> bool:
+        """Queue what merges of a change, unless it was seen before; False where the two conflict."""
+        texts = [self._board.candidate(sha).text for sha in (base, frontier.source_sha, theirs)]
+        source = theirs_onto(*texts)
+        if source is None or not self._valid(source):
+            return False
         candidate, normal = Candidate.of(source), normal_sha(source)
-        added, removed = line_diff(start, source)
+        added, removed = line_diff(texts[1], source)
         proposal = Proposal(
             proposal_id=f"m{frontier.version:05d}-{normal[:8]}",
             kind="merge",
@@ -69,6 +94,7 @@ class Merging:
             merged=parts,
         )
         self._board.enqueue(proposal, candidate, normal)
+        return True
 
     def _valid(self, source: str) -> bool:
         program = self._board.program() or self._settings.program
@@ -77,3 +103,19 @@ class Merging:
         except CandidateError:
             return False
         return True
+
+
+def models_of(settings: RunSettings) -> set[str]:
+    """The language models of a run, as their proposals name them."""
+    return {spec.label for spec in settings.proposers if spec.name in PROVIDERS}
+
+
+def asks_back(board: Board, settings: RunSettings, proposer: str) -> bool:
+    """Whether a proposer is a model that can still be asked."""
+    stopped = {status.name for status in board.proposers() if status.state == "stopped"}
+    return proposer in models_of(settings) - stopped
+
+
+def moved_on(idea: Proposal, detail: str) -> RejectedIdea:
+    """An idea that fits the frontier no more."""
+    return RejectedIdea(idea.proposal_id, idea.proposer, "moved", idea.hypothesis, detail, time.time())

@@ -9,28 +9,31 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
+from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.errors import (
     AutoresearchError,
-    CandidateError,
     ProviderError,
     ProviderRefusedError,
     StoreError,
 )
 from autoresearch_ray.propose.llm.calls import Ask
 from autoresearch_ray.propose.llm.metered import Call
+from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.propose.llm.session import Conversation, DryRun, Gates, Idea, Rejection
+from autoresearch_ray.propose.llm.session import Accept, Conversation, DryRun, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
+from autoresearch_ray.search.arrivals import Arrivals
+from autoresearch_ray.search.merging import moved_on
 from autoresearch_ray.search.transcript import write_transcript
 from autoresearch_ray.settings import ProposerSpec
 from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.rebases import Rebases, idea_of
 
 CALLS_AT_ONCE = 4  # of one model
 IDEAS_A_CALL = 3
@@ -49,6 +52,7 @@ FOCI = (
     "batches, sequence lengths or the loss",
 )
 DETAIL = 1_000  # characters of the reason of a rejection that are kept
+CONFLICT = "the frontier has moved on, and the two conflict"
 MOVED = "the frontier changed, or another proposer had the same idea, while this one was made"
 
 logger = logging.getLogger(__name__)
@@ -65,7 +69,8 @@ class Desk:
     waiting: Callable[[str], int]  # a proposer's proposals in the queue
     number: Callable[[], int]  # of the next conversation
     named: Callable[[str], str]  # a proposal by its id, as a model knows it
-    brought_onto: Callable[[str, str], tuple[str, str, int] | None]  # text, its parent -> text, parent, version now
+    brought_onto: Callable[[str, str], tuple[str, str, int] | None]  # as of Arrivals
+    rebases: Rebases
     check: Callable[[str], None]
     dry_run: DryRun
     folder: Path  # of the transcripts
@@ -81,11 +86,15 @@ class Writer:
     window: Window
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _rebasing: set[str] = field(default_factory=set)  # ideas that a conversation is about
     _barren: int = 0  # conversations in a row that brought no idea
+    _arrivals: Arrivals = field(init=False)
     _status: ProposerStatus = field(init=False)
     _ended: bool = False
 
     def __post_init__(self) -> None:
+        desk = self.desk
+        self._arrivals = Arrivals(self.spec.label, desk.board, desk.rebases, desk.brought_onto, desk.check)
         self._status = ProposerStatus(self.spec.label, "ok")
 
     async def run(self) -> None:
@@ -93,13 +102,26 @@ class Writer:
         await self._tell()
         async with asyncio.TaskGroup() as group:  # cancelled, it takes its conversations along
             while not self._ended:
-                if self._wanted() > 0 and len(self._under_way) < (1 if self._barren else CALLS_AT_ONCE):
-                    task = group.create_task(self._converse())
+                free = len(self._under_way) < (1 if self._barren else CALLS_AT_ONCE)
+                stale = next(iter(await self._stale_ideas()), None) if free else None
+                if stale is not None or (free and self._wanted() > 0):
+                    self._rebasing |= {idea_of(stale)} if stale is not None else set()
+                    task = group.create_task(self._converse(stale))
                     self._under_way.add(task)
                     task.add_done_callback(self._under_way.discard)
                     task.add_done_callback(lambda _: self.changed.set())
                 else:
                     await self._something_changed()
+        with suppress(StoreError):  # left for the next launch
+            for stale in await self._stale_ideas():
+                await self._give_up(stale, ())
+
+    async def _stale_ideas(self) -> list[Proposal]:
+        """The ideas of this model that wait to be rebased, without those that a conversation is about."""
+        waiting: list[Proposal] = []
+        with suppress(StoreError):  # they are looked for again soon
+            waiting = await asyncio.to_thread(self.desk.rebases.open)
+        return [idea for idea in waiting if idea.proposer == self.spec.label and idea_of(idea) not in self._rebasing]
 
     def _wanted(self) -> int:
         """Ideas that nobody waits for yet and that no call under way will bring; below 0 where there are too many."""
@@ -113,15 +135,18 @@ class Writer:
         except TimeoutError:
             return
 
-    async def _converse(self) -> None:
-        """One conversation, whatever becomes of it, and the pause after one without an idea."""
+    async def _converse(self, stale: Proposal | None) -> None:
+        """One conversation, for new ideas or a stale one, whatever becomes of it, and the pause if there is no idea."""
         calls: list[Call] = []
         calls_here.set(calls)
         queued: list[str] = []
         rejected = 0
         failure: Exception | None = None
         try:
-            conversation = await self._conversation(calls, queued)
+            if stale is None:
+                conversation = await self._conversation(calls, queued)
+            else:
+                conversation = await self._rebase(stale, calls, queued)
             failure = conversation.error
             rejected = sum(isinstance(outcome, Rejection) and outcome.number > 0 for outcome in conversation.outcomes)
         except AutoresearchError as error:  # such as a prompt that does not fit, whose program a person may shorten
@@ -129,6 +154,8 @@ class Writer:
         except Exception as error:  # a full disk, a bug: the next one may go well
             logger.exception("%s", self.spec.label)
             failure = error
+        finally:
+            self._rebasing -= {idea_of(stale)} if stale is not None else set()
         await self._after(calls, len(queued), rejected, failure)
 
     async def _conversation(self, calls: list[Call], queued: list[str]) -> Conversation:
@@ -139,18 +166,53 @@ class Writer:
         parent = Candidate.of(view.frontier.text).sha
 
         async def accept(idea: Idea) -> None:
-            proposal = await asyncio.to_thread(self._enqueue, idea, parent, f"w{name}-{idea.number}")
-            if proposal is not None:
-                queued.append(proposal.proposal_id)
-            else:
+            made = await asyncio.to_thread(self._arrivals.enqueue, idea, parent, f"w{name}-{idea.number}")
+            if made == "queued":
+                queued.append(f"w{name}-{idea.number}")
+            elif made == "known":
                 await self._remember(name, idea.number, "moved", idea.hypothesis, MOVED)
 
-        gates = Gates(self.desk.check, self._known, self.desk.dry_run)
-        conversation = await propose_within(self.window, self.ask, view, gates, accept)
-        await asyncio.to_thread(write_transcript, self.desk.folder / f"{name}.json.gz", calls, conversation, queued)
+        conversation = await self._said(name, view, calls, queued, accept)
         for outcome in conversation.outcomes:
             if isinstance(outcome, Rejection) and outcome.number:
                 await self._remember(name, outcome.number, outcome.reason, outcome.hypothesis, outcome.detail)
+        return conversation
+
+    async def _rebase(self, stale: Proposal, calls: list[Call], queued: list[str]) -> Conversation:
+        """Ask for a stale idea on the frontier as it is now; it is queued there, asked for again, or given up."""
+        name, rebases = f"{self.spec.name}-{self.desk.number():05d}", self.desk.rebases
+        texts = [self.desk.board.candidate(sha).text for sha in (stale.parent_sha, stale.source_sha)]
+        view = replace(self.desk.view(1), rebase=RebaseView(stale.hypothesis, *texts))
+        if not await asyncio.to_thread(rebases.begin, stale):
+            await self._give_up(stale, ())
+            return Conversation((), ())
+        parent = Candidate.of(view.frontier.text).sha
+
+        async def accept(idea: Idea) -> None:
+            rebased = await asyncio.to_thread(self._arrivals.settle, stale, idea, parent)
+            if rebased is not None:
+                queued.append(rebased)
+
+        conversation = await self._said(name, view, calls, queued, accept)
+        if conversation.error is not None and not conversation.exchanges:
+            await asyncio.to_thread(rebases.unask, stale)
+        elif not queued and not conversation.ideas:  # one that came too late is asked for again
+            await self._give_up(stale, conversation.outcomes)
+        return conversation
+
+    async def _give_up(self, stale: Proposal, outcomes: Sequence[Idea | Rejection]) -> None:
+        """Its proposer has no answer: the next prompts tell of the idea as an open one."""
+        said = [outcome.detail for outcome in outcomes if isinstance(outcome, Rejection)]
+        words = f"{CONFLICT}; asked to rebase it, its proposer said: {said[-1]}" if said else CONFLICT
+        await asyncio.to_thread(self.desk.rebases.give_up, stale, moved_on(stale, words[:DETAIL]))
+
+    async def _said(
+        self, name: str, view: SearchView, calls: list[Call], queued: list[str], accept: Accept
+    ) -> Conversation:
+        """One conversation, and its transcript."""
+        gates = Gates(self.desk.check, self._known, self.desk.dry_run)
+        conversation = await propose_within(self.window, self.ask, view, gates, accept)
+        await asyncio.to_thread(write_transcript, self.desk.folder / f"{name}.json.gz", calls, conversation, queued)
         return conversation
 
     def _focus(self, number: int) -> str:
@@ -199,29 +261,3 @@ class Writer:
     def _known(self, text: str) -> str | None:
         proposal_id = self.desk.board.seen(normal_sha(text))
         return None if proposal_id is None else self.desk.named(proposal_id)
-
-    def _enqueue(self, idea: Idea, parent: str, name: str) -> Proposal | None:
-        """Queue the idea on the frontier as it is now; None if it fits there no more, or somebody was first."""
-        brought = self.desk.brought_onto(idea.text, parent)
-        if brought is None:
-            return None
-        text, parent, version = brought
-        try:
-            self.desk.check(text)
-        except CandidateError:
-            return None
-        candidate = Candidate.of(text)
-        added, removed = line_diff(self.desk.board.candidate(parent).text, text)
-        proposal = Proposal(
-            proposal_id=name,
-            kind="code",
-            proposer=self.spec.label,
-            source_sha=candidate.sha,
-            parent_sha=parent,
-            parent_revision=version,
-            hypothesis=idea.hypothesis,
-            lines_added=added,
-            lines_removed=removed,
-            expected_effect=idea.expected_effect,
-        )
-        return proposal if self.desk.board.enqueue(proposal, candidate, normal_sha(text)) else None

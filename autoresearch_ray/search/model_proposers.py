@@ -39,6 +39,7 @@ from autoresearch_ray.search.model_proposer import Desk, Writer, calls_here
 from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
+from autoresearch_ray.store.rebases import Rebases
 
 CONVERSATION = re.compile(rf"w?(?:{'|'.join(PROVIDERS)})-(\d+)")  # in the names of transcripts, ideas and proposals
 
@@ -125,6 +126,7 @@ class Writers:
             named=self._past.named,
             waiting=lambda label: sum(proposal.proposer == label for proposal in self._queue.values()),
             brought_onto=self._brought_onto,
+            rebases=Rebases(self._board.store),
             check=self._check,
             dry_run=self._dry_run,
             folder=self._folder / CALLS_FOLDER,

@@ -4,7 +4,6 @@ Each proposer keeps its own part of the queue filled; whose proposal runs next i
 (`decide/portfolio.py`). It holds no state that the board does not have.
 """
 
-import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,12 +18,13 @@ from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
-from autoresearch_ray.records import Candidate, Proposal, RejectedIdea, Result, Standing, Trial
-from autoresearch_ray.search.merging import Merging
+from autoresearch_ray.records import Candidate, Proposal, Result, Standing, Trial
+from autoresearch_ray.search.merging import Merging, asks_back, moved_on
 from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.settings import TUNERS, RunSettings, TunerName
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
+from autoresearch_ray.store.rebases import Rebases
 
 SLOTS_A_PROPOSAL = 16  # one queued for so many slots and one more: those made before the last results cost gain
 # (simulated at 24 trials on 2 slots: 9.0 sd with three more queued, 10.3 with none)
@@ -45,7 +45,7 @@ class ProposerLoop:
             name: Tuner(name, np.random.default_rng([settings.seed, index]))
             for index, name in enumerate(names or [TUNERS[0]])
         }
-        self._merging = Merging(board, settings)
+        self._merging, self._rebases = Merging(board, settings), Rebases(board.store)
         self._known: dict[str, dict[str, Value]] = {}  # knob values by source
         trials = {trial.trial_id: trial for trial in board.trials()}
         self._running = {trial.trial_id: trial for trial in board.unfinished()}
@@ -77,20 +77,28 @@ class ProposerLoop:
         queued = self._board.queued()
         fresh = self._fresh(queued, sha, version)
         for proposal in queued:
-            if proposal not in fresh and self._board.drop([proposal.proposal_id]) and standing:
-                fresh += self._brought_along(proposal, standing)
+            if proposal not in fresh and not (standing and self._sent_back(proposal, standing)):
+                dropped = self._board.drop([proposal.proposal_id])
+                fresh += self._brought_along(proposal, standing) if dropped and standing else []
         return sum(self._tune(name, sha, version, fresh) for name in self._tuners)
 
     def _fresh(self, queued: list[Proposal], frontier_sha: str, version: int) -> list[Proposal]:
         """Those that the search would run as they are."""
         oldest = self._settings.oldest_parent(version)
         if all(proposal.parent_sha == frontier_sha for proposal in queued):
-            return queued
+            return list(queued)
         text, _ = self._board.search_state()
         if text is None or is_older(text) or (state := from_json(SearchState, text)).best is None:
             return [proposal for proposal in queued if proposal.parent_revision >= oldest]
         estimate = Estimate(state.ledger)
         return [proposal for proposal in queued if is_fresh(proposal, state, estimate, oldest)]
+
+    def _sent_back(self, stale: Proposal, frontier: Standing) -> bool:
+        """Whether a model's idea conflicts with the frontier and goes back to the model to be rebased."""
+        if stale.kind != "code" or not asks_back(self._board, self._settings, stale.proposer):
+            return False
+        text = self._board.candidate(stale.source_sha).text
+        return self._merging.brought_onto(text, stale.parent_sha, frontier) is None and self._rebases.take_back(stale)
 
     def _brought_along(self, stale: Proposal, frontier: Standing) -> list[Proposal]:
         """A model's idea on the new frontier, if it fits there, or a merge; a tuner's values are better chosen anew."""
@@ -100,9 +108,7 @@ class ProposerLoop:
             return []
         text = self._merging.brought_onto(self._board.candidate(stale.source_sha).text, stale.parent_sha, frontier)
         if text is None:
-            self._board.put_rejected(
-                RejectedIdea(stale.proposal_id, stale.proposer, "moved", stale.hypothesis, MOVED, time.time())
-            )
+            self._board.put_rejected(moved_on(stale, MOVED))
             return []
         added, removed = line_diff(self._board.candidate(frontier.source_sha).text, text)
         proposal = replace(

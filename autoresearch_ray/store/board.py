@@ -13,6 +13,7 @@
     program                   program.md as it is now
     proposer/<name>           a ProposerStatus
     rejected/<name>           a RejectedIdea
+    rebase/<idea>             a Proposal that goes back to its model; asked/<idea> how often (`rebases.py`)
     spending, spent/<call>    what model calls cost (`propose/llm/spending.py`)
     driver                    who drives the run (`driver_lease.py`)
     launch/<time>             when a driver began

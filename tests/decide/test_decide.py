@@ -85,7 +85,7 @@ def test_a_change_beside_a_moved_frontier_is_offered_for_a_merge_and_does_not_co
 ) -> None:
     settled = told(advanced, screen("b", "base", 0.955))
     assert frontier_of(settled.state) == frontier_of(advanced), "nothing untested is the frontier"
-    assert [idea.changes for idea in settled.merges] == [(("b", "base"),)]
+    assert [(idea.source_sha, idea.parent_sha) for idea in settled.merges] == [("b", "base")]
     assert settled.merges[0].expected < 0 and settled.merges[0].frontier == frontier_of(advanced)
     again = told(settled.state, confirm("b", 0.965))
     assert not again.merges, "it is offered once"

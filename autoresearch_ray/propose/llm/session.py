@@ -16,6 +16,7 @@ from autoresearch_ray.errors import CandidateError, ProviderError
 from autoresearch_ray.propose.llm.answer import ParsedIdea, parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Message, Prompt
 from autoresearch_ray.propose.llm.edits import apply_edits
+from autoresearch_ray.propose.llm.prompt.rebase_text import withdrawal
 from autoresearch_ray.propose.llm.repair import CUT, EMPTY, THOUGHT, UNREADABLE, Failure, Reason, repair_text
 
 REPAIRS = 2  # calls after the first
@@ -129,6 +130,10 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
         progress.outcomes.append(Rejection(0, "answer", f"the model refused: {answer.text.strip()[:SAID]}", ""))
         return None
     ideas = parse_answer(answer.text, cut=answer.stop == "length")
+    given_up = None if ideas else withdrawal(answer.text)
+    if given_up is not None:
+        progress.outcomes.append(Rejection(0, "answer", given_up[:SAID], ""))
+        return None
     if not ideas and answer.stop == "length":
         return _again(prompt, CUT.format(tokens=prompt.max_answer_tokens))
     if not ideas and not answer.text.strip():

@@ -121,13 +121,11 @@ class Run:
             idea = self.queue.pop(0)
             assert self.state.frontier is not None
             frontier = self.state.frontier.source_sha
-            changes = self.sets[frontier]
-            for child, parent in idea.changes:
-                changes = changes | (self.sets[child] - self.sets[parent])
+            changes = self.sets[frontier] | (self.sets[idea.source_sha] - self.sets[idea.parent_sha])
             merged = self._named(changes)
             if merged != frontier and merged not in self.tried:
                 self.tried.add(merged)
-                parts = tuple(child for child, _ in idea.changes)
+                parts = (idea.source_sha,)
                 return Proposal(f"m{merged}", "merge", "merge", merged, frontier, version, "", merged=parts)
         return None
 

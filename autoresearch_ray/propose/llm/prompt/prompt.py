@@ -13,6 +13,7 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prompt.contract import system_text
 from autoresearch_ray.propose.llm.prompt.past_text import VERDICTS, history_text
+from autoresearch_ray.propose.llm.prompt.rebase_text import rebase_text
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, fenced
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentView, SearchView, StandingView
@@ -93,6 +94,8 @@ def standing_text(view: SearchView) -> str:
 
 def task_text(view: SearchView) -> str:
     """What is asked for."""
+    if view.rebase is not None:
+        return rebase_text(view.rebase, view.frontier.text, view.lines_left)
     ideas = "one idea" if view.ideas == 1 else f"{view.ideas} ideas, the most promising first"
     text = (
         f"# Your task\n\nPropose {ideas}, in the format of the system text, for the train.py above. It may grow by at "

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from autoresearch_ray.candidate.difference import ConstantChange
+from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.records import Kind, RejectedIdea, Status, StepKind, Verdict
 
 
@@ -113,6 +114,7 @@ class SearchView:
     in_flight: tuple[FlightView, ...]
     rejected: tuple[RejectedIdea, ...]  # in order
     ideas: int  # to ask for
+    rebase: RebaseView | None = None  # the one idea to bring onto the frontier, in the place of new ones
     focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
 
     @property

@@ -1,0 +1,50 @@
+"""The asking for one idea that conflicts with the frontier: its own diff, and what has changed since it was made."""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
+from autoresearch_ray.text import one_line, printable
+
+DIFF_CHARACTERS = 6_000  # of each of the two diffs
+WITHDRAWN = "no longer applies"
+SAYS_SO = re.compile(rf"^\W*{WITHDRAWN}\b(.*)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class RebaseView:
+    """An idea and the text that it was made from; the frontier stands in the view that this is part of."""
+
+    hypothesis: str
+    base: str
+    text: str
+
+
+def rebase_text(rebase: RebaseView, frontier: str, lines_left: int) -> str:
+    """What is asked for in the place of new ideas."""
+    return "\n\n".join(
+        (
+            "# Your task",
+            f"An idea of yours was made from an earlier train.py: {one_line(rebase.hypothesis, 600)}",
+            f"This was its change:\n{_quoted_diff(rebase.base, rebase.text)}",
+            "Meanwhile other changes have won, and the two could not be merged. From that earlier text to the train.py "
+            f"above this has changed:\n{_quoted_diff(rebase.base, frontier)}",
+            "Bring this one idea onto the train.py above: as `<idea 1>` in the format of the system text, with blocks "
+            "against the train.py above, keeping what has won. Add no other change. It may grow by at most "
+            f"{max(0, lines_left)} lines. If the idea makes no sense there any more, or stands there already, answer "
+            f"with one line instead: `{WITHDRAWN}:` and why.",
+        )
+    )
+
+
+def withdrawal(answer: str) -> str | None:
+    """Why a model gives an idea up, if its answer says so."""
+    match = SAYS_SO.match(answer.strip())
+    return match[1].strip(" :`*\n") or WITHDRAWN if match else None
+
+
+def _quoted_diff(before: str, after: str) -> str:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
+    text = "\n".join(QUOTE + printable(line) for line in list(lines)[2:])
+    return text if len(text) <= DIFF_CHARACTERS else f"{text[:DIFF_CHARACTERS]}\n(and more)"

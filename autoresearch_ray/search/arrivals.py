@@ -1,0 +1,69 @@
+"""What a model brought becomes a proposal: on the frontier as it is when it comes, or back to the model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
+from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.propose.llm.session import Idea
+from autoresearch_ray.records import Candidate, Proposal
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.rebases import Rebases, idea_of
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Of one model. Any thread may call."""
+
+    label: str
+    board: Board
+    rebases: Rebases
+    brought_onto: Callable[[str, str], tuple[str, str, int] | None]  # text, its parent -> text, parent, version now
+    check: Callable[[str], None]
+
+    def enqueue(self, idea: Idea, parent: str, name: str) -> Literal["queued", "sent back", "known"]:
+        """Queue the idea on the frontier as it is now; if it conflicts there, it goes back to the model."""
+        brought = self._brought(idea, parent)
+        if brought is None:
+            self.board.put_candidate(Candidate.of(idea.text))
+            stale = self._proposal(idea, idea.text, parent, 1, name)
+            return "sent back" if self.rebases.send_back(stale) else "known"
+        text, parent, version = brought
+        proposal = self._proposal(idea, text, parent, version, name)
+        return "queued" if self.board.enqueue(proposal, Candidate.of(text), normal_sha(text)) else "known"
+
+    def settle(self, stale: Proposal, idea: Idea, parent: str) -> str | None:
+        """Queue a rebased idea with its own hypothesis; its proposal's name, None if it fits no more or is known."""
+        brought = self._brought(idea, parent)
+        if brought is None:
+            return None
+        text, parent, version = brought
+        proposal = self._proposal(idea, text, parent, version, f"{idea_of(stale)}.{version}r")
+        proposal = replace(proposal, hypothesis=stale.hypothesis)
+        settled = self.rebases.settle(stale, proposal, Candidate.of(text), normal_sha(text))
+        return proposal.proposal_id if settled else None
+
+    def _brought(self, idea: Idea, parent: str) -> tuple[str, str, int] | None:
+        """The idea on the frontier as it is now: text, parent, version; None where it does not fit or is refused."""
+        brought = self.brought_onto(idea.text, parent)
+        try:
+            self.check(brought[0] if brought else idea.text)
+        except CandidateError:
+            return None
+        return brought
+
+    def _proposal(self, idea: Idea, text: str, parent: str, version: int, name: str) -> Proposal:
+        added, removed = line_diff(self.board.candidate(parent).text, text)
+        return Proposal(
+            proposal_id=name,
+            kind="code",
+            proposer=self.label,
+            source_sha=Candidate.of(text).sha,
+            parent_sha=parent,
+            parent_revision=version,
+            hypothesis=idea.hypothesis,
+            lines_added=added,
+            lines_removed=removed,
+            expected_effect=idea.expected_effect,
+        )
