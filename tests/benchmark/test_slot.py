@@ -37,6 +37,15 @@ BODY = "import os, signal, sys, time, torch\nfrom torch import nn\ndef train(tas
 TRAINED = "    model = nn.Embedding(task.vocab_size, task.vocab_size)\n    for _ in task.batches(4): pass\n"
 STEP = "    next(task.batches(4))\n"
 
+KEEPS_POINTS = """
+    class Said:
+        say = task._on_progress
+        def __call__(self, point):
+            self.seen = point
+            type(self).say(point)
+    task._on_progress = Said()
+"""
+
 FAILURES = {
     "crashes at import": ("crash", "1 / 0"),
     "is no python": ("crash", "def train(:"),
@@ -153,6 +162,14 @@ def test_scoring_that_ends_late_because_its_memory_grows_is_told_as_that(
 def test_a_loss_without_bounds_is_no_number_of_300_digits(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
     result = run(slot, dataset, HONEST.replace("task.report(loss)", "task.report(1e308)"), tmp_path)
     assert result.status == "ok" and all(point.train_bpb != point.train_bpb for point in result.curve)
+
+
+def test_a_curve_has_the_time_of_the_harness(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    lie = "task._on_progress(dataclasses.replace(task._on_progress.seen, seconds=0.001)) if task.steps == 60 else 0"
+    source = "import dataclasses\n" + HONEST.replace("    torch.manual_seed", KEEPS_POINTS + "    torch.manual_seed")
+    result = run(slot, dataset, source.replace("task.report(loss)", f"task.report(loss); {lie}"), tmp_path)
+    seconds = [point.seconds for point in result.curve]
+    assert result.status == "ok" and len(seconds) > 10 and seconds == sorted(seconds), result
 
 
 def test_an_honest_candidate_is_measured(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
