@@ -22,7 +22,7 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment, FrozenModel, expectation
 from autoresearch_ray.records import CoRun, Isolation
 
-EarlyStop = Literal["none", "asha", "median"]
+EarlyStop = Literal["none", "paired"]
 TunerName = Literal["tpe", "random"]
 ProviderName = Literal["anthropic", "gemini", "openai"]
 TUNERS: tuple[TunerName, ...] = get_args(TunerName)
@@ -48,6 +48,9 @@ class Rules:
     pairs_from: int = 4  # replicates of each side from which their pairs are compared too
     reserve_trials: int = 8  # kept for a proof before the run ends
     panel_screens: int = 30  # that are compared on the same seeds before the frontier is run on new ones
+    worthwhile_sd: float = 0.4  # a screen that will not beat its parent by so many sd may end early
+    early_stop_below: float = 0.02  # probability of that, below which it ends
+    early_stop_pairs: int = 12  # finished pairs of learning curves that must be known before
 
 
 RULES_OF_0_1 = Rules(  # by which runs of that version go on, whatever the defaults become
@@ -150,17 +153,13 @@ class Request(FrozenModel):
     cpus_per_trial: Positive | None = _option("CPUs of a trial, also its threads", "F")
     proposers: Annotated[
         tuple[Annotated[ProposerSpec, BeforeValidator(parse_proposer)], ...], AfterValidator(_check_names)
-    ] = _option(
-        f"who proposes: {KNOWN_PROPOSERS}; repeatable (default: tpe)",
-        "NAME[:MODEL][=WEIGHT]",
-        (),
-    )
+    ] = _option(f"who proposes: {KNOWN_PROPOSERS}; repeatable (default: tpe)", "NAME[:MODEL][=WEIGHT]", ())
     program: Path | None = _option("what steers the search (default: program.md)", "FILE")
     seed: int | None = _option("seed of the search and of its trials (default: 0)", "N", ge=0)
     resume: bool = _option("continue the run of --tag", default=False)
     address: str | None = _option("join this Ray cluster (default: start Ray here)", "A")
     early_stop: EarlyStop | None = _option(
-        f"Tune's scheduler: {', '.join(get_args(EarlyStop))} (default: none)", "NAME"
+        "paired: end a screen that has lost already, by its learning curve beside its parent's (default: none)", "NAME"
     )
     llm_base_url: str | None = _option(
         "of a vLLM, Ollama or llama.cpp server, for openai:MODEL; none: the provider's own again", "URL"
@@ -275,9 +274,11 @@ class RunSettings(RunTerms):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, values: Any) -> Any:
-        """Version 0.1 stored no rules, and a limit of memory that nothing read."""
+        """Version 0.1 stored no rules, a limit of memory that nothing read, and other ways of early stopping."""
         if isinstance(values, dict) and "rules" not in values:
             values = {"rules": RULES_OF_0_1} | {key: value for key, value in values.items() if key != "memory_mb"}
+        if isinstance(values, dict) and values.get("early_stop") in ("asha", "median"):
+            values = values | {"early_stop": "paired"}
         return values
 
 
