@@ -1,0 +1,129 @@
+"""Losing screens end early: a whole run in which nearly every proposal is a loser, and what a search remembers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_run import CANDIDATE, EXPERIMENT, settings_of, start_launch, write_experiment
+
+from autoresearch_ray import load_trials
+from autoresearch_ray.decide.early_stop import Race
+from autoresearch_ray.decide.learning_curve import TWENTIETHS
+from autoresearch_ray.records import CurvePoint, Kind, Proposal, Purpose, Result, Trial
+from autoresearch_ray.search.early_stop import AUDITED, KEPT_PAIRS, KEPT_RUNS, Curves
+from autoresearch_ray.settings import Request, RunSettings
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.sqlite.store import SqliteStore
+
+KNOB = "LR = 0.1  # SGD learning rate; search log(0.001, 10.0)"
+LOSING = CANDIDATE.replace(KNOB, "LR = 0.02  # SGD learning rate; search log(0.00002, 0.02)").replace(
+    "; search log_", " "
+)
+SD = 0.01
+
+
+@pytest.mark.timeout(300)
+def test_screens_that_have_lost_are_ended_and_their_slots_go_on(tmp_path: Path, ray_address: str) -> None:
+    """Only the learning rate is searched over, and its start is the best there is."""
+    write_experiment(tmp_path, LOSING, EXPERIMENT.replace("budget_seconds: 0.5", "budget_seconds: 1"))
+    options = ["--trials", "24", "--proposer", "random", "--early-stop", "paired", "--address", ray_address]
+    launch = start_launch(tmp_path, "e.yaml", "--tag", "x", *options)
+    output = launch.communicate(timeout=240)[0]
+    assert launch.returncode == 0, output
+    table = load_trials(tmp_path / "runs" / "x")
+    stopped, rest = table[table.status == "stopped"], table[table.status != "stopped"]
+    assert len(stopped) >= 1 and len(table) == 24 and (rest.status == "ok").all(), output
+    assert (
+        (stopped.purpose == "screen").all() and (stopped.decision == "discard").all() and stopped.val_bpb.isna().all()
+    )
+    assert stopped.error.str.match(r"ended at \d+ % of its time: P\(worthwhile\) 0\.0").all()
+    assert stopped.training_seconds.between(0.2, 0.99).all(), "on a budget of 1 s"
+    assert output.count("enough pairs of learning curves are known") == 1
+    curve = pd.read_csv(tmp_path / "runs" / "x" / "trials" / stopped.trial_id.iloc[0] / "curve.csv")
+    assert 3 <= len(curve) <= 20 and curve.train_bpb.notna().all()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> RunSettings:
+    request = Request(experiment=write_experiment(tmp_path), early_stop="paired", program=tmp_path / "program.md")
+    return settings_of(request)
+
+
+def trial(number: int, parent: str = "base", purpose: Purpose = "screen", kind: Kind = "knobs") -> Trial:
+    proposal = Proposal(f"p{number}", kind, "tpe", f"source {number}", parent, 1, "words")
+    return Trial(f"t{number:05d}", proposal, purpose, 1, 0.0, seed_number=0)
+
+
+def result(of: Trial, val_bpb: float, budget: float) -> Result:
+    curve = tuple(CurvePoint(budget * k / TWENTIETHS, k, k, val_bpb + 1 / k) for k in range(1, TWENTIETHS + 1))
+    return Result(of.trial_id, "ok", val_bpb=val_bpb, holdout_bpb=val_bpb, curve=curve)
+
+
+def baseline(settings: RunSettings) -> tuple[Trial, Result]:
+    start = replace(trial(1, "", "baseline", "baseline"), proposal=replace(trial(1).proposal, source_sha="base"))
+    return start, result(start, 1.0, settings.experiment.budget_seconds)
+
+
+def filled(settings: RunSettings, pairs: int) -> Curves:
+    """After a baseline and so many of its children."""
+    curves = Curves(settings)
+    curves.add(*baseline(settings))
+    for number in range(2, pairs + 2):
+        child = trial(number)
+        curves.add(child, result(child, 1.0 + SD * (number % 7 - 2), settings.experiment.budget_seconds))
+    return curves
+
+
+def test_a_race_is_held_by_screens_alone_and_with_enough_pairs(settings: RunSettings) -> None:
+    curves = filled(settings, settings.rules.early_stop_pairs)
+    race = curves.race(trial(99), SD, price=0.001)
+    assert race is not None and race.parent_bpb == 1.0 and race.needed == pytest.approx(-0.4 * SD - 0.001)
+    for purpose in ("baseline", "confirm", "prove", "idle"):
+        assert curves.race(trial(99, purpose=purpose), SD, 0.0) is None  # type: ignore[arg-type]  # they are purposes
+    assert curves.race(trial(99, kind="merge"), SD, 0.0) is None
+    assert curves.race(trial(99, parent="unknown"), SD, 0.0) is None
+    assert curves.race(replace(trial(99), seed_number=7), SD, 0.0) is None, "its parent has no run there"
+    assert curves.race(trial(99), float("nan"), 0.0) is None, "the noise is not known"
+    assert filled(settings, settings.rules.early_stop_pairs - 1).race(trial(99), SD, 0.0) is None
+    assert filled(settings.replace(early_stop="none"), 30).race(trial(99), SD, 0.0) is None
+
+
+def test_one_screen_in_ten_runs_to_its_end_in_any_case(settings: RunSettings) -> None:
+    curves = Curves(settings)
+    audited = [number for number in range(2_000) if curves.is_audited(trial(number))]
+    assert 0.7 * 2_000 / AUDITED < len(audited) < 1.3 * 2_000 / AUDITED
+    assert audited == [number for number in range(2_000) if Curves(settings).is_audited(trial(number))]
+
+
+@contextmanager
+def stored(settings: RunSettings, folder: Path, pairs: int) -> Iterator[tuple[Board, list[Trial]]]:
+    """The same run in a store."""
+    with SqliteStore(folder / "state.db") as store:
+        board, trials = Board(store), [baseline(settings)[0], *map(trial, range(2, pairs + 2))]
+        for one in trials:
+            assert board.start(one)
+        board.finish(baseline(settings)[1])
+        for child in reversed(trials[1:]):  # they end in another order than they began
+            number = int(child.trial_id[1:])
+            board.finish(result(child, 1.0 + SD * (number % 7 - 2), settings.experiment.budget_seconds))
+        yield board, trials
+
+
+@pytest.mark.parametrize("pairs", [20, KEPT_PAIRS + 30, KEPT_RUNS + 50])
+def test_a_run_that_goes_on_judges_as_it_did(settings: RunSettings, tmp_path: Path, pairs: int) -> None:
+    before, after = filled(settings, pairs), Curves(settings)
+    with stored(settings, tmp_path, pairs) as (board, trials):
+        after.recover(board, trials)
+    race: Race | None = before.race(trial(9_999), SD, 0.0)
+    assert race is not None and after.race(trial(9_999), SD, 0.0) == race
+
+
+def test_a_run_of_an_older_scheduler_goes_on_with_this_one(settings: RunSettings) -> None:
+    stored = settings.model_dump(mode="json")
+    for older in ("asha", "median"):
+        assert RunSettings.model_validate(stored | {"early_stop": older}).early_stop == "paired"
+    rules = {name: value for name, value in stored["rules"].items() if not name.startswith(("early_stop", "worth"))}
+    assert RunSettings.model_validate(stored | {"rules": rules}) == settings
