@@ -145,6 +145,11 @@ class Result:
     expected_bpb: float = math.nan  # of a screen that was ended early: the val_bpb that its curve promised
 
     @property
+    def estimated_bpb(self) -> float:
+        """What is known of its val_bpb: the score, or what its curve promised; NaN for a failure."""
+        return self.expected_bpb if self.status == "stopped" else self.val_bpb
+
+    @property
     def tokens_per_second(self) -> float:
         """Training throughput; 0 when nothing was trained."""
         return self.tokens / self.training_seconds if self.training_seconds > 0 else 0.0

@@ -1,5 +1,6 @@
 """Losing screens end early: a whole run in which nearly every proposal is a loser, and what a search remembers."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,6 +41,7 @@ def test_screens_that_have_lost_are_ended_and_their_slots_go_on(tmp_path: Path, 
         (stopped.purpose == "screen").all() and (stopped.decision == "discard").all() and stopped.val_bpb.isna().all()
     )
     assert stopped.error.str.match(r"ended at \d+ % of its time: P\(worthwhile\) 0\.0").all()
+    assert (stopped.expected_bpb > table.val_bpb[0]).all() and rest.expected_bpb.isna().all()
     assert stopped.training_seconds.between(0.2, 0.99).all(), "on a budget of 1 s"
     assert output.count("enough pairs of learning curves are known") == 1
     curve = pd.read_csv(tmp_path / "runs" / "x" / "trials" / stopped.trial_id.iloc[0] / "curve.csv")
@@ -82,7 +84,7 @@ def test_a_race_is_held_by_screens_alone_and_with_enough_pairs(settings: RunSett
     race = curves.race(trial(99), SD, price=0.001)
     assert race is not None and race.parent_bpb == 1.0 and race.needed == pytest.approx(-0.4 * SD - 0.001)
     for purpose in ("baseline", "confirm", "prove", "idle"):
-        assert curves.race(trial(99, purpose=purpose), SD, 0.0) is None  # type: ignore[arg-type]  # they are purposes
+        assert curves.race(trial(99, purpose=purpose), SD, 0.0) is None
     assert curves.race(trial(99, kind="merge"), SD, 0.0) is None
     assert curves.race(trial(99, parent="unknown"), SD, 0.0) is None
     assert curves.race(replace(trial(99), seed_number=7), SD, 0.0) is None, "its parent has no run there"
@@ -119,6 +121,12 @@ def test_a_run_that_goes_on_judges_as_it_did(settings: RunSettings, tmp_path: Pa
         after.recover(board, trials)
     race: Race | None = before.race(trial(9_999), SD, 0.0)
     assert race is not None and after.race(trial(9_999), SD, 0.0) == race
+
+
+def test_a_tuner_is_told_what_a_curve_promised() -> None:
+    stopped = Result("t1", "stopped", expected_bpb=1.9)
+    assert (stopped.estimated_bpb, Result("t1", "ok", val_bpb=1.8).estimated_bpb) == (1.9, 1.8)
+    assert math.isnan(Result("t1", "crash").estimated_bpb) and math.isnan(stopped.val_bpb)
 
 
 def test_a_run_of_an_older_scheduler_goes_on_with_this_one(settings: RunSettings) -> None:

@@ -134,8 +134,7 @@ class ProposerLoop:
     def _observation(self, trial: Trial, result: Result) -> Observation:
         sha = trial.proposal.source_sha
         lines = code_lines(self._board.candidate(sha).text)
-        val_bpb = result.expected_bpb if result.status == "stopped" else result.val_bpb
-        return Observation(self._values(sha), val_bpb + self._price * lines)
+        return Observation(self._values(sha), result.estimated_bpb + self._price * lines)
 
     def _values(self, sha: str) -> dict[str, Value]:
         if sha not in self._known:
