@@ -57,7 +57,7 @@ class Counting:
     def again(self, trial_id: str) -> None:
         self._again.append(self.in_flight.pop(trial_id))
 
-    def race(self, trial: Trial) -> None:
+    def stop_rule(self, trial: Trial) -> None:
         """No trial ends early."""
 
     def widen(self, slots: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from small_run import CANDIDATE, EXPERIMENT, settings_of, start_launch, write_experiment
 
 from autoresearch_ray import load_trials
-from autoresearch_ray.decide.early_stop import Race
+from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.learning_curve import TWENTIETHS
 from autoresearch_ray.records import CurvePoint, Kind, Proposal, Purpose, Result, Trial
 from autoresearch_ray.search.early_stop import AUDITED, KEPT_PAIRS, KEPT_RUNS, Curves
@@ -79,18 +79,18 @@ def filled(settings: RunSettings, pairs: int) -> Curves:
     return curves
 
 
-def test_a_race_is_held_by_screens_alone_and_with_enough_pairs(settings: RunSettings) -> None:
+def test_screens_alone_may_be_ended_and_with_enough_pairs(settings: RunSettings) -> None:
     curves = filled(settings, settings.rules.early_stop_pairs)
-    race = curves.race(trial(99), SD, price=0.001)
-    assert race is not None and race.parent_bpb == 1.0 and race.needed == pytest.approx(-0.4 * SD - 0.001)
+    rule = curves.stop_rule(trial(99), SD, price=0.001)
+    assert rule is not None and rule.parent_bpb == 1.0 and rule.needed == pytest.approx(-0.4 * SD - 0.001)
     for purpose in ("baseline", "confirm", "prove", "idle"):
-        assert curves.race(trial(99, purpose=purpose), SD, 0.0) is None
-    assert curves.race(trial(99, kind="merge"), SD, 0.0) is None
-    assert curves.race(trial(99, parent="unknown"), SD, 0.0) is None
-    assert curves.race(replace(trial(99), seed_number=7), SD, 0.0) is None, "its parent has no run there"
-    assert curves.race(trial(99), float("nan"), 0.0) is None, "the noise is not known"
-    assert filled(settings, settings.rules.early_stop_pairs - 1).race(trial(99), SD, 0.0) is None
-    assert filled(settings.replace(early_stop="none"), 30).race(trial(99), SD, 0.0) is None
+        assert curves.stop_rule(trial(99, purpose=purpose), SD, 0.0) is None
+    assert curves.stop_rule(trial(99, kind="merge"), SD, 0.0) is None
+    assert curves.stop_rule(trial(99, parent="unknown"), SD, 0.0) is None
+    assert curves.stop_rule(replace(trial(99), seed_number=7), SD, 0.0) is None, "its parent has no run there"
+    assert curves.stop_rule(trial(99), float("nan"), 0.0) is None, "the noise is not known"
+    assert filled(settings, settings.rules.early_stop_pairs - 1).stop_rule(trial(99), SD, 0.0) is None
+    assert filled(settings.replace(early_stop="none"), 30).stop_rule(trial(99), SD, 0.0) is None
 
 
 def test_one_screen_in_ten_runs_to_its_end_in_any_case(settings: RunSettings) -> None:
@@ -119,8 +119,8 @@ def test_a_run_that_goes_on_judges_as_it_did(settings: RunSettings, tmp_path: Pa
     before, after = filled(settings, pairs), Curves(settings)
     with stored(settings, tmp_path, pairs) as (board, trials):
         after.recover(board, trials)
-    race: Race | None = before.race(trial(9_999), SD, 0.0)
-    assert race is not None and after.race(trial(9_999), SD, 0.0) == race
+    rule: StopRule | None = before.stop_rule(trial(9_999), SD, 0.0)
+    assert rule is not None and after.stop_rule(trial(9_999), SD, 0.0) == rule
 
 
 def test_a_tuner_is_told_what_a_curve_promised() -> None:

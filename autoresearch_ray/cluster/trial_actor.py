@@ -26,7 +26,7 @@ from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
 from autoresearch_ray.cluster.session import bundle
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.decide.early_stop import Outlook, Race, outlook
+from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
 from autoresearch_ray.records import CurvePoint, Result, Trial
 from autoresearch_ray.settings import RunSettings
@@ -45,8 +45,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One slot.
 
     `config` holds `run` (RunSettings JSON), `state` (its store's address), `folder`, `home` (Ray's id of the node that
-    the folder is on), `trial` (JSON; empty for a rest of `rest_seconds`), `race` (JSON of what the trial may be ended
-    by while it runs; empty for nothing).
+    the folder is on), `trial` (JSON; empty for a rest of `rest_seconds`), `stop_rule` (JSON of what may end
+    the trial while it runs; empty for nothing).
     """
 
     @classmethod
@@ -135,23 +135,23 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_text(text)
             _log(f"{trial.trial_id} {trial.purpose}: {one_line(trial.proposal.hypothesis)}")
-            race = from_json(Race, self.config["race"]) if self.config["race"] else None
+            rule = from_json(StopRule, self.config["stop_rule"]) if self.config["stop_rule"] else None
             with self._place.busy():
                 for _ in range(LOST_ATTEMPTS):
                     self._lost, points = None, list[CurvePoint]()
                     for point in self._slot.run(job, folder):
                         self._place.look()
                         points.append(point)
-                        self._judge(race, points)
+                        self._judge(rule, points)
                         yield point
                     if self._slot.result.status != "lost":
                         break
             _write_curve(folder / CURVE_FILE, self._slot.result)
             _log_end(trial.trial_id, self._slot.result, folder / OUTPUT_FILE)
 
-    def _judge(self, race: Race | None, points: list[CurvePoint]) -> None:
-        """End the trial under way if it has lost its race."""
-        seen = outlook(race, points) if race is not None and self._lost is None else None
+    def _judge(self, rule: StopRule | None, points: list[CurvePoint]) -> None:
+        """End the trial under way if its curve says that it has lost."""
+        seen = outlook(rule, points) if rule is not None and self._lost is None else None
         if seen is not None and seen.is_lost:
             self._lost = seen
             self._slot.stop(seen.words())

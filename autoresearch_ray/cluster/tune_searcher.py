@@ -53,7 +53,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._freed = False  # its last trial left a slot just now: what is suggested next runs there
         self._kept: Trial | None = None  # what the slot that just ended its rest runs next
         self._yields = False  # that slot runs what has no slot yet: Tune gives it that, if nothing is suggested
-        self._has_raced = False  # a screen may end early since then
+        self._stops_told = False  # a screen may end early since then
         self._order = itertools.count()  # of what was suggested: Tune's ids are random
         self._deaths = Counter[str]()
         self.reasons: dict[str, str] = {}  # our trial ids: why a slot of theirs died
@@ -78,7 +78,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if isinstance(trial, Trial):
             self._ours[trial_id] = trial.trial_id
             self._unstarted.add(trial_id)
-            return common | {"trial": to_json(trial), "race": self._race(trial)}
+            return common | {"trial": to_json(trial), "stop_rule": self._rule_of(trial)}
         if trial is not None or not freed or yields:
             return None  # not finished while one runs: its slot may die, and Tune asks nobody who has finished
         self._resting[trial_id] = time.monotonic()
@@ -134,19 +134,19 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             reason = f" ({self.reasons[ours]})" if ours in self.reasons else ""
             self._search.finished(Result(ours, "lost", error=f"its slot died {self._deaths[ours]} times{reason}"))
 
-    def _race(self, trial: Trial) -> str:
+    def _rule_of(self, trial: Trial) -> str:
         """What the slot may end this trial by, as JSON; empty for one that runs to its end in any case."""
-        race = self._search.race(trial)
-        if race is None:
+        rule = self._search.stop_rule(trial)
+        if rule is None:
             return ""
-        if not self._has_raced:
-            self._has_raced = True
+        if not self._stops_told:
+            self._stops_told = True
             logger.warning(
                 "enough pairs of learning curves are known: from now on a screen that has less than %g %% left to be "
                 "worthwhile is ended early",
-                100 * race.threshold,
+                100 * rule.threshold,
             )
-        return to_json(race)
+        return to_json(rule)
 
     def _live(self) -> int:
         return len(self._ours) + len(self._resting)

@@ -18,7 +18,7 @@ EARLIEST = 0.2  # share of the budget before which nothing ends
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
+class StopRule:
     """All that a running screen is judged by; made when it starts."""
 
     budget_seconds: float
@@ -32,7 +32,7 @@ class Race:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a race looks like at its latest point."""
+    """How a child stands at its latest point."""
 
     progress: float  # share of the budget
     gap: float
@@ -47,33 +47,33 @@ class Outlook:
         return f"{when}: P(worthwhile) {self.probability:.3f}, its loss is {where}"
 
 
-def outlook(race: Race, points: Sequence[CurvePoint]) -> Outlook | None:
+def outlook(rule: StopRule, points: Sequence[CurvePoint]) -> Outlook | None:
     """How the child stands at its latest point; None as long as there is nothing to compare.
 
     It has lost when it stood below the threshold at the point before too. (Twenty looks at one in fifty would end more
     than one in fifty: in made-up worlds where half of the children bloom late or early, 7 % of contenders were ended
     after one such point and 5 % after two.)
     """
-    seen = _seen(race, points)
-    before = _seen(race, points[:-1]) if seen is not None else None
+    seen = _seen(rule, points)
+    before = _seen(rule, points[:-1]) if seen is not None else None
     if seen is None or before is None:
         return seen
-    is_lost = max(seen.probability, before.probability) < race.threshold and before.progress >= EARLIEST
+    is_lost = max(seen.probability, before.probability) < rule.threshold and before.progress >= EARLIEST
     return replace(seen, is_lost=is_lost)
 
 
-def _seen(race: Race, points: Sequence[CurvePoint]) -> Outlook | None:
-    differences = gaps(curve_of(points, race.budget_seconds), race.parent)
-    latest = int(TWENTIETHS * points[-1].seconds / race.budget_seconds) if points else 0
+def _seen(rule: StopRule, points: Sequence[CurvePoint]) -> Outlook | None:
+    differences = gaps(curve_of(points, rule.budget_seconds), rule.parent)
+    latest = int(TWENTIETHS * points[-1].seconds / rule.budget_seconds) if points else 0
     index = min(latest, TWENTIETHS) - 1
-    line = race.lines[index] if index >= 0 else None
+    line = rule.lines[index] if index >= 0 else None
     if line is None or not math.isfinite(differences[index]):
         return None
-    x = float(asinh_of(differences[index], race.unit))
+    x = float(asinh_of(differences[index], rule.unit))
     at = (1.0, x, 1 / math.cosh(x))
     expected = sum(c * a for c, a in zip(line.coefficients, at, strict=True))
     unsure = sum(a * c * b for a, row in zip(at, line.covariance, strict=True) for c, b in zip(row, at, strict=True))
     error = math.sqrt(line.scale**2 + max(0.0, unsure))
-    probability = float(stdtr(FREEDOM, (math.asinh(race.needed / race.unit) - expected) / error))
-    expected_bpb = race.parent_bpb + race.unit * math.sinh(expected)
-    return Outlook(points[-1].seconds / race.budget_seconds, differences[index], probability, expected_bpb)
+    probability = float(stdtr(FREEDOM, (math.asinh(rule.needed / rule.unit) - expected) / error))
+    expected_bpb = rule.parent_bpb + rule.unit * math.sinh(expected)
+    return Outlook(points[-1].seconds / rule.budget_seconds, differences[index], probability, expected_bpb)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autoresearch_ray.decide.early_stop import Race
+from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.learning_curve import Curve, Pair, curve_of, fit_lines, gaps
 from autoresearch_ray.records import Result, Trial
 from autoresearch_ray.settings import RunSettings
@@ -69,7 +69,7 @@ class Curves:
             if result is not None:
                 self.add(trial, result)
 
-    def race(self, trial: Trial, noise_sd: float, price: float) -> Race | None:
+    def stop_rule(self, trial: Trial, noise_sd: float, price: float) -> StopRule | None:
         """What this trial is judged by while it runs; None if it runs to its end whatever its curve says.
 
         `noise_sd` (bpb) is that of one run, `price` (bpb) what its lines of code cost more than its parent's.
@@ -83,7 +83,7 @@ class Curves:
         lines = fit_lines(pairs, _name(trial), noise_sd, self._rules.early_stop_pairs)
         if not any(lines):
             return None
-        return Race(
+        return StopRule(
             self._budget,
             parent.curve,
             parent.val_bpb,

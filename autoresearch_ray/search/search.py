@@ -17,7 +17,7 @@ from pathlib import Path
 
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.decide import decide
-from autoresearch_ray.decide.early_stop import Race
+from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.panel import screen_seed
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.portfolio import Earned, choose
@@ -131,13 +131,13 @@ class Search:
             self._curves.add(trial, result)
             self._settle(trial, result)
 
-    def race(self, trial: Trial) -> Race | None:
+    def stop_rule(self, trial: Trial) -> StopRule | None:
         """What a trial that starts now is judged by while it runs; None if it runs to its end in any case."""
         if trial.purpose != "screen" or self._curves.is_audited(trial):
             return None
         lines = [self._merging.code_lines(sha) for sha in (trial.proposal.source_sha, trial.proposal.parent_sha)]
         price = self._rules.complexity_price * (lines[0] - lines[1])
-        return self._curves.race(trial, self._state.noise.sd, price)
+        return self._curves.stop_rule(trial, self._state.noise.sd, price)
 
     def given_up(self, trial_id: str) -> None:
         """A trial that was stopped without a result: it is run again under its id when the run is resumed."""

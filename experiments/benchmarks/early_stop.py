@@ -18,7 +18,7 @@ from statistics import median
 from scipy.special import betaincinv
 
 from autoresearch_ray.candidate.normal_form import code_lines
-from autoresearch_ray.decide.early_stop import Outlook, Race, outlook
+from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.decide.noise import Noise
 from autoresearch_ray.observe.facts import UNSELECTED
 from autoresearch_ray.records import Decision, History, Result, Trial
@@ -41,7 +41,7 @@ class Replayed:
 
 
 def replay(history: History) -> list[Replayed]:
-    """The screens whose race could be held, in the order in which they were claimed."""
+    """The screens that could have been ended, in the order in which they were claimed."""
     settings = RunSettings.model_validate(history.settings).replace(early_stop="paired")
     curves, noise, price = Curves(settings), Noise(), settings.rules.complexity_price
     done = [(row.trial, row.result, row.decision) for row in history.rows if row.result is not None]
@@ -59,9 +59,9 @@ def replay(history: History) -> list[Replayed]:
                 for sha in (trial.proposal.source_sha, trial.proposal.parent_sha)
                 if sha in history.candidates
             ]
-            race = curves.race(trial, noise.sd, price * (lines[0] - lines[-1]))
-            if race is not None:
-                found.append(_replayed(trial, result, decision, race))
+            rule = curves.stop_rule(trial, noise.sd, price * (lines[0] - lines[-1]))
+            if rule is not None:
+                found.append(_replayed(trial, result, decision, rule))
     return found
 
 
@@ -70,16 +70,16 @@ def upper_bound(failures: int, trials: int) -> float:
     return 1.0 if failures >= trials else float(betaincinv(failures + 1, trials - failures, CONFIDENCE))
 
 
-def _replayed(trial: Trial, result: Result, decision: Decision | None, race: Race) -> Replayed:
+def _replayed(trial: Trial, result: Result, decision: Decision | None, rule: StopRule) -> Replayed:
     is_contender = decision is not None and decision.verdict != "discard"
-    end = next(_losses(race, result), None)
-    saved = 0.0 if end is None else result.total_seconds - result.startup_seconds - end.progress * race.budget_seconds
+    end = next(_losses(rule, result), None)
+    saved = 0.0 if end is None else result.total_seconds - result.startup_seconds - end.progress * rule.budget_seconds
     return Replayed(trial, result.total_seconds, saved, is_contender, end)
 
 
-def _losses(race: Race, result: Result) -> Iterator[Outlook]:
+def _losses(rule: StopRule, result: Result) -> Iterator[Outlook]:
     for count in range(1, len(result.curve) + 1):
-        seen = outlook(race, result.curve[:count])
+        seen = outlook(rule, result.curve[:count])
         if seen is not None and seen.is_lost:
             yield seen
 

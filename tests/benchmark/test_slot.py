@@ -237,6 +237,20 @@ def test_closing_early_kills_the_candidate(slot: Slot, dataset: Dataset, tmp_pat
     assert slot.result.status == "stopped" and below(slot) == []
 
 
+def test_a_candidate_that_is_stopped_keeps_its_curve_and_the_reason(
+    slot: Slot, dataset: Dataset, tmp_path: Path
+) -> None:
+    progress = slot.run(Job(HONEST, str(dataset.folder), 1, 10.0, "cpu", "none", 1, 1200, 0.0), tmp_path)
+    seen = next(progress)
+    slot.stop("it has lost")
+    list(progress)
+    result = slot.result
+    assert (result.status, result.error, result.curve[0]) == ("stopped", "it has lost", seen) and below(slot) == []
+    assert 0 < result.training_seconds < 5 and result.steps > 0
+    slot.stop("nothing is under way")
+    assert run(slot, dataset, HONEST, tmp_path).status == "ok"
+
+
 def test_a_slot_starts_with_packages_that_pythonpath_alone_finds(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

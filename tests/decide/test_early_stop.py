@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.decide.early_stop import Outlook, Race, outlook
+from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.decide.learning_curve import Pair, curve_of, fit_lines, gaps
 from autoresearch_ray.records import CurvePoint
 
@@ -36,23 +36,23 @@ def ordinary(count: int, rng: np.random.Generator) -> list[Pair]:
     return [pair(lambda _, f=f: f, f + SD / 2 * rng.normal(), rng) for f in map(float, finals)]  # type: ignore[misc]
 
 
-def race(pairs: Sequence[Pair], parent: str = "first", least: int = 12) -> Race:
+def rule_from(pairs: Sequence[Pair], parent: str = "first", least: int = 12) -> StopRule:
     lines = fit_lines(pairs, parent, SD, least)
-    return Race(BUDGET, curve_of(PARENT, BUDGET), PARENT_BPB, SD, -0.4 * SD, 0.02, lines)
+    return StopRule(BUDGET, curve_of(PARENT, BUDGET), PARENT_BPB, SD, -0.4 * SD, 0.02, lines)
 
 
-def end(held: Race, points: Sequence[CurvePoint]) -> Outlook | None:
+def end(rule: StopRule, points: Sequence[CurvePoint]) -> Outlook | None:
     """Where a child is ended; None if it runs to its end."""
-    seen = [outlook(held, points[:count]) for count in range(len(points) + 1)]
+    seen = [outlook(rule, points[:count]) for count in range(len(points) + 1)]
     return next((one for one in seen if one is not None and one.is_lost), None)
 
 
 def test_a_plain_loser_is_ended_and_an_equal_or_better_child_is_not() -> None:
-    held = race(ordinary(20, np.random.default_rng(0)))
-    lost = end(held, points_of(lambda _: 8 * SD))
+    rule = rule_from(ordinary(20, np.random.default_rng(0)))
+    lost = end(rule, points_of(lambda _: 8 * SD))
     assert lost is not None and 0.2 <= lost.progress <= 0.5 and lost.probability < 0.02
     assert lost.expected_bpb == pytest.approx(PARENT_BPB + 8 * SD, abs=4 * SD)
-    assert end(held, points_of(lambda _: 0.0)) is None and end(held, points_of(lambda _: -2 * SD)) is None
+    assert end(rule, points_of(lambda _: 0.0)) is None and end(rule, points_of(lambda _: -2 * SD)) is None
     words = lost.words()
     assert words.startswith(f"ended at {100 * lost.progress:.0f} % of its time: P(worthwhile) 0.0"), words
     assert words.endswith("its loss is 0.0800 bpb above its parent's")
@@ -67,17 +67,17 @@ def test_where_curves_cross_nothing_ends_before_they_do() -> None:
         return lambda t: before if t < 0.6 else final
 
     finals = [float(f) for f in rng.normal(scale=5 * SD, size=40)]
-    held = race([pair(crossing(final), final, rng) for final in finals])
+    rule = rule_from([pair(crossing(final), final, rng) for final in finals])
     winner, loser = (points_of(lambda t, f=f: 6 * SD if t < 0.6 else f) for f in (-4 * SD, 8 * SD))  # type: ignore[misc]
-    assert end(held, winner) is None
-    lost = end(held, loser)
+    assert end(rule, winner) is None
+    lost = end(rule, loser)
     assert lost is not None and lost.progress > 0.6
 
 
 def test_nothing_ends_before_enough_pairs_are_known() -> None:
     pairs, loser = ordinary(12, np.random.default_rng(2)), points_of(lambda _: 30 * SD)
-    assert end(race(pairs[:11]), loser) is None and outlook(race([]), loser) is None
-    assert end(race(pairs), loser) is not None
+    assert end(rule_from(pairs[:11]), loser) is None and outlook(rule_from([]), loser) is None
+    assert end(rule_from(pairs), loser) is not None
 
 
 @pytest.mark.parametrize("lie", [-1e9, -1.0, -0.1, 1.0, 1e9, math.nan, math.inf])
@@ -85,25 +85,25 @@ def test_a_curve_that_lies_ends_no_other_and_saves_no_other(lie: float) -> None:
     """Its real difference is that of a bad candidate; the one that reports too much comes out as good, too."""
     honest, loser = ordinary(20, np.random.default_rng(3)), points_of(lambda _: 10 * SD)
     for final in (20 * SD, -3 * SD):
-        held = race([*honest, pair(lambda _: lie, final)])
-        assert end(held, points_of(lambda _: 0.0)) is None and end(held, points_of(lambda _: -SD)) is None
-        assert end(held, loser) is not None
+        rule = rule_from([*honest, pair(lambda _: lie, final)])
+        assert end(rule, points_of(lambda _: 0.0)) is None and end(rule, points_of(lambda _: -SD)) is None
+        assert end(rule, loser) is not None
 
 
 def test_many_lies_make_nothing_end() -> None:
     rng = np.random.default_rng(4)
     lies = [pair(lambda _, a=a: a, 0.05 * rng.normal()) for a in map(float, rng.normal(size=30))]  # type: ignore[misc]
-    assert end(race([*ordinary(12, rng), *lies]), points_of(lambda _: 4 * SD)) is None
+    assert end(rule_from([*ordinary(12, rng), *lies]), points_of(lambda _: 4 * SD)) is None
 
 
 def test_a_candidate_gains_nothing_by_what_it_reports() -> None:
-    held = race(ordinary(20, np.random.default_rng(5)))
-    assert end(held, points_of(lambda _: -1e6)) is None, "a full run, and no more"
-    assert end(held, points_of(lambda _: 1e6)) is not None, "it ends itself"
-    assert end(held, points_of(lambda _: math.nan)) is None
+    rule = rule_from(ordinary(20, np.random.default_rng(5)))
+    assert end(rule, points_of(lambda _: -1e6)) is None, "a full run, and no more"
+    assert end(rule, points_of(lambda _: 1e6)) is not None, "it ends itself"
+    assert end(rule, points_of(lambda _: math.nan)) is None
     silent = [p if 5 <= p.step <= 8 else CurvePoint(p.seconds, p.step, p.tokens, math.nan) for p in PARENT]
-    assert end(held, silent) is None
-    assert outlook(held, ()) is None and end(held, points_of(lambda _: 9 * SD)[:4]) is None, "too short"
+    assert end(rule, silent) is None
+    assert outlook(rule, ()) is None and end(rule, points_of(lambda _: 9 * SD)[:4]) is None, "too short"
 
 
 def test_the_luck_of_one_parent_is_not_expected_of_another() -> None:
@@ -114,7 +114,7 @@ def test_the_luck_of_one_parent_is_not_expected_of_another() -> None:
         for f in map(float, rng.normal(scale=SD, size=30))
     ]
     child = points_of(lambda _: 0.0)
-    own, new = outlook(race(lucky, "lucky"), child), outlook(race(lucky, "another"), child)
+    own, new = outlook(rule_from(lucky, "lucky"), child), outlook(rule_from(lucky, "another"), child)
     assert own is not None and new is not None
     assert own.is_lost and not new.is_lost and own.expected_bpb > new.expected_bpb + SD
 
@@ -138,7 +138,7 @@ def test_a_window_must_have_been_reported_to_be_compared() -> None:
     assert [*curve[:5], *curve[9:]] == pytest.approx([2.0] * 16)
 
 
-def test_a_race_crosses_to_its_slot_as_json() -> None:
-    held = race([*ordinary(20, np.random.default_rng(7)), pair(lambda _: math.nan, 0.0)])
+def test_a_rule_crosses_to_its_slot_as_json() -> None:
+    rule = rule_from([*ordinary(20, np.random.default_rng(7)), pair(lambda _: math.nan, 0.0)])
     loser = points_of(lambda _: 8 * SD)
-    assert end(from_json(Race, to_json(held)), loser) == end(held, loser)
+    assert end(from_json(StopRule, to_json(rule)), loser) == end(rule, loser)
