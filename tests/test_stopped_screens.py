@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import early_stop
 import pandas as pd
 import pytest
 from small_run import CANDIDATE, EXPERIMENT, settings_of, start_launch, write_experiment
@@ -27,7 +28,9 @@ SD = 0.01
 
 
 @pytest.mark.timeout(300)
-def test_screens_that_have_lost_are_ended_and_their_slots_go_on(tmp_path: Path, ray_address: str) -> None:
+def test_screens_that_have_lost_are_ended_and_their_slots_go_on(
+    tmp_path: Path, ray_address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Only the learning rate is searched over, and its start is the best there is."""
     write_experiment(tmp_path, LOSING, EXPERIMENT.replace("budget_seconds: 0.5", "budget_seconds: 1"))
     options = ["--trials", "24", "--proposer", "random", "--early-stop", "paired", "--address", ray_address]
@@ -46,6 +49,15 @@ def test_screens_that_have_lost_are_ended_and_their_slots_go_on(tmp_path: Path, 
     assert output.count("enough pairs of learning curves are known") == 1
     curve = pd.read_csv(tmp_path / "runs" / "x" / "trials" / stopped.trial_id.iloc[0] / "curve.csv")
     assert 3 <= len(curve) <= 20 and curve.train_bpb.notna().all()
+    assert early_stop.main([str(tmp_path / "runs" / "x")]) == 0, "and the rule is replayed on what ran to its end"
+    assert "contenders ended: " in capsys.readouterr().out
+
+
+def test_the_bound_of_what_is_ended_wrongly_is_exact() -> None:
+    """Clopper and Pearson's: with none of 60 the 5 % are just held, with one they are not."""
+    assert early_stop.upper_bound(0, 60) == pytest.approx(1 - 0.05 ** (1 / 60)) and early_stop.upper_bound(0, 60) < 0.05
+    assert early_stop.upper_bound(0, 58) > 0.05 and early_stop.upper_bound(1, 60) == pytest.approx(0.0767, abs=1e-3)
+    assert early_stop.upper_bound(0, 0) == early_stop.upper_bound(3, 3) == 1.0
 
 
 @pytest.fixture

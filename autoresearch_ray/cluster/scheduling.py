@@ -1,7 +1,7 @@
 """Tune's scheduler, told which waiting trial may take a slot that has become free.
 
 Tune starts a slot (an actor) for each trial that waits. As soon as another slot is free, its scheduler hands that one
-to the trial that waits longest, and kill the actor that was starting for it: where trials end more often than a slot
+to the trial that waits longest, and kills the actor that was starting for it: where trials end more often than a slot
 takes to start, a node that joins is never used. Here only a trial whose own slot has no room to start in gets
 another's.
 """

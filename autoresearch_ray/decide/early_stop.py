@@ -50,9 +50,9 @@ class Outlook:
 def outlook(rule: StopRule, points: Sequence[CurvePoint]) -> Outlook | None:
     """How the child stands at its latest point; None as long as there is nothing to compare.
 
-    It has lost when it stood below the threshold at the point before too: in 14 made-up worlds where half of the children
-    bloom late or early (those of the tests) 3 of 177 contenders were ended, for 21 % of the screens' time; after one such
-    point 6 of 186, for 24 %.
+    It has lost when it stood below the threshold at the point before too: in 14 made-up worlds where half of the
+    children bloom late or early (those of the tests) 3 of 177 contenders were ended, for 21 % of the screens' time;
+    after one such point 6 of 186, for 24 %.
     """
     seen = _seen(rule, points)
     before = _seen(rule, points[:-1]) if seen is not None else None

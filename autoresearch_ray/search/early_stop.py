@@ -32,14 +32,14 @@ class Curves:
 
     def __init__(self, settings: RunSettings) -> None:
         self._settings, self._rules = settings, settings.rules
-        self._is_on = settings.early_stop == "paired"
+        self.is_on = settings.early_stop == "paired"
         self._budget = settings.experiment.budget_seconds
         self._runs: OrderedDict[tuple[str, int], _Run] = OrderedDict()  # by source and number of the seed
         self._pairs: dict[int, Pair] = {}  # by the number of the child's trial
 
     def add(self, trial: Trial, result: Result) -> None:
         """Remember a result. A screen whose parent ran on its seed makes a pair with it."""
-        if not self._is_on or result.status != "ok" or trial.seed_number < 0:
+        if not self.is_on or result.status != "ok" or trial.seed_number < 0:
             return
         run = _Run(curve_of(result.curve, self._budget), result.val_bpb)
         parent = self._parent(trial)
@@ -56,7 +56,7 @@ class Curves:
 
     def recover(self, board: Board, trials: Iterable[Trial]) -> None:
         """Remember what is stored: `trials` are all of the run, in the order of their ids."""
-        if not self._is_on:
+        if not self.is_on:
             return
         numbered = {(t.proposal.source_sha, t.seed_number): t for t in trials if t.seed_number >= 0}
         wanted = {trial.trial_id: trial for trial in list(numbered.values())[-KEPT_RUNS:]}
@@ -74,7 +74,7 @@ class Curves:
 
         `noise_sd` (bpb) is that of one run, `price` (bpb) what its lines of code cost more than its parent's.
         """
-        if not self._is_on or trial.purpose != "screen" or trial.proposal.kind == "merge" or not noise_sd > 0:
+        if not self.is_on or trial.purpose != "screen" or trial.proposal.kind == "merge" or not noise_sd > 0:
             return None
         parent = self._parent(trial)
         if parent is None:

@@ -133,7 +133,7 @@ class Search:
 
     def stop_rule(self, trial: Trial) -> StopRule | None:
         """What a trial that starts now is judged by while it runs; None if it runs to its end in any case."""
-        if trial.purpose != "screen" or self._curves.is_audited(trial):
+        if not self._curves.is_on or trial.purpose != "screen" or self._curves.is_audited(trial):
             return None
         lines = [self._merging.code_lines(sha) for sha in (trial.proposal.source_sha, trial.proposal.parent_sha)]
         price = self._rules.complexity_price * (lines[0] - lines[1])
