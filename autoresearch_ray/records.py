@@ -112,7 +112,7 @@ class CurvePoint:
     seconds: float  # on the training clock
     step: int
     tokens: int
-    train_bpb: float  # the candidate's own word, for curves and early stopping alone; NaN if it says nothing
+    train_bpb: float  # the mean of the losses it reported since the last point: its own word; NaN if it says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,12 @@ class Result:
     curve: tuple[CurvePoint, ...] = ()
     strength: str = ""  # of the probes: normal, or full for a proof; "" in what was stored before they were noted
     checks: tuple[str, ...] = ()  # what was probed and held; none without a score
+    expected_bpb: float = math.nan  # of a screen that was ended early: the val_bpb that its curve promised
+
+    @property
+    def estimated_bpb(self) -> float:
+        """What is known of its val_bpb: the score, or what its curve promised; NaN for a failure."""
+        return self.expected_bpb if self.status == "stopped" else self.val_bpb
 
     @property
     def tokens_per_second(self) -> float:

@@ -22,7 +22,7 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment, FrozenModel, expectation
 from autoresearch_ray.records import CoRun, Isolation
 
-EarlyStop = Literal["none", "asha", "median"]
+EarlyStop = Literal["none", "paired"]
 TunerName = Literal["tpe", "random"]
 ProviderName = Literal["anthropic", "gemini", "openai"]
 TUNERS: tuple[TunerName, ...] = get_args(TunerName)
@@ -46,16 +46,18 @@ class Rules:
     advance_once_probability: float = 0.9  # the same for one that was run once
     return_probability: float = 0.5  # that an ancestor is better, above which the frontier moves back to it
     merge_probability: float = 0.75  # that a change is an improvement, above which it is merged with the frontier
-    refuse_probability: float = 0.5
-    most_refusals: int = 1
+    refuse_probability: float = 0.5  # that a merge is an improvement, below which it counts against its parts
+    most_refusals: int = 1  # such merges, after which a change is merged no more
     lead_sd: float = 1.0  # an expected lead over the best that starts a proof
     cheap_pairs: int = 3  # that a proof may need which is begun before the end
-    last_chance: float = 0.2  # the same at the end of the run
+    last_chance: float = 0.2  # probability to pass that starts one at the end of the run
     keep_probability: float = 0.99
     drop_probability: float = 0.1  # of a proof to pass, below which it ends
     min_pairs: int = 2  # of a proof
     max_pairs: int = 12
     reserve_trials: int = 2  # kept for a proof before the run ends
+    early_stop_below: float = 0.02  # probability of a worthwhile step, below which a screen may end early
+    early_stop_pairs: int = 12  # finished pairs of learning curves that must be known before
 
 
 class ProposerSpec(FrozenModel):
@@ -143,17 +145,13 @@ class Request(FrozenModel):
     cpus_per_trial: Positive | None = _option("CPUs of a trial, also its threads", "F")
     proposers: Annotated[
         tuple[Annotated[ProposerSpec, BeforeValidator(parse_proposer)], ...], AfterValidator(_check_names)
-    ] = _option(
-        f"who proposes: {KNOWN_PROPOSERS}; repeatable (default: tpe)",
-        "NAME[:MODEL][=WEIGHT]",
-        (),
-    )
+    ] = _option(f"who proposes: {KNOWN_PROPOSERS}; repeatable (default: tpe)", "NAME[:MODEL][=WEIGHT]", ())
     program: Path | None = _option("what steers the search (default: program.md)", "FILE")
     seed: int | None = _option("seed of the search and of its trials (default: 0)", "N", ge=0)
     resume: bool = _option("continue the run of --tag", default=False)
     address: str | None = _option("join this Ray cluster (default: start Ray here)", "A")
     early_stop: EarlyStop | None = _option(
-        f"Tune's scheduler: {', '.join(get_args(EarlyStop))} (default: none)", "NAME"
+        "paired: end a screen that has lost already, by its learning curve beside its parent's (default: none)", "NAME"
     )
     llm_base_url: str | None = _option(
         "of a vLLM, Ollama or llama.cpp server, for openai:MODEL; none: the provider's own again", "URL"
@@ -268,7 +266,7 @@ class RunSettings(RunTerms):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, values: Any) -> Any:
-        """Version 0.1 stored no rules, and a limit of memory that nothing read.
+        """Version 0.1 stored no rules, a limit of memory that nothing read, and other ways of early stopping.
 
         Of earlier rules the price of a line stays: it is a part of J. The others have no meaning any more.
         """
@@ -279,6 +277,8 @@ class RunSettings(RunTerms):
             names = {field.name for field in fields(Rules)}
             kept = rules if rules.keys() <= names else {k: v for k, v in rules.items() if k == "complexity_price"}
             values = values | {"rules": kept}
+        if values.get("early_stop") in ("asha", "median"):
+            values = values | {"early_stop": "paired"}
         return {key: value for key, value in values.items() if key != "memory_mb"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler
 
-from autoresearch_ray.cluster.scheduling import scheduler_for
+from autoresearch_ray.cluster.scheduling import PatientScheduler
 from autoresearch_ray.cluster.tune_searcher import MOST_SLOTS, RunSearcher, RunStopper, SlotWatch
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.records import Proposal, Result, Trial
@@ -56,6 +56,9 @@ class Counting:
 
     def again(self, trial_id: str) -> None:
         self._again.append(self.in_flight.pop(trial_id))
+
+    def stop_rule(self, trial: Trial) -> None:
+        """No trial ends early."""
 
     def widen(self, slots: int) -> None:
         self.slots = slots
@@ -106,7 +109,7 @@ def run(
         CountedSlot,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=scheduler or scheduler_for(settings, lambda: room),
+            scheduler=scheduler or PatientScheduler(lambda: room),
             num_samples=-1,
             max_concurrent_trials=MOST_SLOTS,
             reuse_actors=True,

@@ -57,7 +57,9 @@ def test_any_kill_loses_nothing(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     trials, kills = 14 + 2 * KILLS, []
     for number in range(KILLS + 1):
-        resume = ["--resume"] if (tmp_path / "runs" / "x" / "state.db").exists() else ["e.yaml"]
+        resume = (
+            ["--resume"] if (tmp_path / "runs" / "x" / "state.db").exists() else ["e.yaml", "--early-stop", "paired"]
+        )
         driver = start_launch(tmp_path, *resume, "--tag", "x", "--trials", str(trials))
         if number < KILLS:
             what = "driver" if number == 0 else rng.choice(["driver", *VICTIMS])

@@ -147,7 +147,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "a budget of days": (lambda p: [str(p.yaml), "--budget-seconds", "1e6"], "1e+06: expected at most 86400"),
     "a negative seed": (lambda p: [str(p.yaml), "--seed", "-1"], "--seed -1: expected"),
     "no program": (lambda p: [str(p.yaml), "--program", "gone.md"], "gone.md: cannot be read"),
-    "an unknown scheduler": (lambda p: [str(p.yaml), "--early-stop", "soon"], "--early-stop soon: expected one of"),
+    "an unknown early stop": (lambda p: [str(p.yaml), "--early-stop", "soon"], "--early-stop soon: expected one of"),
     "an unknown option": (lambda p: [str(p.yaml), "--slot", "1", "--wat"], "unrecognized arguments"),
     "two experiments": (lambda p: [str(p.yaml), str(p.yaml)], "unrecognized arguments"),
     "resume of nothing": (lambda p: ["--resume", "--tag", "gone"], "holds no run"),

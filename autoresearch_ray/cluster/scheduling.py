@@ -1,7 +1,7 @@
-"""Tune's schedulers, told which waiting trial may take a slot that has become free.
+"""Tune's scheduler, told which waiting trial may take a slot that has become free.
 
-Tune starts a slot (an actor) for each trial that waits. As soon as another slot is free, its schedulers hand that one
-to the trial that waits longest, and kill the actor that was starting for it: where trials end more often than a slot
+Tune starts a slot (an actor) for each trial that waits. As soon as another slot is free, its scheduler hands that one
+to the trial that waits longest, and kills the actor that was starting for it: where trials end more often than a slot
 takes to start, a node that joins is never used. Here only a trial whose own slot has no room to start in gets
 another's.
 """
@@ -11,26 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule
-
-from autoresearch_ray.settings import RunSettings
+from ray.tune.schedulers import FIFOScheduler
 
 PATIENCE_SECONDS = 300.0  # that a slot with room may take to start, data included; somebody else may have the room
-
-
-def scheduler_for(settings: RunSettings, room: Callable[[], int]) -> FIFOScheduler:
-    """The run's scheduler; `room` counts the slots that the cluster has room for now, busy ones included."""
-    budget = settings.experiment.budget_seconds
-    common = {"time_attr": "seconds", "metric": "train_bpb", "mode": "min", "grace_period": budget / 4}
-    scheduler: _Patient
-    if settings.early_stop == "asha":
-        scheduler = _PatientHyperBand(max_t=budget, reduction_factor=2, **common)
-    elif settings.early_stop == "median":
-        scheduler = _PatientMedian(min_samples_required=5, **common)
-    else:
-        scheduler = _PatientFifo()
-    scheduler.stranded = Stranded(room)
-    return scheduler
 
 
 class Stranded:
@@ -53,27 +36,20 @@ class Stranded:
         return [trial for i, trial in enumerate(known) if i >= starting or now - self._since[trial] > PATIENCE_SECONDS]
 
 
-class _Patient:
-    stranded: Stranded
+class PatientScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
+    """First in, first out; a trial whose own slot is on its way waits for that one."""
+
+    def __init__(self, room: Callable[[], int]) -> None:
+        """`room` counts the slots that the cluster has room for now, busy ones included."""
+        super().__init__()
+        self._stranded = Stranded(room)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """The trial that gets the next free slot, in preference to those just suggested; asked ten times a second."""
         live = tune_controller.get_live_trials()
         waiting = sorted((t for t in live if t.status == Trial.PENDING), key=lambda trial: trial.config["order"])
-        stranded = self.stranded.among(waiting, sum(trial.status == Trial.RUNNING for trial in live))
+        stranded = self._stranded.among(waiting, sum(trial.status == Trial.RUNNING for trial in live))
         return next((trial for trial in stranded if trial.config["trial"]), None)  # a rest can wait
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its configuration beside the run, which never reads it again
-
-
-class _PatientFifo(_Patient, FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
-    pass
-
-
-class _PatientHyperBand(_Patient, AsyncHyperBandScheduler):  # type: ignore[misc]
-    pass
-
-
-class _PatientMedian(_Patient, MedianStoppingRule):  # type: ignore[misc]
-    pass

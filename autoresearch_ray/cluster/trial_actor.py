@@ -26,6 +26,7 @@ from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
 from autoresearch_ray.cluster.session import bundle
 from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
 from autoresearch_ray.records import CurvePoint, Result, Trial
 from autoresearch_ray.settings import RunSettings
@@ -44,7 +45,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One slot.
 
     `config` holds `run` (RunSettings JSON), `state` (its store's address), `folder`, `home` (Ray's id of the node that
-    the folder is on), `trial` (JSON; empty for a rest of `rest_seconds`).
+    the folder is on), `trial` (JSON; empty for a rest of `rest_seconds`), `stop_rule` (JSON of what may end
+    the trial while it runs; empty for nothing).
     """
 
     @classmethod
@@ -76,6 +78,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._dataset = self._depot.dataset()
         self._memory_mb = self._depot.memory_mb()
         self._progress: Iterator[CurvePoint] | None = None
+        self._lost: Outlook | None = None  # why the trial under way is ended before its time
         self._rates: deque[float] = deque(maxlen=RECENT_TRIALS)
         if self._slot.await_ready(READY_SECONDS) and self._settings.gpu_share > 0:
             self._place.await_neighbours(self._depot.neighbours())
@@ -98,11 +101,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             self._progress = self._run(trial)
         point = next(self._progress, None)
         if point is not None:
-            screening = {"train_bpb": point.train_bpb} if trial.purpose == "screen" else {}
-            return {"seconds": point.seconds, "curve_bpb": point.train_bpb} | screening
+            return {"seconds": point.seconds, "curve_bpb": point.train_bpb}
         self._progress = None
         result = replace(self._slot.result, trial_id=trial.trial_id)
         result = self._depot.dated(self._place.signed(result))
+        if result.status == "stopped" and self._lost is not None:
+            result = replace(result, expected_bpb=self._lost.expected_bpb)
         if result.status == "ok":
             self._rates.append(result.tokens_per_second)
         self._board.finish(result)
@@ -131,15 +135,26 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_text(text)
             _log(f"{trial.trial_id} {trial.purpose}: {one_line(trial.proposal.hypothesis)}")
+            rule = from_json(StopRule, self.config["stop_rule"]) if self.config["stop_rule"] else None
             with self._place.busy():
                 for _ in range(LOST_ATTEMPTS):
+                    self._lost, points = None, list[CurvePoint]()
                     for point in self._slot.run(job, folder):
                         self._place.look()
+                        points.append(point)
+                        self._judge(rule, points)
                         yield point
                     if self._slot.result.status != "lost":
                         break
             _write_curve(folder / CURVE_FILE, self._slot.result)
             _log_end(trial.trial_id, self._slot.result, folder / OUTPUT_FILE)
+
+    def _judge(self, rule: StopRule | None, points: list[CurvePoint]) -> None:
+        """End the trial under way if its curve says that it has lost."""
+        seen = outlook(rule, points) if rule is not None and self._lost is None else None
+        if seen is not None and seen.is_lost:
+            self._lost = seen
+            self._slot.stop(seen.words())
 
     def _known(self) -> Known:
         held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]

@@ -53,6 +53,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._freed = False  # its last trial left a slot just now: what is suggested next runs there
         self._kept: Trial | None = None  # what the slot that just ended its rest runs next
         self._yields = False  # that slot runs what has no slot yet: Tune gives it that, if nothing is suggested
+        self._stops_told = False  # a screen may end early since then
         self._order = itertools.count()  # of what was suggested: Tune's ids are random
         self._deaths = Counter[str]()
         self.reasons: dict[str, str] = {}  # our trial ids: why a slot of theirs died
@@ -77,7 +78,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if isinstance(trial, Trial):
             self._ours[trial_id] = trial.trial_id
             self._unstarted.add(trial_id)
-            return common | {"trial": to_json(trial)}
+            return common | {"trial": to_json(trial), "stop_rule": self._rule_of(trial)}
         if trial is not None or not freed or yields:
             return None  # not finished while one runs: its slot may die, and Tune asks nobody who has finished
         self._resting[trial_id] = time.monotonic()
@@ -110,7 +111,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return True
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the search: a result, a trial that its scheduler stopped, or one whose node was lost for good."""
+        """Tell the search: a result, or a trial that was cut off."""
         self._freed = not error
         self._resting.pop(trial_id, None)
         self._unstarted.discard(trial_id)
@@ -121,13 +122,8 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._search.finished(from_json(Result, result["result"]))
         elif self.stopping:
             self._search.given_up(ours)
-        elif error:
-            self._cut_off(ours)
         else:
-            seconds = float((result or {}).get("seconds", 0.0))
-            self._search.finished(
-                Result(ours, "stopped", training_seconds=seconds, error="stopped early by the scheduler")
-            )
+            self._cut_off(ours)
 
     def _cut_off(self, ours: str) -> None:
         """The slot died, also while it started: Tune itself would try only those again that had got going."""
@@ -137,6 +133,20 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         else:
             reason = f" ({self.reasons[ours]})" if ours in self.reasons else ""
             self._search.finished(Result(ours, "lost", error=f"its slot died {self._deaths[ours]} times{reason}"))
+
+    def _rule_of(self, trial: Trial) -> str:
+        """What the slot may end this trial by, as JSON; empty for one that runs to its end in any case."""
+        rule = self._search.stop_rule(trial)
+        if rule is None:
+            return ""
+        if not self._stops_told:
+            self._stops_told = True
+            logger.warning(
+                "enough pairs of learning curves are known: from now on a screen that has less than %g %% left to be "
+                "worthwhile is ended early",
+                100 * rule.threshold,
+            )
+        return to_json(rule)
 
     def _live(self) -> int:
         return len(self._ours) + len(self._resting)

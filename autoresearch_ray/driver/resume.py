@@ -1,7 +1,7 @@
 """A run that goes on: its settings as they are stored, with what a resumed run may change, and no more.
 
-It may change how long it goes on, who proposes, what that may cost, how stale a proposal may be, the walls and where
-copies go. Whatever its scores depend on stays: a request that says otherwise is refused.
+It may change how long it goes on, who proposes, what that may cost, how stale a proposal may be, whether losing screens
+end early, the walls and where copies go. Whatever its scores depend on stays: a request that says otherwise is refused.
 """
 
 import json
@@ -24,7 +24,7 @@ from autoresearch_ray.settings import (
     option_name,
 )
 
-MAY_NOT_CHANGE = ("seed", "early_stop")
+MAY_NOT_CHANGE = ("seed",)
 
 
 def resumed_run(request: Request, stored: RunSettings, storage: str | None) -> RequestedRun:
@@ -49,6 +49,7 @@ def resumed_run(request: Request, stored: RunSettings, storage: str | None) -> R
         "llm_base_url": choose_base_url(request, stored.llm_base_url),
         "context_tokens": request.context_tokens or stored.context_tokens,
         "max_cost_usd": request.max_cost_usd or stored.max_cost_usd,
+        "early_stop": request.early_stop or stored.early_stop,
         "max_staleness": choose_staleness(request, stored.max_staleness),
         "storage": stored.storage if storage is None else storage,
     }

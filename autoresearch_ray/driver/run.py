@@ -176,7 +176,7 @@ def _uploads(settings: RunSettings, folder: Path, board: Board, progress: Progre
 def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
     from ray import tune
 
-    from autoresearch_ray.cluster.scheduling import scheduler_for
+    from autoresearch_ray.cluster.scheduling import PatientScheduler
     from autoresearch_ray.cluster.trial_actor import TrialActor
     from autoresearch_ray.cluster.tune_searcher import MOST_SLOTS, RunStopper
 
@@ -185,7 +185,7 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
         TrialActor,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=scheduler_for(settings, room),
+            scheduler=PatientScheduler(room),
             num_samples=-1,
             max_concurrent_trials=MOST_SLOTS,  # the searcher has a limit of its own
             reuse_actors=True,

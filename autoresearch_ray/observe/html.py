@@ -66,11 +66,12 @@ def _head(summary: facts.Summary, name: str, isolation: str) -> str:
     else:
         cards.append(_card("best", "–", "nothing proven better yet"))
     sd = f"sd {summary.noise_sd:.4f} of noise" if math.isfinite(summary.noise_sd) else "noise not known yet"
-    failed = sum(count for status, count in summary.statuses.items() if status not in ("ok", "running"))
+    failed = sum(count for status, count in summary.statuses.items() if status not in ("ok", "running", "stopped"))
+    stopped = f", {summary.statuses['stopped']:,} ended early" if "stopped" in summary.statuses else ""
     busy = f"{summary.utilisation:.0%} of {summary.slots} slot{'s' * (summary.slots != 1)} in training"
     cards += [
         _card("wins", f"{summary.wins:,}", sd),
-        _card("trials", f"{summary.trials:,}", f"{failed:,} of them failed"),
+        _card("trials", f"{summary.trials:,}", f"{failed:,} of them failed{stopped}"),
         _card("time", duration(summary.wall_seconds), busy),
     ]
     named = (("experiment", summary.experiment), ("isolation", isolation))
@@ -152,7 +153,7 @@ def _constants(history: History) -> str:
 def _failures(history: History) -> str:
     groups: defaultdict[str, list[TrialRow]] = defaultdict(list)
     for row in history.rows:
-        if row.result is not None and row.result.status != "ok":
+        if row.result is not None and row.result.status not in ("ok", "stopped"):
             groups[row.result.status].append(row)
     if not groups:
         return ""

@@ -142,10 +142,12 @@ def _band(axes: Axes, summary: facts.Summary) -> None:
 def _trials(axes: Axes, history: History, scores: list[float], limits: Limits) -> None:
     """Dots for scores, hollow ones for replicates, and marks on the edges for what has no place on the axis."""
     shown: tuple[list[int], list[int]] = ([], [])  # trial numbers of screens, of replicates
-    failed, above, below = [], [], []
+    failed: list[int] = []
+    stopped: list[int] = []
+    above, below = [], []
     for number, (row, score) in enumerate(zip(history.rows, scores, strict=True), 1):
         if row.result is not None and row.result.status != "ok":
-            failed.append(number)
+            (stopped if row.result.status == "stopped" else failed).append(number)
         elif score > limits.high:
             above.append(number)
         elif score < limits.low:
@@ -163,6 +165,7 @@ def _trials(axes: Axes, history: History, scores: list[float], limits: Limits) -
     edge = axes.get_xaxis_transform()
     for numbers, marker, height, color, label in (
         (failed, "x", 0.985, FAILED, f"failed ({len(failed):,})"),
+        (stopped, "+", 0.985, MUTED, f"ended early ({len(stopped):,})"),
         (above, "^", 0.955, MUTED, f"off the scale ({len(above) + len(below):,})"),
         (below, "v", 0.015, MUTED, "" if above else f"off the scale ({len(below):,})"),
     ):

@@ -54,7 +54,9 @@ COLUMNS = (
     *_columns("trial", "Int64", "seed", "seed_number"),
     Column("status", "string", "made"),
     *_columns("made", "float64", "val_bpb", "holdout_bpb"),
-    *_columns("result", "float64", "training_seconds", "startup_seconds", "eval_seconds", "total_seconds"),
+    *_columns(
+        "result", "float64", "expected_bpb", "training_seconds", "startup_seconds", "eval_seconds", "total_seconds"
+    ),
     *_columns("result", "Int64", "steps", "tokens"),
     Column("tokens_per_second", "float64", "result"),
     Column("parameters", "Int64", "result"),

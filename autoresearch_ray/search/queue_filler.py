@@ -153,7 +153,7 @@ class ProposerLoop:
     def _observation(self, trial: Trial, result: Result) -> Observation:
         sha = trial.proposal.source_sha
         lines = code_lines(self._board.candidate(sha).text)
-        return Observation(self._values(sha), result.val_bpb + self._price * lines)
+        return Observation(self._values(sha), result.estimated_bpb + self._price * lines)
 
     def _values(self, sha: str) -> dict[str, Value]:
         if sha not in self._known:

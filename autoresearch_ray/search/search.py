@@ -17,6 +17,7 @@ from pathlib import Path
 
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.decide import decide
+from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import OWN_SEED
 from autoresearch_ray.decide.panel import screen_seed
@@ -26,6 +27,7 @@ from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.errors import LineageError
 from autoresearch_ray.records import Candidate, Decision, Proposal, Purpose, Result, Step, Trial
+from autoresearch_ray.search.early_stop import Curves
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.older_state import is_older, read_older
@@ -74,6 +76,7 @@ class Search:
         self.queue_depth = 0  # at the last look
         self.baseline_bpb = next((s.val_bpb for s in board.steps() if s.kind == "start"), math.nan)
         self._merging = Merging(board, settings)
+        self._curves = Curves(settings)
         self._weights = {spec.label: spec.weight for spec in settings.proposers}
         self._earned: dict[str, Earned] = {}
         self._idle_since: float | None = None
@@ -138,7 +141,16 @@ class Search:
         self._board.finish(result)
         self._trial_seconds.append(result.total_seconds)
         if trial is not None:
+            self._curves.add(trial, result)
             self._settle(trial, result)
+
+    def stop_rule(self, trial: Trial) -> StopRule | None:
+        """What a trial that starts now is judged by while it runs; None if it runs to its end in any case."""
+        if not self._curves.is_on or trial.purpose != "screen" or self._curves.is_audited(trial):
+            return None
+        lines = [self._merging.code_lines(sha) for sha in (trial.proposal.source_sha, trial.proposal.parent_sha)]
+        price = self._rules.complexity_price * (lines[0] - lines[1])
+        return self._curves.stop_rule(trial, self._state.ledger.sd, price)
 
     def given_up(self, trial_id: str) -> None:
         """A trial that was stopped without a result: it is run again under its id when the run is resumed."""
@@ -321,4 +333,5 @@ class Search:
         undecided = [result for result in self._board.undecided() if result.trial_id not in waiting]
         for result in undecided:
             self._settle(trials[result.trial_id], result)
+        self._curves.recover(self._board, trials.values())
         self._again = deque(self._board.unfinished())

@@ -37,6 +37,15 @@ BODY = "import os, signal, sys, time, torch\nfrom torch import nn\ndef train(tas
 TRAINED = "    model = nn.Embedding(task.vocab_size, task.vocab_size)\n    for _ in task.batches(4): pass\n"
 STEP = "    next(task.batches(4))\n"
 
+KEEPS_POINTS = """
+    class Said:
+        say = task._on_progress
+        def __call__(self, point):
+            self.seen = point
+            type(self).say(point)
+    task._on_progress = Said()
+"""
+
 FAILURES = {
     "crashes at import": ("crash", "1 / 0"),
     "is no python": ("crash", "def train(:"),
@@ -155,6 +164,14 @@ def test_a_loss_without_bounds_is_no_number_of_300_digits(slot: Slot, dataset: D
     assert result.status == "ok" and all(point.train_bpb != point.train_bpb for point in result.curve)
 
 
+def test_a_curve_has_the_time_of_the_harness(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    lie = "task._on_progress(dataclasses.replace(task._on_progress.seen, seconds=0.001)) if task.steps == 60 else 0"
+    source = "import dataclasses\n" + HONEST.replace("    torch.manual_seed", KEEPS_POINTS + "    torch.manual_seed")
+    result = run(slot, dataset, source.replace("task.report(loss)", f"task.report(loss); {lie}"), tmp_path)
+    seconds = [point.seconds for point in result.curve]
+    assert result.status == "ok" and len(seconds) > 10 and seconds == sorted(seconds), result
+
+
 def test_an_honest_candidate_is_measured(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
     result = run(slot, dataset, HONEST, tmp_path)
     assert result.status == "ok" and 0 < result.val_bpb < 20 and 0 < result.holdout_bpb < 20
@@ -218,6 +235,20 @@ def test_closing_early_kills_the_candidate(slot: Slot, dataset: Dataset, tmp_pat
     next(progress)
     progress.close()
     assert slot.result.status == "stopped" and below(slot) == []
+
+
+def test_a_candidate_that_is_stopped_keeps_its_curve_and_the_reason(
+    slot: Slot, dataset: Dataset, tmp_path: Path
+) -> None:
+    progress = slot.run(Job(HONEST, str(dataset.folder), 1, 10.0, "cpu", "none", 1, 1200, 0.0), tmp_path)
+    seen = next(progress)
+    slot.stop("it has lost")
+    list(progress)
+    result = slot.result
+    assert (result.status, result.error, result.curve[0]) == ("stopped", "it has lost", seen) and below(slot) == []
+    assert 0 < result.training_seconds < 5 and result.steps > 0
+    slot.stop("nothing is under way")
+    assert run(slot, dataset, HONEST, tmp_path).status == "ok"
 
 
 def test_a_slot_starts_with_packages_that_pythonpath_alone_finds(

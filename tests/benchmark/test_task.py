@@ -150,8 +150,19 @@ def test_progress_is_reported_without_the_candidates_help(dataset: Dataset) -> N
     assert all(math.isnan(point.train_bpb) for point in points)
 
 
-def test_a_loss_is_read_only_when_a_report_is_due(dataset: Dataset) -> None:
-    class Loss(float):
+def test_a_point_is_the_mean_of_the_losses_since_the_last(dataset: Dataset) -> None:
+    """Steps of one second, points every five: the first is the mean of five losses, the second that of the next."""
+    points: list[CurvePoint] = []
+    task, now = _task(dataset, budget=100.0, on_progress=points.append)
+    for step, _ in enumerate(task.batches(2), 1):
+        now.seconds += 1
+        task.report(torch.tensor(float(step), dtype=torch.float16) if step % 2 else float(step))
+    nats = [point.train_bpb * math.log(2) * dataset.train_bytes_per_token for point in points]
+    assert nats[:3] == pytest.approx([3.0, 8.0, 13.0])
+
+
+def test_a_loss_on_a_device_is_read_only_when_a_point_is_due(dataset: Dataset) -> None:
+    class Loss(torch.Tensor):
         reads = 0
 
         def __float__(self) -> float:
@@ -161,7 +172,7 @@ def test_a_loss_is_read_only_when_a_report_is_due(dataset: Dataset) -> None:
     task, now = _task(dataset, budget=100.0)
     for _ in task.batches(2):
         now.seconds += 0.1
-        task.report(Loss())
+        task.report(torch.tensor(2.0).as_subclass(Loss))
     assert 19 <= Loss.reads <= 20
 
 
@@ -171,7 +182,9 @@ def test_a_loss_that_is_not_finite_becomes_nan(dataset: Dataset) -> None:
     next(task.batches(2))
     now.seconds += 6
     task.report(math.inf)
-    assert len(points) == 1 and math.isnan(points[0].train_bpb)
+    now.seconds += 6
+    task.report(2.0)
+    assert len(points) == 2 and math.isnan(points[0].train_bpb) and math.isfinite(points[1].train_bpb)
 
 
 def test_an_empty_batch_is_refused(dataset: Dataset) -> None:

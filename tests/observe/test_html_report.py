@@ -59,6 +59,8 @@ def test_the_report_tells_the_run(tmp_path: Path) -> None:
         "experiment cpu · isolation process",
         "baseline",
         "95 %",
+        "5 of them failed, 1 ended early",
+        "ended at 41 % of its time: P(worthwhile) 0.012",
         "2. DEPTH 4 -> 3 with a learned residual scale",
         "0.996",
     ):

@@ -30,6 +30,7 @@ DESIGNED = [
     "status",
     "val_bpb",
     "holdout_bpb",
+    "expected_bpb",
     "training_seconds",
     "startup_seconds",
     "eval_seconds",

@@ -111,6 +111,10 @@ class Execution:
             if self._killed is None:
                 self._end_late()
 
+    def stop(self, reason: str) -> None:
+        """Kill the candidate; `follow` goes on until it has ended."""
+        self._kill("stopped", reason)
+
     def close(self) -> None:
         """Make sure that nothing is left, and collect what was printed last."""
         if self._ended_at == 0.0:

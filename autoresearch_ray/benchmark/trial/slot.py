@@ -66,6 +66,7 @@ class Slot:
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._ready = False
+        self._under_way: Execution | None = None
         self.walls = Walls()  # what candidates are kept behind, once the server is ready
         self.result = Result("", "lost")
         self.cold = True  # the server was not yet ready when the last job was asked for
@@ -105,13 +106,19 @@ class Slot:
         check_reached(self._isolation, self.walls)
         folder.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=self._scratch))
-        execution = Execution(self, job, folder / OUTPUT_FILE, work)
+        self._under_way = execution = Execution(self, job, folder / OUTPUT_FILE, work)
         try:
             yield from execution.follow()
         finally:
+            self._under_way = None
             execution.close()
             self.result = execution.result()
             shutil.rmtree(work, ignore_errors=True)
+
+    def stop(self, reason: str) -> None:
+        """Kill the candidate of the job under way, as at a deadline: its result is `stopped`, for this reason."""
+        if self._under_way is not None:
+            self._under_way.stop(reason)
 
     def close(self) -> None:
         """End the server and everything below it."""

@@ -137,11 +137,17 @@ class Stages:
             socket.send_fds(channel, [b"rows"], [self._train])
             self._cpu_seconds = processes.cpu_seconds()
         if event.kind in ("training", "progress"):
-            self._host.tell(event)
+            self._host.tell(self._timed(event))
             return False
         if event.kind == "trained":
             return self._check_training(event)
         return self._check_saving(event)
+
+    def _timed(self, event: Event) -> Event:
+        """The event with the time of its curve point by this process's clock; a dry run's clock counts steps."""
+        if event.point is None or self._job.dry:
+            return event
+        return replace(event, point=replace(event.point, seconds=event.at - self._said["training"].at))
 
     def _checked(self, message: bytes) -> Event | None:
         """The message as an event; None for one that an honest process does not send."""

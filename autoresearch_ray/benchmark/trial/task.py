@@ -142,6 +142,8 @@ class Task:
         self._on_training, self._on_progress = on_training, on_progress
         self._warmups = self._steps = self._rows_served = 0
         self._reports_due, self._reporting = 1, False
+        self._losses: float | torch.Tensor = 0.0  # the sum of those reported since the last point, nats per token
+        self._reported = 0
         self._step_seconds: deque[float] = deque(maxlen=RECENT_STEPS)
         self._queued: deque[torch.cuda.Event] = deque()
         self._yielded_at: float | None = None
@@ -203,11 +205,16 @@ class Task:
             yield batch
 
     def report(self, loss: float | torch.Tensor) -> None:
-        """Optional: the mean training loss of a step, in nats per token. A tensor is read twenty times a budget."""
+        """Optional: the mean training loss of a step, in nats per token.
+
+        A point of the curve is the mean of all that was reported since the last one. A tensor is added up on its
+        device and read twenty times a budget.
+        """
         self._reporting = True
+        self._losses = self._losses + (loss.detach().float() if isinstance(loss, torch.Tensor) else float(loss))
+        self._reported += 1
         if self.clock.elapsed >= self._due_at(self._reports_due):
-            nats = float(loss.detach()) if isinstance(loss, torch.Tensor) else float(loss)
-            self._emit(nats * self._bits_per_nat if math.isfinite(nats) else math.nan)
+            self._emit()
 
     def _begun(self) -> RowStream:
         """The stream; the first call starts the clock."""
@@ -229,7 +236,7 @@ class Task:
         if self._yielded_at is not None:
             self._step_seconds.append(elapsed - self._yielded_at)
         if elapsed >= self._due_at(self._reports_due + self._reporting):  # it reports late, or not at all
-            self._emit(math.nan)
+            self._emit()
         typical = statistics.median(self._step_seconds) if self._step_seconds else 0.0
         if elapsed + typical / 2 < self.clock.budget_seconds:
             return True
@@ -251,10 +258,14 @@ class Task:
     def _due_at(self, report: int) -> float:
         return self.clock.budget_seconds * report / REPORTS
 
-    def _emit(self, train_bpb: float) -> None:
+    def _emit(self) -> None:
+        """A point of the curve: the mean of the losses since the last one, NaN without any."""
+        bpb = float(self._losses) / self._reported * self._bits_per_nat if self._reported else math.nan
+        self._losses, self._reported = 0.0, 0
         self._reports_due = int(self.clock.progress * REPORTS) + 1
         if self._on_progress:
-            self._on_progress(CurvePoint(self.clock.elapsed, self._steps, self.tokens, train_bpb))
+            point = CurvePoint(self.clock.elapsed, self._steps, self.tokens, bpb if math.isfinite(bpb) else math.nan)
+            self._on_progress(point)
 
 
 def _finished(*values: Any) -> Task:
@@ -263,6 +274,7 @@ def _finished(*values: Any) -> Task:
     task._data = task._stream = task._on_training = task._on_progress = None
     task._bits_per_nat, task._reports_due, task._reporting = math.nan, REPORTS + 1, False
     task._warmups, task._steps, task._rows_served = WARMUP_BATCHES, 0, 0
+    task._losses, task._reported = 0.0, 0
     task._step_seconds, task._queued = deque(maxlen=RECENT_STEPS), deque()
     task._yielded_at, task._stopped_at = None, task.clock.elapsed
     return task

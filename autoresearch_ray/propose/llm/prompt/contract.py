@@ -26,7 +26,7 @@ it. The module maps token ids `(B, T)` int64 to logits `(B, T, vocab_size)`. `ta
   and clock go on
 - `task.warmup_batches(rows)`: random tokens, before the clock starts, for torch.compile; nothing can be learned from it
 - `task.clock.progress` in [0, 1] and `task.clock.seconds_left`: schedules are functions of `progress`, never of steps
-- `task.report(loss)`: the learning curve, nothing more
+- `task.report(loss)`, once a step: the learning curve. It is no score, and what is reported falsely gains nothing
 
 The budget is wall-clock time on fixed hardware, so speed counts: what makes a step 10 % slower must earn it back.
 After `train` returns, the harness scores the module on text that was never trained on, in bits per byte (`val_bpb`,
