@@ -33,7 +33,7 @@ def tpe_values(
     rng: np.random.Generator,
 ) -> dict[str, Value]:
     """A value for every knob, from (values, objective) pairs; nan is a failure. All values must be in range."""
-    space = {knob.name: _distribution(knob) for knob in knobs}
+    space = {knob.name: distribution(knob) for knob in knobs}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # multivariate and constant_liar
         sampler = optuna.samplers.TPESampler(
@@ -49,7 +49,8 @@ def tpe_values(
     return {knob.name: knob.range.from_unit(knob.range.to_unit(params[knob.name])) for knob in knobs}
 
 
-def _distribution(knob: Knob) -> BaseDistribution:
+def distribution(knob: Knob) -> BaseDistribution:
+    """The knob's range, as Optuna spells it; steps of integers are the caller's, by `from_unit`."""
     extent = knob.range
     if not isinstance(extent, Interval):
         return CategoricalDistribution(extent.values())
