@@ -1,4 +1,4 @@
-"""The simulation decides as a run does, in worlds whose truth is known."""
+"""The simulation decides as a run does, in worlds whose truth is known, beside peers."""
 
 import re
 import subprocess
@@ -47,6 +47,9 @@ def test_a_simulation_finds_gains_and_leaves_a_run_that_pandas_reads(tmp_path: P
         (["--worlds", "0"], "--worlds 0: expected 1 or more"),
         (["--slots", "0"], "--slots 0"),
         (["--seed", "-1"], "--seed -1"),
+        (["--out", "table.txt"], "--out table.txt: expected a name that ends in .csv or .png"),
+        (["--out", "nowhere/table.csv"], "--out nowhere/table.csv: expected a folder that is there"),
+        (["--policy", "luck"], "--policy: invalid choice: 'luck' (choose from"),
         (["--landscape", "flat"], "--landscape: invalid choice: 'flat'"),
         (["--trials", "many"], "--trials: invalid int value: 'many'; see python -m autoresearch_ray.simulate --help"),
         (["nothing.yaml"], "nothing.yaml: cannot be read"),
@@ -56,6 +59,23 @@ def test_a_wrong_request_is_one_line(arguments: list[str], words: str, capfd: py
     assert main(arguments) == 2
     told = capfd.readouterr()
     assert words in told.err and len(told.err.splitlines()) == 1 and told.out == ""
+
+
+def test_policies_are_compared_in_the_same_worlds_as_a_table_and_a_picture(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def compare(name: str) -> tuple[str, str, bytes]:
+        files = [tmp_path / f"{name}.csv", tmp_path / f"{name}.png"]
+        policies = ["--policy", "ledger", "--policy", "greedy", "--policy", "asha", "--policy", "greedy"]
+        sizes = ["--trials", "12", "--slots", "3", "--worlds", "2", "--drift", "1", "--slow-slots", "0.4:1.5"]
+        assert main([*policies, *sizes, "--out", str(files[0]), "--out", str(files[1])]) == 0
+        return capfd.readouterr().out, files[0].read_text(), files[1].read_bytes()
+
+    (told, table, picture), again = compare("one"), compare("again")
+    lines = told.splitlines()
+    assert [line.split("  ")[0] for line in lines[-6:-2]] == ["ledger", "ledger's frontier", "greedy", "asha"]
+    assert len(table.splitlines()) == 1 + 2 * 4 and picture.startswith(b"\x89PNG")
+    assert again[1:] == (table, picture), "seeded: the same numbers again"
 
 
 def test_a_run_that_is_there_is_not_overwritten(tmp_path: Path) -> None:

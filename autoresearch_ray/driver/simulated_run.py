@@ -1,4 +1,4 @@
-"""Simulated runs: an experiment's candidate in a made-up world, on virtual slots."""
+"""Simulated runs: an experiment's candidate in a made-up world, on virtual slots. The search itself, and its peers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.observe.comparison import Course
+from autoresearch_ray.search.peers.clock import run_peer
 from autoresearch_ray.search.simulation import EPOCH, Found, Simulation
 from autoresearch_ray.search.worlds.world import Conditions, World
 from autoresearch_ray.settings import TUNERS, Request, RequestedRun
@@ -24,6 +26,13 @@ def simulate_run(request: Request, conditions: Conditions, folder: Path, tell: C
         raise SettingsError(f"{folder}: cannot be made ({error.strerror}); choose another --runs-dir") from None
     settings = run.settle(request.slots, created_at=EPOCH)
     return Simulation(settings, _world(run, conditions), folder, tell).run()
+
+
+def simulate_peer(name: str, request: Request, conditions: Conditions) -> Course:
+    """The peer of this name in the same world, for the same GPU time. SettingsError."""
+    run = _requested(request, "peer")
+    assert request.slots is not None, request
+    return run_peer(name, _world(run, conditions), run.seed, request.slots, run.trials)
 
 
 def _requested(request: Request, tag: str) -> RequestedRun:
