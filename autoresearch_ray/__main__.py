@@ -13,7 +13,7 @@ COMMANDS = {
     "prepare": "data and tokenizer into the cache",
     "report": "a run's table, picture and report, again",
     "propose": "ask a model for ideas, once",
-    "simulate": "the same search on virtual slots",
+    "simulate": "the same search on virtual slots, beside its peers",
     "init": "the experiments and program.md that ship, written here to edit",
 }
 

@@ -1,40 +1,26 @@
-"""The simulation decides as a run does, on landscapes whose truth is known."""
+"""The simulation decides as a run does, in worlds whose truth is known, beside peers."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import autoresearch_ray
-from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.template import split
 from autoresearch_ray.driver.simulated_run import simulate_run
 from autoresearch_ray.paths import EXPERIMENTS, STATE_FILE
-from autoresearch_ray.search.landscape import Landscape
+from autoresearch_ray.search.worlds.world import Conditions
 from autoresearch_ray.settings import ask
+from autoresearch_ray.simulate import main
 from autoresearch_ray.store.history import read_history
-
-KNOBS = read_knobs((EXPERIMENTS / "train.py").read_text())
-START = {knob.name: knob.value for knob in KNOBS}
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line, to its end."""
     command = [sys.executable, "-m", "autoresearch_ray.simulate", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=250)
-
-
-def test_what_a_landscape_holds_is_found_at_its_best_place() -> None:
-    landscape = Landscape(KNOBS, np.random.default_rng(3), (5.0, 10.0))
-    best = dict(START)
-    for knob in KNOBS:
-        places = [knob.range.from_unit(u) for u in np.linspace(0.01, 0.99, 99)]
-        best[knob.name] = min([*places, knob.value], key=lambda value: landscape.loss(best | {knob.name: value}))
-    assert 12 < landscape.loss(START) - landscape.loss(best) < 60, "three knobs of 5 to 10 sd, and little else"
-    assert landscape.loss(START | {"A_KNOB_OF_LATER": 3}) == landscape.loss(START)
 
 
 def test_a_simulation_finds_gains_and_leaves_a_run_that_pandas_reads(tmp_path: Path) -> None:
@@ -53,7 +39,7 @@ def test_a_simulation_finds_gains_and_leaves_a_run_that_pandas_reads(tmp_path: P
 
 def test_all_texts_of_a_tuners_run_are_read_by_one_template(tmp_path: Path) -> None:
     request = ask(experiment=EXPERIMENTS / "t4.yaml", trials=60, slots=8, seed=3, isolation="none")
-    simulate_run(request, (5.0, 10.0), 0.01, 0.8, 0.02, tmp_path / "run", lambda _: None)
+    simulate_run(request, Conditions(), tmp_path / "run", lambda _: None)
     history = read_history(tmp_path / "run" / STATE_FILE)
     texts = [candidate.text for candidate in history.candidates.values()]
     assert len(texts) > 30 and {row.trial.proposal.kind for row in history.rows} >= {"knobs", "merge"}
@@ -65,15 +51,46 @@ def test_all_texts_of_a_tuners_run_are_read_by_one_template(tmp_path: Path) -> N
     [
         (["--proposer", "anthropic:x"], "no language model knows this landscape"),
         (["--trials", "2"], "--trials 2"),
-        (["--noise-sd", "0"], "--noise-sd above 0"),
+        (["--noise-sd", "0"], "--noise-sd 0: expected bits per byte, above 0"),
+        (["--noise-sd", "nan"], "--noise-sd nan"),
+        (["--seed-share", "1.5"], "--seed-share 1.5: expected a share, 0 to 1"),
+        (["--failures", "-1"], "--failures -1: expected a share"),
+        (["--holds", "5", "1"], "--holds 5 1: expected LEAST MOST"),
+        (["--drift", "inf"], "--drift inf: expected sd"),
+        (["--slow-slots", "0.5"], "--slow-slots 0.5: expected SHARE:FACTOR"),
+        (["--slow-slots", "0.5:0.5"], "--slow-slots 0.5:0.5: expected SHARE:FACTOR"),
+        (["--worlds", "0"], "--worlds 0: expected 1 or more"),
+        (["--slots", "0"], "--slots 0"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--out", "table.txt"], "--out table.txt: expected a name that ends in .csv or .png"),
+        (["--out", "nowhere/table.csv"], "--out nowhere/table.csv: expected a folder that is there"),
+        (["--policy", "luck"], "--policy: invalid choice: 'luck' (choose from"),
+        (["--landscape", "flat"], "--landscape: invalid choice: 'flat'"),
+        (["--trials", "many"], "--trials: invalid int value: 'many'; see python -m autoresearch_ray.simulate --help"),
         (["nothing.yaml"], "nothing.yaml: cannot be read"),
     ],
 )
-def test_a_wrong_request_is_one_line(arguments: list[str], words: str) -> None:
-    done = simulate(*arguments)
-    assert done.returncode == 2 and words in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr, (
-        done.stderr
-    )
+def test_a_wrong_request_is_one_line(arguments: list[str], words: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    told = capfd.readouterr()
+    assert words in told.err and len(told.err.splitlines()) == 1 and told.out == ""
+
+
+def test_policies_are_compared_in_the_same_worlds_as_a_table_and_a_picture(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def compare(name: str) -> tuple[str, str, bytes]:
+        files = [tmp_path / f"{name}.csv", tmp_path / f"{name}.png"]
+        policies = ["--policy", "ledger", "--policy", "greedy", "--policy", "asha", "--policy", "greedy"]
+        sizes = ["--trials", "12", "--slots", "3", "--worlds", "2", "--drift", "1", "--slow-slots", "0.4:1.5"]
+        assert main([*policies, *sizes, "--out", str(files[0]), "--out", str(files[1])]) == 0
+        return capfd.readouterr().out, files[0].read_text(), files[1].read_bytes()
+
+    (told, table, picture), again = compare("one"), compare("again")
+    lines = told.splitlines()
+    assert [line.split("  ")[0] for line in lines[-6:-2]] == ["ledger", "ledger's frontier", "greedy", "asha"]
+    assert len(table.splitlines()) == 1 + 2 * 4 and picture.startswith(b"\x89PNG")
+    assert again[1:] == (table, picture), "seeded: the same numbers again"
 
 
 def test_a_run_that_is_there_is_not_overwritten(tmp_path: Path) -> None:

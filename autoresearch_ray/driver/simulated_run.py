@@ -1,40 +1,46 @@
-"""One simulated run: an experiment's candidate on a made-up landscape, on virtual slots, in a folder like a run's."""
+"""Simulated runs: an experiment's candidate in a made-up world, on virtual slots. The search itself, and its peers."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.search.landscape import Landscape
-from autoresearch_ray.search.simulation import EPOCH, Found, Simulation, World
-from autoresearch_ray.settings import TUNERS, Request
+from autoresearch_ray.observe.comparison import Course
+from autoresearch_ray.search.peers.clock import run_peer
+from autoresearch_ray.search.simulation import EPOCH, Found, Simulation
+from autoresearch_ray.search.worlds.world import Conditions, World
+from autoresearch_ray.settings import TUNERS, Request, RequestedRun
 
 
-def simulate_run(
-    request: Request,
-    holds: tuple[float, float],
-    noise_sd: float,
-    seed_share: float,
-    failures: float,
-    folder: Path,
-    tell: Callable[[str], None],
-) -> Found:
-    """The search of this request, which names its slots, in a world of its seed. SettingsError.
+def simulate_run(request: Request, conditions: Conditions, folder: Path, tell: Callable[[str], None]) -> Found:
+    """The search of this request, which names its slots, in the world of its seed. SettingsError.
 
-    `holds`: sd of the noise that an important knob holds, least and most. `noise_sd`: of a score over seeds, in bpb;
-    `seed_share`: of its variance that is common to all candidates on one seed. `failures`: share of trials that crash.
+    It leaves a folder like a run's.
     """
+    run = _requested(request, folder.name)
     assert request.slots is not None, request
-    run = new_run(request, folder.name, address="virtual")  # this machine's size and devices do not matter
-    if any(spec.name not in TUNERS for spec in run.proposers):
-        raise SettingsError(f"--proposer: expected {' or '.join(TUNERS)}; no language model knows this landscape")
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise SettingsError(f"{folder}: cannot be made ({error.strerror}); choose another --runs-dir") from None
-    landscape = Landscape(read_knobs(run.baseline), np.random.default_rng([run.seed, 1]), holds)
     settings = run.settle(request.slots, created_at=EPOCH)
-    return Simulation(settings, World(landscape, noise_sd, seed_share, failures), folder, tell).run()
+    return Simulation(settings, _world(run, conditions), folder, tell).run()
+
+
+def simulate_peer(name: str, request: Request, conditions: Conditions) -> Course:
+    """The peer of this name in the same world, for the same GPU time. SettingsError."""
+    run = _requested(request, "peer")
+    assert request.slots is not None, request
+    return run_peer(name, _world(run, conditions), run.seed, request.slots, run.trials)
+
+
+def _requested(request: Request, tag: str) -> RequestedRun:
+    run = new_run(request, tag, address="virtual")  # this machine's size and devices do not matter
+    if any(spec.name not in TUNERS for spec in run.proposers):
+        raise SettingsError(f"--proposer: expected {' or '.join(TUNERS)}; no language model knows this landscape")
+    return run
+
+
+def _world(run: RequestedRun, conditions: Conditions) -> World:
+    return World(conditions, run.seed, read_knobs(run.baseline), run.experiment.budget_seconds)

@@ -10,16 +10,16 @@ end are replayed: one in ten of the losers, and what was not ended.
 
 import argparse
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from autoresearch_ray.decide.noise import Noise
 from scipy.special import betaincinv
 
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
+from autoresearch_ray.decide.ledger import within
 from autoresearch_ray.observe.facts import UNSELECTED
 from autoresearch_ray.records import Decision, History, Result, Trial
 from autoresearch_ray.search.early_stop import Curves
@@ -43,7 +43,8 @@ class Replayed:
 def replay(history: History) -> list[Replayed]:
     """The screens that could have been ended, in the order in which they were claimed."""
     settings = RunSettings.model_validate(history.settings).replace(early_stop="paired")
-    curves, noise, price = Curves(settings), Noise(), settings.rules.complexity_price
+    curves, unselected = Curves(settings), dict[str, list[float]]()
+    price = settings.rules.complexity_price
     done = [(row.trial, row.result, row.decision) for row in history.rows if row.result is not None]
     waiting = sorted(done, key=lambda row: row[1].finished_at)
     found = []
@@ -52,17 +53,24 @@ def replay(history: History) -> list[Replayed]:
             earlier, its_result, _ = waiting.pop(0)
             curves.add(earlier, its_result)
             if earlier.purpose in UNSELECTED and its_result.status == "ok":
-                noise = noise.with_value(earlier.proposal.source_sha, its_result.val_bpb)
+                unselected.setdefault(earlier.proposal.source_sha, []).append(its_result.val_bpb)
         if trial.purpose == "screen" and result.status == "ok":
             lines = [
                 code_lines(history.candidates[sha].text)
                 for sha in (trial.proposal.source_sha, trial.proposal.parent_sha)
                 if sha in history.candidates
             ]
-            rule = curves.stop_rule(trial, noise.sd, price * (lines[0] - lines[-1]))
+            rule = curves.stop_rule(trial, pooled_sd(unselected.values()), price * (lines[0] - lines[-1]))
             if rule is not None:
                 found.append(_replayed(trial, result, decision, rule))
     return found
+
+
+def pooled_sd(groups: Iterable[list[float]]) -> float:
+    """Of equal candidates' scores over seeds; NaN while no candidate was run twice."""
+    known = [within(values) for values in groups]
+    degrees = sum(degrees for _, degrees in known)
+    return (sum(squares for squares, _ in known) / degrees) ** 0.5 if degrees else math.nan
 
 
 def upper_bound(failures: int, trials: int) -> float:

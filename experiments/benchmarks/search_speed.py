@@ -19,9 +19,8 @@ from pathlib import Path
 
 from autoresearch_ray.driver.simulated_run import simulate_run
 from autoresearch_ray.paths import EXPERIMENTS, STATE_FILE
+from autoresearch_ray.search.worlds.world import Conditions
 from autoresearch_ray.settings import ask
-
-HOLDS, NOISE_SD, SEED_SHARE, FAILURES = (5.0, 10.0), 0.01, 0.8, 0.02  # of simulate.py
 
 
 class Watch:
@@ -61,7 +60,7 @@ def main() -> None:
         folder, began = Path(scratch) / "run", time.monotonic()
         if options.profile:
             profile.enable()
-        found = simulate_run(request, HOLDS, NOISE_SD, SEED_SHARE, FAILURES, folder, Watch())
+        found = simulate_run(request, Conditions(landscape="bowl"), folder, Watch())
         profile.disable()
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         own, git = (usage.ru_utime + usage.ru_stime for usage in used)
