@@ -54,7 +54,7 @@ class Rules:
     keep_probability: float = 0.99
     drop_probability: float = 0.1  # of a proof to pass, below which it ends
     min_pairs: int = 2  # of a proof
-    max_pairs: int = 12
+    max_pairs: int = 8
     reserve_trials: int = 2  # kept for a proof before the run ends
     early_stop_below: float = 0.02  # probability of a worthwhile step, below which a screen may end early
     early_stop_pairs: int = 12  # finished pairs of learning curves that must be known before

@@ -17,6 +17,7 @@ from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.records import Purpose, Trial
 from autoresearch_ray.settings import Rules
 
+LIKELY = 0.5  # probability of a worthwhile step, above which a contender comes before a last proof
 FAR = 2.0  # sd above the frontier, from which nobody is looked at
 
 
@@ -57,9 +58,11 @@ def plan(
     assert estimate is not None
     last = _last_proof(state, estimate, rules, trials_left)
     proof = _for_proof(state, estimate, rules, in_flight, slots, trials_left, is_last=last or idle)
-    if proof is not None and last:
+    has_time = trials_left >= 2 * rules.min_pairs + 2
+    bar = LIKELY if last else rules.contender_probability
+    again = _contender(state, estimate, bar, rules, in_flight) if has_time or not last else None
+    if proof is not None and last and again is None:
         return proof
-    again = _contender(state, estimate, rules, in_flight)
     if again is not None:
         number = panel.next_panel_seed(state.ledger, again, in_flight)
         return Replicate("confirm", again.source_sha, again.source_sha, number)
@@ -92,7 +95,9 @@ def _before_noise(
     return Screen() if ready else None
 
 
-def _contender(state: SearchState, estimate: Estimate, rules: Rules, in_flight: Sequence[Trial]) -> Entry | None:
+def _contender(
+    state: SearchState, estimate: Estimate, bar: float, rules: Rules, in_flight: Sequence[Trial]
+) -> Entry | None:
     """Who is run once more: a frontier with one run, else who may beat the frontier by a worthwhile step."""
     assert state.frontier is not None
     running = {trial.proposal.source_sha for trial in in_flight if trial.purpose in ("confirm", "screen")}
@@ -115,7 +120,7 @@ def _contender(state: SearchState, estimate: Estimate, rules: Rules, in_flight: 
         and entry.source_sha not in estimate.path(frontier.source_sha)
     ]
     chance, _, entry = max(likely, default=(0.0, 0, frontier), key=lambda one: one[:2])
-    return entry if chance > rules.contender_probability else None
+    return entry if chance > bar else None
 
 
 def _for_proof(

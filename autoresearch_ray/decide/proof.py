@@ -19,7 +19,7 @@ from autoresearch_ray.decide.state import Outcome, Proof, SearchState
 from autoresearch_ray.records import Verdict
 from autoresearch_ray.settings import Rules
 
-PRIOR_DEGREES = 3.0  # what the expected variance of pairs weighs, in degrees of freedom
+PRIOR_DEGREES = 4.0  # what the expected variance of pairs weighs, in degrees of freedom
 LOOKS_PRICE = (
     4.0  # the error that is allowed is divided by it: for 7 looks Pocock's bound allows 0.0021 to 0.0026 a look
 )

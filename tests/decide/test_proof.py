@@ -56,10 +56,10 @@ def test_one_invalid_run_ends_a_proof_and_one_crash_does_not(advanced: SearchSta
 
 def test_a_best_that_fails_again_and_again_ends_the_proof(advanced: SearchState) -> None:
     failed = run("prove", "base", "a", math.nan, status="invalid")
-    settled = told(advanced, *[failed] * 11)
+    settled = told(advanced, *[failed] * 7)
     assert settled.decisions[0].verdict == "measure"
     settled = told(settled.state, failed)
-    assert (settled.decisions[0].verdict, "the best failed 12 times" in settled.decisions[0].reason) == ("drop", True)
+    assert (settled.decisions[0].verdict, "the best failed 8 times" in settled.decisions[0].reason) == ("drop", True)
 
 
 def test_the_held_out_split_must_not_contradict(advanced: SearchState) -> None:
@@ -76,7 +76,7 @@ def test_a_frontier_that_is_worse_is_dropped_and_not_proven_again(advanced: Sear
 
 
 def test_a_proof_ends_after_its_last_pair(advanced: SearchState) -> None:
-    rules = replace(RULES, max_pairs=4, keep_probability=0.9999)
+    rules = replace(RULES, max_pairs=4, keep_probability=0.999_999)
     settled = told(advanced, *pairs([0.96, 0.95, 0.97], [1.0] * 3), rules=rules)
     assert settled.decisions[0].verdict == "measure", settled.decisions[0].reason
     settled = told(settled.state, *pairs([0.96], [1.0], first=30), rules=rules)
