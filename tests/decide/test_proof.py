@@ -76,7 +76,7 @@ def test_a_frontier_that_is_worse_is_dropped_and_not_proven_again(advanced: Sear
 
 
 def test_a_proof_ends_after_its_last_pair(advanced: SearchState) -> None:
-    rules = replace(RULES, max_pairs=4, keep_probability=0.9999)
+    rules = replace(RULES, max_pairs=4, keep_probability=0.9999, drop_probability=0.0)
     settled = told(advanced, *pairs([0.96, 0.97, 0.99], [1.0] * 3), rules=rules)
     assert settled.decisions[0].verdict == "measure", settled.decisions[0].reason
     settled = told(settled.state, *pairs([0.98], [1.0], first=30), rules=rules)
