@@ -37,6 +37,7 @@ def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, befor
         return _proved(state, outcome, rules, now, before)
     if outcome.status != "ok":
         verdict: Verdict = "discard" if outcome.purpose in ("screen", "confirm") else "measure"
+        state = replace(state, ledger=_with_failure(state.ledger, outcome.source_sha))
         if outcome.purpose == "confirm" and outcome.status == "invalid":
             state = _banned(state, outcome.source_sha)
             return _moved(state, Estimate(state.ledger, before), outcome, rules, now, failure(outcome), verdict)
@@ -229,6 +230,11 @@ def _with_run(ledger: Ledger, outcome: Outcome, rules: Rules) -> Ledger:
     )
 
 
+def _with_failure(ledger: Ledger, source_sha: str) -> Ledger:
+    entry = ledger.get(source_sha)
+    return ledger if entry is None else ledger.with_entry(replace(entry, failures=entry.failures + 1))
+
+
 def _banned(state: SearchState, source_sha: str) -> SearchState:
     """Without a candidate that cheats, and without what stands on it; the frontier is then the best."""
     assert state.best is not None and state.frontier is not None
@@ -242,7 +248,8 @@ def _banned(state: SearchState, source_sha: str) -> SearchState:
     if frontier.source_sha in gone:
         frontier = replace(state.best, version=frontier.version + 1)
     ledger = _without(state.ledger, Estimate(state.ledger), gone)
-    return replace(state, ledger=ledger, frontier=frontier)
+    proof = None if state.proof is not None and state.proof.target_sha in gone else state.proof
+    return replace(state, ledger=ledger, frontier=frontier, proof=proof)
 
 
 def _tidied(state: SearchState, estimate: Estimate) -> SearchState:

@@ -44,7 +44,7 @@ class Entry:
     merged: tuple[str, ...] = ()  # candidates whose own changes it brings onto its parent
     expected: float = 0.0  # effect of a merge: the sum of its parts'
     offered_at: int = 0  # the frontier's version that its change was last offered to for a merge
-    refused: int = 0  # merges with it that were no better
+    failures: int = 0  # of its runs after the first
 
     @property
     def changes(self) -> int:

@@ -18,6 +18,7 @@ from autoresearch_ray.records import Purpose, Trial
 from autoresearch_ray.settings import Rules
 
 LIKELY = 0.5  # probability of a worthwhile step, above which a contender comes before a last proof
+ATTEMPTS = 2  # at another run of a candidate, before it is let be
 FAR = 2.0  # sd above the frontier, from which nobody is looked at
 
 
@@ -61,8 +62,6 @@ def plan(
     has_time = trials_left >= 2 * rules.min_pairs + 2
     bar = LIKELY if last else rules.contender_probability
     again = _contender(state, estimate, bar, rules, in_flight) if has_time or not last else None
-    if proof is not None and last and again is None:
-        return proof
     if again is not None:
         number = panel.next_panel_seed(state.ledger, again, in_flight)
         return Replicate("confirm", again.source_sha, again.source_sha, number)
@@ -103,7 +102,7 @@ def _contender(
     running = {trial.proposal.source_sha for trial in in_flight if trial.purpose in ("confirm", "screen")}
     frontier = state.ledger.get(state.frontier.source_sha)
     assert frontier is not None
-    if len(panel.panel_seeds(frontier)) < 2 and frontier.source_sha not in running:
+    if len(panel.panel_seeds(frontier)) < 2 and frontier.source_sha not in running and frontier.failures < ATTEMPTS:
         return frontier
     ahead = estimate.mean(frontier.source_sha) + FAR * estimate.scale
     likely = [
@@ -116,6 +115,7 @@ def _contender(
         if entry is not frontier
         and estimate.mean(entry.source_sha) < ahead
         and entry.source_sha not in running
+        and entry.failures < ATTEMPTS
         and 0 < len(panel.panel_seeds(entry)) < rules.most_runs
         and entry.source_sha not in estimate.path(frontier.source_sha)
     ]

@@ -75,6 +75,13 @@ def test_a_candidate_that_is_invalid_when_it_is_run_again_is_the_frontier_no_mor
     assert settled.state.ledger.get("a") is None and settled.state.ledger.get("b") is None, "b stands on it"
 
 
+def test_a_target_that_is_invalid_outside_its_proof_ends_the_proof_too(advanced: SearchState) -> None:
+    state = told(advanced, *pairs([0.95], [1.0])).state
+    assert state.proof is not None
+    state = told(state, confirm("a", math.nan, seed=2, status="invalid")).state
+    assert state.proof is None and frontier_of(state).source_sha == "base"
+
+
 def test_a_nan_score_is_never_accepted(started: SearchState) -> None:
     settled = told(started, screen("a", "base", math.nan))
     assert settled.decisions[0].verdict == "discard" and settled.state.ledger.get("a") is None

@@ -47,6 +47,13 @@ def test_a_contender_is_run_again_on_another_seed_of_its_parent(started: SearchS
     assert planned(state, flight("confirm", "a", "a", 1)) == Screen()
 
 
+def test_a_contender_whose_further_runs_fail_is_let_be(started: SearchState) -> None:
+    state = told(started, screen("a", "base", 0.968)).state
+    state = told(state, confirm("a", 0.0, status="crash")).state
+    assert planned(state) == Replicate("confirm", "a", "a", 1)
+    assert planned(told(state, confirm("a", 0.0, status="crash")).state) == Screen()
+
+
 def test_the_likeliest_contender_comes_first(started: SearchState) -> None:
     state = told(started, screen("a", "base", 0.97), screen("b", "base", 0.968)).state
     assert planned(state) == Replicate("confirm", "b", "b", 1)
