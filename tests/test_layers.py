@@ -29,7 +29,7 @@ def copy(tmp_path: Path) -> Path:
 def test_the_contracts_hold_and_see_lazy_imports_that_break_them(copy: Path) -> None:
     assert lint_imports(copy).returncode == 0, lint_imports(copy).stdout
     for path, line in (
-        ("decide/noise.py", "from autoresearch_ray.store.board import Board"),
+        ("decide/effects.py", "from autoresearch_ray.store.board import Board"),
         ("search/search.py", "from autoresearch_ray.store.connect import connect"),
         ("observe/table.py", "import ray"),
         ("store/board.py", "import ray"),
@@ -43,7 +43,7 @@ def test_the_contracts_hold_and_see_lazy_imports_that_break_them(copy: Path) -> 
     told = lint_imports(copy)
     words_told = " ".join(told.stdout.split())  # it breaks lines
     assert told.returncode == 1 and "1 kept, 8 broken" in words_told, words_told
-    for words in ("decide.noise -> autoresearch_ray.store.board", "search.search -> autoresearch_ray.store.connect",
+    for words in ("decide.effects -> autoresearch_ray.store.board", "search.search -> autoresearch_ray.store.connect",
                   "observe.table -> ray", "metric -> autoresearch_ray.benchmark.trial.job", "stray"):  # fmt: skip
         assert words in words_told, words_told
 

@@ -42,7 +42,7 @@ def test_all_texts_of_a_tuners_run_are_read_by_one_template(tmp_path: Path) -> N
     simulate_run(request, Conditions(), tmp_path / "run", lambda _: None)
     history = read_history(tmp_path / "run" / STATE_FILE)
     texts = [candidate.text for candidate in history.candidates.values()]
-    assert len(texts) > 30 and {row.trial.proposal.kind for row in history.rows} >= {"knobs", "merge"}
+    assert len(texts) > 20 and {row.trial.proposal.kind for row in history.rows} >= {"knobs", "merge"}
     assert len({id(split(text).template) for text in texts}) == 1
 
 

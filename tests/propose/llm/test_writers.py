@@ -36,7 +36,13 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def settings_with(folder: Path, url: str) -> RunSettings:
     experiment = write_experiment(folder)
-    options = {"proposers": (MODEL,), "llm_base_url": url, "slots": 1, "program": folder / "program.md"}
+    options = {
+        "proposers": (MODEL,),
+        "llm_base_url": url,
+        "slots": 1,
+        "program": folder / "program.md",
+        "max_staleness": 0,
+    }
     return settings_of(ask(experiment=experiment, **options))
 
 
