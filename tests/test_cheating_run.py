@@ -54,7 +54,7 @@ def train(task):
 def test_a_trick_that_one_trial_does_not_show_ends_with_its_proof(tmp_path: Path, ray_address: str) -> None:
     check_candidate(TRICKY)
     write_experiment(tmp_path, candidate=TRICKY)
-    driver = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "11", "--address", ray_address)
+    driver = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "14", "--address", ray_address)
     output = driver.communicate(timeout=240)[0]
     assert driver.returncode == 0, output
     run = tmp_path / "runs" / "x"
@@ -64,10 +64,12 @@ def test_a_trick_that_one_trial_does_not_show_ends_with_its_proof(tmp_path: Path
         output
     )
     honest = table[table.kind == "baseline"].val_bpb
-    assert tried.loc["promising"].val_bpb < honest.min() - 0.1, "one trial believes what answers the same again"
-    assert tried.loc["promising"].checks.startswith("normal: ") and table.checks[0].startswith("full: ")
+    believed = tried[tried.status == "ok"].iloc[0]
+    assert believed.val_bpb < honest.min() - 0.1, "one trial believes what answers the same again"
+    assert believed.checks.startswith("normal: ") and table.checks[0].startswith("full: ")
     proofs = table[table.decision == "drop"]
-    assert len(proofs) == 1 and proofs.status.iloc[0] == "invalid" and "predictions depend on" in proofs.error.iloc[0]
+    assert len(proofs) == 1, output
+    assert proofs.status.iloc[0] == "invalid" and "predictions depend on" in proofs.error.iloc[0]
     assert not (table.decision == "keep").any() and "nothing was proven better" in output
     log = ["git", "-C", str(run / "lineage"), "rev-list", "--count", "autoresearch/x"]
     assert subprocess.run(log, capture_output=True, text=True, check=True).stdout.strip() == "1"

@@ -29,8 +29,9 @@ def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, befor
     """
     if outcome.status == "ok" and not math.isfinite(outcome.val_bpb):
         outcome = replace(outcome, status="invalid", error=f"val_bpb is {outcome.val_bpb}, expected a finite number")
-    if state.best is None:
+    if state.best is None or state.frontier is None:
         return _before_noise(state, outcome, rules, now)
+    version = state.frontier.version
     if outcome.status == "ok":
         state = replace(state, ledger=_with_run(state.ledger, outcome, rules))
     if outcome.purpose == "prove":
@@ -40,9 +41,11 @@ def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, befor
         state = replace(state, ledger=_with_failure(state.ledger, outcome.source_sha))
         if outcome.purpose == "confirm" and outcome.status == "invalid":
             state = _banned(state, outcome.source_sha)
-            return _moved(state, Estimate(state.ledger, before), outcome, rules, now, failure(outcome), verdict)
+            return _moved(
+                state, Estimate(state.ledger, before), outcome, rules, now, failure(outcome), verdict, version
+            )
         return Settled(state, (_decision(state, outcome, verdict, failure(outcome), now),))
-    return _moved(state, Estimate(state.ledger, before), outcome, rules, now, "", None)
+    return _moved(state, Estimate(state.ledger, before), outcome, rules, now, "", None, version)
 
 
 def _before_noise(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
@@ -79,11 +82,13 @@ def _before_noise(state: SearchState, outcome: Outcome, rules: Rules, now: float
 
 def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float, before: Estimate | None) -> Settled:
     """One more run of a proof; where that is over, a run like any other."""
+    assert state.frontier is not None
+    version = state.frontier.version
     state = _with_proof(state, outcome)
     estimate = Estimate(state.ledger, before)
     if state.proof is None or outcome.source_sha not in (state.proof.target_sha, state.proof.best_sha):
         words = failure(outcome) if outcome.status != "ok" else "replicate"
-        return _moved(state, estimate, outcome, rules, now, words, "measure")
+        return _moved(state, estimate, outcome, rules, now, words, "measure", version)
     proof = with_outcome(state.proof, outcome)
     state = replace(state, proof=proof)
     judgement = judge(state, estimate, outcome, rules)
@@ -94,7 +99,7 @@ def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float, befo
         if outcome.status == "invalid":
             state = _banned(state, proof.target_sha)
             estimate = Estimate(state.ledger, before)
-    return _moved(state, estimate, outcome, rules, now, judgement.words, judgement.verdict)
+    return _moved(state, estimate, outcome, rules, now, judgement.words, judgement.verdict, version)
 
 
 def _with_proof(state: SearchState, outcome: Outcome) -> SearchState:
@@ -113,15 +118,16 @@ def _with_proof(state: SearchState, outcome: Outcome) -> SearchState:
 def _kept(
     state: SearchState, estimate: Estimate, outcome: Outcome, judgement: Judgement, rules: Rules, now: float
 ) -> Settled:
-    assert state.best is not None and state.proof is not None and judgement.seen is not None
+    assert state.best is not None and state.frontier is not None
+    assert state.proof is not None and judgement.seen is not None
     target = state.ledger.get(state.proof.target_sha)
     assert target is not None
     value = state.best.objective - judgement.seen.gain
     best = _standing(target, value, state.best.version + 1, rules, now)
-    checks, before = state.proof.checks, state.best.source_sha
+    checks, before, version = state.proof.checks, state.best.source_sha, state.frontier.version
     state = replace(state, best=best, proof=None, failed=(), replaced=(before,), steps=state.steps + 1)
     step = _step(state, "keep", best, target, outcome, judgement.words, now, seen=judgement.seen)
-    settled = _moved(state, estimate, outcome, rules, now, judgement.words, "keep")
+    settled = _moved(state, estimate, outcome, rules, now, judgement.words, "keep", version)
     decisions = (replace(settled.decisions[0], checks=checks), *settled.decisions[1:])
     return replace(settled, decisions=decisions, steps=(replace(step, checks=checks), *settled.steps))
 
@@ -134,11 +140,19 @@ def _moved(
     now: float,
     words: str,
     verdict: Verdict | None,
+    version: int,
 ) -> Settled:
-    """The frontier by what is known now, merges with it, and the decision on the trial."""
+    """The frontier by what is known now, merges with it, and the decision on the trial.
+
+    `version` was the frontier's when the trial ended.
+    """
     assert state.frontier is not None and state.best is not None
     words, verdict = (words, verdict) if verdict else _standing_of(state, estimate, outcome, rules)
     before, steps = state.frontier, tuple[Step, ...]()
+    if version != before.version:  # it was banned, and the best stands in
+        state = replace(state, steps=state.steps + 1)
+        best = state.ledger.by_sha[before.source_sha]
+        steps = (_step(state, "drop", before, best, outcome, words, now),)
     chosen = _choose(state, estimate, rules)
     if chosen is not None:
         ahead = chosen.source_sha
@@ -146,10 +160,11 @@ def _moved(
         gain = -estimate.difference(ahead, before.source_sha)[0]
         chance = estimate.chance(ahead, before.source_sha)
         reason = f"P(better than the frontier) {chance:.2f}, expected gain {gain:.4f}, {len(chosen.runs)} runs"
+        assert state.best is not None
         value = state.best.objective + estimate.difference(ahead, state.best.source_sha)[0]
         frontier = _standing(chosen, value, before.version + 1, rules, now)
         state = replace(state, frontier=frontier, steps=state.steps + 1)
-        steps = (_step(state, "drop" if back else "advance", frontier, chosen, outcome, reason, now),)
+        steps = (*steps, _step(state, "drop" if back else "advance", frontier, chosen, outcome, reason, now))
         if verdict in ("promising", "discard") and ahead == outcome.source_sha:
             words, verdict = reason, "advance"
         else:

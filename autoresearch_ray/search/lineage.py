@@ -23,6 +23,8 @@ IDENTITY = {  # for every move of a branch too: git asks the name server else, a
     for key, value in (("NAME", AUTHOR), ("EMAIL", EMAIL))
 }
 
+DISAPPOINTED = "P(better than the frontier)"  # begins why the frontier goes back without a failed proof
+
 
 class Lineage:
     """The repository of one run. One writer."""
@@ -81,8 +83,11 @@ class Lineage:
                 step, candidate, self._win_message(step), self._tips[self._best]
             )
         else:
-            self._pending = []
+            names = [pending.source_sha for pending in self._pending]
+            self._pending = self._pending[: names.index(step.source_sha) + 1] if step.source_sha in names else []
             message = f"Return to the best\n\nThe frontier failed its proof: {step.reason}\n"
+            if step.reason.startswith(DISAPPOINTED):
+                message = f"Return to an earlier candidate\n\nThe frontier disappointed: {step.reason}\n"
             commit = self._tips[self._frontier] = self._made(step, candidate, message, self._tips[self._frontier])
         return commit
 

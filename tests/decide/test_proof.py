@@ -49,6 +49,7 @@ def test_one_invalid_run_ends_a_proof_and_one_crash_does_not(advanced: SearchSta
     settled = told(advanced, *pairs([0.95], [1.0]), failed)
     assert settled.decisions[0].verdict == "drop" and frontier_of(settled.state).source_sha == "base"
     assert "did not hold in its proof: invalid: depends on tokens" in settled.decisions[0].reason
+    assert [step.kind for step in settled.steps] == ["drop"] and settled.steps[0].source_sha == "base"
     assert settled.state.ledger.get("a") is None, "what cheats is not compared with any more"
     after_a_crash = [*pairs([0.93], [1.0]), replace(failed, status="crash"), *pairs(*BETTER, first=20)]
     assert "keep" in kinds(advanced, *after_a_crash)
