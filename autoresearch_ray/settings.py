@@ -50,9 +50,9 @@ class Rules:
     most_refusals: int = 1  # such merges, after which a change is merged no more
     lead_sd: float = 1.0  # an expected lead over the best that starts a proof
     cheap_pairs: int = 3  # that a proof may need which is begun before the end
-    last_chance: float = 0.2  # probability to pass that starts one at the end of the run
+    last_chance: float = 0.05  # probability to pass that starts one at the end of the run
     keep_probability: float = 0.99
-    drop_probability: float = 0.1  # of a proof to pass, below which it ends
+    drop_probability: float = 0.05  # of a proof to pass, below which it ends
     min_pairs: int = 2  # of a proof
     max_pairs: int = 8
     reserve_trials: int = 2  # kept for a proof before the run ends
