@@ -18,8 +18,6 @@ from autoresearch_ray.records import Decision, Standing, Step, StepKind, Verdict
 from autoresearch_ray.settings import Rules
 
 MOST_ENTRIES = 32  # in play beside those that the frontier and the best stand on
-MOST_ANCESTORS = 24  # of the frontier, in play
-HOPELESS = 0.01  # a chance to beat the frontier below which a candidate leaves the ledger when it is full
 
 
 def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, before: Estimate | None = None) -> Settled:

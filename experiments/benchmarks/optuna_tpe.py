@@ -9,16 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import TrialState, create_trial
 
 from autoresearch_ray.candidate.knobs import Knob
-from autoresearch_ray.candidate.ranges import Interval, Value
+from autoresearch_ray.candidate.ranges import Value
+from autoresearch_ray.search.peers.sampled import distribution
 
 FAILED = 1e9  # told for a failure; TPE only ranks
 
@@ -32,7 +27,7 @@ def tpe_values(
     rng: np.random.Generator,
 ) -> dict[str, Value]:
     """A value for every knob, from (values, objective) pairs; nan is a failure. All values must be in range."""
-    space = {knob.name: _distribution(knob) for knob in knobs}
+    space = {knob.name: distribution(knob) for knob in knobs}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # multivariate and constant_liar
         sampler = optuna.samplers.TPESampler(
@@ -46,12 +41,3 @@ def tpe_values(
         study.add_trial(create_trial(state=TrialState.RUNNING, params=dict(values), distributions=space))
     params = study.ask(space).params
     return {knob.name: knob.range.from_unit(knob.range.to_unit(params[knob.name])) for knob in knobs}
-
-
-def _distribution(knob: Knob) -> BaseDistribution:
-    extent = knob.range
-    if not isinstance(extent, Interval):
-        return CategoricalDistribution(extent.values())
-    if extent.integer:
-        return IntDistribution(int(extent.low), int(extent.high), log=extent.log)
-    return FloatDistribution(extent.low, extent.high, log=extent.log)
