@@ -11,12 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.special import stdtrit
-
 from autoresearch_ray.records import HELD, History, Result, Step, TrialRow
 
 UNSELECTED = frozenset({"baseline", "prove", "idle"})  # purposes whose scores were not picked for being good
-CONFIDENCE = 0.975  # one side of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +56,8 @@ class Summary:
     experiment: str
     baseline: float  # mean of the starting candidate's runs
     baseline_runs: int
-    best: float  # mean of the best candidate's runs, screening left out
-    best_runs: int
-    gain: float  # baseline - best; 0 while nothing is proven
+    best: float  # baseline - gain
+    gain: float  # sum of what each win gained on equal seeds over the best before it; 0 while nothing is proven
     gain_low: float  # 95 % interval
     gain_high: float
     noise_sd: float  # pooled over runs of equal source
@@ -188,11 +184,11 @@ def summarise(history: History) -> Summary:
     """The headline of the run so far."""
     won = wins(history)
     sd, freedom = noise(history)
-    start, best = _scores(history, start_sha(history)), _scores(history, best_sha(history))
+    start = [score(row) for row in history.rows if row.trial.purpose == "baseline" and math.isfinite(score(row))]
     levels = best_levels(history)
-    baseline_mean = _mean(start, levels[0].val_bpb if levels else math.nan)
-    best_mean = _mean(best, levels[-1].val_bpb) if won else baseline_mean
-    low, high = _interval(baseline_mean - best_mean, sd, freedom, len(start), len(best)) if won else (0.0, 0.0)
+    baseline = levels[0].val_bpb if levels else _mean(start)
+    best = levels[-1].val_bpb if levels else baseline
+    reach = math.hypot(*((win.step.gain_high - win.step.gain_low) / 2 for win in won))
     frontier = frontier_levels(history)
     results = [row.result for row in history.rows if row.result is not None]
     slots = _slots(history, results)
@@ -201,13 +197,12 @@ def summarise(history: History) -> Summary:
     return Summary(
         tag=str(setting(history, "tag", "")),
         experiment=_experiment_name(history),
-        baseline=baseline_mean,
+        baseline=baseline,
         baseline_runs=len(start),
-        best=best_mean,
-        best_runs=len(best),
-        gain=baseline_mean - best_mean,
-        gain_low=low,
-        gain_high=high,
+        best=best,
+        gain=baseline - best,
+        gain_low=baseline - best - reach,
+        gain_high=baseline - best + reach,
         noise_sd=sd,
         noise_freedom=freedom,
         frontier=frontier[-1].val_bpb if frontier else math.nan,
@@ -254,14 +249,6 @@ def _levels(history: History) -> list[Level]:
         value = step.val_bpb if math.isfinite(step.val_bpb) or step.kind != "start" else _mean(baseline)
         found.append(Level(number, value, step))
     return found
-
-
-def _interval(gain: float, sd: float, freedom: int, first: int, second: int) -> tuple[float, float]:
-    """Student's interval of a difference of two means under the pooled noise."""
-    if not freedom or not first or not second:
-        return math.nan, math.nan
-    half = float(stdtrit(freedom, CONFIDENCE)) * sd * math.sqrt(1 / first + 1 / second)
-    return gain - half, gain + half
 
 
 def _scores(history: History, source_sha: str) -> list[float]:

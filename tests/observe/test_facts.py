@@ -6,12 +6,19 @@ from dataclasses import replace
 
 import pytest
 from histories import SECOND, SOURCE, THIRD, Writer, empty, realistic, sha
-from scipy.stats import t as student
 
 from autoresearch_ray.observe import facts
 
 
-def test_the_gain_and_its_interval_are_those_of_the_unselected_runs() -> None:
+def test_the_gain_is_the_sum_of_what_the_wins_gained_in_pairs() -> None:
+    history = realistic()
+    summary = facts.summarise(history)
+    assert summary.gain == pytest.approx(1.7603 - 1.7095) and summary.best == 1.7095
+    reach = math.sqrt(0.008**2 + 0.008**2)  # of two independent proofs
+    assert (summary.gain_low, summary.gain_high) == pytest.approx((summary.gain - reach, summary.gain + reach))
+
+
+def test_noise_is_pooled_over_the_unselected_runs_of_each_candidate() -> None:
     history = realistic()
     scores = {
         source: [
@@ -24,22 +31,28 @@ def test_the_gain_and_its_interval_are_those_of_the_unselected_runs() -> None:
     }
     squares = sum((len(group) - 1) * statistics.variance(group) for group in scores.values() if len(group) > 1)
     freedom = sum(len(group) - 1 for group in scores.values())
-    sd = math.sqrt(squares / freedom)
-    gain = statistics.fmean(scores[SOURCE]) - statistics.fmean(scores[THIRD])
-    half = student.ppf(0.975, freedom) * sd * math.sqrt(1 / len(scores[SOURCE]) + 1 / len(scores[THIRD]))
     summary = facts.summarise(history)
-    assert summary.noise_sd == pytest.approx(sd) and summary.noise_freedom == freedom
-    assert summary.gain == pytest.approx(gain)
-    assert (summary.gain_low, summary.gain_high) == pytest.approx((gain - half, gain + half))
+    assert summary.noise_sd == pytest.approx(math.sqrt(squares / freedom)) and summary.noise_freedom == freedom
 
 
-def test_a_lucky_screening_score_does_not_count() -> None:
+def test_a_machine_that_is_slow_after_a_win_does_not_change_its_gain() -> None:
     history = realistic()
+    keep = next(step for step in history.steps if step.kind == "keep")
     rows = tuple(
-        replace(row, result=replace(row.result, val_bpb=0.5)) if row.result and row.trial.purpose == "screen" else row
+        replace(row, result=replace(row.result, val_bpb=row.result.val_bpb + 0.2))
+        if row.result and row.trial.purpose == "prove" and row.result.finished_at > keep.at
+        else row
         for row in history.rows
     )
-    assert facts.summarise(replace(history, rows=rows)).best == facts.summarise(history).best
+    slowed, usual = facts.summarise(replace(history, rows=rows)), facts.summarise(history)
+    assert (slowed.gain, slowed.gain_low, slowed.best) == (usual.gain, usual.gain_low, usual.best)
+
+
+def test_a_win_without_an_interval_leaves_the_gain_without_one() -> None:
+    history = realistic()
+    steps = tuple(replace(step, gain_low=math.nan, gain_high=math.nan) for step in history.steps)
+    summary = facts.summarise(replace(history, steps=steps))
+    assert summary.gain == pytest.approx(1.7603 - 1.7095) and math.isnan(summary.gain_low)
 
 
 def test_utilisation_is_training_over_slots_and_wall() -> None:
@@ -100,5 +113,6 @@ def test_a_win_is_named_by_the_advances_that_led_to_it() -> None:
 
 def test_an_empty_run_has_no_numbers() -> None:
     summary = facts.summarise(empty())
-    assert (summary.trials, summary.wins, summary.gain_low, summary.utilisation) == (0, 0, 0.0, 0.0)
-    assert math.isnan(summary.baseline) and math.isnan(summary.best) and math.isnan(summary.noise_sd)
+    assert (summary.trials, summary.wins, summary.utilisation) == (0, 0, 0.0)
+    numbers = (summary.baseline, summary.best, summary.gain, summary.gain_low, summary.noise_sd)
+    assert all(math.isnan(number) for number in numbers)
