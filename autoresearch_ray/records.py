@@ -122,7 +122,7 @@ class Result:
     trial_id: str
     status: Status
     val_bpb: float = math.nan
-    holdout_bpb: float = math.nan
+    holdout_bpb: float = math.nan  # of a trial that can make a best: of no other is it scored
     training_seconds: float = 0.0
     startup_seconds: float = 0.0  # asked for to first batch, warm-up included
     eval_seconds: float = 0.0

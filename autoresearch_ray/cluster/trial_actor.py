@@ -128,6 +128,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             device=self._settings.device,
             memory_mb=self._memory_mb,
             strength="full" if trial.purpose in MAY_BE_BEST else "normal",
+            held_out=trial.purpose in MAY_BE_BEST,
             known=self._known(),
         )
         with self._files(trial.trial_id) as folder:

@@ -128,6 +128,14 @@ def test_a_failure_is_told_apart_and_the_slot_goes_on(slot: Slot, dataset: Datas
     assert run(slot, dataset, HONEST, tmp_path).status == "ok"
 
 
+def test_the_held_out_split_is_scored_where_it_is_asked_for(slot: Slot, dataset: Dataset, tmp_path: Path) -> None:
+    both = run(slot, dataset, HONEST, tmp_path)
+    one = run(slot, dataset, HONEST, tmp_path, held_out=False)
+    assert both.status == one.status == "ok", (both.error, one.error)
+    assert both.holdout_bpb > 0 and one.val_bpb > 0 and one.holdout_bpb != one.holdout_bpb
+    assert one.checks == both.checks
+
+
 def scored_with(work: str) -> str:
     """A candidate whose model does this when it is scored."""
     hook = f"    kept = []\n    def bad(*_):\n        while True: {work}\n    model.register_forward_hook(bad)\n"

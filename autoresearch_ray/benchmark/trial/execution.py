@@ -1,5 +1,6 @@
 """One job under way on a slot: deadlines, memory and output from outside, and what is known so far."""
 
+import math
 import os
 import select
 import socket
@@ -174,7 +175,8 @@ class Execution:
     def _status(self) -> tuple[Status, str]:
         done, failed = self._events.get("result"), self._events.get("failure")
         if done is not None:
-            if done.val_bpb == done.val_bpb and done.holdout_bpb == done.holdout_bpb:
+            scores = [done.val_bpb, *([done.holdout_bpb] if self._job.held_out else [])]
+            if all(map(math.isfinite, scores)):
                 return "ok", ""
             return "invalid", "the score is nan, expected a finite number"
         if failed is not None:

@@ -32,6 +32,7 @@ class Job:
     gpu_fraction: float  # of the visible GPU's memory; 0 or 1: all
     asked_at: float = 0.0  # time.monotonic() of the asker; one clock for all processes of a machine
     strength: Strength = "normal"  # of the probes of the model: full for a proof
+    held_out: bool = True  # the second split is scored too: only decisions about the best read it
     known: Known = NOTHING  # what its result is compared with
     dry_seconds: float = 0.0  # for each phase of a dry run, see dryrun.py; 0: a trial
 
@@ -99,6 +100,7 @@ def job_for(
     device: Literal["cpu", "cuda"],
     memory_mb: int,
     strength: Strength = "normal",
+    held_out: bool = True,
     known: Known = NOTHING,
 ) -> Job:
     """The job that an experiment's trial is, on a slot with these resources."""
@@ -113,6 +115,7 @@ def job_for(
         memory_mb=memory_mb,
         gpu_fraction=experiment.gpus_per_trial if device == "cuda" else 0.0,
         strength=strength,
+        held_out=held_out,
         known=known,
     )
 

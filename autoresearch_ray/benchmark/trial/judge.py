@@ -6,6 +6,7 @@ row's own next tokens, is bound by what it has said, and must then show its logi
 not foresee, and at the last.
 """
 
+import math
 import os
 import socket
 import time
@@ -135,10 +136,9 @@ def judge(job: Job, shape: DataShape, files: Files, remotes: list[Remote], rng: 
 def _scores(
     job: Job, shape: DataShape, files: Files, remotes: list[Remote], rng: np.random.Generator
 ) -> tuple[float, float]:
-    splits = {
-        "val": mapped_rows(files.val, shape.val_rows, shape.seq_len),
-        "holdout": mapped_rows(files.holdout, shape.holdout_rows, shape.seq_len),
-    }
+    splits = {"val": mapped_rows(files.val, shape.val_rows, shape.seq_len)}
+    if job.held_out:
+        splits["holdout"] = mapped_rows(files.holdout, shape.holdout_rows, shape.seq_len)
     with os.fdopen(files.token_bytes, "rb") as file:
         token_bytes = np.load(file, allow_pickle=False)
 
@@ -156,7 +156,7 @@ def _scores(
             least = plausible.least_bpb(metric.zlib_bpb(rows, token_bytes), job.known)
             if doubt := plausible.too_good(name, scores[name].bpb, least):
                 raise InvalidModelError(doubt)
-    return scores["val"].bpb, scores["holdout"].bpb
+    return scores["val"].bpb, scores["holdout"].bpb if job.held_out else math.nan
 
 
 def mapped_rows(descriptor: int, rows: int, seq_len: int) -> np.ndarray:
