@@ -3,7 +3,7 @@
     outcome = autoresearch_ray.run(trials=28)
     table = autoresearch_ray.load_trials(outcome.run_dir)
 
-Both are imported when they are asked for, so that a candidate's process loads neither Ray nor pandas.
+All are imported when they are asked for, so that a candidate's process loads neither Ray nor pandas.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autoresearch_ray.driver.run import run
     from autoresearch_ray.observe.table import load_trials
+    from autoresearch_ray.search.recompute import recompute_decisions
 
-__all__ = ["load_trials", "run"]
+__all__ = ["load_trials", "recompute_decisions", "run"]
 __version__ = "0.2.0"
 
 
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from autoresearch_ray.observe.table import load_trials
 
         return load_trials
+    if name == "recompute_decisions":
+        from autoresearch_ray.search.recompute import recompute_decisions
+
+        return recompute_decisions
     raise AttributeError(f"module autoresearch_ray has no attribute {name!r}")

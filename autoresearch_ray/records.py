@@ -16,6 +16,7 @@ from autoresearch_ray.paths import CANDIDATE_FILE
 
 Kind = Literal["baseline", "knobs", "code", "merge", "replicate"]
 Purpose = Literal["baseline", "screen", "confirm", "prove", "idle"]
+OWN_SEED = -1  # the number of a seed that no other trial has
 FailureStatus = Literal["crash", "timeout", "oom", "invalid"]  # that a candidate can bring about
 Status = Literal["ok", FailureStatus, "lost", "stopped"]
 Verdict = Literal["measure", "promising", "discard", "advance", "keep", "drop"]
@@ -102,7 +103,7 @@ class Trial:
     claimed_at: float
     staleness: int = 0  # advances of the frontier since its proposal was made
     max_staleness: int | None = 0  # the run's bound on that when it was claimed; None: no bound
-    seed_number: int = -1  # of its seed in the panel or the proof; -1: a seed of its own
+    seed_number: int = OWN_SEED  # of its seed in the panel or the proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,10 @@ class Decision:
     revision: int  # the frontier's version that it was made against
     decided_at: float
     checks: tuple[str, ...] = ()  # of a keep: what every run of its proof passed at full strength
+    code_lines: int = 0  # of the candidate
+    expected_gain: float = math.nan  # in J over the frontier of that moment, by all runs until then
+    expected_sd: float = math.nan  # of the expected gain
+    pair_sd: float = math.nan  # noise of one more pair of candidate and frontier
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from small_run import SERVER, descendants, start_launch, wait_gone, write_experi
 
 from autoresearch_ray.observe.table import trial_table, write_parquet
 from autoresearch_ray.search.lineage import Lineage
+from autoresearch_ray.search.recompute import recompute_decisions
 from autoresearch_ray.store.history import read_history
 
 KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "4"))
@@ -97,3 +98,5 @@ def check_whole(run: Path, trials: int, scratch: Path) -> None:
     assert int(count) == len(history.steps)
     write_parquet(trial_table(history), scratch / "again.parquet")
     assert (scratch / "again.parquet").read_bytes() == (run / "trials.parquet").read_bytes()
+    again = recompute_decisions(run)
+    assert len(again) == trials and again.agrees.all(), again[~again.agrees].to_string()

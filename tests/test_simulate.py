@@ -31,6 +31,8 @@ def test_a_simulation_finds_gains_and_leaves_a_run_that_pandas_reads(tmp_path: P
     assert found and float(found[1]) > 2 and int(found[3]) >= 1, done.stdout
     rows = autoresearch_ray.load_trials(tmp_path / "simulated-5")
     assert len(rows) == 60 and (rows.decision == "keep").sum() == int(found[3])
+    decisions = autoresearch_ray.recompute_decisions(tmp_path / "simulated-5")
+    assert len(decisions) == 60 and decisions.agrees.all(), decisions[~decisions.agrees].to_string()
     assert rows.slot.max() == 3 and (tmp_path / "simulated-5" / "report.html").exists()
     again = simulate(*asked[:-1], str(tmp_path / "again"))
     (first, second) = (re.search("world 5: 60 trials on .*; a trial took", each.stdout) for each in (done, again))

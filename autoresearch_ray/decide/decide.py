@@ -146,6 +146,7 @@ def _moved(
     """
     assert state.frontier is not None and state.best is not None
     words, verdict = (words, verdict) if verdict else _standing_of(state, estimate, outcome, rules)
+    gain, spread, pair_sd = _numbers(state, estimate, outcome.source_sha)
     before, steps = state.frontier, tuple[Step, ...]()
     if version != before.version:  # it was banned, and the best stands in
         state = replace(state, steps=state.steps + 1)
@@ -169,7 +170,19 @@ def _moved(
             words = f"{words}; the frontier moves: {reason}"
     state, merges = offer(state, estimate, rules)
     decision = _decision(state, outcome, verdict, words, now)
+    decision = replace(decision, expected_gain=gain, expected_sd=spread, pair_sd=pair_sd)
     return Settled(_tidied(state, estimate), (decision,), steps, merges)
+
+
+def _numbers(state: SearchState, estimate: Estimate, source_sha: str) -> tuple[float, float, float]:
+    """Expected gain over the frontier, its sd, and a pair's; NaN for the frontier and for what is not in the ledger."""
+    assert state.frontier is not None
+    frontier = state.frontier.source_sha
+    if source_sha == frontier or state.ledger.get(source_sha) is None:
+        return math.nan, math.nan, math.nan
+    mean, spread = estimate.difference(source_sha, frontier)
+    variance = estimate.pair_variance(estimate.changes(source_sha, frontier))
+    return -mean, spread, variance**0.5
 
 
 def _standing_of(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules) -> tuple[str, Verdict]:
@@ -298,7 +311,7 @@ def _standing(entry: Entry, value: float, version: int, rules: Rules, now: float
 
 def _decision(state: SearchState, outcome: Outcome, verdict: Verdict, reason: str, now: float) -> Decision:
     version = state.frontier.version if state.frontier else 0
-    return Decision(outcome.trial_id, verdict, reason, version, now)
+    return Decision(outcome.trial_id, verdict, reason, version, now, code_lines=outcome.code_lines)
 
 
 def _step(

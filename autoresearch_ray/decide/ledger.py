@@ -15,7 +15,6 @@ from functools import cached_property
 
 from autoresearch_ray.records import Kind
 
-OWN_SEED = -1  # the number of a seed that no other run has
 MACHINE_SHARE = 0.2  # of a pair's variance after one change: what equal runs differ by; it does not grow with changes
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from autoresearch_ray.decide.ledger import OWN_SEED, Ledger
-from autoresearch_ray.records import Decision, Kind, Purpose, Standing, Status, Step
+from autoresearch_ray.decide.ledger import Ledger
+from autoresearch_ray.records import OWN_SEED, Decision, Kind, Purpose, Standing, Status, Step
 
 
 @dataclass(frozen=True, slots=True)

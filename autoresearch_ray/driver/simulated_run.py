@@ -7,6 +7,7 @@ from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe.comparison import Course
+from autoresearch_ray.paths import SETTINGS_FILE, write_whole
 from autoresearch_ray.search.peers.clock import run_peer
 from autoresearch_ray.search.simulation import EPOCH, Found, Simulation
 from autoresearch_ray.search.worlds.world import Conditions, World
@@ -25,6 +26,7 @@ def simulate_run(request: Request, conditions: Conditions, folder: Path, tell: C
     except OSError as error:
         raise SettingsError(f"{folder}: cannot be made ({error.strerror}); choose another --runs-dir") from None
     settings = run.settle(request.slots, created_at=EPOCH)
+    write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
     return Simulation(settings, _world(run, conditions), folder, tell).run()
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from autoresearch_ray.errors import DataError, SettingsError
 from autoresearch_ray.observe import facts
+from autoresearch_ray.observe.seeds import seed_effects
 from autoresearch_ray.paths import TABLE_FILE, write_whole
 from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.text import encodable, last_line, one_line
@@ -49,9 +50,12 @@ COLUMNS = (
     *_columns("proposal", "string", "proposal_id", "kind", "proposer"),
     Column("parent_revision", "Int64", "proposal"),
     *_columns("trial", "Int64", "staleness", "max_staleness"),
-    *_columns("proposal", "string", "source_sha", "parent_sha", "hypothesis"),
+    *_columns("proposal", "string", "source_sha", "parent_sha"),
+    Column("merged", "string", "made"),
+    Column("hypothesis", "string", "proposal"),
     Column("purpose", "string", "trial"),
     *_columns("trial", "Int64", "seed", "seed_number"),
+    Column("seed_effect", "float64", "made"),
     Column("status", "string", "made"),
     *_columns("made", "float64", "val_bpb", "holdout_bpb"),
     *_columns(
@@ -69,6 +73,9 @@ COLUMNS = (
     Column("checks", "string", "made"),
     Column("decision", "string", "decision", "verdict"),
     Column("decision_reason", "string", "decision", "reason"),
+    Column("decided_at", "time", "decision"),
+    Column("code_lines", "Int64", "decision"),
+    *_columns("decision", "float64", "expected_gain", "expected_sd", "pair_sd"),
     Column("commit", "string", "made"),
     *_columns("proposal", "Int64", "lines_added", "lines_removed"),
     *_columns("result", "time", "started_at", "finished_at"),
@@ -84,6 +91,8 @@ def trial_table(history: History) -> pd.DataFrame:
         "holdout_bpb": [_holdout(row) for row in history.rows],
         "commit": _commits(history),
         "checks": [_checks(row) for row in history.rows],
+        "merged": [" ".join(row.trial.proposal.merged) for row in history.rows],
+        "seed_effect": seed_effects(history.rows),
     }
     places: dict[str, list[Any]] = {
         "trial": [row.trial for row in history.rows],

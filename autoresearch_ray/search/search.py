@@ -19,14 +19,13 @@ from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.estimate import Estimate
-from autoresearch_ray.decide.ledger import OWN_SEED
 from autoresearch_ray.decide.panel import screen_seed
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.portfolio import Earned, choose
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.errors import LineageError
-from autoresearch_ray.records import Candidate, Decision, Proposal, Purpose, Result, Step, Trial
+from autoresearch_ray.records import OWN_SEED, Candidate, Decision, Proposal, Purpose, Result, Step, Trial
 from autoresearch_ray.search.early_stop import Curves
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.merging import Merging

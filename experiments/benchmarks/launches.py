@@ -4,9 +4,10 @@
     python experiments/benchmarks/launches.py --table
 
 Launches with seeds 0, 1, 2 ... of OTHER_CHECKOUT ("before") and of this one ("now"), alternately, with this Python.
-After each launch its start and its best run again on four seeds that no search uses, both at once, a core each. A row
-is written when a launch has been measured, and a launch whose row is there is not repeated: the script may be stopped
-at any time and started again. Six of each take about an hour and a half; nothing else should run on the machine.
+After each launch its start and its best run again on four seeds that no search uses, both at once, a core each: for the
+launch's own budget, and for 20 s, since the two checkouts' experiments may differ in it. A row is written when a launch
+has been measured, and a launch whose row is there is not repeated: the script may be stopped at any time and started
+again. Six of each take about an hour and a half; nothing else should run on the machine.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from autoresearch_ray.store.history import read_history
 HERE = Path(__file__).resolve().parents[2]
 ROWS = Path(__file__).with_name("launches.csv")
 FRESH_SEEDS = 4
+COMMON_SECONDS = 20.0
 NOTHING_PROVEN = [(0.0, 0.0)] * FRESH_SEEDS
 
 
@@ -47,13 +49,18 @@ def row_of(side: str, checkout: Path, seed: int, run_dir: Path, began: float) ->
     history = read_history(run_dir / "state.db")
     summary, won = summarise(history), wins(history)
     settings, texts = candidates(run_dir)
-    pairs = measured_pairs(settings, texts, FRESH_SEEDS) if won else NOTHING_PROVEN
+    experiment = settings.experiment
+    own = measured_pairs(experiment, texts, FRESH_SEEDS) if won else NOTHING_PROVEN
+    common = own
+    if won and experiment.budget_seconds != COMMON_SECONDS:
+        common = measured_pairs(experiment.override(budget_seconds=COMMON_SECONDS), texts, FRESH_SEEDS)
     revision = subprocess.check_output(["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"], text=True)
     row: dict[str, str | float] = {
         "side": side,
         "seed": seed,
         "revision": revision.strip(),
         "began": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(began)),
+        "budget": experiment.budget_seconds,
         "trials": summary.trials,
         "seconds": round(summary.wall_seconds),
         "training": round(summary.utilisation, 3),
@@ -64,27 +71,50 @@ def row_of(side: str, checkout: Path, seed: int, run_dir: Path, began: float) ->
         "gain_low": round(summary.gain_low, 4),
         "gain_high": round(summary.gain_high, 4),
     }
-    for number, (start, best) in enumerate(pairs):
-        row |= {f"start_{number}": round(start, 4), f"best_{number}": round(best, 4)}
+    for name, pairs in (("own", own), ("common", common)):
+        for number, (start, best) in enumerate(pairs):
+            row |= {f"{name}_start_{number}": round(start, 4), f"{name}_best_{number}": round(best, 4)}
     return row
+
+
+def measured_again(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The gain of each launch's best over its start on each fresh seed."""
+    return pd.DataFrame({i: rows[f"{name}_start_{i}"] - rows[f"{name}_best_{i}"] for i in range(FRESH_SEEDS)})
 
 
 def print_table(rows: pd.DataFrame) -> None:
     """Each launch, and both sides against each other."""
-    gains = pd.DataFrame({i: rows[f"start_{i}"] - rows[f"best_{i}"] for i in range(FRESH_SEEDS)})
+    gains = measured_again(rows, "own")
     rows = rows.assign(again=gains.mean(axis=1), again_error=gains.std(axis=1) / FRESH_SEEDS**0.5)
+    rows["common"] = measured_again(rows, "common").mean(axis=1)
     # The re-measured gain has an error too: the interval covers it if the two overlap by one of its standard errors.
     rows["covered"] = (rows.again > rows.gain_low - rows.again_error) & (rows.again < rows.gain_high + rows.again_error)
-    shown = ["side", "seed", "revision", "began", "trials", "seconds", "training", "wins", "first_win", "gain"]
-    print(rows[[*shown, "gain_low", "gain_high", "again", "again_error"]].to_string(index=False, float_format="%.4f"))
+    shown = [
+        "side",
+        "seed",
+        "revision",
+        "began",
+        "budget",
+        "trials",
+        "seconds",
+        "training",
+        "wins",
+        "first_win",
+        "gain",
+    ]
+    print(
+        rows[[*shown, "gain_low", "gain_high", "again", "again_error", "common"]].to_string(
+            index=False, float_format="%.4f"
+        )
+    )
     for side, own in rows.groupby("side"):
         won = own[own.wins > 0]
         print(
-            f"{side}: {len(won)} of {len(own)} launches end with a win; gain on fresh seeds: "
-            f"mean {own.again.mean():.4f}, median {own.again.median():.4f}; "
+            f"{side}: {len(won)} of {len(own)} launches end with a win; gain on fresh seeds in {COMMON_SECONDS:g} s: "
+            f"mean {own.common.mean():.4f}, median {own.common.median():.4f}; "
             f"{won.covered.sum()} of {len(won)} reported intervals hold it"
         )
-    before, now = rows.again[rows.side == "before"], rows.again[rows.side == "now"]
+    before, now = rows.common[rows.side == "before"], rows.common[rows.side == "now"]
     if min(len(before), len(now)) > 1:
         chance = 1 - ttest_ind(now, before, equal_var=False, alternative="greater").pvalue
         print(f"now gains more than before with probability {chance:.3f} (Welch's t)")

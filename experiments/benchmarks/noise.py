@@ -5,7 +5,8 @@
 Runs the starting candidate and four changes of it on the same seeds, each several times, on slots that are bound to a
 core each. Prints every run, then the variance parts by analysis of variance of a balanced two-way layout with repeats
 (Searle, Casella and McCulloch, Variance Components, 1992, section 4.3): seed, seed x candidate, and what repeats of one
-candidate on one seed differ by. Below: what each change is worth, by pairs on equal seeds.
+candidate on one seed differ by. How far the latter goes with the steps that a run made tells how much of it is the
+machine's speed. Below: what each change is worth, by pairs on equal seeds.
 """
 
 import argparse
@@ -33,14 +34,16 @@ CHANGES: dict[str, dict[str, int | float | str]] = {
 
 def core_scores(
     core: int, slots: int, experiment: Experiment, texts: Sequence[str], plan: NDArray[np.int64]
-) -> list[float]:
-    """One core's share of the plan's rows (candidate, seed, repeat), in order."""
+) -> list[tuple[float, int]]:
+    """val_bpb and steps of one core's share of the plan's rows (candidate, seed, repeat), in order."""
     folder = str(prepare(experiment).folder)
     found = []
     with Slot(1, (core,)) as slot:
         for candidate, seed, _ in plan[core::slots]:
-            found.append(measured(slot, experiment, folder, texts[candidate], int(seed), slots))
-            print(f"core {core}  seed {seed}  {list(CHANGES)[candidate]:6} {found[-1]:.4f}", flush=True)
+            result = measured(slot, experiment, folder, texts[candidate], int(seed), slots)
+            found.append((result.val_bpb, result.steps))
+            name = list(CHANGES)[candidate]
+            print(f"core {core}  seed {seed}  {name:6} {result.val_bpb:.4f}  {result.steps} steps", flush=True)
     return found
 
 
@@ -58,6 +61,14 @@ def variance_parts(scores: NDArray[np.float64]) -> dict[str, float]:
         "seed x candidate": (crossed - within) / repeats,
         "machine": within,
     }
+
+
+def speed_line(scores: NDArray[np.float64], steps: NDArray[np.float64]) -> str:
+    """The slope of scores on the logarithm of steps among repeats, and what is left of their variance."""
+    scores, speeds = (x - x.mean(axis=2, keepdims=True) for x in (scores, np.log(steps)))
+    slope = (scores * speeds).sum() / (speeds**2).sum()
+    left = ((scores - slope * speeds) ** 2).sum() / (scores**2).sum()
+    return f"1 % more steps: {slope / 100:+.5f} bpb; {1 - left:.0%} of the repeats' variance goes with their steps"
 
 
 def pair_lines(scores: NDArray[np.float64]) -> Iterator[str]:
@@ -83,14 +94,16 @@ def main() -> None:
     shape = (len(texts), options.seeds, options.repeats)
     # Repeat by repeat and seed by seed, so that a slow minute of the machine hits all candidates.
     plan = np.array([(c, s, r) for r in range(shape[2]) for s in range(shape[1]) for c in range(shape[0])])
-    scores = np.empty(shape)
+    scores, steps = np.empty(shape), np.empty(shape)
     with ThreadPoolExecutor(options.slots) as pool:
         jobs = [pool.submit(core_scores, core, options.slots, experiment, texts, plan) for core in range(options.slots)]
         for core, job in enumerate(jobs):
-            scores[tuple(plan[core :: options.slots].T)] = job.result()
+            own = tuple(plan[core :: options.slots].T)
+            scores[own], steps[own] = np.array(job.result()).T
     print(f"{options.slots} slots, {experiment.budget_seconds:g} s, {shape[1]} seeds, {shape[2]} repeats")
     for name, variance in variance_parts(scores).items():
         print(f"{name:18} variance {variance:.2e}, sd {max(0.0, variance) ** 0.5:.4f}")
+    print(speed_line(scores, steps))
     print(*pair_lines(scores), sep="\n")
 
 

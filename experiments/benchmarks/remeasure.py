@@ -20,6 +20,7 @@ from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.capacity import memory_for
 from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.records import Result
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -38,29 +39,28 @@ def candidates(run_dir: Path) -> tuple[RunSettings, list[str]]:
         store.close()
 
 
-def measured(slot: Slot, experiment: Experiment, folder: str, source: str, seed: int, slots: int = 2) -> float:
-    """val_bpb of one trial on the CPU, where so many slots share the memory; nan if it failed."""
+def measured(slot: Slot, experiment: Experiment, folder: str, source: str, seed: int, slots: int = 2) -> Result:
+    """One trial on the CPU, where so many slots share the memory."""
     job = job_for(experiment, source, folder, seed, device="cpu", memory_mb=memory_for(slots))
     with tempfile.TemporaryDirectory() as output:
         for _ in slot.run(job, Path(output)):
             pass
-    return slot.result.val_bpb
+    return slot.result
 
 
-def side(core: int, settings: RunSettings, folder: str, texts: list[str], seeds: range) -> list[float]:
+def side(core: int, experiment: Experiment, folder: str, texts: list[str], seeds: range) -> list[float]:
     """One core: first one candidate, then the other, seed by seed."""
+    own = [(texts[(i + core) % 2], seed) for i, seed in enumerate(seeds)]
     with Slot(1, (core,)) as slot:
-        return [
-            measured(slot, settings.experiment, folder, texts[(i + core) % 2], seed) for i, seed in enumerate(seeds)
-        ]
+        return [measured(slot, experiment, folder, text, seed).val_bpb for text, seed in own]
 
 
-def measured_pairs(settings: RunSettings, texts: list[str], count: int) -> list[tuple[float, float]]:
+def measured_pairs(experiment: Experiment, texts: list[str], count: int) -> list[tuple[float, float]]:
     """val_bpb of both texts on each of so many fresh seeds."""
-    folder = str(prepare(settings.experiment).folder)
+    folder = str(prepare(experiment).folder)
     seeds = range(FIRST_SEED, FIRST_SEED + count)
     with ThreadPoolExecutor(2) as pool:
-        sides = list(pool.map(lambda core: side(core, settings, folder, texts, seeds), (0, 1)))
+        sides = list(pool.map(lambda core: side(core, experiment, folder, texts, seeds), (0, 1)))
     return [(sides[i % 2][i], sides[1 - i % 2][i]) for i in range(count)]
 
 
@@ -74,7 +74,7 @@ def main() -> None:
     if texts[0] == texts[1]:
         print(f"{options.run_dir}: the best is the starting candidate; nothing to compare")
         return
-    pairs = measured_pairs(settings, texts, options.seeds)
+    pairs = measured_pairs(settings.experiment, texts, options.seeds)
     for start, best in pairs:
         print(f"start {start:.4f}  best {best:.4f}  gain {start - best:+.4f}")
     gains = [start - best for start, best in pairs]

@@ -1,17 +1,20 @@
 """The trial table, its parquet file and results.tsv."""
 
 import hashlib
+import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 import pytest
-from histories import START, empty, realistic, with_text
+from histories import START, Writer, empty, realistic, with_text
 
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import DataError, SettingsError
+from autoresearch_ray.observe.seeds import seed_effects
 from autoresearch_ray.observe.table import load_trials, results_tsv, trial_table, write_parquet
-from autoresearch_ray.records import History, TrialRow
+from autoresearch_ray.records import OWN_SEED, History, Result, TrialRow
 
 DESIGNED = [
     "trial_id",
@@ -23,10 +26,12 @@ DESIGNED = [
     "max_staleness",
     "source_sha",
     "parent_sha",
+    "merged",
     "hypothesis",
     "purpose",
     "seed",
     "seed_number",
+    "seed_effect",
     "status",
     "val_bpb",
     "holdout_bpb",
@@ -49,6 +54,11 @@ DESIGNED = [
     "checks",
     "decision",
     "decision_reason",
+    "decided_at",
+    "code_lines",
+    "expected_gain",
+    "expected_sd",
+    "pair_sd",
     "commit",
     "lines_added",
     "lines_removed",
@@ -199,3 +209,22 @@ def test_a_result_without_a_decision_is_a_measurement() -> None:
     history = replace(realistic(), rows=(TrialRow(row.trial, row.result, None),))
     assert results_tsv(history).splitlines()[1].split("\t")[3] == "measure"
     assert trial_table(history).decision[0] == ""
+
+
+def test_a_seed_s_effect_is_what_all_candidates_share_on_it() -> None:
+    candidates, seeds = {"a": 1.7, "b": 1.6, "c": 1.9, "d": 1.65}, {0: 0.03, 1: -0.02, 2: 0.01}
+    run = Writer()
+    plan = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("c", 2), ("d", 1), ("a", OWN_SEED)]
+    for name, _ in plan:
+        run.trial(name, "code", "screen", name)
+    rows = []
+    for row, (name, seed) in zip(run.rows, plan, strict=True):
+        assert row.result is not None
+        score = candidates[name] + seeds.get(seed, 0.5)
+        rows.append(replace(row, trial=replace(row.trial, seed_number=seed), result=replace(row.result, val_bpb=score)))
+    failed = replace(rows[1], result=Result("t00002", "crash"))
+    effects = seed_effects([*rows, failed])
+    mean = fmean(seeds[seed] for _, seed in plan[:-1])
+    assert effects[:7] == pytest.approx([seeds[seed] - mean for _, seed in plan[:-1]], abs=1e-6)
+    assert all(math.isnan(effect) for effect in effects[7:])
+    assert seed_effects([failed]) != [0.0] and seed_effects([]) == []
