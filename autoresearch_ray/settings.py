@@ -27,7 +27,10 @@ TunerName = Literal["tpe", "random"]
 ProviderName = Literal["anthropic", "gemini", "openai"]
 TUNERS: tuple[TunerName, ...] = get_args(TunerName)
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
-KNOWN_PROPOSERS = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS)))
+AGENT: Literal["agent"] = "agent"  # a coding agent's command line
+MODELS = (*PROVIDERS, AGENT)  # who writes code
+AGENTS = "agent:claude, agent:codex, agent:gemini, agent:opencode, agent:'COMMAND'"
+KNOWN_PROPOSERS = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS), AGENTS))
 SQLITE = "sqlite"  # for --state, the default
 AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
 NONE: Literal["none"] = "none"  # for --max-staleness, --storage and --llm-base-url
@@ -63,8 +66,8 @@ class Rules:
 class ProposerSpec(FrozenModel):
     """A proposer and its share of the proposals."""
 
-    name: TunerName | ProviderName
-    model: str = ""  # of a provider
+    name: TunerName | ProviderName | Literal["agent"]
+    model: str = ""  # of a provider; which agent
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
     @property
@@ -77,10 +80,13 @@ def parse_proposer(text: object) -> object:
     """`NAME[:MODEL][=WEIGHT]` as a ProposerSpec; ValueError says what is wrong with it."""
     if not isinstance(text, str):
         return text
-    who, _, weight_text = text.partition("=")
+    is_command = text.startswith(f"{AGENT}:") and re.search(r"\s", text)  # whose options may have a =
+    who, _, weight_text = (text, "", "") if is_command else text.partition("=")
     name, _, model = who.partition(":")
-    if name not in (*TUNERS, *PROVIDERS):
+    if name not in (*TUNERS, *MODELS):
         raise ValueError(f"unknown proposer {name!r}; expected one of {KNOWN_PROPOSERS}")
+    if name == AGENT and not model.strip():
+        raise ValueError(f"which agent? expected one of {AGENTS}")
     if name in PROVIDERS and not model:
         raise ValueError(f"which model? expected {name}:MODEL, as its provider names it")
     if name in TUNERS and model:
@@ -162,6 +168,7 @@ class Request(FrozenModel):
         ge=1_000,
     )
     max_cost_usd: Positive | None = _option("what all model calls of the run may cost", "C")
+    max_calls: int | None = _option("how many model calls the run may make, for models without a price", "N", ge=1)
     max_staleness: Annotated[int | Literal["none"], BeforeValidator(_parse_staleness)] | None = _option(
         "advances of the frontier that a waiting proposal may have missed and still be tried; 0 is strict, none tries "
         "all that start near the frontier (default: none)",
@@ -231,6 +238,7 @@ class RunTerms(FrozenModel):
     llm_base_url: str  # of an OpenAI-compatible server; "" for the provider's own
     context_tokens: int | None = None  # of the models' windows; None: not known
     max_cost_usd: float | None  # of all model calls, over all launches
+    max_calls: int | None = None  # of all models, over all launches
     isolation: Isolation
     state: str  # sqlite, or the URL of an etcd cluster
     storage: str = ""  # the URL where copies of everything go; "" for none

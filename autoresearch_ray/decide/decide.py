@@ -182,7 +182,7 @@ def _numbers(state: SearchState, estimate: Estimate, source_sha: str) -> tuple[f
         return math.nan, math.nan, math.nan
     mean, spread = estimate.difference(source_sha, frontier)
     variance = estimate.pair_variance(estimate.changes(source_sha, frontier))
-    return -mean, spread, variance**0.5
+    return -mean, spread**0.5, variance**0.5
 
 
 def _standing_of(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules) -> tuple[str, Verdict]:

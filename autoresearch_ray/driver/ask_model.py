@@ -19,16 +19,15 @@ from autoresearch_ray.observe.facts import noise
 from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.propose.llm.providers.connect import connect
 from autoresearch_ray.propose.llm.providers.keys import Key
-from autoresearch_ray.propose.llm.providers.provider import Provider
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.records import Candidate, History, Standing, Step
-from autoresearch_ray.search.model_access import base_url, model_keys
+from autoresearch_ray.search.model_access import Model, connect_model, model_keys
+from autoresearch_ray.search.model_proposer import form_of
 from autoresearch_ray.search.model_proposers import experiment_view, unmeasured
-from autoresearch_ray.settings import PROVIDERS, Request, RunSettings
+from autoresearch_ray.settings import MODELS, Request, RunSettings
 from autoresearch_ray.store.connect import read_run
 
 
@@ -45,7 +44,7 @@ class Asking:
 def asking(request: Request, run_dir: Path | None, ideas: int) -> Asking:
     """What the one model of this request is asked about, in the middle of that run. SettingsError."""
     run = new_run(request, "propose")
-    if run.proposers[0].name not in PROVIDERS:
+    if run.proposers[0].name not in MODELS:
         raise SettingsError(f"--proposer {run.proposers[0].label}: is no language model; expected NAME:MODEL")
     if ideas < 1:
         raise SettingsError(f"--ideas {ideas}: expected at least 1")
@@ -86,7 +85,7 @@ def _view(asking: Asking) -> SearchView:
         ideas=asking.ideas,
     )
     candidates = {start.source_sha: Candidate.of(asking.settings.baseline)} | history.candidates
-    return view_of(replace(history, candidates=candidates), moment)
+    return replace(view_of(replace(history, candidates=candidates), moment), form=form_of(asking.settings.proposers[0]))
 
 
 def standings(history: History, price: float) -> tuple[Standing, Standing] | None:
@@ -110,13 +109,11 @@ def _asked(asking: Asking, view: SearchView, say: Callable[[str], None]) -> Conv
     settings, spec = asking.settings, asking.settings.proposers[0]
     with model_keys(settings) as keys:
         prepare(settings.experiment, say)
-        provider = connect(spec.name, spec.model, Key(keys[spec.label]), base_url(spec, settings))
-        return asyncio.run(_conversation(asking, view, provider, say))
+        model = connect_model(spec, Key(keys[spec.label]), settings)
+        return asyncio.run(_conversation(asking, view, model, say))
 
 
-async def _conversation(
-    asking: Asking, view: SearchView, provider: Provider, say: Callable[[str], None]
-) -> Conversation:
+async def _conversation(asking: Asking, view: SearchView, model: Model, say: Callable[[str], None]) -> Conversation:
     history = asking.history
     rows, candidates = (history.rows, history.candidates) if history else ((), {})
     tried = {normal_sha(candidates[row.trial.proposal.source_sha].text): row.trial.trial_id for row in rows}
@@ -133,12 +130,12 @@ async def _conversation(
         say(f"idea {idea.number} passed every gate")
 
     try:
-        return await propose_within(window, Retrying(provider), view, gates, accept)
+        return await propose_within(window, Retrying(model), view, gates, accept)
     finally:
         if window.remark:
-            say(f"{provider.who}: {window.remark}")
+            say(f"{model.who}: {window.remark}")
         dry_runner.close()
-        await provider.close()
+        await model.close()
 
 
 def _outcome_text(conversation: Conversation, source: str) -> str:

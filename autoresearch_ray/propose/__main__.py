@@ -16,7 +16,7 @@ from pathlib import Path
 from autoresearch_ray.driver.ask_model import ask_model, asking, prompt_text
 from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.settings import PROVIDERS, ask
+from autoresearch_ray.settings import KNOWN_PROPOSERS, ask
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m autoresearch_ray.propose", description="Ask a model for ideas, once."
     )
     parser.add_argument("experiment", type=Path, help="an experiment's YAML file")
-    parser.add_argument("--proposer", required=True, metavar="NAME:MODEL", help=", ".join(PROVIDERS))
+    parser.add_argument("--proposer", required=True, metavar="NAME:MODEL", help=KNOWN_PROPOSERS)
     parser.add_argument("--llm-base-url", help="of a vLLM, Ollama or llama.cpp server, for openai:MODEL")
     parser.add_argument("--context-tokens", type=int, help="window of the model (default: as a refusal names it)")
     parser.add_argument("--program", type=Path, help="what steers the search (default: program.md)")

@@ -9,7 +9,7 @@ from autoresearch_ray.candidate.rules import Checked
 from autoresearch_ray.decide.state import MergeIdea
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.records import Candidate, Proposal, RejectedIdea, Standing
-from autoresearch_ray.settings import PROVIDERS, RunSettings
+from autoresearch_ray.settings import MODELS, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases
 
@@ -107,7 +107,7 @@ class Merging:
 
 def models_of(settings: RunSettings) -> set[str]:
     """The language models of a run, as their proposals name them."""
-    return {spec.label for spec in settings.proposers if spec.name in PROVIDERS}
+    return {spec.label for spec in settings.proposers if spec.name in MODELS}
 
 
 def asks_back(board: Board, settings: RunSettings, proposer: str) -> bool:

@@ -24,19 +24,20 @@ from autoresearch_ray.errors import (
 from autoresearch_ray.propose.llm.calls import Ask
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
-from autoresearch_ray.propose.llm.prompt.view import SearchView
+from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
 from autoresearch_ray.propose.llm.session import Accept, Conversation, DryRun, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
 from autoresearch_ray.search.arrivals import Arrivals
 from autoresearch_ray.search.merging import moved_on
 from autoresearch_ray.search.transcript import write_transcript
-from autoresearch_ray.settings import ProposerSpec
+from autoresearch_ray.settings import AGENT, ProposerSpec
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases, idea_of
 
 CALLS_AT_ONCE = 4  # of one model
-IDEAS_A_CALL = 3
+AGENTS_AT_ONCE = 2  # of one coding agent: each is a program that runs beside the trials
+IDEAS_A_CALL = 3  # of a model; an agent leaves one train.py
 AHEAD = 2  # ideas waiting, beyond one a slot
 FAILED_SECONDS = (15.0, 240.0)  # the pause after a failed call, doubled up to the second while it goes on failing
 FRUITLESS_SECONDS = (4.0, 240.0)  # and after a conversation without an idea: nothing new is likely at once
@@ -57,6 +58,11 @@ MOVED = "the frontier changed, or another proposer had the same idea, while this
 
 logger = logging.getLogger(__name__)
 calls_here: contextvars.ContextVar[list[Call]] = contextvars.ContextVar("calls_here")
+
+
+def form_of(spec: ProposerSpec) -> Form:
+    """How this proposer gives its ideas."""
+    return "folder" if spec.name == AGENT else "edits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +103,17 @@ class Writer:
         self._arrivals = Arrivals(self.spec.label, desk.board, desk.rebases, desk.brought_onto, desk.check)
         self._status = ProposerStatus(self.spec.label, "ok")
 
+    @property
+    def _ideas_a_call(self) -> int:
+        return 1 if form_of(self.spec) == "folder" else IDEAS_A_CALL
+
     async def run(self) -> None:
         """Keep ideas coming until the provider refuses for good, or for ever."""
         await self._tell()
         async with asyncio.TaskGroup() as group:  # cancelled, it takes its conversations along
             while not self._ended:
-                free = len(self._under_way) < (1 if self._barren else CALLS_AT_ONCE)
+                most = AGENTS_AT_ONCE if form_of(self.spec) == "folder" else CALLS_AT_ONCE
+                free = len(self._under_way) < (1 if self._barren else most)
                 stale = next(iter(await self._stale_ideas()), None) if free else None
                 if stale is not None or (free and self._wanted() > 0):
                     self._rebasing |= {idea_of(stale)} if stale is not None else set()
@@ -125,7 +136,7 @@ class Writer:
 
     def _wanted(self) -> int:
         """Ideas that nobody waits for yet and that no call under way will bring; below 0 where there are too many."""
-        coming = IDEAS_A_CALL * len(self._under_way)
+        coming = self._ideas_a_call * len(self._under_way)
         return self.desk.slots() + AHEAD - self.desk.waiting(self.spec.label) - coming
 
     async def _something_changed(self) -> None:
@@ -162,7 +173,7 @@ class Writer:
         """Ask, queue what passes (its proposals' names are added to `queued`), and keep what was said."""
         number = self.desk.number()
         name = f"{self.spec.name}-{number:05d}"
-        view = replace(self.desk.view(IDEAS_A_CALL), focus=self._focus(number))
+        view = replace(self.desk.view(self._ideas_a_call), focus=self._focus(number), form=form_of(self.spec))
         parent = Candidate.of(view.frontier.text).sha
 
         async def accept(idea: Idea) -> None:
@@ -182,7 +193,7 @@ class Writer:
         """Ask for a stale idea on the frontier as it is now; it is queued there, asked for again, or given up."""
         name, rebases = f"{self.spec.name}-{self.desk.number():05d}", self.desk.rebases
         texts = [self.desk.board.candidate(sha).text for sha in (stale.parent_sha, stale.source_sha)]
-        view = replace(self.desk.view(1), rebase=RebaseView(stale.hypothesis, *texts))
+        view = replace(self.desk.view(1), rebase=RebaseView(stale.hypothesis, *texts), form=form_of(self.spec))
         if not await asyncio.to_thread(rebases.begin, stale):
             await self._give_up(stale, ())
             return Conversation((), ())

@@ -26,22 +26,20 @@ from autoresearch_ray.propose.llm.metered import Call, Metered
 from autoresearch_ray.propose.llm.prices import find_price
 from autoresearch_ray.propose.llm.prompt.past import Moment, Past
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, SearchView
-from autoresearch_ray.propose.llm.providers.connect import connect
 from autoresearch_ray.propose.llm.providers.keys import Key
-from autoresearch_ray.propose.llm.providers.provider import Provider
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.records import Candidate, Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial
 from autoresearch_ray.search.merging import Merging
-from autoresearch_ray.search.model_access import base_url
+from autoresearch_ray.search.model_access import Model, base_url, connect_model
 from autoresearch_ray.search.model_proposer import Desk, Writer, calls_here
-from autoresearch_ray.settings import PROVIDERS, ProposerSpec, RunSettings
+from autoresearch_ray.settings import MODELS, ProposerSpec, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
 from autoresearch_ray.store.rebases import Rebases
 
-CONVERSATION = re.compile(rf"w?(?:{'|'.join(PROVIDERS)})-(\d+)")  # in the names of transcripts, ideas and proposals
+CONVERSATION = re.compile(rf"w?(?:{'|'.join(MODELS)})-(\d+)")  # in the names of transcripts, ideas and proposals
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +51,7 @@ class Writers:
         """SettingsError where a model cannot be set up; then nothing was started."""
         self._board, self._settings, self._folder = board, settings, folder
         self._keys = {label: Key(text) for label, text in keys.items()}
-        self._specs = [spec for spec in settings.proposers if spec.name in PROVIDERS]
+        self._specs = [spec for spec in settings.proposers if spec.name in MODELS]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="writers", daemon=True)
         self._closing = threading.Lock()
@@ -63,12 +61,10 @@ class Writers:
         self._past = Past(lambda sha: board.candidate(sha).text)
         self._read_past()
         self._numbers = itertools.count(1 + self._last_number())
-        providers = [self._provider(spec) for spec in self._specs]
-        spending = Spending(self._board.store, self._settings.max_cost_usd)
-        self._writers = [
-            self._writer(spec, provider, spending) for spec, provider in zip(self._specs, providers, strict=True)
-        ]
-        self._task = self._loop.create_task(self._write(providers))
+        models = [connect_model(spec, self._keys[spec.label], settings) for spec in self._specs]
+        spending = Spending(self._board.store, settings.max_cost_usd, settings.max_calls)
+        self._writers = [self._writer(spec, model, spending) for spec, model in zip(self._specs, models, strict=True)]
+        self._task = self._loop.create_task(self._write(models))
         self._dry_runner = DryRunner(self._settings.experiment, self._settings.isolation, (self._folder,))
         self._thread.start()
 
@@ -102,22 +98,19 @@ class Writers:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
-    async def _write(self, providers: list[Provider]) -> None:
+    async def _write(self, models: list[Model]) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 for writer in self._writers:
                     group.create_task(writer.run())
             await asyncio.Event().wait()  # all have ended; the thread is ended from outside
         finally:
-            for provider in providers:
-                await provider.close()
+            for model in models:
+                await model.close()
 
-    def _provider(self, spec: ProposerSpec) -> Provider:
-        return connect(spec.name, spec.model, self._keys[spec.label], base_url(spec, self._settings))
-
-    def _writer(self, spec: ProposerSpec, provider: Provider, spending: Spending) -> Writer:
+    def _writer(self, spec: ProposerSpec, model: Model, spending: Spending) -> Writer:
         price = find_price(spec.name, spec.model, base_url(spec, self._settings))
-        ask = Retrying(Metered(provider, spec.label, price, spending, on_call=_note))
+        ask = Retrying(Metered(model, spec.label, price, spending, on_call=_note))
         desk = Desk(
             board=self._board,
             slots=lambda: self._settings.slots,

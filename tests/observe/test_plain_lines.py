@@ -33,9 +33,20 @@ def test_a_decision_line_holds_any_text_in_120_columns(hostile: str) -> None:
 
 def test_the_summary_says_what_came_of_it_and_where_to_look() -> None:
     text = "\n".join(summary_lines(realistic(), "runs/cpu-night", "python -m autoresearch_ray.launch --resume"))
-    for words in ("1.7603 val_bpb, mean of 3 runs", "95 % interval 0.0395", "wins         2", "MATRIX_LR 0.04 -> 0.0611",
-                  "23 ok", "1 crash", "training 62% of", "runs/cpu-night/report.html", "autoresearch/cpu-night",
-                  'load_trials("runs/cpu-night")', "resume       python -m autoresearch_ray.launch"):  # fmt: skip
+    expected = (
+        "1.7603 val_bpb, mean of 3 runs",
+        "95 % interval 0.0395",
+        "wins         2",
+        "MATRIX_LR 0.04 -> 0.0611",
+        "23 ok",
+        "1 crash",
+        "training 62% of",
+        "runs/cpu-night/report.html",
+        "autoresearch/cpu-night",
+        'load_trials("runs/cpu-night")',
+        "resume       python -m autoresearch_ray.launch",
+    )
+    for words in expected:
         assert words in text, words
     commits = realistic().commits
     assert commits[3][:7] in text

@@ -42,6 +42,8 @@ class Answer:
     written_tokens: int = 0  # of the input, written to the provider's cache (Anthropic charges more for them)
     estimated: bool = False  # the server counted no tokens; these are from the length of the texts
     thought: bool = False  # thinking came, beside the text or without any
+    micros: int | None = None  # millionths of a dollar that the call cost, where it says so itself
+    log: str = ""  # the end of what a coding agent printed
 
 
 class Ask(Protocol):

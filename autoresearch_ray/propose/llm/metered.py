@@ -46,7 +46,7 @@ class Metered:
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        if price is None and spending.limit_micros is not None:
+        if price is None and spending.limit_micros is not None and spending.limit_calls is None:
             raise SettingsError(
                 f"--max-cost-usd {dollars(spending.limit_micros)}: the price of {who} is not known, so the limit could "
                 f"not be held; give its price, take a model that has one, or leave the limit away"
@@ -83,6 +83,10 @@ class Metered:
                 raise
             if outcome == "reserved":
                 return
+            if outcome == "enough":
+                raise ProviderRefusedError(
+                    f"{self.who}: --max-calls {self._spending.limit_calls} is reached", billed=NOTHING
+                )
             if outcome == "spent":
                 raise self._no_room(micros)
             await self._sleep(WAIT_SECONDS)
@@ -99,11 +103,14 @@ class Metered:
     async def _close(
         self, call_id: str, prompt: Prompt, answer: Answer | None, error: ProviderError | None, billed: Tokens | None
     ) -> None:
-        charge = await asyncio.shield(asyncio.to_thread(self._charge, call_id, billed))
+        micros = answer.micros if answer is not None else None
+        charge = await asyncio.shield(asyncio.to_thread(self._charge, call_id, billed, micros))
         if self._on_call is not None:
             self._on_call(Call(call_id, self.who, prompt, answer, error, charge))
 
-    def _charge(self, call_id: str, billed: Tokens | None) -> Charge:
+    def _charge(self, call_id: str, billed: Tokens | None, micros: int | None) -> Charge:
         if billed is None:
             return self._spending.lose(call_id)
+        if micros is not None:
+            return self._spending.settle(call_id, micros, billed, priced=True)
         return self._spending.settle(call_id, self._price.micros(*billed) if self._price else 0, billed)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from autoresearch_ray.propose.llm.prompt.untrusted import quoted_end
+from autoresearch_ray.propose.llm.prompt.view import Form
 from autoresearch_ray.text import one_line
 
 Reason = Literal["edit", "rule", "duplicate", "dry_run", "answer"]
@@ -28,6 +29,17 @@ UNREADABLE = (
     "There is no idea in this answer: expected `<idea 1>`, a `hypothesis:` line, `expected:`, SEARCH/REPLACE blocks "
     "and `</idea>`, as in the system text. Answer again in that format."
 )
+UNCHANGED = "train.py is as it was. Make one change to it that is worth a trial, then end with your last message."
+MEND = {
+    "edits": (
+        "Give each idea that you can mend once more and whole, under its number, with all its blocks against the "
+        "train.py shown at the start. Put a better idea in the place of one that cannot be mended, or leave it out."
+    ),
+    "folder": (
+        "train.py in your folder is as you left it. Mend it there, or put a better idea in its place, then end with "
+        "your last message."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +52,12 @@ class Failure:
     detail: str
 
 
-def repair_text(failures: Sequence[Failure], accepted: Sequence[int]) -> str:
+def repair_text(failures: Sequence[Failure], accepted: Sequence[int], form: Form) -> str:
     """The next turn of the user: the failed ideas, precisely."""
     parts = [_failure_text(failure) for failure in failures]
     if accepted:
         parts.insert(0, f"Accepted, do not repeat: idea {', '.join(map(str, accepted))}.")
-    parts.append(
-        "Give each idea that you can mend once more and whole, under its number, with all its blocks against the "
-        "train.py shown at the start. Put a better idea in the place of one that cannot be mended, or leave it out."
-    )
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, MEND[form]])
 
 
 def _failure_text(failure: Failure) -> str:

@@ -17,7 +17,8 @@ from autoresearch_ray.propose.llm.answer import ParsedIdea, parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Message, Prompt
 from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.propose.llm.prompt.rebase_text import withdrawal
-from autoresearch_ray.propose.llm.repair import CUT, EMPTY, THOUGHT, UNREADABLE, Failure, Reason, repair_text
+from autoresearch_ray.propose.llm.prompt.view import Form
+from autoresearch_ray.propose.llm.repair import CUT, EMPTY, THOUGHT, UNCHANGED, UNREADABLE, Failure, Reason, repair_text
 
 REPAIRS = 2  # calls after the first
 SAID = 500  # characters of an answer without ideas that are kept
@@ -95,20 +96,28 @@ class _Progress:
     source: str
     gates: Gates
     accept: Accept
+    form: Form
     seen: dict[str, str]  # normal sha -> what it is: the frontier, and the ideas accepted here
     outcomes: list[Idea | Rejection] = field(default_factory=list)
     failures: dict[int, Failure] = field(default_factory=dict)  # by number: what may still be mended
 
 
 async def propose(
-    ask: Ask, prompt: Prompt, source: str, gates: Gates, accept: Accept, *, repairs: int = REPAIRS
+    ask: Ask,
+    prompt: Prompt,
+    source: str,
+    gates: Gates,
+    accept: Accept,
+    *,
+    form: Form = "edits",
+    repairs: int = REPAIRS,
 ) -> Conversation:
     """Ask for ideas on `source`, the frontier that the prompt shows, and settle each.
 
     A ProviderError ends the conversation and stands in it. What gates and `accept` raise beside CandidateError goes on
     to the caller, cancellation too.
     """
-    progress = _Progress(source, gates, accept, {normal_sha(source): SAME_AS_FRONTIER})
+    progress = _Progress(source, gates, accept, form, {normal_sha(source): SAME_AS_FRONTIER})
     exchanges: list[Exchange] = []
     error: ProviderError | None = None
     following: Prompt | None = prompt
@@ -136,6 +145,8 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
         return None
     if not ideas and answer.stop == "length":
         return _again(prompt, CUT.format(tokens=prompt.max_answer_tokens))
+    if not ideas and progress.form == "folder":
+        return None if repaired else _continued(prompt, answer, UNCHANGED)
     if not ideas and not answer.text.strip():
         told = prompt.messages[-1].text.endswith(THOUGHT)
         return None if told else _again(prompt, THOUGHT if answer.thought else EMPTY)
@@ -145,7 +156,7 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
     if not progress.failures:
         return None
     accepted = [outcome.number for outcome in progress.outcomes if isinstance(outcome, Idea)]
-    return _continued(prompt, answer, repair_text(list(progress.failures.values()), accepted))
+    return _continued(prompt, answer, repair_text(list(progress.failures.values()), accepted, progress.form))
 
 
 async def _settle(progress: _Progress, ideas: tuple[ParsedIdea, ...], repaired: int) -> None:

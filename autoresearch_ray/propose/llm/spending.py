@@ -21,6 +21,7 @@ from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, 
 
 TOTAL = "spending"
 CALLS = "spent/"
+Outcome = Literal["reserved", "wait", "spent", "enough"]  # of a wish to call
 Tokens = tuple[int, int, int, int]  # input (with cached and written), cached, written, output
 
 
@@ -28,21 +29,28 @@ class Spending:
     """The run's purse; any thread may call. One for all proposers of a process."""
 
     def __init__(
-        self, store: Store, limit_dollars: float | None = None, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        limit_dollars: float | None = None,
+        limit_calls: int | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store, self._clock = store, clock
+        self._store, self._clock, self.limit_calls = store, clock, limit_calls
         self.limit_micros = None if limit_dollars is None else to_micros(limit_dollars)
         self._lock = threading.Lock()
         self._open: set[str] = set()  # calls of this process that are under way
 
-    def reserve(self, call_id: str, who: str, micros: int, priced: bool = True) -> Literal["reserved", "wait", "spent"]:
+    def reserve(self, call_id: str, who: str, micros: int, priced: bool = True) -> Outcome:
         """Set aside what a call may cost at most. `wait`: no room as long as other calls are under way; `spent`: none.
+        `enough`: there were as many calls as there may be.
 
         `call_id` is new. Calls of this process alone are waited for.
         """
         charge = Charge(who, "open", priced, micros, micros, self._clock())
         key = CALLS + call_id
         with self._lock:
+            if self.limit_calls is not None and self._store.range(CALLS, limit=1).count >= self.limit_calls:
+                return "enough"
             while True:
                 total, revision = self._total()
                 if self.limit_micros is not None and total + micros > self.limit_micros:
@@ -54,9 +62,12 @@ class Spending:
                     return "reserved"
                 assert not answer.responses[0].kvs, f"call {call_id} is reserved twice"
 
-    def settle(self, call_id: str, micros: int, tokens: Tokens) -> Charge:
-        """Replace the reservation by what the call cost; settling again changes nothing."""
-        return self._close(call_id, lambda charge: _settled(charge, micros, tokens))
+    def settle(self, call_id: str, micros: int, tokens: Tokens, priced: bool | None = None) -> Charge:
+        """Replace the reservation by what the call cost; settling again changes nothing.
+
+        `priced` says whether that is known, where the reservation did not.
+        """
+        return self._close(call_id, lambda charge: _settled(charge, micros, tokens, priced))
 
     def lose(self, call_id: str) -> Charge:
         """The provider may charge for the call, but nobody knows how much: the reservation stays, for good."""
@@ -109,11 +120,12 @@ def to_micros(amount: float) -> int:
     return int((Decimal(str(amount)) * MICROS).to_integral_value(ROUND_FLOOR))
 
 
-def _settled(charge: Charge, micros: int, tokens: Tokens) -> Charge:
+def _settled(charge: Charge, micros: int, tokens: Tokens, priced: bool | None) -> Charge:
     given, cached, written, made = tokens
     return replace(
         charge,
         state="settled",
+        priced=charge.priced if priced is None else priced,
         micros=micros,
         input_tokens=given,
         cached_tokens=cached,

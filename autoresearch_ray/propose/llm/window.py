@@ -108,7 +108,9 @@ async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gate
     """As `propose`, with a prompt that is made shorter while it does not fit. SettingsError if it cannot be made so."""
     while True:
         before = replace(window)
-        conversation = await propose(Fitting(ask, window), window.prompt(view), view.frontier.text, gates, accept)
+        conversation = await propose(
+            Fitting(ask, window), window.prompt(view), view.frontier.text, gates, accept, form=view.form
+        )
         error = conversation.error
         if not isinstance(error, TooLongError):
             return conversation

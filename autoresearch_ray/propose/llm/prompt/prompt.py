@@ -20,10 +20,12 @@ from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentVi
 from autoresearch_ray.text import printable
 
 PROMPT_TOKENS = 24_000  # a fourth of it are contract, program and a frontier of 250 lines
+TASK_HEADING = "# Your task"
 HISTORY_TOKENS = 1_000  # at least, or a prompt is not worth sending
 CURVE = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)  # of the budget
 ANSWER_TOKENS = 16_000  # thinking included; a whole train.py of 300 lines takes 5,000
 ANSWER_LEAST = 1_000  # two ideas as short edits; less is not worth asking for
+FRONTIER_HEADING = "# train.py, the frontier: every idea starts from exactly this text"
 RESERVE = 64  # tokens of a window for what servers put around messages
 WINDOW_SHARE = 1 / 3  # of a small window that is the answer's
 
@@ -41,7 +43,7 @@ def build_prompt(
     With the answer it stays within `window_tokens` (0: no limit). Contract, program and frontier are never cut;
     SettingsError if they leave the history less than 1,000 tokens, or as much for the answer.
     """
-    system, context = system_text(view.complexity_price), context_text(view)
+    system, context = system_text(view.complexity_price, view.form), context_text(view)
     numbers, task = standing_text(view), task_text(view)
     fixed = count(system) + count(context) + count(numbers) + count(task) + 8
     if window_tokens:
@@ -69,7 +71,7 @@ def context_text(view: SearchView) -> str:
     return (
         f"# The program, by the owners of this search\n\n<program>\n{view.program.strip()}\n</program>\n\n"
         f"# The experiment\n\n{_experiment_text(view.experiment)}\n\n"
-        f"# train.py, the frontier: every idea starts from exactly this text\n\n{fenced(view.frontier.text, 'python')}"
+        f"{FRONTIER_HEADING}\n\n{fenced(view.frontier.text, 'python')}"
     )
 
 
@@ -95,16 +97,16 @@ def standing_text(view: SearchView) -> str:
 def task_text(view: SearchView) -> str:
     """What is asked for."""
     if view.rebase is not None:
-        return rebase_text(view.rebase, view.frontier.text, view.lines_left)
-    ideas = "one idea" if view.ideas == 1 else f"{view.ideas} ideas, the most promising first"
-    text = (
-        f"# Your task\n\nPropose {ideas}, in the format of the system text, for the train.py above. It may grow by at "
-        f"most {max(0, view.lines_left)} lines, comments included."
-    )
+        return f"{TASK_HEADING}\n\n{rebase_text(view.rebase, view.frontier.text, view.lines_left, view.form)}"
+    if view.form == "folder":
+        asked = "Make one change to train.py, the most promising that you find."
+    else:
+        ideas = "one idea" if view.ideas == 1 else f"{view.ideas} ideas, the most promising first"
+        asked = f"Propose {ideas}, in the format of the system text, for the train.py above."
+    text = f"{TASK_HEADING}\n\n{asked} It may grow by at most {max(0, view.lines_left)} lines, comments included."
     if view.focus:
-        text += (
-            f" Others are asked the same at this moment; so that ideas differ, make one of yours about {view.focus}."
-        )
+        yours = "yours" if view.form == "folder" else "one of yours"
+        text += f" Others are asked the same at this moment; so that ideas differ, make {yours} about {view.focus}."
     return text
 
 

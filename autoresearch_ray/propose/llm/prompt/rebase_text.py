@@ -21,19 +21,25 @@ class RebaseView:
     text: str
 
 
-def rebase_text(rebase: RebaseView, frontier: str, lines_left: int) -> str:
+def rebase_text(rebase: RebaseView, frontier: str, lines_left: int, form: str) -> str:
     """What is asked for in the place of new ideas."""
+    if form == "folder":
+        bring = "Bring this one idea into the train.py of your folder, keeping what has won."
+        withdraw = f"change nothing and end with one line: `{WITHDRAWN}:` and why."
+    else:
+        bring = (
+            "Bring this one idea onto the train.py above: as `<idea 1>` in the format of the system text, with blocks "
+            "against the train.py above, keeping what has won."
+        )
+        withdraw = f"answer with one line instead: `{WITHDRAWN}:` and why."
     return "\n\n".join(
         (
-            "# Your task",
             f"An idea of yours was made from an earlier train.py: {one_line(rebase.hypothesis, 600)}",
             f"This was its change:\n{_quoted_diff(rebase.base, rebase.text)}",
             "Meanwhile other changes have won, and the two could not be merged. From that earlier text to the train.py "
             f"above this has changed:\n{_quoted_diff(rebase.base, frontier)}",
-            "Bring this one idea onto the train.py above: as `<idea 1>` in the format of the system text, with blocks "
-            "against the train.py above, keeping what has won. Add no other change. It may grow by at most "
-            f"{max(0, lines_left)} lines. If the idea makes no sense there any more, or stands there already, answer "
-            f"with one line instead: `{WITHDRAWN}:` and why.",
+            f"{bring} Add no other change. It may grow by at most {max(0, lines_left)} lines. If the idea makes no "
+            f"sense there any more, or stands there already, {withdraw}",
         )
     )
 

@@ -5,10 +5,13 @@ Held-out scores have no field here: a model that saw them would fit them.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from autoresearch_ray.candidate.difference import ConstantChange
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.records import Kind, RejectedIdea, Status, StepKind, Verdict
+
+Form = Literal["edits", "folder"]  # of an answer: edits in its text, or what a coding agent leaves in its folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class SearchView:
     rejected: tuple[RejectedIdea, ...]  # in order
     ideas: int  # to ask for
     rebase: RebaseView | None = None  # the one idea to bring onto the frontier, in the place of new ones
+    form: Form = "edits"  # how the answer is given
     focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
 
     @property
