@@ -28,9 +28,11 @@ ProviderName = Literal["anthropic", "gemini", "openai"]
 TUNERS: tuple[TunerName, ...] = get_args(TunerName)
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 AGENT: Literal["agent"] = "agent"  # a coding agent's command line
-MODELS = (*PROVIDERS, AGENT)  # who writes code
+SERVER = r"@(?=https?://)"  # between a model and its server's address
+OWN: Literal["own"] = "own"  # a class of the user's
+MODELS = (*PROVIDERS, AGENT, OWN)  # who writes code
 AGENTS = "agent:claude, agent:codex, agent:gemini, agent:opencode, agent:'COMMAND'"
-KNOWN_PROPOSERS = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS), AGENTS))
+KNOWN_PROPOSERS = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS), AGENTS, "own:MODULE:CLASS"))
 SQLITE = "sqlite"  # for --state, the default
 AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
 NONE: Literal["none"] = "none"  # for --max-staleness, --storage and --llm-base-url
@@ -66,14 +68,47 @@ class Rules:
 class ProposerSpec(FrozenModel):
     """A proposer and its share of the proposals."""
 
-    name: TunerName | ProviderName | Literal["agent"]
-    model: str = ""  # of a provider; which agent
+    name: TunerName | ProviderName | Literal["agent", "own"]
+    model: str = ""  # of a provider; which agent, or where the class is
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+    @property
+    def model_name(self) -> str:
+        """The model as its provider names it, without a server's address."""
+        return re.split(SERVER, self.model)[0]
+
+    @property
+    def server(self) -> str | None:
+        """The address of the server that this model alone is asked at; None for what holds for all."""
+        return self.model[len(self.model_name) + 1 :] or None
 
     @property
     def label(self) -> str:
         """What trials, tables and logs call it."""
         return f"{self.name}:{self.model}" if self.model else self.name
+
+
+class ModelPrice(FrozenModel):
+    """What a model's tokens cost, in dollars per million, as decimal numbers."""
+
+    model: str
+    input: str
+    output: str
+    cached: str  # input read from the provider's cache
+
+
+def parse_price(text: object) -> object:
+    """`MODEL=IN,OUT[,CACHED]` as a ModelPrice; ValueError says what is wrong with it."""
+    if not isinstance(text, str):
+        return text
+    number = r"(\d{1,6}(?:\.\d{1,9})?)"
+    match = re.fullmatch(rf"(\S+)={number},{number}(?:,{number})?", text)
+    if match is None:
+        raise ValueError(
+            "expected MODEL=IN,OUT or MODEL=IN,OUT,CACHED in dollars per million tokens, say my-model=2,10"
+        )
+    model, given, made, cached = match.groups()
+    return ModelPrice(model=model, input=given, output=made, cached=cached or given)
 
 
 def parse_proposer(text: object) -> object:
@@ -87,8 +122,12 @@ def parse_proposer(text: object) -> object:
         raise ValueError(f"unknown proposer {name!r}; expected one of {KNOWN_PROPOSERS}")
     if name == AGENT and not model.strip():
         raise ValueError(f"which agent? expected one of {AGENTS}")
+    if name == OWN and not model:
+        raise ValueError("which class? expected own:package.module:Class")
     if name in PROVIDERS and not model:
         raise ValueError(f"which model? expected {name}:MODEL, as its provider names it")
+    if name != "openai" and name in PROVIDERS and re.search(SERVER, model):
+        raise ValueError(f"{name} is asked at its provider alone; expected openai:MODEL@URL for a server of your own")
     if name in TUNERS and model:
         raise ValueError(f"{name} tunes knobs and has no model; expected {name}")
     try:
@@ -168,6 +207,11 @@ class Request(FrozenModel):
         ge=1_000,
     )
     max_cost_usd: Positive | None = _option("what all model calls of the run may cost", "C")
+    prices: tuple[Annotated[ModelPrice, BeforeValidator(parse_price)], ...] = _option(
+        "of a model whose price is not known, or is another for you; dollars per million tokens; repeatable",
+        "MODEL=IN,OUT[,CACHED]",
+        (),
+    )
     max_calls: int | None = _option("how many model calls the run may make, for models without a price", "N", ge=1)
     max_staleness: Annotated[int | Literal["none"], BeforeValidator(_parse_staleness)] | None = _option(
         "advances of the frontier that a waiting proposal may have missed and still be tried; 0 is strict, none tries "
@@ -208,7 +252,7 @@ def ask(**options: Any) -> Request:
 
 def option_name(field: str) -> str:
     """How the command line calls a field of `Request`."""
-    return "--" + {"proposers": "proposer"}.get(field, field).replace("_", "-")
+    return "--" + {"proposers": "proposer", "prices": "price"}.get(field, field).replace("_", "-")
 
 
 def describe(error: ValidationError) -> str:
@@ -238,6 +282,7 @@ class RunTerms(FrozenModel):
     llm_base_url: str  # of an OpenAI-compatible server; "" for the provider's own
     context_tokens: int | None = None  # of the models' windows; None: not known
     max_cost_usd: float | None  # of all model calls, over all launches
+    prices: tuple[ModelPrice, ...] = ()  # that the user gave
     max_calls: int | None = None  # of all models, over all launches
     isolation: Isolation
     state: str  # sqlite, or the URL of an etcd cluster

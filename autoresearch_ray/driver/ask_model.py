@@ -22,12 +22,13 @@ from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea
-from autoresearch_ray.propose.llm.window import Window, propose_within
+from autoresearch_ray.propose.llm.window import Window
+from autoresearch_ray.propose.own import OwnProposer
 from autoresearch_ray.records import Candidate, History, Standing, Step
-from autoresearch_ray.search.model_access import Model, connect_model, model_keys
+from autoresearch_ray.search.model_access import AskedMind, Mind, Model, connect_model, model_keys
 from autoresearch_ray.search.model_proposer import form_of
 from autoresearch_ray.search.model_proposers import experiment_view, unmeasured
-from autoresearch_ray.settings import MODELS, Request, RunSettings
+from autoresearch_ray.settings import MODELS, OWN, Request, RunSettings
 from autoresearch_ray.store.connect import read_run
 
 
@@ -109,11 +110,22 @@ def _asked(asking: Asking, view: SearchView, say: Callable[[str], None]) -> Conv
     settings, spec = asking.settings, asking.settings.proposers[0]
     with model_keys(settings) as keys:
         prepare(settings.experiment, say)
-        model = connect_model(spec, Key(keys[spec.label]), settings)
-        return asyncio.run(_conversation(asking, view, model, say))
+        if spec.name == OWN:
+            return asyncio.run(_conversation(asking, view, OwnProposer(spec.label, spec.model), say))
+        return asyncio.run(_asked_by_calls(asking, view, connect_model(spec, Key(keys[spec.label]), settings), say))
 
 
-async def _conversation(asking: Asking, view: SearchView, model: Model, say: Callable[[str], None]) -> Conversation:
+async def _asked_by_calls(asking: Asking, view: SearchView, model: Model, say: Callable[[str], None]) -> Conversation:
+    window = Window(asking.settings.context_tokens or 0)
+    try:
+        return await _conversation(asking, view, AskedMind(Retrying(model), window), say)
+    finally:
+        if window.remark:
+            say(f"{model.who}: {window.remark}")
+        await model.close()
+
+
+async def _conversation(asking: Asking, view: SearchView, mind: Mind, say: Callable[[str], None]) -> Conversation:
     history = asking.history
     rows, candidates = (history.rows, history.candidates) if history else ((), {})
     tried = {normal_sha(candidates[row.trial.proposal.source_sha].text): row.trial.trial_id for row in rows}
@@ -124,18 +136,13 @@ async def _conversation(asking: Asking, view: SearchView, model: Model, say: Cal
         dry_run=dry_runner.run,
     )
 
-    window = Window(asking.settings.context_tokens or 0)
-
     async def accept(idea: Idea) -> None:
         say(f"idea {idea.number} passed every gate")
 
     try:
-        return await propose_within(window, Retrying(model), view, gates, accept)
+        return await mind.converse(view, gates, accept)
     finally:
-        if window.remark:
-            say(f"{model.who}: {window.remark}")
         dry_runner.close()
-        await model.close()
 
 
 def _outcome_text(conversation: Conversation, source: str) -> str:

@@ -65,6 +65,7 @@ def new_run(
         llm_base_url=choose_base_url(request, default=""),
         context_tokens=request.context_tokens,
         max_cost_usd=request.max_cost_usd,
+        prices=request.prices,
         max_calls=request.max_calls,
         isolation=isolation,
         state=state,

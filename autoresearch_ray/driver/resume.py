@@ -49,6 +49,7 @@ def resumed_run(request: Request, stored: RunSettings, storage: str | None) -> R
         "llm_base_url": choose_base_url(request, stored.llm_base_url),
         "context_tokens": request.context_tokens or stored.context_tokens,
         "max_cost_usd": request.max_cost_usd or stored.max_cost_usd,
+        "prices": request.prices or stored.prices,
         "max_calls": request.max_calls or stored.max_calls,
         "early_stop": request.early_stop or stored.early_stop,
         "max_staleness": choose_staleness(request, stored.max_staleness),

@@ -9,16 +9,22 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.agents.agent import Agent, agent_environment, find_executable
 from autoresearch_ray.propose.llm.calls import Ask
-from autoresearch_ray.propose.llm.prices import find_price
+from autoresearch_ray.propose.llm.prices import Price, find_price, price
+from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.providers.connect import connect
 from autoresearch_ray.propose.llm.providers.keys import VARIABLES, Key, load_key, withdraw
 from autoresearch_ray.propose.llm.providers.sdk import need
-from autoresearch_ray.settings import AGENT, MODELS, PROVIDERS, ProposerSpec, RunTerms
+from autoresearch_ray.propose.llm.providers.surroundings import check_address
+from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates
+from autoresearch_ray.propose.llm.window import Window, propose_within
+from autoresearch_ray.propose.own import load_proposer
+from autoresearch_ray.settings import AGENT, MODELS, OWN, PROVIDERS, ProposerSpec, RunTerms
 
 ADDRESSES = re.compile(r"(openai|anthropic|google|gemini)_|(https?|all|no)_proxy$|ssl_cert_|requests_ca_bundle$", re.I)
 
@@ -30,6 +36,25 @@ class Model(Ask, Protocol):
 
     async def close(self) -> None:
         """Close what it holds."""
+
+
+class Mind(Protocol):
+    """Whoever writes code: a model, an agent or a class of the user's, asked for ideas on a view."""
+
+    async def converse(self, view: SearchView, gates: Gates, accept: Accept) -> Conversation:
+        """One conversation, every idea of it through all gates."""
+
+
+@dataclass(slots=True)
+class AskedMind:
+    """A model or an agent: prompts go to its Ask, within its window."""
+
+    ask: Ask
+    window: Window
+
+    async def converse(self, view: SearchView, gates: Gates, accept: Accept) -> Conversation:
+        """As `propose_within`."""
+        return await propose_within(self.window, self.ask, view, gates, accept)
 
 
 @contextmanager
@@ -44,20 +69,25 @@ def model_keys(run: RunTerms) -> Iterator[dict[str, str]]:
         need(spec.name)
     for spec in models:
         _check_price(spec, run)
-    agents = {}
+    keys: dict[str, str] = {}
     for spec in models:
+        if spec.name == OWN:
+            load_proposer(spec.model)
+            keys[spec.label] = ""
         if spec.name == AGENT:
             find_executable(spec.model, os.environ)
-            agents[spec.label] = json.dumps(agent_environment(spec.model, os.environ))
-    typed: dict[str, str] = {}  # once a provider, however many models of it
+            keys[spec.label] = json.dumps(agent_environment(spec.model, os.environ))
+    typed: dict[tuple[str, bool], str] = {}  # once a provider, and once for all servers of one's own
     for spec in specs:
-        if spec.name not in typed:
-            typed[spec.name] = load_key(spec.name, os.environ, base_url(spec, run)).reveal()
-        connect(spec.name, spec.model, Key(typed[spec.name]), base_url(spec, run))  # whether it can be set up
+        place = spec.name, base_url(spec, run) is not None
+        if place not in typed:
+            typed[place] = load_key(spec.name, os.environ, base_url(spec, run)).reveal()
+        connect_model(spec, Key(typed[place]), run)  # whether it can be set up
+        keys[spec.label] = typed[place]
     held = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
     withdraw(os.environ)
     try:
-        yield {spec.label: typed[spec.name] for spec in specs} | agents
+        yield keys
     finally:
         os.environ |= held
 
@@ -66,12 +96,25 @@ def connect_model(spec: ProposerSpec, key: Key, run: RunTerms) -> Model:
     """The model or agent as an Ask; `key` is what `model_keys` gave for it. SettingsError where it cannot be set up."""
     if spec.name == AGENT:
         return Agent(spec.label, spec.model, json.loads(key.reveal()))
-    return connect(spec.name, spec.model, key, base_url(spec, run))
+    return connect(spec.name, spec.model_name, key, base_url(spec, run), who=spec.label)
+
+
+def price_of(spec: ProposerSpec, run: RunTerms) -> Price | None:
+    """What the model's tokens cost: as the user says, or as is published; None where that is not known."""
+    given = {one.model: price(one.input, one.cached, one.output) for one in run.prices}
+    return find_price(spec.name, spec.model_name, base_url(spec, run), given)
 
 
 def base_url(spec: ProposerSpec, run: RunTerms) -> str | None:
-    """Where the model is asked for; None for its provider's own address."""
-    return (run.llm_base_url or None) if spec.name == "openai" else None
+    """Where the model is asked for; None for its provider's own address. SettingsError for what is no URL."""
+    if spec.name != "openai":
+        return None
+    if spec.server is None:
+        return run.llm_base_url or None
+    try:
+        return check_address(spec.server)
+    except ValueError as error:
+        raise SettingsError(f"--proposer {spec.label}: {error}") from None
 
 
 def sdk_environment() -> dict[str, str]:
@@ -87,9 +130,10 @@ def adopt_sdk_environment(environment: dict[str, str]) -> None:
 
 
 def _check_price(spec: ProposerSpec, run: RunTerms) -> None:
-    known = find_price(spec.name, spec.model, base_url(spec, run)) is not None
-    if run.max_cost_usd is not None and run.max_calls is None and not known:
+    if spec.name == OWN:
+        return
+    if run.max_cost_usd is not None and run.max_calls is None and price_of(spec, run) is None:
         raise SettingsError(
             f"--max-cost-usd {run.max_cost_usd:g}: the price of {spec.label} is not known, so the limit could not "
-            f"be held; say --max-calls N too, take a model that has a price, or leave the limit away"
+            f"be held; give its price with --price, say --max-calls N, or leave the limit away"
         )

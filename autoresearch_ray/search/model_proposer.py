@@ -21,22 +21,22 @@ from autoresearch_ray.errors import (
     ProviderRefusedError,
     StoreError,
 )
-from autoresearch_ray.propose.llm.calls import Ask
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
 from autoresearch_ray.propose.llm.session import Accept, Conversation, DryRun, Gates, Idea, Rejection
-from autoresearch_ray.propose.llm.window import Window, propose_within
+from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
 from autoresearch_ray.search.arrivals import Arrivals
 from autoresearch_ray.search.merging import moved_on
+from autoresearch_ray.search.model_access import Mind
 from autoresearch_ray.search.transcript import write_transcript
-from autoresearch_ray.settings import AGENT, ProposerSpec
+from autoresearch_ray.settings import AGENT, OWN, ProposerSpec
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases, idea_of
 
 CALLS_AT_ONCE = 4  # of one model
-AGENTS_AT_ONCE = 2  # of one coding agent: each is a program that runs beside the trials
+AT_ONCE = {AGENT: 2, OWN: 1}  # an agent is a program that runs beside the trials; a class is not asked by two threads
 IDEAS_A_CALL = 3  # of a model; an agent leaves one train.py
 AHEAD = 2  # ideas waiting, beyond one a slot
 FAILED_SECONDS = (15.0, 240.0)  # the pause after a failed call, doubled up to the second while it goes on failing
@@ -87,7 +87,7 @@ class Writer:
     """One model's share of the queue."""
 
     spec: ProposerSpec
-    ask: Ask
+    mind: Mind
     desk: Desk
     window: Window
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -112,7 +112,7 @@ class Writer:
         await self._tell()
         async with asyncio.TaskGroup() as group:  # cancelled, it takes its conversations along
             while not self._ended:
-                most = AGENTS_AT_ONCE if form_of(self.spec) == "folder" else CALLS_AT_ONCE
+                most = AT_ONCE.get(self.spec.name, CALLS_AT_ONCE)
                 free = len(self._under_way) < (1 if self._barren else most)
                 stale = next(iter(await self._stale_ideas()), None) if free else None
                 if stale is not None or (free and self._wanted() > 0):
@@ -222,7 +222,7 @@ class Writer:
     ) -> Conversation:
         """One conversation, and its transcript."""
         gates = Gates(self.desk.check, self._known, self.desk.dry_run)
-        conversation = await propose_within(self.window, self.ask, view, gates, accept)
+        conversation = await self.mind.converse(view, gates, accept)
         await asyncio.to_thread(write_transcript, self.desk.folder / f"{name}.json.gz", calls, conversation, queued)
         return conversation
 

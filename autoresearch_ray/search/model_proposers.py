@@ -23,18 +23,18 @@ from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.paths import CALLS_FOLDER
 from autoresearch_ray.propose.llm.metered import Call, Metered
-from autoresearch_ray.propose.llm.prices import find_price
 from autoresearch_ray.propose.llm.prompt.past import Moment, Past
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, SearchView
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.propose.llm.window import Window
+from autoresearch_ray.propose.own import OwnProposer
 from autoresearch_ray.records import Candidate, Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial
 from autoresearch_ray.search.merging import Merging
-from autoresearch_ray.search.model_access import Model, base_url, connect_model
+from autoresearch_ray.search.model_access import AskedMind, Mind, Model, connect_model, price_of
 from autoresearch_ray.search.model_proposer import Desk, Writer, calls_here
-from autoresearch_ray.settings import MODELS, ProposerSpec, RunSettings
+from autoresearch_ray.settings import MODELS, OWN, ProposerSpec, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
 from autoresearch_ray.store.rebases import Rebases
@@ -61,10 +61,10 @@ class Writers:
         self._past = Past(lambda sha: board.candidate(sha).text)
         self._read_past()
         self._numbers = itertools.count(1 + self._last_number())
-        models = [connect_model(spec, self._keys[spec.label], settings) for spec in self._specs]
+        self._models: list[Model] = []
         spending = Spending(self._board.store, settings.max_cost_usd, settings.max_calls)
-        self._writers = [self._writer(spec, model, spending) for spec, model in zip(self._specs, models, strict=True)]
-        self._task = self._loop.create_task(self._write(models))
+        self._writers = [self._writer(spec, spending) for spec in self._specs]
+        self._task = self._loop.create_task(self._write())
         self._dry_runner = DryRunner(self._settings.experiment, self._settings.isolation, (self._folder,))
         self._thread.start()
 
@@ -98,19 +98,26 @@ class Writers:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
-    async def _write(self, models: list[Model]) -> None:
+    async def _write(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 for writer in self._writers:
                     group.create_task(writer.run())
             await asyncio.Event().wait()  # all have ended; the thread is ended from outside
         finally:
-            for model in models:
+            for model in self._models:
                 await model.close()
 
-    def _writer(self, spec: ProposerSpec, model: Model, spending: Spending) -> Writer:
-        price = find_price(spec.name, spec.model, base_url(spec, self._settings))
-        ask = Retrying(Metered(model, spec.label, price, spending, on_call=_note))
+    def _mind(self, spec: ProposerSpec, window: Window, spending: Spending) -> Mind:
+        if spec.name == OWN:
+            return OwnProposer(spec.label, spec.model)
+        model = connect_model(spec, self._keys[spec.label], self._settings)
+        self._models.append(model)
+        price = price_of(spec, self._settings)
+        return AskedMind(Retrying(Metered(model, spec.label, price, spending, on_call=_note)), window)
+
+    def _writer(self, spec: ProposerSpec, spending: Spending) -> Writer:
+        window = Window(self._settings.context_tokens or 0)
         desk = Desk(
             board=self._board,
             slots=lambda: self._settings.slots,
@@ -124,7 +131,7 @@ class Writers:
             dry_run=self._dry_run,
             folder=self._folder / CALLS_FOLDER,
         )
-        return Writer(spec, ask, desk, Window(self._settings.context_tokens or 0))
+        return Writer(spec, self._mind(spec, window, spending), desk, window)
 
     async def _dry_run(self, text: str) -> str | None:
         return await self._dry_runner.run(text)

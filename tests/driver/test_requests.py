@@ -34,6 +34,8 @@ MAY_CHANGE = {
     "isolation": "none",
     "llm_base_url": "http://127.0.0.1:1/v1",
     "context_tokens": 8_192,
+    "max_calls": 40,
+    "prices": ("mine=2,10",),
     "max_cost_usd": 2.5,
     "max_staleness": 3,
     "early_stop": "paired",

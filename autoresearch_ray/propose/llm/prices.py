@@ -1,15 +1,17 @@
-"""What tokens cost, in dollars per million, by the beginning of the model's name.
+"""What tokens cost, in dollars per million: genai-prices' table of the providers' published prices, by day.
 
-Standard rates of the providers' price pages as read between 2026-10-07 and 2026-11-06 (platform.claude.com/docs,
-ai.google.dev/gemini-api/docs/pricing, developers.openai.com/api/docs/pricing). They change: a mapping given by the
-user goes first. A model that is not here has no price, for a guess would be worse; its tokens are counted alone.
+Prices change: what the user gives (--price) goes first. A model that the table does not have has no price, for a guess
+would be worse; its tokens are counted alone.
 """
 
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from autoresearch_ray.propose.llm.calls import Prompt
@@ -47,92 +49,61 @@ class Price:
         return self.micros(tokens, 0, written, prompt.max_answer_tokens)
 
 
-def price(
-    input: str, cached: str, output: str, written: str | None = None, long: tuple[int, str, str] | None = None
-) -> Price:
-    """A price from decimal numbers; `long` is the prompt size from which it rises, with the two factors."""
+def price(input: str, cached: str, output: str, written: str | None = None) -> Price:
+    """A price from decimal numbers."""
     plain = Decimal(input)
-    rates = plain, Decimal(cached), Decimal(output), plain if written is None else Decimal(written)
-    return Price(*rates) if long is None else Price(*rates, long[0], Decimal(long[1]), Decimal(long[2]))
+    return Price(plain, Decimal(cached), Decimal(output), plain if written is None else Decimal(written))
 
 
 FREE = price("0", "0", "0")
-_OVER_200K = (200_000, "2", "1.5")
-_OVER_272K = (272_000, "2", "1.5")
-
-PRICES: dict[str, dict[str, Price]] = {
-    "anthropic": {
-        "claude-fable-5-1": price("10", "0.25", "50", "12.50"),
-        "claude-fable-5": price("10", "1", "50", "12.50"),
-        "claude-mythos-5-1": price("10", "0.25", "50", "12.50"),
-        "claude-mythos-5": price("10", "1", "50", "12.50"),
-        "claude-opus-5-5": price("4", "0.20", "20", "5"),
-        "claude-opus-5": price("5", "0.50", "25", "6.25"),
-        "claude-opus-4-8": price("5", "0.50", "25", "6.25"),
-        "claude-opus-4-7": price("5", "0.50", "25", "6.25"),
-        "claude-opus-4-6": price("5", "0.50", "25", "6.25"),
-        "claude-opus-4-5": price("5", "0.50", "25", "6.25"),
-        "claude-opus-4-1": price("15", "1.50", "75", "18.75"),
-        "claude-opus-4": price("15", "1.50", "75", "18.75"),
-        "claude-sonnet-5-5": price("2", "0.10", "10", "2.50"),
-        "claude-sonnet-5": price("2", "0.20", "10", "2.50"),
-        "claude-sonnet-4-6": price("3", "0.30", "15", "3.75"),
-        "claude-sonnet-4-5": price("3", "0.30", "15", "3.75", _OVER_200K),
-        "claude-sonnet-4": price("3", "0.30", "15", "3.75", _OVER_200K),
-        "claude-haiku-5-5": price("0.10", "0.01", "0.50", "0.125", (100_000, "5", "5")),
-        "claude-haiku-4-5": price("1", "0.10", "5", "1.25"),
-    },
-    "gemini": {
-        "gemini-3.8-flash": price("1.50", "0.15", "7.50"),  # half of it until 2026-12-31
-        "gemini-3.6-flash": price("1.50", "0.15", "7.50"),
-        "gemini-3.5-flash": price("1.50", "0.15", "9"),
-        "gemini-3.5-flash-lite": price("0.30", "0.03", "2.50"),
-        "gemini-3.1-pro": price("2", "0.20", "12", None, _OVER_200K),
-        "gemini-3.1-flash-lite": price("0.25", "0.025", "1.50"),
-        "gemini-3-flash": price("0.50", "0.05", "3"),
-        "gemini-2.5-pro": price("1.25", "0.125", "10", None, _OVER_200K),
-        "gemini-2.5-flash": price("0.30", "0.03", "2.50"),
-        "gemini-2.5-flash-lite": price("0.10", "0.01", "0.40"),
-    },
-    "openai": {
-        "gpt-6.1-sol": price("2", "0.10", "10", "2.50", _OVER_272K),
-        "gpt-6.1-terra": price("1", "0.05", "5", "1.25", _OVER_272K),
-        "gpt-6-astra": price("10", "1", "50", "12.50", _OVER_272K),
-        "gpt-6-sol": price("2", "0.20", "10", "2.50", _OVER_272K),
-        "gpt-6-luna": price("0.10", "0.01", "0.50", "0.125", _OVER_272K),
-        "gpt-5.6-sol": price("5", "0.50", "30", "6.25", _OVER_272K),  # 4, 0.40 and 20 while a promotion lasts
-        "gpt-5.6-terra": price("2", "0.20", "12", "2.50", _OVER_272K),
-        "gpt-5.6-luna": price("0.20", "0.02", "1.20", "0.25", _OVER_272K),
-        "gpt-5.5": price("5", "0.50", "30", None, _OVER_272K),
-        "gpt-5.4": price("2.50", "0.25", "15", None, _OVER_272K),
-        "gpt-5.4-mini": price("0.75", "0.075", "4.50"),
-        "gpt-5.4-nano": price("0.20", "0.02", "1.25"),
-        "gpt-5.1": price("1.25", "0.125", "10"),
-        "gpt-5": price("1.25", "0.125", "10"),
-        "gpt-5-mini": price("0.25", "0.025", "2"),
-        "gpt-5-nano": price("0.05", "0.005", "0.40"),
-        "gpt-4.1": price("2", "0.50", "8"),
-        "gpt-4.1-mini": price("0.40", "0.10", "1.60"),
-    },
-}
-_SAME_MODEL = re.compile(r"(-(latest|preview|exp)\b.*|[-@:]\d{4}.*)?")  # what may follow: a date or a stage, no variant
+PUBLISHERS = {"gemini": "google"}  # as genai-prices calls them
+_VARIANT = re.compile(r"(-(latest|preview|exp)\b.*|[-@:]\d{4}.*)$")  # a date or a stage of the same model
 
 
 def find_price(
-    provider: str, model: str, base_url: str | None = None, overrides: Mapping[str, Price] | None = None
+    provider: str, model: str, base_url: str | None = None, given: Mapping[str, Price] | None = None
 ) -> Price | None:
-    """The price of a model, or None when it is not known; a server on this machine or in its network is free."""
-    given = _longest(overrides or {}, model)
-    if given is not None:
-        return given
+    """The price of a model, or None when it is not known; a server on this machine or in its network is free.
+
+    `given` is what the user says, by the model's name; it goes first.
+    """
+    if given and model in given:
+        return given[model]
     if base_url is not None:
         return FREE if _is_own(base_url) else None  # somebody else's server has prices of its own
-    return _longest(PRICES.get(provider, {}), model.removeprefix("models/"))
+    name = model.removeprefix("models/")
+    return _published(provider, name) or _published(provider, _VARIANT.sub("", name))
 
 
-def _longest(prices: Mapping[str, Price], model: str) -> Price | None:
-    names = [name for name in prices if model.startswith(name) and _SAME_MODEL.fullmatch(model[len(name) :])]
-    return prices[max(names, key=len)] if names else None
+@lru_cache
+def _published(provider: str, model: str) -> Price | None:
+    """The rates of today, as genai-prices has them; where they rise with the prompt more than once, the highest."""
+    from genai_prices.data_snapshot import get_snapshot  # takes a second to import
+
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, PUBLISHERS.get(provider, provider), None)
+    except LookupError:
+        return None
+    rates = found.get_prices(datetime.now(UTC))
+    if rates.input_mtok is None or rates.output_mtok is None:
+        return None
+    read = rates.input_mtok if rates.cache_read_mtok is None else rates.cache_read_mtok
+    written = rates.input_mtok if rates.cache_write_mtok is None else rates.cache_write_mtok
+    every = [_steps(rate) for rate in (rates.input_mtok, read, rates.output_mtok, written)]
+    given, cached, made, kept = (steps[0][1] for steps in every)
+    base = Price(given, cached, made, kept)
+    starts = sorted({start for steps in every for start, _ in steps[1:]})
+    if not starts:
+        return base
+    rises = [max(cost for _, cost in steps) / steps[0][1] if steps[0][1] else Decimal(1) for steps in every]
+    return replace(base, long_tokens=starts[0], long_input=max(rises[0], rises[1], rises[3]), long_output=rises[2])
+
+
+def _steps(rate: Any) -> list[tuple[int, Decimal]]:
+    """(tokens of the prompt from which it holds, dollars per million tokens), the lowest first."""
+    if isinstance(rate, Decimal):
+        return [(0, rate)]
+    return [(0, rate.base), *((tier.start, tier.price) for tier in rate.tiers)]
 
 
 def _is_own(base_url: str) -> bool:

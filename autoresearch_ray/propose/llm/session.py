@@ -133,6 +133,14 @@ async def propose(
     return Conversation(tuple(progress.outcomes), tuple(exchanges), error)
 
 
+async def settle_ideas(ideas: tuple[ParsedIdea, ...], source: str, gates: Gates, accept: Accept) -> Conversation:
+    """The outcomes of ideas that came without a model, and so without repairs. Errors as of `propose`."""
+    progress = _Progress(source, gates, accept, "folder", {normal_sha(source): SAME_AS_FRONTIER})
+    await _settle(progress, ideas, repaired=0)
+    _give_up(progress, [], None)
+    return Conversation(tuple(progress.outcomes), ())
+
+
 async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: int) -> Prompt | None:
     """Settle what an answer brought; what to ask next, None when nothing is left to mend."""
     if answer.stop == "refusal":

@@ -18,9 +18,14 @@ from autoresearch_ray.text import one_line
 
 
 def connect(
-    provider: str, model: str, key: Key, base_url: str | None = None, patience: Patience | None = None
+    provider: str,
+    model: str,
+    key: Key,
+    base_url: str | None = None,
+    patience: Patience | None = None,
+    who: str = "",
 ) -> Provider:
-    """One model of one provider; nothing is sent yet.
+    """One model of one provider, told as `who` (PROVIDER:MODEL if that is not said); nothing is sent yet.
 
     SettingsError: no such provider, its SDK is not installed, or its client cannot be set up in this environment.
     """
@@ -30,7 +35,7 @@ def connect(
     if base_url is None:
         check_variable(KNOWN[provider].address_variable)
     patience = patience or Patience()
-    return Provider(f"{provider}:{model}", _wire(provider, model, key, base_url, patience), key, patience)
+    return Provider(who or f"{provider}:{model}", _wire(provider, model, key, base_url, patience), key, patience)
 
 
 def _wire(provider: str, model: str, key: Key, base_url: str | None, patience: Patience) -> Wire:

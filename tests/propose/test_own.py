@@ -1,0 +1,159 @@
+"""A class of the user's proposes beside the tuner, by the example that the docs give and through every gate."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from small_run import settings_of, write_experiment
+
+from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.propose.llm.session import Gates, Idea, Rejection
+from autoresearch_ray.propose.own import OwnIdea, OwnProposer, load_proposer
+from autoresearch_ray.records import Candidate
+from autoresearch_ray.search.model_proposers import Writers
+from autoresearch_ray.settings import ask
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.sqlite.store import SqliteStore
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.S)[0]
+
+
+def converse(proposer: object, text: str) -> tuple[list[Idea], list[Rejection]]:
+    own = object.__new__(OwnProposer)
+    own.who, own._proposer = "own:test", proposer  # type: ignore[assignment]  # classes of the tests, not to be imported
+    accepted: list[Idea] = []
+
+    async def passes(text: str) -> str | None:
+        return None
+
+    async def accept(idea: Idea) -> None:
+        accepted.append(idea)
+
+    gates = Gates(lambda text: check_candidate(text, 40), lambda text: None, passes)
+
+    class View:
+        class frontier:
+            pass
+
+    view = View()
+    view.frontier.text = text  # type: ignore[attr-defined]
+    conversation = asyncio.run(own.converse(view, gates, accept))  # type: ignore[arg-type]
+    assert list(conversation.ideas) == accepted
+    return accepted, [outcome for outcome in conversation.outcomes if isinstance(outcome, Rejection)]
+
+
+def test_the_example_is_short_and_proposes_what_it_says(tmp_path: Path) -> None:
+    assert len(EXAMPLE.splitlines()) < 40
+    (tmp_path / "mine.py").write_text(EXAMPLE)
+    command = [sys.executable, "-m", "autoresearch_ray.propose", str(ROOT / "experiments" / "cpu.yaml")]
+    environment = os.environ | {"AUTORESEARCH_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [*command, "--proposer", "own:mine:Smoothing"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "+SMOOTHING = 0.02" in done.stdout and "label_smoothing=SMOOTHING)" in done.stdout
+    assert "rejected" not in done.stdout and "Traceback" not in done.stderr
+
+
+def test_good_ideas_are_accepted_and_others_rejected_with_the_gate_that_they_failed() -> None:
+    source = (ROOT / "experiments" / "train.py").read_text()
+
+    class Mine:
+        def propose(self, view: object) -> list[OwnIdea]:
+            return [
+                OwnIdea(source.replace("SOFTCAP = 15.0", "SOFTCAP = 30.0"), "Wider."),
+                OwnIdea(source, "The same."),
+                OwnIdea(source.replace("import math\n", "import math\nimport os\n"), "Look around."),
+            ]
+
+    accepted, rejected = converse(Mine(), source)
+    assert [idea.hypothesis for idea in accepted] == ["Wider."]
+    assert [(one.hypothesis, one.reason) for one in rejected] == [("The same.", "duplicate"), ("Look around.", "rule")]
+
+
+def test_what_is_no_idea_is_an_error_of_the_class() -> None:
+    class Mine:
+        def propose(self, view: object) -> list[str]:
+            return ["text"]
+
+    with pytest.raises(TypeError, match="propose gave a str, expected an OwnIdea"):
+        converse(Mine(), "x = 1\n")
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("no_such_module:Mine", "ModuleNotFoundError"),
+        ("math:Mine", "AttributeError"),
+        ("math:cos", "TypeError"),
+        ("collections:Counter", "has no method propose"),
+        ("nobody", "no installed package has it; expected package.module:Class"),
+    ],
+)
+def test_a_class_that_cannot_be_had_is_one_line(where: str, words: str) -> None:
+    with pytest.raises(SettingsError, match="--proposer own:.*" + words):
+        load_proposer(where)
+
+
+def test_which_class_must_be_said() -> None:
+    with pytest.raises(SettingsError, match="which class"):
+        ask(proposers=("own",))
+
+
+CLASSES = """
+from autoresearch_ray.propose.own import OwnIdea
+
+
+class Good:
+    def propose(self, view):
+        assert view.ideas >= 1 and view.frontier.text.startswith("import torch")
+        return [OwnIdea(view.frontier.text.replace("torch.optim.SGD", "torch.optim.Adagrad"), "Steps of their own.")]
+
+
+class Broken:
+    def propose(self, view):
+        raise RuntimeError("no idea what a view is")
+"""
+
+
+@pytest.mark.parametrize("name", ["Good", "Broken"])
+def test_a_class_proposes_in_a_run_or_pauses_with_its_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "classes_of_a_user.py").write_text(CLASSES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
+    label = f"own:classes_of_a_user:{name}"
+    experiment = write_experiment(tmp_path)
+    request = ask(experiment=experiment, proposers=(label,), slots=1, program=tmp_path / "program.md")
+    settings = settings_of(request)
+    prepare(settings.experiment)
+    with SqliteStore(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings(settings.model_dump_json().encode())
+        board.put_candidate(Candidate.of(settings.baseline))
+        with closing(Writers(board, settings, tmp_path, {label: ""})):
+            deadline = time.monotonic() + 60
+            while not (board.queued() or any(one.state == "pausing" for one in board.proposers())):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        if name == "Good":
+            (proposal,) = board.queued()
+            assert (proposal.proposer, proposal.kind, proposal.hypothesis) == (label, "code", "Steps of their own.")
+        else:
+            (status,) = board.proposers()
+            assert "RuntimeError: no idea what a view is" in status.detail
