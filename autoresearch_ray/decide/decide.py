@@ -9,15 +9,14 @@ before anything is believed of it. The best moves on proof alone (`proof.py`). W
 import math
 from dataclasses import replace
 
+from autoresearch_ray.decide.entries import ban, tidy, with_failure, with_run
 from autoresearch_ray.decide.estimate import Estimate
-from autoresearch_ray.decide.ledger import Entry, Ledger, Run
+from autoresearch_ray.decide.ledger import Entry
 from autoresearch_ray.decide.merges import offer
-from autoresearch_ray.decide.proof import Comparison, Judgement, failure, judge, objective, with_outcome
+from autoresearch_ray.decide.proof import Comparison, Judgement, failure, judge, with_outcome
 from autoresearch_ray.decide.state import Outcome, Proof, SearchState, Settled
 from autoresearch_ray.records import Decision, Standing, Step, StepKind, Verdict
 from autoresearch_ray.settings import Rules
-
-MOST_ENTRIES = 32  # in play beside those that the frontier and the best stand on
 
 
 def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, before: Estimate | None = None) -> Settled:
@@ -31,14 +30,14 @@ def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, befor
         return _before_noise(state, outcome, rules, now)
     version = state.frontier.version
     if outcome.status == "ok":
-        state = replace(state, ledger=_with_run(state.ledger, outcome, rules))
+        state = replace(state, ledger=with_run(state.ledger, outcome, rules))
     if outcome.purpose == "prove":
         return _proved(state, outcome, rules, now, before)
     if outcome.status != "ok":
         verdict: Verdict = "discard" if outcome.purpose in ("screen", "confirm") else "measure"
-        state = replace(state, ledger=_with_failure(state.ledger, outcome.source_sha))
+        state = replace(state, ledger=with_failure(state.ledger, outcome.source_sha))
         if outcome.purpose == "confirm" and outcome.status == "invalid":
-            state = _banned(state, outcome.source_sha)
+            state = ban(state, outcome.source_sha)
             return _moved(
                 state, Estimate(state.ledger, before), outcome, rules, now, failure(outcome), verdict, version
             )
@@ -52,7 +51,7 @@ def _before_noise(state: SearchState, outcome: Outcome, rules: Rules, now: float
     if outcome.status != "ok":
         state = replace(state, baseline_failures=(*state.baseline_failures, failure(outcome)))
         return Settled(state, (_decision(state, outcome, "discard", failure(outcome), now),))
-    ledger = _with_run(state.ledger, replace(outcome, parent_sha=""), rules)
+    ledger = with_run(state.ledger, replace(outcome, parent_sha=""), rules)
     state = replace(state, ledger=ledger)
     entry = ledger.entries[0]
     if len(entry.runs) < rules.baseline_trials:
@@ -63,6 +62,8 @@ def _before_noise(state: SearchState, outcome: Outcome, rules: Rules, now: float
     start = Standing(entry.source_sha, mean, val_bpb, entry.code_lines, 1, now)
     reason = f"baseline {val_bpb:.4f}, sd {ledger.sd:.4f} over {len(entry.runs)} seeds"
     waiting = state.waiting
+    # An estimate that is robust to one odd seed of the three brings nothing, even where one seed in eight lies 5 sd off
+    # (16 worlds a family, 50 and 100 trials: 3.68 against 3.68 sd, 6.58 against 6.57), and costs 3 % where none does.
     ledger = replace(ledger, scale=max(ledger.sd, 1e-9))
     state = replace(state, ledger=ledger, best=start, frontier=start, start_bpb=val_bpb, waiting=(), steps=1)
     decision = _decision(state, outcome, "measure", reason, now)
@@ -95,7 +96,7 @@ def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float, befo
     if judgement.verdict == "drop":
         state = replace(state, proof=None, failed=(*state.failed, proof.target_sha))
         if outcome.status == "invalid":
-            state = _banned(state, proof.target_sha)
+            state = ban(state, proof.target_sha)
             estimate = Estimate(state.ledger, before)
     return _moved(state, estimate, outcome, rules, now, judgement.words, judgement.verdict, version)
 
@@ -171,7 +172,7 @@ def _moved(
     state, merges = offer(state, estimate, rules)
     decision = _decision(state, outcome, verdict, words, now)
     decision = replace(decision, expected_gain=gain, expected_sd=spread, pair_sd=pair_sd)
-    return Settled(_tidied(state, estimate), (decision,), steps, merges)
+    return Settled(tidy(state, estimate), (decision,), steps, merges)
 
 
 def _numbers(state: SearchState, estimate: Estimate, source_sha: str) -> tuple[float, float, float]:
@@ -224,84 +225,6 @@ def _choose(state: SearchState, estimate: Estimate, rules: Rules) -> Entry | Non
         if estimate.chance(sha, frontier) > needed:
             better.append((estimate.mean(sha), entry.number, entry))
     return min(better, key=lambda one: one[:2])[2] if better else None
-
-
-def _with_run(ledger: Ledger, outcome: Outcome, rules: Rules) -> Ledger:
-    value = objective(outcome, rules)
-    run = Run(outcome.seed_number, value, value - outcome.val_bpb + outcome.holdout_bpb)
-    known = ledger.get(outcome.source_sha)
-    if known is not None:
-        if run.seed_number >= 0 and known.on_seed(run.seed_number) is not None:
-            return ledger
-        return ledger.with_entry(replace(known, runs=(*known.runs, run)))
-    if outcome.purpose not in ("baseline", "screen"):
-        return ledger  # it left the ledger before this run ended
-    if ledger.entries and ledger.get(outcome.parent_sha) is None:
-        return ledger  # nothing is left that it could be compared with
-    expected = sum(Estimate(ledger).effect(sha) for sha in outcome.merged) if outcome.merged else 0.0
-    return ledger.with_entry(
-        Entry(
-            source_sha=outcome.source_sha,
-            parent_sha=outcome.parent_sha,
-            number=outcome.number,
-            kind=outcome.kind,
-            proposer=outcome.proposer,
-            proposal_id=outcome.proposal_id,
-            hypothesis=outcome.hypothesis,
-            code_lines=outcome.code_lines,
-            runs=(run,),
-            merged=outcome.merged,
-            expected=expected,
-        )
-    )
-
-
-def _with_failure(ledger: Ledger, source_sha: str) -> Ledger:
-    entry = ledger.get(source_sha)
-    return ledger if entry is None else ledger.with_entry(replace(entry, failures=entry.failures + 1))
-
-
-def _banned(state: SearchState, source_sha: str) -> SearchState:
-    """Without a candidate that cheats, and without what stands on it; the frontier is then the best."""
-    assert state.best is not None and state.frontier is not None
-    gone = {source_sha}
-    for entry in state.ledger.entries:  # parents come before their children
-        if entry.parent_sha in gone:
-            gone.add(entry.source_sha)
-    if state.best.source_sha in gone:
-        return state
-    frontier = state.frontier
-    if frontier.source_sha in gone:
-        frontier = replace(state.best, version=frontier.version + 1)
-    ledger = _without(state.ledger, Estimate(state.ledger), gone)
-    proof = None if state.proof is not None and state.proof.target_sha in gone else state.proof
-    return replace(state, ledger=ledger, frontier=frontier, proof=proof)
-
-
-def _tidied(state: SearchState, estimate: Estimate) -> SearchState:
-    """The ledger without what matters no more: the state stays small however long the run."""
-    assert state.best is not None and state.frontier is not None
-    ledger, frontier = state.ledger, state.frontier.source_sha
-    needed: set[str] = set()
-    for sha in (frontier, state.best.source_sha, *([state.proof.target_sha] if state.proof else [])):
-        needed |= {entry.source_sha for entry in ledger.path(sha)}
-    others = [entry for entry in ledger.entries if entry.source_sha not in needed]
-    if len(others) <= MOST_ENTRIES:
-        return state
-    others.sort(key=lambda entry: estimate.mean(entry.source_sha))
-    for entry in others[:MOST_ENTRIES]:
-        needed |= {ancestor.source_sha for ancestor in ledger.path(entry.source_sha)}
-    gone = {entry.source_sha for entry in ledger.entries} - needed
-    return replace(state, ledger=_without(ledger, estimate, gone))
-
-
-def _without(ledger: Ledger, estimate: Estimate, gone: set[str]) -> Ledger:
-    """Without these; what they taught stays."""
-    past = ledger.past
-    for entry in ledger.entries:
-        if entry.source_sha in gone:
-            past = estimate.past_with(past, entry)
-    return replace(ledger, entries=tuple(e for e in ledger.entries if e.source_sha not in gone), past=past)
 
 
 def _standing(entry: Entry, value: float, version: int, rules: Rules, now: float) -> Standing:

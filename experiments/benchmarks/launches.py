@@ -131,7 +131,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.other is None and not options.table:
         parser.error("expected the folder of a checkout to compare with, or --table")
-    rows = pd.read_csv(options.rows) if options.rows.exists() else pd.DataFrame({"side": [], "seed": []})
+    rows = pd.read_csv(options.rows) if options.rows.exists() else pd.DataFrame(columns=["side", "seed"])
     for seed in range(0 if options.table else options.launches):
         for side, checkout in (("before", options.other.resolve()), ("now", HERE)):
             if ((rows.side == side) & (rows.seed == seed)).any():

@@ -8,7 +8,7 @@ import pytest
 from outcomes import A_NUMBER, baselines, best_of, confirm, frontier_of, pairs, run, screen, told
 
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.decide.decide import MOST_ENTRIES
+from autoresearch_ray.decide.entries import MOST_ENTRIES
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.settings import Rules

@@ -28,7 +28,8 @@ Not worth having: an advance's change once more (8.4, 3.4 at 24), the opposite o
 knows it already), normal steps with sd 0.1, 0.2, 0.3 (5.0, 6.3, 6.8 rich: most are too small to be seen in the noise),
 one knob at a time (4.9), three to five (8.7, 3.5); a weight of its own for each seed in the model, so that it sees
 through nine tenths of the noise (whole runs of 50 and 100 trials, 24 worlds a kind: between -0.5 and +0.2 sd, standard
-error 0.4 to 0.7).
+error 0.4 to 0.7). Nor does it help the ledger to be told what this model predicts of a proposal: trusted a little, 50
+trials gain 0.1 sd less (standard error 0.1, 80 worlds), trusted much, 0.3 less.
 """
 
 from collections.abc import Callable, Mapping, Sequence
