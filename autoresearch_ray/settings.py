@@ -24,7 +24,7 @@ from autoresearch_ray.records import CoRun, Isolation
 
 EarlyStop = Literal["none", "paired"]
 TunerName = Literal["tpe", "random"]
-ProviderName = Literal["anthropic", "gemini", "openai"]
+ProviderName = Literal["anthropic", "gemini", "openai", "azure", "bedrock", "vertex"]
 TUNERS: tuple[TunerName, ...] = get_args(TunerName)
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 AGENT: Literal["agent"] = "agent"  # a coding agent's command line

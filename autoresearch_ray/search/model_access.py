@@ -26,7 +26,10 @@ from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.propose.own import load_proposer
 from autoresearch_ray.settings import AGENT, MODELS, OWN, PROVIDERS, ProposerSpec, RunTerms
 
-ADDRESSES = re.compile(r"(openai|anthropic|google|gemini)_|(https?|all|no)_proxy$|ssl_cert_|requests_ca_bundle$", re.I)
+ADDRESSES = re.compile(
+    r"(openai|anthropic|google|gemini|azure)_|aws_(region|default_region|profile|\w+_file)|(https?|all|no)_proxy$|ssl_cert_|requests_ca_bundle$",
+    re.I,
+)
 
 
 class Model(Ask, Protocol):

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from autoresearch_ray.benchmark.data.dataset import look_up
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_candidate
@@ -223,6 +224,7 @@ class Writers:
 def experiment_view(settings: RunSettings) -> ExperimentView:
     """What a prompt says of a run's experiment."""
     experiment = settings.experiment
+    data = look_up(experiment)
     return ExperimentView(
         name=experiment.name,
         data=experiment.data,
@@ -235,6 +237,8 @@ def experiment_view(settings: RunSettings) -> ExperimentView:
         threads=max(1, int(experiment.cpus_per_trial)),
         gpus=settings.gpu_share,
         torch=settings.versions.get("torch", ""),
+        train_tokens=data.train.tokens if data else 0,
+        bytes_per_token=data.train_bytes_per_token if data else 0.0,
     )
 
 

@@ -106,9 +106,7 @@ def prepare(experiment: Experiment, progress: Progress | None = None) -> Dataset
     """
     say = progress or (lambda line: None)
     spec = _spec(experiment)
-    key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
-    label = Path(experiment.data).stem if "content" in spec else experiment.data.replace("/", "--")
-    folder = cache_home() / "datasets" / f"{label}-{key}"
+    label, folder = _place(experiment, spec)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _acquired(filelock.FileLock(folder.with_name(folder.name + ".lock")), folder, say):
@@ -117,6 +115,14 @@ def prepare(experiment: Experiment, progress: Progress | None = None) -> Dataset
         raise DataError(
             f"{folder}: cannot be written ({error.strerror or error}); set AUTORESEARCH_HOME to a folder with room"
         ) from None
+
+
+def look_up(experiment: Experiment) -> Dataset | None:
+    """The experiment's data set as it lies in the cache, unchecked; None if it is not there."""
+    try:
+        return open_dataset(_place(experiment, _spec(experiment))[1], verify=False)
+    except DataError:
+        return None
 
 
 def open_dataset(folder: Path, verify: bool = True) -> Dataset:
@@ -143,6 +149,13 @@ def _changed(folder: Path, meta: dict[str, Any]) -> list[str]:
     hashes: dict[str, str] = meta["content"]["files"]
     changed = [name for name, sha in hashes.items() if sha256_of(folder / name) != sha]
     return changed + (["meta.json"] if fingerprint(meta["content"]) != meta["fingerprint"] else [])
+
+
+def _place(experiment: Experiment, spec: dict[str, str | int]) -> tuple[str, Path]:
+    """What its folder's name begins with, and the folder."""
+    key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+    label = Path(experiment.data).stem if "content" in spec else experiment.data.replace("/", "--")
+    return label, cache_home() / "datasets" / f"{label}-{key}"
 
 
 def _spec(experiment: Experiment) -> dict[str, str | int]:

@@ -56,7 +56,7 @@ def price(input: str, cached: str, output: str, written: str | None = None) -> P
 
 
 FREE = price("0", "0", "0")
-PUBLISHERS = {"gemini": "google"}  # as genai-prices calls them
+PUBLISHERS = {"gemini": "google", "vertex": "google", "bedrock": "aws"}  # as genai-prices calls them
 _VARIANT = re.compile(r"(-(latest|preview|exp)\b.*|[-@:]\d{4}.*)$")  # a date or a stage of the same model
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from wire import Drop, Fail, Protocol, Reply, Say, Script, WireServer
-from wire_client import MODEL, PROMPT, outcome, with_provider
+from wire_client import MODEL, PATIENT, PROMPT, outcome, with_provider
 
 from autoresearch_ray.errors import ProviderRefusedError, RateLimitedError, SettingsError
 from autoresearch_ray.propose.llm.calls import Answer, Ask
@@ -40,6 +40,7 @@ def paid(
     use: Callable[[Metered], Awaitable[object]],
     rates: Price | None = RATES,
     told: list[Call] | None = None,
+    patience: Patience = PATIENT,
 ) -> int:
     """Use a metered provider; returns how many requests reached the server."""
 
@@ -48,7 +49,7 @@ def paid(
         await use(Metered(provider, provider.who, rates, spending, on_call, sleep=lambda _: asyncio.sleep(0.01)))
 
     with WireServer(protocol, script) as server:
-        with_provider(server, run, SHORT)
+        with_provider(server, run, patience)
         return len(server.requests)
 
 
@@ -82,7 +83,8 @@ def test_a_refusal_before_any_work_costs_nothing(protocol: Protocol, reply: Repl
 @pytest.mark.parametrize("end", ["stall", "reset", "cut", "half", "error"])
 def test_an_answer_that_is_lost_costs_all_that_was_reserved(protocol: Protocol, end: str, store: SqliteStore) -> None:
     spending = Spending(store)
-    paid(protocol, [Say("a beginning", end=end)], spending, once)  # type: ignore[arg-type]
+    patience = SHORT if end == "stall" else PATIENT
+    paid(protocol, [Say("a beginning", end=end)], spending, once, patience=patience)  # type: ignore[arg-type]
     assert spending.spent_micros() == MOST
     assert [charge.state for charge in spending.charges().values()] == ["lost"]
 

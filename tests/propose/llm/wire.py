@@ -6,7 +6,7 @@
 
 The script is a list, whose last reply is repeated, or a function from request to reply. Protocols: anthropic
 (Messages), gemini (streamGenerateContent), openai (chat completions), each as server-sent events, as the official
-SDKs ask for them. Any process of the machine may be a client.
+SDKs ask for them, and what Azure, Bedrock and Vertex make of these. Any process of the machine may be a client.
 """
 
 import json
@@ -19,15 +19,25 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import wire_anthropic
+import wire_azure
+import wire_bedrock
 import wire_gemini
 import wire_openai
+import wire_vertex
 from wire_replies import Drop, Fail, Reply, Request, Say, Script, Silence, tokens
 
 __all__ = ["PROTOCOLS", "Drop", "Fail", "Protocol", "Reply", "Request", "Say", "Script", "Silence", "WireServer"]
 
-Protocol = Literal["anthropic", "gemini", "openai"]
+Protocol = Literal["anthropic", "gemini", "openai", "azure", "bedrock", "vertex"]
 PROTOCOLS: tuple[Protocol, ...] = ("anthropic", "gemini", "openai")
-SPOKEN: dict[Protocol, Any] = {"anthropic": wire_anthropic, "gemini": wire_gemini, "openai": wire_openai}
+SPOKEN: dict[Protocol, Any] = {
+    "anthropic": wire_anthropic,
+    "gemini": wire_gemini,
+    "openai": wire_openai,
+    "azure": wire_azure,
+    "bedrock": wire_bedrock,
+    "vertex": wire_vertex,
+}
 
 
 class WireServer:
@@ -115,7 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _say(self, request: Request, reply: Say) -> None:
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream; charset=utf-8")
+        sort = getattr(SPOKEN[self.server.wire.protocol], "CONTENT_TYPE", "text/event-stream; charset=utf-8")
+        self.send_header("content-type", sort)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for event in self._events(request, reply):

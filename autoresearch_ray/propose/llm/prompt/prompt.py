@@ -77,13 +77,13 @@ def context_text(view: SearchView) -> str:
 
 def standing_text(view: SearchView) -> str:
     """Where the search stands, in numbers."""
-    seconds = view.experiment.budget_seconds
-    lines = ["# Where the search stands", "", f"Frontier: {_standing_text(view.frontier, seconds)}."]
+    sizes = view.experiment.budget_seconds, view.experiment.train_tokens
+    lines = ["# Where the search stands", "", f"Frontier: {_standing_text(view.frontier, *sizes)}."]
     lines += _curve_text(view.frontier)
     if view.best.text == view.frontier.text:
         lines.append("It is the proven best.")
     else:
-        lines.append(f"Proven best: {_standing_text(view.best, seconds)}. The frontier differs from it by:")
+        lines.append(f"Proven best: {_standing_text(view.best, *sizes)}. The frontier differs from it by:")
         change = difference(view.best.text, view.frontier.text)
         lines += [QUOTE + printable(line) for line in (change.lines or (change.words(),))]
     if math.isnan(view.noise_sd):
@@ -117,19 +117,36 @@ def _experiment_text(experiment: ExperimentView) -> str:
         f"{experiment.name}: text of {experiment.data}, sequences of {experiment.seq_len} tokens, vocabulary "
         f"{experiment.vocab_size}, {experiment.budget_seconds:g} s of training on {share} of {experiment.device} "
         f"(amp {experiment.amp}), {experiment.slots} trials side by side. torch {experiment.torch or 'as installed'}."
+        f"{_data_text(experiment)}"
     )
 
 
-def _standing_text(standing: StandingView, budget_seconds: float) -> str:
+def _data_text(experiment: ExperimentView) -> str:
+    if not experiment.train_tokens:
+        return ""
+    return (
+        f" There are {experiment.train_tokens:,} tokens to train on, of {experiment.bytes_per_token:.2f} bytes each on "
+        "average. A row is the document token and what follows in the text, over the ends of documents; rows come in a "
+        "random order, drawn from the seed, and none comes twice before all have come."
+    )
+
+
+def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: int) -> str:
     if math.isnan(standing.val_bpb):
         return f"not measured yet, {standing.code_lines} code lines"
-    words = f"val_bpb {standing.val_bpb:.4f}, J {standing.objective:.4f} with {standing.code_lines} code lines"
+    words = (
+        f"val_bpb {standing.val_bpb:.4f} and J {standing.objective:.4f} with {standing.code_lines} code lines, as "
+        "expected from all runs of it and of what it came from"
+    )
     usage = standing.usage
     if usage is None:
         return words
+    read = usage.tokens_per_second * budget_seconds
+    part = f" ({read / train_tokens:.0%} of the training text)" if train_tokens else ""
     return (
-        f"{words}; {usage.steps} steps within the budget ({_milliseconds(budget_seconds, usage.steps)} each), "
-        f"{usage.tokens_per_second:,.0f} tokens/s, "
+        f"{words}; in one run {usage.steps} steps within the budget "
+        f"({_milliseconds(budget_seconds, usage.steps)} each; the machine's speed varies), "
+        f"{usage.tokens_per_second:,.0f} tokens/s{part}, "
         f"{usage.parameters:,} parameters, {usage.peak_memory_mb:,.0f} MB at the peak"
     )
 

@@ -29,6 +29,8 @@ class ExperimentView:
     threads: int = 1  # CPU threads of a trial
     gpus: float = 0.0  # of a trial: 0.25 is a quarter of a GPU
     torch: str = ""  # its version
+    train_tokens: int = 0  # of the text that is trained on; 0: not known
+    bytes_per_token: float = 0.0  # of that text, on average
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,22 @@ STOPS: dict[str, Literal["end", "length", "refusal"]] = {
     "model_context_window_exceeded": "length",
     "refusal": "refusal",
 }
+Client = anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock
 
 
 class AnthropicWire:
     """See Wire in provider.py."""
 
+    provider = "anthropic"
+
     broken: tuple[type[Exception], ...] = (anthropic.AnthropicError, *BROKEN)
 
     def __init__(self, model: str, key: Key, base_url: str | None, patience: Patience) -> None:
         self._model, self._key = model, key
-        self._client = anthropic.AsyncAnthropic(
+        self._client = self._connect(key, base_url, patience)
+
+    def _connect(self, key: Key, base_url: str | None, patience: Patience) -> Client:
+        return anthropic.AsyncAnthropic(
             api_key=key.reveal(),
             base_url=base_url,
             max_retries=0,  # retry.py does it
@@ -52,9 +58,9 @@ class AnthropicWire:
         if not isinstance(error, anthropic.APIStatusError):
             return None
         kinds = [kind for kind in (error.type, error.error_code) if kind]
-        message = dig(error.body, "error", "message") or error.message
+        message = dig(error.body, "error", "message") or dig(error.body, "message") or error.message
         headers = dict(error.response.headers)
-        return status_failure("anthropic", self._model, self._key, error.status_code, kinds, str(message), headers)
+        return status_failure(self.provider, self._model, self._key, error.status_code, kinds, str(message), headers)
 
     def reached(self, error: Exception) -> bool:
         """Whether the request may have reached the provider."""

@@ -21,6 +21,8 @@ ROLES = {"user": "user", "assistant": "model"}
 class GeminiWire:
     """See Wire in provider.py."""
 
+    provider = "gemini"
+
     broken: tuple[type[Exception], ...] = (errors.APIError, errors.UnknownApiResponseError, *BROKEN)
 
     def __init__(self, model: str, key: Key, base_url: str | None, patience: Patience) -> None:
@@ -31,7 +33,10 @@ class GeminiWire:
             httpx_async_client=self._http,
             headers={"X-Server-Timeout": f"{patience.call_seconds:.0f}"},
         )
-        self._client = genai.Client(api_key=key.reveal(), vertexai=False, http_options=options)
+        self._client = self._connect(key, options)
+
+    def _connect(self, key: Key, options: types.HttpOptions) -> genai.Client:
+        return genai.Client(api_key=key.reveal(), vertexai=False, http_options=options)
 
     async def stream(self, prompt: Prompt, incoming: Incoming) -> None:
         """Send the prompt and add what comes, to the end."""
@@ -58,7 +63,7 @@ class GeminiWire:
             delay = str(dig(detail, "retryDelay") or "")
             if delay.endswith("s"):
                 headers.setdefault("retry-after", delay[:-1])
-        return status_failure("gemini", self._model, self._key, error.code, kinds, str(error.message), headers)
+        return status_failure(self.provider, self._model, self._key, error.code, kinds, str(error.message), headers)
 
     def reached(self, error: Exception) -> bool:
         """Whether the request may have reached the provider."""

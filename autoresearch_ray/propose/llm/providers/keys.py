@@ -7,6 +7,7 @@ A key shows itself to nobody who does not ask for it by `reveal`: not in a log, 
 """
 
 import getpass
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
@@ -17,6 +18,7 @@ from autoresearch_ray.propose.llm.providers.known import KNOWN
 
 VARIABLES = {name: facts.key_variables for name, facts in KNOWN.items()}
 NO_KEY = "none"  # what is sent to a server of one's own that asks for no key
+AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 SHORTEST = 8  # of what is worth hiding; also, a shorter text would blot out innocent words
 
 
@@ -51,6 +53,7 @@ def load_key(
 ) -> Key:
     """The provider's key; SettingsError when there is none and nobody to ask.
 
+    Where the SDK finds credentials by itself, the key is empty, or what the environment has of AWS's as JSON.
     `ask` shows a prompt and returns what is typed: by default a hidden one, if there is a terminal. Only `openai` with
     a base URL of the user's own may do without a key.
     """
@@ -60,6 +63,9 @@ def load_key(
             return Key(_checked(environ[name].strip(), name))
     if provider == "openai" and base_url is not None:
         return Key(NO_KEY)
+    if not KNOWN[provider].needs_key:
+        signed = {name: environ[name] for name in AWS_KEYS if provider == "bedrock" and environ.get(name)}
+        return Key(json.dumps(signed) if signed else "")
     if ask is None and not (sys.stdin and sys.stdin.isatty()):
         raise SettingsError(f"no key for {provider}: {' or '.join(names)} is not set, and there is no terminal to ask")
     try:

@@ -15,6 +15,7 @@ class ProviderFacts:
     package: str  # what to install for that: the oldest release whose behaviour was verified
     key_variables: tuple[str, ...]  # the first that is set counts
     address_variable: str  # by which its SDK is sent to another server
+    needs_key: bool = True  # False: without one its SDK finds credentials by itself
 
 
 KNOWN: dict[str, ProviderFacts] = {
@@ -27,6 +28,18 @@ KNOWN: dict[str, ProviderFacts] = {
         "google-genai>=3.4",
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         "GOOGLE_GEMINI_BASE_URL",
+    ),
+    "azure": ProviderFacts("AzureWire", "openai", "openai>=3.52", ("AZURE_OPENAI_API_KEY",), "AZURE_OPENAI_ENDPOINT"),
+    "bedrock": ProviderFacts(
+        "BedrockWire", "boto3", "boto3", ("AWS_BEARER_TOKEN_BEDROCK",), "ANTHROPIC_BEDROCK_BASE_URL", needs_key=False
+    ),
+    "vertex": ProviderFacts(
+        "VertexWire",
+        "google.genai",
+        "google-genai>=3.4",
+        ("GOOGLE_API_KEY",),
+        "GOOGLE_VERTEX_BASE_URL",
+        needs_key=False,
     ),
     "openai": ProviderFacts("OpenAIWire", "openai", "openai>=3.52", ("OPENAI_API_KEY",), "OPENAI_BASE_URL"),
 }

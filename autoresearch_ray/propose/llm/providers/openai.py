@@ -37,13 +37,16 @@ class OpenAIWire:
 
     def __init__(self, model: str, key: Key, base_url: str | None, patience: Patience) -> None:
         self._model, self._key = model, key
-        self._client = openai.AsyncOpenAI(
+        self._client = self._connect(key, base_url, patience)
+        self._way = Way(limit_names(self._client.base_url.host))
+
+    def _connect(self, key: Key, base_url: str | None, patience: Patience) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
             api_key=key.reveal(),
             base_url=base_url,
             max_retries=0,  # retry.py does it
             http_client=http_client(patience),
         )
-        self._way = Way(limit_names(self._client.base_url.host))
 
     async def stream(self, prompt: Prompt, incoming: Incoming) -> None:
         """Send the prompt and add what comes, to the end; in another way, now and later, where one is refused."""
