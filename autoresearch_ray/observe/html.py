@@ -60,7 +60,7 @@ def _head(summary: facts.Summary, name: str, isolation: str) -> str:
         if math.isfinite(summary.gain_low):
             interval = f"95 %: {summary.gain_low:.4f} to {summary.gain_high:.4f}"
         cards += [
-            _card("best", _score(summary.best), "val_bpb, by runs of both on equal seeds"),
+            _card("best", _score(summary.best), "val_bpb, by pairs of runs on equal seeds"),
             _card("gain", _score(summary.gain), f"bits per byte, {interval}", good=True),
         ]
     else:

@@ -77,7 +77,7 @@ def _scores(summary: facts.Summary) -> list[str]:
     share = f" ({summary.gain / summary.baseline:.1%})" if summary.baseline > 0 else ""
     return [
         *lines,
-        _line("best", f"{summary.best:.4f} val_bpb, by runs of both on equal seeds"),
+        _line("best", f"{summary.best:.4f} val_bpb, by pairs of runs on equal seeds"),
         _line("improvement", f"{summary.gain:.4f} bpb{share}{interval}"),
     ]
 
