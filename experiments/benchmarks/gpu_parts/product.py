@@ -20,7 +20,7 @@ from gpu_parts.notes import Bench
 
 SLOTS, TRIALS = 4, 24
 PRETENDED_TRIALS = 6
-FILLED = ("val_bpb", "holdout_bpb", "steps", "tokens_per_second", "parameters", "peak_memory_mb", "device_name")
+FILLED = ("val_bpb", "steps", "tokens_per_second", "parameters", "peak_memory_mb", "device_name")
 PREFIX = "ray_autoresearch_"
 
 
