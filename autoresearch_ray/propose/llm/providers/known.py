@@ -29,6 +29,7 @@ KNOWN: dict[str, ProviderFacts] = {
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         "GOOGLE_GEMINI_BASE_URL",
     ),
+    "openai": ProviderFacts("OpenAIWire", "openai", "openai>=3.52", ("OPENAI_API_KEY",), "OPENAI_BASE_URL"),
     "azure": ProviderFacts("AzureWire", "openai", "openai>=3.52", ("AZURE_OPENAI_API_KEY",), "AZURE_OPENAI_ENDPOINT"),
     "bedrock": ProviderFacts(
         "BedrockWire", "boto3", "boto3", ("AWS_BEARER_TOKEN_BEDROCK",), "ANTHROPIC_BEDROCK_BASE_URL", needs_key=False
@@ -41,5 +42,4 @@ KNOWN: dict[str, ProviderFacts] = {
         "GOOGLE_VERTEX_BASE_URL",
         needs_key=False,
     ),
-    "openai": ProviderFacts("OpenAIWire", "openai", "openai>=3.52", ("OPENAI_API_KEY",), "OPENAI_BASE_URL"),
 }
