@@ -23,7 +23,7 @@ from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.window import Window
-from autoresearch_ray.propose.own import OwnProposer
+from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.records import Candidate, History, Standing, Step
 from autoresearch_ray.search.model_access import AskedMind, Mind, Model, connect_model, model_keys
 from autoresearch_ray.search.model_proposer import form_of
@@ -111,7 +111,7 @@ def _asked(asking: Asking, view: SearchView, say: Callable[[str], None]) -> Conv
     with model_keys(settings) as keys:
         prepare(settings.experiment, say)
         if spec.name == OWN:
-            return asyncio.run(_conversation(asking, view, OwnProposer(spec.label, spec.model), say))
+            return asyncio.run(_conversation(asking, view, OwnProposer(load_proposer(spec.model)), say))
         return asyncio.run(_asked_by_calls(asking, view, connect_model(spec, Key(keys[spec.label]), settings), say))
 
 

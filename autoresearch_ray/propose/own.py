@@ -48,9 +48,8 @@ class Proposer(Protocol):
 class OwnProposer:
     """One's own class, asked as models are."""
 
-    def __init__(self, who: str, where: str) -> None:
-        """SettingsError if it cannot be found or made."""
-        self.who, self._proposer = who, load_proposer(where)
+    def __init__(self, proposer: Proposer) -> None:
+        self._proposer = proposer
 
     async def converse(self, view: SearchView, gates: Gates, accept: Accept) -> Conversation:
         """Its ideas, through all gates. What it raises goes on to the caller."""
@@ -63,9 +62,6 @@ class OwnProposer:
             for number, idea in enumerate(ideas, start=1)
         )
         return await settle_ideas(tuple(parsed), view.frontier.text, gates, accept)
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 def load_proposer(where: str) -> Proposer:

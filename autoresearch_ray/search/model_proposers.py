@@ -30,7 +30,7 @@ from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.propose.llm.window import Window
-from autoresearch_ray.propose.own import OwnProposer
+from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.records import Candidate, Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.model_access import AskedMind, Mind, Model, connect_model, price_of
@@ -111,7 +111,7 @@ class Writers:
 
     def _mind(self, spec: ProposerSpec, window: Window, spending: Spending) -> Mind:
         if spec.name == OWN:
-            return OwnProposer(spec.label, spec.model)
+            return OwnProposer(load_proposer(spec.model))
         model = connect_model(spec, self._keys[spec.label], self._settings)
         self._models.append(model)
         price = price_of(spec, self._settings)

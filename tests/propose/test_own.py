@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_run import settings_of, write_experiment
@@ -27,9 +28,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.S)[0]
 
 
-def converse(proposer: object, text: str) -> tuple[list[Idea], list[Rejection]]:
-    own = object.__new__(OwnProposer)
-    own.who, own._proposer = "own:test", proposer  # type: ignore[assignment]  # classes of the tests, not to be imported
+def converse(proposer: Any, text: str) -> tuple[list[Idea], list[Rejection]]:
+    own = OwnProposer(proposer)
     accepted: list[Idea] = []
 
     async def passes(text: str) -> str | None:
@@ -40,13 +40,8 @@ def converse(proposer: object, text: str) -> tuple[list[Idea], list[Rejection]]:
 
     gates = Gates(lambda text: check_candidate(text, 40), lambda text: None, passes)
 
-    class View:
-        class frontier:
-            pass
-
-    view = View()
-    view.frontier.text = text  # type: ignore[attr-defined]
-    conversation = asyncio.run(own.converse(view, gates, accept))  # type: ignore[arg-type]
+    view: Any = SimpleNamespace(frontier=SimpleNamespace(text=text))
+    conversation = asyncio.run(own.converse(view, gates, accept))
     assert list(conversation.ideas) == accepted
     return accepted, [outcome for outcome in conversation.outcomes if isinstance(outcome, Rejection)]
 

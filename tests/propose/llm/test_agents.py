@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pasts import Story
 from small_run import CANDIDATE
 from stand_ins import install
 
+from autoresearch_ray import settings
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import (
     BadAnswerError,
@@ -22,6 +24,7 @@ from autoresearch_ray.errors import (
     SettingsError,
 )
 from autoresearch_ray.propose.llm.agents.agent import Agent
+from autoresearch_ray.propose.llm.agents.known import AGENTS
 from autoresearch_ray.propose.llm.agents.process import MARK
 from autoresearch_ray.propose.llm.answer import parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
@@ -261,6 +264,10 @@ def test_a_missing_program_is_one_line_with_how_to_get_it() -> None:
 def test_an_agent_is_named_with_its_model_or_as_a_command(text: str, model: str, weight: float) -> None:
     (spec,) = ask(proposers=(text,)).proposers
     assert (spec.name, spec.model, spec.weight) == ("agent", model, weight)
+
+
+def test_the_agents_that_the_help_names_are_those_that_there_are() -> None:
+    assert re.findall(r"agent:(\w+)", settings.AGENTS) == list(AGENTS)
 
 
 def test_which_agent_must_be_said() -> None:
