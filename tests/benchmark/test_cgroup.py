@@ -27,7 +27,7 @@ from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
 GREEDY = "import torch\\ndef train(task):\\n    next(task.batches(4))\\n    [torch.ones(1 << 28) for _ in range(3)]\\n"
 with Slot(1) as slot:
-    list(slot.run(Job(GREEDY, sys.argv[1], 1, 5.0, "cpu", "none", 1, 0, 0.0), Path(sys.argv[2])))
+    list(slot.run(Job(GREEDY, sys.argv[1], 1, 100.0, "cpu", "none", 1, 0, 0.0), Path(sys.argv[2])))
     limits = [cgroup.usable_cpus(), cgroup.usable_memory() >> 20, cgroup.limit("pids")]
     print(json.dumps([*limits, slot.result.status, slot.result.error]))
 """
