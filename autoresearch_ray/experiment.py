@@ -49,6 +49,7 @@ class Experiment(FrozenModel):
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0
     trials: Annotated[int, Field(ge=4)] = 100
+    removal_margin: Annotated[float, Field(ge=0, le=1)] = 0.0  # bpb that code may be worth and still be taken out
     constants: dict[str, Constant] = {}
 
     def override(self, **said: Any) -> Self:

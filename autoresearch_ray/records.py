@@ -15,7 +15,8 @@ from typing import Any, Literal
 from autoresearch_ray.paths import CANDIDATE_FILE
 
 Kind = Literal["baseline", "knobs", "code", "merge", "replicate"]
-Purpose = Literal["baseline", "screen", "confirm", "prove", "idle"]
+Purpose = Literal["baseline", "screen", "confirm", "prove", "remove", "idle"]
+MAY_BE_BEST: tuple[Purpose, ...] = ("baseline", "prove", "remove")  # of trials that make a best: all are probed alike
 OWN_SEED = -1  # the number of a seed that no other trial has
 FailureStatus = Literal["crash", "timeout", "oom", "invalid"]  # that a candidate can bring about
 Status = Literal["ok", FailureStatus, "lost", "stopped"]
@@ -203,11 +204,12 @@ class Step:
     val_bpb: float
     reason: str
     at: float
-    probability: float = math.nan  # that it is better than the best before it (keep and drop)
-    gain: float = math.nan  # in J, over the best before it (keep and drop)
+    probability: float = math.nan  # of a keep: that it is better than the best before it; of a removal, not much worse
+    gain: float = math.nan  # in J, over the best before it; of a removal, over the last best that was proven by a gain
     gain_low: float = math.nan  # 95 % interval
     gain_high: float = math.nan
     checks: tuple[str, ...] = ()  # of a keep, as in its decision
+    removes: bool = False  # a keep that takes out code, see decide/removal.py
 
 
 @dataclass(frozen=True, slots=True)

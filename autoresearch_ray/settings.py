@@ -60,6 +60,9 @@ class Rules:
     drop_probability: float = 0.05  # of a proof to pass, below which it ends
     min_pairs: int = 2  # of a proof
     max_pairs: int = 8
+    removal_margin: float = 0.0  # bpb that all removals since the last gain may cost; 0: none is proven
+    min_removal_pairs: int = 10  # of the proof of a removal
+    max_removal_pairs: int = 20
     reserve_trials: int = 2  # kept for a proof before the run ends
     early_stop_below: float = 0.02  # probability of a worthwhile step, below which a screen may end early
     early_stop_pairs: int = 12  # finished pairs of learning curves that must be known before

@@ -28,13 +28,12 @@ from autoresearch_ray.cluster.session import bundle
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
-from autoresearch_ray.records import CurvePoint, Result, Trial
+from autoresearch_ray.records import MAY_BE_BEST, CurvePoint, Result, Trial
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import connect
 from autoresearch_ray.text import encodable, one_line, visible
 
-MAY_BE_BEST = ("baseline", "prove")  # purposes of trials that make a best; all its runs are probed alike
 RECENT_TRIALS, TYPICAL_FROM = 32, 3  # of a slot: whose median speed is typical, and how many that takes
 LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most
 LOGGED_CHARACTERS = 4000  # of what a candidate printed, its end

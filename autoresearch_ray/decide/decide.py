@@ -14,6 +14,7 @@ from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry
 from autoresearch_ray.decide.merges import offer
 from autoresearch_ray.decide.proof import Comparison, Judgement, failure, judge, with_outcome
+from autoresearch_ray.decide.removal import anchor_of, judge_removal
 from autoresearch_ray.decide.state import Outcome, Proof, SearchState, Settled
 from autoresearch_ray.records import Decision, Standing, Step, StepKind, Verdict
 from autoresearch_ray.settings import Rules
@@ -31,7 +32,7 @@ def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, befor
     version = state.frontier.version
     if outcome.status == "ok":
         state = replace(state, ledger=with_run(state.ledger, outcome, rules))
-    if outcome.purpose == "prove":
+    if outcome.purpose in ("prove", "remove"):
         return _proved(state, outcome, rules, now, before)
     if outcome.status != "ok":
         verdict: Verdict = "discard" if outcome.purpose in ("screen", "confirm") else "measure"
@@ -85,16 +86,22 @@ def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float, befo
     version = state.frontier.version
     state = _with_proof(state, outcome)
     estimate = Estimate(state.ledger, before)
-    if state.proof is None or outcome.source_sha not in (state.proof.target_sha, state.proof.best_sha):
+    proof = state.proof
+    sides = (proof.target_sha, proof.best_sha) if proof and proof.removes == (outcome.purpose == "remove") else ()
+    if proof is None or outcome.source_sha not in sides:
         words = failure(outcome) if outcome.status != "ok" else "replicate"
         return _moved(state, estimate, outcome, rules, now, words, "measure", version)
-    proof = with_outcome(state.proof, outcome)
+    proof = with_outcome(proof, outcome)
     state = replace(state, proof=proof)
-    judgement = judge(state, estimate, outcome, rules)
+    judgement = (judge_removal if proof.removes else judge)(state, estimate, outcome, rules)
     if judgement.verdict == "keep":
         return _kept(state, estimate, outcome, judgement, rules, now)
     if judgement.verdict == "drop":
-        state = replace(state, proof=None, failed=(*state.failed, proof.target_sha))
+        state = replace(state, proof=None)
+        if proof.removes:
+            state = replace(state, needed=(*state.needed, proof.target_sha))
+        else:
+            state = replace(state, failed=(*state.failed, proof.target_sha))
         if outcome.status == "invalid":
             state = ban(state, proof.target_sha)
             estimate = Estimate(state.ledger, before)
@@ -102,16 +109,16 @@ def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float, befo
 
 
 def _with_proof(state: SearchState, outcome: Outcome) -> SearchState:
-    """With the proof that this run belongs to, if none is open and that one is not over."""
+    """With the proof that this run belongs to, if that is not over and no other is open; a frontier's goes first."""
     assert state.best is not None
-    if state.proof is not None:
+    removes = outcome.purpose == "remove"
+    if state.proof is not None and (removes or not state.proof.removes):
         return state
-    best = state.best.source_sha
+    best = anchor_of(state).source_sha if removes else state.best.source_sha
     target = outcome.parent_sha if outcome.source_sha == best else outcome.source_sha
     known = best in (outcome.source_sha, outcome.parent_sha) and state.ledger.get(target) is not None
-    return (
-        replace(state, proof=Proof(target, best)) if known and target not in (*state.failed, *state.replaced) else state
-    )
+    over = (*state.failed, *state.needed, *state.replaced, state.best.source_sha)
+    return replace(state, proof=Proof(target, best, removes=removes)) if known and target not in over else state
 
 
 def _kept(
@@ -119,16 +126,26 @@ def _kept(
 ) -> Settled:
     assert state.best is not None and state.frontier is not None
     assert state.proof is not None and judgement.seen is not None
-    target = state.ledger.get(state.proof.target_sha)
-    assert target is not None
-    value = state.best.objective - judgement.seen.gain
+    target, version = state.ledger.by_sha[state.proof.target_sha], state.frontier.version
+    compared = anchor_of(state) if state.proof.removes else state.best
+    value = compared.objective - judgement.seen.gain
     best = _standing(target, value, state.best.version + 1, rules, now)
-    checks, before, version = state.proof.checks, state.best.source_sha, state.frontier.version
-    state = replace(state, best=best, proof=None, failed=(), replaced=(before,), steps=state.steps + 1)
+    checks, before, removes, steps = state.proof.checks, state.best.source_sha, state.proof.removes, list[Step]()
+    is_frontier = state.frontier.source_sha == before
+    if removes:
+        state = replace(state, anchor=compared)
+        if is_frontier:  # new proposals start without the removed code
+            version += 1
+            state = replace(state, frontier=replace(best, version=version), steps=state.steps + 1)
+            steps = [_step(state, "advance", best, target, outcome, judgement.words, now)]
+    else:
+        state = replace(state, anchor=None, needed=(), failed=())
+    state = replace(state, best=best, proof=None, replaced=(before,), steps=state.steps + 1)
     step = _step(state, "keep", best, target, outcome, judgement.words, now, seen=judgement.seen)
+    steps.append(replace(step, checks=checks, removes=removes))
     settled = _moved(state, estimate, outcome, rules, now, judgement.words, "keep", version)
     decisions = (replace(settled.decisions[0], checks=checks), *settled.decisions[1:])
-    return replace(settled, decisions=decisions, steps=(replace(step, checks=checks), *settled.steps))
+    return replace(settled, decisions=decisions, steps=(*steps, *settled.steps))
 
 
 def _moved(
@@ -213,10 +230,13 @@ def _choose(state: SearchState, estimate: Estimate, rules: Rules) -> Entry | Non
     assert state.frontier is not None
     frontier = state.frontier.source_sha
     above = set(estimate.path(frontier)) | {state.ledger.entries[0].source_sha}
+    removed = set[str]()  # from these the best took out what was not needed
+    if state.anchor is not None and state.best is not None:
+        removed = {entry.source_sha for entry in state.ledger.path(state.best.source_sha)} - {state.best.source_sha}
     better: list[tuple[float, int, Entry]] = []
     for entry in state.ledger.entries:
         sha = entry.source_sha
-        if sha == frontier or estimate.mean(sha) >= estimate.mean(frontier):
+        if sha == frontier or sha in removed or estimate.mean(sha) >= estimate.mean(frontier):
             continue
         if sha in above or frontier in state.failed:
             needed = rules.return_probability

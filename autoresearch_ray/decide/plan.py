@@ -1,8 +1,8 @@
 """What a free slot does next: pure, from the decisions' state and what is in flight.
 
 In this order: measure the baseline, run a frontier that has one run once more, run the likeliest contender once more,
-replicate for a proof that is open or due, run a proposal, replicate the best when nothing is ready. None: there is
-nothing to do now.
+replicate for a proof that is open or due, run a proposal. Where nothing is ready: replicate for the proof of a removal,
+else the best. None: there is nothing to do now.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from autoresearch_ray.decide import panel
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry
 from autoresearch_ray.decide.proof import chance_to_win, paired_gains, pairs_needed
+from autoresearch_ray.decide.removal import anchor_of, choose_removal
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.records import Purpose, Trial
 from autoresearch_ray.settings import Rules
@@ -69,7 +70,10 @@ def plan(
         return proof
     if ready:
         return Screen()
-    return Replicate("idle", state.best.source_sha, state.best.source_sha) if idle else None
+    if not idle:
+        return None
+    removal = _for_removal(state, estimate, rules, in_flight, trials_left)
+    return removal or Replicate("idle", state.best.source_sha, state.best.source_sha)
 
 
 def _last_proof(state: SearchState, estimate: Estimate, rules: Rules, trials_left: float) -> bool:
@@ -143,26 +147,50 @@ def _for_proof(
         target_sha = state.frontier.source_sha
     if len(running) >= (slots if is_last else max(2, slots // 4)):
         return None
-    target, best = state.ledger.get(target_sha), state.ledger.get(best_sha)
-    assert target is not None and best is not None
+    target, best = state.ledger.by_sha[target_sha], state.ledger.by_sha[best_sha]
+    done = len(paired_gains(state, target, best)[0])
+    limit = min(rules.max_pairs, max(done + 1, pairs_needed(state, estimate, target_sha, rules)))
+    return _missing_side("prove", state, target, best, running, limit)
+
+
+def _for_removal(
+    state: SearchState, estimate: Estimate, rules: Rules, in_flight: Sequence[Trial], trials_left: float
+) -> Replicate | None:
+    """A run for the proof of a removal: of the open one, else of the one that is worth most."""
+    running = [trial for trial in in_flight if trial.purpose == "remove"]
+    if state.proof is not None and not state.proof.removes:
+        return None
+    if state.proof is not None:
+        target = state.ledger.by_sha[state.proof.target_sha]
+    else:
+        chosen = choose_removal(state, estimate, rules)
+        if chosen is None or trials_left < 2 * rules.min_removal_pairs - len(chosen.runs):
+            return None
+        target = chosen
+    anchor = state.ledger.by_sha[anchor_of(state).source_sha]
+    return _missing_side("remove", state, target, anchor, running, rules.max_removal_pairs)
+
+
+def _missing_side(
+    purpose: Purpose, state: SearchState, target: Entry, best: Entry, running: Sequence[Trial], limit: int
+) -> Replicate | None:
+    """The next run that a proof's first `limit` pairs lack, of either side."""
     has = {
         entry.source_sha: {run.seed_number for run in entry.runs}
         | {trial.seed_number for trial in running if trial.proposal.source_sha == entry.source_sha}
         for entry in (target, best)
     }
-    done = len(paired_gains(state, target, best)[0])
-    limit = min(rules.max_pairs, max(done + 1, pairs_needed(state, estimate, target_sha, rules)))
     for number in islice(panel.proof_seeds(state.ledger, target, best), limit):
-        for side, other in ((target_sha, best_sha), (best_sha, target_sha)):
-            if number not in has[side]:
-                return Replicate("prove", side, other, number)
+        for side, other in ((target, best), (best, target)):
+            if number not in has[side.source_sha]:
+                return Replicate(purpose, side.source_sha, other.source_sha, number)
     return None
 
 
 def _open_target(state: SearchState, running: Sequence[Trial]) -> str | None:
     """The candidate of the proof under way, also when none of its replicates has ended yet."""
     assert state.best is not None
-    if state.proof is not None:
+    if state.proof is not None and not state.proof.removes:
         return state.proof.target_sha
     best = state.best.source_sha
     for trial in running:

@@ -74,7 +74,7 @@ def judge(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules
     """What follows from the open proof, now that its runs are in the ledger."""
     proof = state.proof
     assert proof is not None
-    if reason := _broken(proof, outcome, rules):
+    if reason := broken(proof, outcome, rules):
         return Judgement("drop", reason)
     target, best = state.ledger.get(proof.target_sha), state.ledger.get(proof.best_sha)
     assert target is not None and best is not None
@@ -134,11 +134,15 @@ def bar_of(rules: Rules, failed: int) -> float:
 def chance_to_win(state: SearchState, estimate: Estimate, target: str, pairs: int, rules: Rules) -> float:
     """The probability that the mean of so many pairs passes, as far as the ledger knows the two."""
     assert state.best is not None
-    best = state.best.source_sha
+    return chance_to_pass(estimate, target, state.best.source_sha, pairs, bar_of(rules, len(state.failed)))
+
+
+def chance_to_pass(estimate: Estimate, target: str, best: str, pairs: int, bar: float, allowed: float = 0.0) -> float:
+    """The probability that so many pairs say with probability `bar` that the target's J is below best's + allowed."""
     mean, spread = estimate.difference(target, best)
     error = estimate.pair_variance(estimate.changes(target, best)) / pairs
-    needed = float(stdtrit(PRIOR_DEGREES + pairs - 1, bar_of(rules, len(state.failed)))) * error**0.5
-    return normal_cdf((-mean - needed) / (spread + error) ** 0.5)
+    needed = float(stdtrit(PRIOR_DEGREES + pairs - 1, bar)) * error**0.5
+    return normal_cdf((allowed - mean - needed) / (spread + error) ** 0.5)
 
 
 def pairs_needed(state: SearchState, estimate: Estimate, target: str, rules: Rules) -> int:
@@ -149,7 +153,7 @@ def pairs_needed(state: SearchState, estimate: Estimate, target: str, rules: Rul
     return rules.max_pairs
 
 
-def _broken(proof: Proof, outcome: Outcome, rules: Rules) -> str:
+def broken(proof: Proof, outcome: Outcome, rules: Rules) -> str:
     """Why one side of the proof cannot be measured; empty if it can."""
     if outcome.status == "invalid" and outcome.source_sha != proof.best_sha:
         return f"it did not hold in its proof: {failure(outcome)}"

@@ -35,14 +35,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A frontier (the target) and the best are run on the same fresh seeds; the runs themselves are in the ledger."""
+    """Two candidates that are run on the same fresh seeds, the target and the best; their runs are in the ledger."""
 
     target_sha: str
-    best_sha: str
+    best_sha: str  # of a removal: the last best that was proven by a gain
     failures: int = 0  # of the target
     best_failures: int = 0
     probed: int = 0  # results of the target at full strength
     checks: tuple[str, ...] = ()  # that all of these passed
+    removes: bool = False  # whether the target need only be no worse, see removal.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class SearchState:
     proof: Proof | None = None
     failed: tuple[str, ...] = ()  # targets whose proof against this best failed
     replaced: tuple[str, ...] = ()  # the best before this one
+    anchor: Standing | None = None  # the last best that was proven by a gain, if removals were kept since
+    needed: tuple[str, ...] = ()  # removals from this anchor whose proof failed
     steps: int = 0  # made so far
 
     @property

@@ -71,7 +71,7 @@ def new_run(
         state=state,
         storage=storage,
         max_staleness=choose_staleness(request, default=None),
-        rules=Rules(),
+        rules=Rules(removal_margin=experiment.removal_margin),
         baseline=_baseline(experiment, program),
         program=program,
         dataset_fingerprint="",

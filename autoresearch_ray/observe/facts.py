@@ -7,13 +7,14 @@ a run; the decisions were made elsewhere (`decide/`) and are read here, not made
 import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
-from autoresearch_ray.records import HELD, History, Result, Step, TrialRow
+from autoresearch_ray.records import HELD, MAY_BE_BEST, History, Result, Step, TrialRow
 
-UNSELECTED = frozenset({"baseline", "prove", "idle"})  # purposes whose scores were not picked for being good
+UNSELECTED = frozenset({*MAY_BE_BEST, "idle"})  # purposes whose scores were not picked for being good
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Summary:
     baseline: float  # mean of the starting candidate's runs
     baseline_runs: int
     best: float  # baseline - gain
-    gain: float  # sum of what each win gained on equal seeds over the best before it; 0 while nothing is proven
+    gain: float  # sum of what each win gained in pairs on equal seeds; 0 while nothing is proven
     gain_low: float  # 95 % interval
     gain_high: float
     noise_sd: float  # pooled over runs of equal source
@@ -188,7 +189,7 @@ def summarise(history: History) -> Summary:
     levels = best_levels(history)
     baseline = levels[0].val_bpb if levels else _mean(start)
     best = levels[-1].val_bpb if levels else baseline
-    reach = math.hypot(*((win.step.gain_high - win.step.gain_low) / 2 for win in won))
+    reach = math.hypot(*((step.gain_high - step.gain_low) / 2 for step in _summands(won)))
     frontier = frontier_levels(history)
     results = [row.result for row in history.rows if row.result is not None]
     slots = _slots(history, results)
@@ -235,6 +236,12 @@ def elapsed_seconds(history: History) -> list[float]:
         latest = max(latest, moment - first)
         found.append(latest)
     return found
+
+
+def _summands(won: Sequence[Win]) -> list[Step]:
+    """The wins whose gains add up to the run's: of removals in a row, all measured from one best, the last."""
+    steps = [win.step for win in won]
+    return [step for step, after in zip_longest(steps, steps[1:]) if not (after and step.removes and after.removes)]
 
 
 def _levels(history: History) -> list[Level]:

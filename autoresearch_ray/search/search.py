@@ -239,6 +239,10 @@ class Search:
         if what.purpose == "baseline":
             return "starting candidate"
         entry, best = self._state.ledger.get(what.source_sha), self._state.best
+        if what.purpose == "remove":
+            other = self._state.ledger.get(what.other_sha)
+            removal = entry if entry and other and entry.code_lines < other.code_lines else other
+            return f"{'with' if removal is entry else 'without'} the removal: {removal.hypothesis if removal else ''}"
         if what.purpose == "confirm" and entry is not None:
             return f"again: {entry.hypothesis}"
         side = "best" if best is not None and best.source_sha == what.source_sha else "frontier"

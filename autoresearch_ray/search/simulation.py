@@ -21,7 +21,7 @@ from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.ranges import Value
 from autoresearch_ray.observe.comparison import Course, Moment
 from autoresearch_ray.paths import LINEAGE, STATE_FILE
-from autoresearch_ray.records import CurvePoint, Result, Standing, Trial
+from autoresearch_ray.records import MAY_BE_BEST, CurvePoint, Result, Standing, Trial
 from autoresearch_ray.search.queue_filler import ProposerLoop
 from autoresearch_ray.search.search import Finished, Search
 from autoresearch_ray.search.worlds.world import OVERHEAD, REPORTS, Measured, World
@@ -133,7 +133,7 @@ class Simulation:
         planned = self._settings.trials * world.budget_seconds * (1 + OVERHEAD) / self._settings.slots
         passed = min(1.0, (trial.claimed_at - EPOCH) / planned)
         measured = world.measure(self._values_of(sha), trial.seed, slot, passed, again)
-        proves, fails = trial.purpose in ("baseline", "prove"), measured.status != "ok"
+        proves, fails = trial.purpose in MAY_BE_BEST, measured.status != "ok"
         return Result(
             *(trial.trial_id, measured.status, measured.val_bpb, measured.holdout_bpb),
             training_seconds=world.budget_seconds * len(measured.curve) / REPORTS,
