@@ -145,6 +145,7 @@ class Result:
     curve: tuple[CurvePoint, ...] = ()
     strength: str = ""  # of the probes: normal, or full for a proof; "" in what was stored before they were noted
     checks: tuple[str, ...] = ()  # what was probed and held; none without a score
+    profile: tuple[tuple[int, float], ...] = ()  # (line of train.py, its share of the training time); on a CPU alone
     expected_bpb: float = math.nan  # of a screen that was ended early: the val_bpb that its curve promised
 
     @property

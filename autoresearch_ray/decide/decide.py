@@ -215,8 +215,7 @@ def _standing_of(state: SearchState, estimate: Estimate, outcome: Outcome, rules
     lead = -estimate.difference(entry.source_sha, frontier)[0]
     chance = estimate.chance(entry.source_sha, frontier, rules.worthwhile_sd * estimate.scale)
     words = (
-        f"expected {abs(lead) / estimate.scale:.1f} sd {'below' if lead > 0 else 'above'} the frontier, "
-        f"P(worthwhile) {chance:.2f}"
+        f"J is expected {abs(lead):.4f} {'below' if lead > 0 else 'above'} the frontier's, P(worthwhile) {chance:.2f}"
     )
     is_open = chance > rules.contender_probability and len(entry.runs) < rules.most_runs
     return words, "promising" if is_open else "discard"

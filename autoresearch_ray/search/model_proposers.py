@@ -14,9 +14,11 @@ import re
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
-from autoresearch_ray.benchmark.data.dataset import look_up
+from autoresearch_ray.benchmark.data.dataset import Dataset, look_up
+from autoresearch_ray.benchmark.data.reference import counted_scores
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_candidate
@@ -239,7 +241,17 @@ def experiment_view(settings: RunSettings) -> ExperimentView:
         torch=settings.versions.get("torch", ""),
         train_tokens=data.train.tokens if data else 0,
         bytes_per_token=data.train_bytes_per_token if data else 0.0,
+        eval_tokens=data.val.tokens if data else 0,
+        counted_bpb=_counted(data) if data else (),
     )
+
+
+@cache
+def _counted(data: Dataset) -> tuple[float, ...]:
+    try:
+        return counted_scores(data)
+    except (OSError, ValueError, MemoryError):  # the cache was cleared meanwhile: a prompt can do without
+        return ()
 
 
 def unmeasured(baseline: str) -> Standing:

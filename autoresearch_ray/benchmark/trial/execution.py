@@ -153,6 +153,7 @@ class Execution:
             finished_at=now,
             error=error,
             curve=tuple(self._curve),
+            profile=measured.profile,
             strength=self._job.strength,
             checks=tuple(done.checks.split()) if done is not None and ok else (),
         )

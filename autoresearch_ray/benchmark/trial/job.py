@@ -87,6 +87,7 @@ class Event:
     tokens: int = 0
     parameters: int = 0
     peak_memory_mb: float = 0.0
+    profile: tuple[tuple[int, float], ...] = ()  # as of a Result
     device_name: str = ""
     checks: str = ""  # what was probed and held, words
 

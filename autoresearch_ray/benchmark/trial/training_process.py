@@ -24,6 +24,7 @@ from autoresearch_ray.benchmark.trial import device as devices
 from autoresearch_ray.benchmark.trial.drytask import DryTask
 from autoresearch_ray.benchmark.trial.failures import LENGTH, described, keep_spare_memory
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
+from autoresearch_ray.benchmark.trial.line_profile import LineProfile, Profile
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout
 from autoresearch_ray.benchmark.trial.task import Task
 from autoresearch_ray.text import one_line
@@ -62,7 +63,7 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
     """
     try:
         keep_spare_memory()
-        task, model = _trained(job, shape, channel)
+        task, model, profile = _trained(job, shape, channel)
         trained = Event(
             "trained",
             time.monotonic(),
@@ -71,6 +72,7 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
             steps=task.steps,
             tokens=task.tokens,
             peak_memory_mb=devices.peak_memory_mb(task.device),
+            profile=profile,
         )
         _say(channel, trained)
         if _saved(model, saved, channel):
@@ -94,7 +96,7 @@ def received(channel: socket.socket, count: int) -> list[int]:
     return descriptors
 
 
-def _trained(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, torch.nn.Module]:
+def _trained(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, torch.nn.Module, Profile]:
     device = model_process.prepared(job)
     gc.freeze()  # what the server imported is never garbage: collections stay short
     task = (DryTask if job.dry else Task)(
@@ -106,14 +108,19 @@ def _trained(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, 
         on_training=lambda: _say(channel, Event("training", time.monotonic())),
         on_progress=lambda point: _say(channel, Event("progress", time.monotonic(), point=point)),
     )
-    model = candidate_module.loaded(job.source).train(task)
+    profile = LineProfile(task.clock) if device.type == "cpu" and not job.dry else None
+    module = candidate_module.loaded(job.source)
+    if profile:
+        profile.start()
+    model = module.train(task)
+    lines = profile.stop() if profile else ()
     if device.type == "cuda":
         torch.cuda.synchronize()
     if not isinstance(model, torch.nn.Module):
         raise InvalidModelError(f"train returned {type(model).__name__}, expected a torch.nn.Module")
     if not task.clock.started:
         raise InvalidModelError("train returned without asking for a batch")
-    return task, model
+    return task, model, lines
 
 
 def _saved(model: torch.nn.Module, saved: int, channel: socket.socket) -> bool:

@@ -16,9 +16,9 @@ from autoresearch_ray.propose.llm.calls import Prompt
 from autoresearch_ray.propose.llm.prompt.prompt import build_prompt
 from autoresearch_ray.propose.llm.prompt.tokens import estimate, token_count
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.records import Proposal, Trial
+from autoresearch_ray.records import Proposal, Result, Trial
 
-BUDGETS = (9_000, 24_000, 60_000)
+BUDGETS = (10_000, 24_000, 60_000)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_a_short_past_is_told_whole(trials: int) -> None:
 
 def test_no_budget_between_too_little_and_plenty_is_exceeded() -> None:
     view = long_story(200).view()
-    for budget in range(9_000, 30_000, 700):
+    for budget in range(10_000, 30_000, 700):
         prompt = build_prompt(view, budget)
         assert sum(map(token_count, (prompt.system, prompt.context, prompt.messages[0].text))) <= budget
 
@@ -105,7 +105,7 @@ def test_a_flood_of_one_kind_of_failure_does_not_hide_the_others() -> None:
         story.result(trial_id, status="crash", error=f"NameError: name '{name}' is not defined " + "at length " * 40)
     rare = story.trial(f"{TRAIN}# rare\n", "a wider model")
     story.result(rare, status="oom", error="out of memory")
-    failures = section(asking(story.view(), 9_000), "Failures")
+    failures = section(asking(story.view(), 10_000), "Failures")
     assert "oom, 1 candidate" in failures and 2 <= failures.count("\n- ") < 30
 
 
@@ -116,7 +116,7 @@ def test_what_took_no_slot_is_told_with_its_reason_grouped_and_within_its_share(
         story.rejected("dry_run", f"shape {number}", f"the dry run ended as crash: size {number}\nTraceback ...")
     story.rejected("duplicate", "Squared relu.", "It does the same as t00004, which reached val_bpb 1.7012")
     story.rejected("moved", "Warm up.", "the frontier changed while it waited for a slot")
-    prompt = build_prompt(story.view(), 9_000)
+    prompt = build_prompt(story.view(), 10_000)
     text = section(prompt.messages[0].text, "Ideas that took no slot")
     assert "- a rule refused it, 300 ideas, the latest: idea 299\n| imports: line 299: os is not" in text
     assert (
@@ -166,7 +166,7 @@ def test_it_says_where_the_search_stands_and_what_is_asked() -> None:
     assert PROGRAM.strip() in prompt.context and TRAIN.rstrip() in prompt.context
     assert "cpu: text of stdlib, sequences of 128 tokens, vocabulary 2048, 20 s of training" in prompt.context
     text = prompt.messages[0].text
-    assert "Frontier: val_bpb 1.6900 and J 1.7000 with 201 code lines, as expected from all runs of it" in text
+    assert "Frontier: val_bpb 1.6900 and J 1.7000 with 201 code lines (an estimate from all runs of it" in text
     assert "in one run 391 steps within the budget (51.2 ms each; the machine's speed varies)" in text
     assert "parts of the budget: 5% 3.900, 10% 3.800, 20% 3.600, 35% 3.300, 50% 3.000" in text
     assert "It is the proven best." in text
@@ -174,7 +174,7 @@ def test_it_says_where_the_search_stands_and_what_is_asked() -> None:
     assert "below 0.0140 may be luck" in text and "0.0035 or more below the frontier's J on the same seed" in text
     assert "Propose 2 ideas" in text
     left = 630 - len(PROGRAM.splitlines()) - len(TRAIN.splitlines())
-    assert f"at most {left} lines" in text
+    assert f"may grow by at most {left} more" in text
     assert all(words in prompt.system for words in ("0.00005 * (lines of code)", "0.001 bpb", "`log_int(low, high)`"))
 
 
@@ -306,3 +306,43 @@ def test_a_knob_as_the_prompt_explains_it_passes_the_rules() -> None:
     system = build_prompt(Story().view()).system
     line = next(line.strip() for line in system.splitlines() if "search log(" in line and "MATRIX_LR" in line)
     check_candidate(f"import torch\n\n{line}\n\n\ndef train(task):\n    return torch.nn.Linear(1, 1)\n")
+
+
+def test_the_lines_that_take_the_time_and_the_scores_of_counts_are_told() -> None:
+    story = Story()
+    trial_id = story.trial(TRAIN, "the start again", purpose="baseline", kind="baseline")
+    line = next(n for n, text in enumerate(TRAIN.splitlines(), 1) if "loss.backward()" in text or "backward(" in text)
+    story.tell(
+        Result(trial_id, "ok", val_bpb=1.7, steps=10, training_seconds=20.0, profile=((line, 0.421), (9999, 0.1)))
+    )
+    view = story.view()
+    counted = replace(view.experiment, train_tokens=1_000_000, eval_tokens=32_768, counted_bpb=(4.81, 3.02, 2.77))
+    prompt = build_prompt(replace(view, experiment=counted))
+    assert f"largest first):\n|  42%  {TRAIN.splitlines()[line - 1].strip()}\n" in prompt.messages[0].text
+    assert "smoothed counts of the training text alone: single tokens 4.81, pairs 3.02, triples 2.77." in prompt.context
+
+
+def test_a_constant_is_told_by_the_trials_that_changed_it_alone() -> None:
+    story = Story()
+    alone, both = TRAIN.replace("WARMDOWN = 0.5", "WARMDOWN = 0.6"), TRAIN.replace("MOMENTUM = 0.95", "MOMENTUM = 0.9")
+    for text, score in ((alone, 1.7), (both.replace("WARMDOWN = 0.5", "WARMDOWN = 0.4"), 1.9)):
+        story.result(story.trial(text, "an idea", kind="knobs"), score)
+    text = asking(story.view())
+    warmdown = next(line for line in section(text, "Constants").splitlines() if line.startswith("- WARMDOWN"))
+    assert "raised 1x, mean -0.0275" in warmdown and "with other changes 1x, mean +0.1725" in warmdown
+    assert "Tried so far: no change of code yet; 2 changes of constants alone" in text
+    assert "## In flight: nothing else is being tried at this moment" in text
+
+
+def test_what_the_frontier_took_is_no_gain_that_it_left() -> None:
+    story = Story()
+    taken, left = TRAIN.replace("WARMDOWN = 0.5", "WARMDOWN = 0.6"), TRAIN.replace("MOMENTUM = 0.95", "MOMENTUM = 0.9")
+    for text, hypothesis in ((taken, "decay for longer"), (left, "less momentum")):
+        trial_id = story.trial(text, hypothesis, kind="knobs")
+        story.result(trial_id, 1.6)
+        story.decision(trial_id, "promising", "J is expected 0.1 below the frontier's")
+    story.step("advance", taken, 1.6, "decay for longer")
+    text = asking(story.view())
+    gains = section(text, "Largest gains that the frontier did not take")
+    assert "less momentum" in gains and "decay for longer" not in gains
+    assert "taken by the frontier: decay for longer" in text

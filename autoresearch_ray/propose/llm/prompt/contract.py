@@ -31,7 +31,8 @@ it. The module maps token ids `(B, T)` int64 to logits `(B, T, vocab_size)`. `ta
 
 The budget is wall-clock time on fixed hardware, so speed counts: what makes a step 10 % slower must earn it back.
 After `train` returns, the harness scores the module on text that was never trained on, in bits per byte (`val_bpb`,
-lower is better).
+lower is better). It calls the module in eval mode with several rows at once and reads the logits of every position;
+scoring may take half as long as training, and the module sees nothing but the tokens of its call.
 
 # How results are judged
 
@@ -60,10 +61,11 @@ on where you stop.
 - anything beyond computing: files, network, processes, environment, attributes of other modules assigned, eval or
   exec, introspection, `getattr` with computed names, private attributes of other objects, modules as values, seeds
   other than `task.seed`, clocks other than `task.clock`
-- a comment or `...` in the place of code (`# ... rest unchanged ...`): what you leave out is deleted
+- a comment or `...` in the place of code{left_out}
 - a script that does the same as one that was tried: other names, comments, formatting or ranges are no change
-- train.py and the program together above {lines} lines
-- whatever fails a dry run on the CPU with tiny shapes and two steps: check shapes, dtypes and devices first
+- train.py and the program together above {lines} lines, comments and blank lines included
+- whatever fails a dry run on the CPU in float32: two optimiser steps at the model's full size on random tokens, with
+  few rows of at most 128 tokens. Check shapes, dtypes and devices first
 
 A model that looks at later tokens than it may is caught and recorded as invalid.
 
@@ -74,18 +76,22 @@ A model that looks at later tokens than it may is caught and recorded as invalid
 - It knows the results: it goes on from what worked, combines what won apart, and leaves what failed three times or is
   in flight.
 - It changes what a tuner cannot: architecture, initialisation, optimiser, schedule, batch construction, numerics,
-  speed. Known results from the literature count if they fit small models and short budgets.
-- Ideas of one answer are independent: each starts from the script as shown, not from the idea before it, and they
-  should be of different sorts.
+  speed. Known results from the literature count if they fit small models and short budgets.{independent}
 - It keeps the script's style: constants with their meaning at the top, short functions, no dead code, no logging.
 
 """
+
+INDEPENDENT = """
+- Ideas of one answer are independent: each starts from the script as shown, not from the idea before it, and they
+  should be of different sorts."""
+LEFT_OUT = " (`# ... rest unchanged ...`): what you leave out is deleted"
 
 EDITS = """\
 # The format of your answer
 
 For each idea: a line `<idea 1>` (2, 3 ...), `hypothesis:` in one or two sentences, which become the commit message,
-`expected:` with the change of val_bpb that you expect (negative is better), the edits, and a line `</idea>`. An edit is
+`expected:` with the change of val_bpb that you expect (negative is better; lines are priced apart), the edits, and a
+line `</idea>`. An edit is
 
     <<<<<<< SEARCH
     lines of train.py, exactly as they stand there
@@ -124,16 +130,15 @@ FOLDER = """\
 # How you work
 
 You edit train.py in your folder, and end. One change with one reason; train.py as you leave it is your idea, whole and
-ready to run. You have no other program, no network and no second try at a measurement: read, think, edit. No other file
-of the folder counts, and nobody answers questions.
+ready to run. You have no other program, no network and no second try at a measurement: read, think, edit.
 
 Your last message is one or two lines, and nothing else:
 
     hypothesis: why it helps, in one or two sentences, which become the commit message
     expected: -0.003
 
-`expected` is the change of val_bpb that you expect; negative is better. If you find nothing that is worth a trial,
-change nothing and say why.
+`expected` is the change of val_bpb that you expect, without the price of lines; negative is better. If you find nothing
+that is worth a trial, change nothing and say why.
 """
 
 DATA = """\
@@ -147,5 +152,8 @@ def system_text(complexity_price: float, form: Form = "edits") -> str:
     kinds = ", ".join(f"`{kind}(...)`" if kind == "choice" else f"`{kind}(low, high)`" for kind in KINDS)
     modules = fill(f"- imports of other modules than {KNOWN}", 118, subsequent_indent="  ")
     price = {"price": f"{complexity_price:f}".rstrip("0"), "twenty": f"{20 * complexity_price:f}".rstrip("0")}
-    system = SYSTEM.format(kinds=kinds, modules=modules, lines=MAX_LINES, **price)
+    parts = (
+        {"independent": INDEPENDENT, "left_out": LEFT_OUT} if form == "edits" else {"independent": "", "left_out": ""}
+    )
+    system = SYSTEM.format(kinds=kinds, modules=modules, lines=MAX_LINES, **price, **parts)
     return system + (EDITS if form == "edits" else FOLDER) + "\n" + DATA

@@ -94,6 +94,7 @@ class Past:
         self._tried: dict[str, Trial] = {}  # the first of each proposal, by its id
         self._stack: list[tuple[str, StepView]] = []  # the frontiers since the best
         self._best = ""
+        self._taken: set[str] = set()  # what was frontier once, and what was merged into it
 
     def started(self, trial: Trial) -> None:
         """A trial was claimed."""
@@ -137,6 +138,7 @@ class Past:
             return
         view = self._steps[step.index] = self._step_view(step)
         self._scores[step.source_sha] = step.val_bpb
+        self._take(step.source_sha)
         for child in self._children.get(step.source_sha, ()):
             child.view = None
         if step.kind == "advance":
@@ -204,9 +206,18 @@ class Past:
             usage=self._usage.get(standing.source_sha),
         )
 
+    def _take(self, sha: str) -> None:
+        taken = self._candidates.get(sha)
+        for one in (sha, *(taken.trial.proposal.merged if taken else ())):
+            self._taken.add(one)
+            if one in self._candidates:
+                self._candidates[one].view = None
+
     def _candidate_view(self, candidate: _Candidate) -> CandidateView:
         if candidate.view is None:
-            candidate.view = _view(candidate, self._scores.get(candidate.trial.proposal.parent_sha, math.nan))
+            proposal = candidate.trial.proposal
+            parent_bpb = self._scores.get(proposal.parent_sha, math.nan)
+            candidate.view = _view(candidate, parent_bpb, proposal.source_sha in self._taken)
         return candidate.view
 
     def _step_view(self, step: Step) -> StepView:
@@ -251,7 +262,7 @@ def view_of(history: History, moment: Moment) -> SearchView:
     return past.view(moment)
 
 
-def _view(candidate: _Candidate, parent_bpb: float) -> CandidateView:
+def _view(candidate: _Candidate, parent_bpb: float, taken: bool) -> CandidateView:
     proposal, what, decision = candidate.trial.proposal, candidate.difference, candidate.decision
     runs = list(candidate.runs.values())
     scores = [run.val_bpb for run in runs if run.status == "ok"]
@@ -274,6 +285,7 @@ def _view(candidate: _Candidate, parent_bpb: float) -> CandidateView:
         expected=proposal.expected_effect,
         verdict=decision.verdict if decision else None,
         reason=_reason(decision, failed),
+        taken=taken,
         error=failed.error if failed else "",
     )
 
@@ -282,7 +294,7 @@ def _usage(result: Result) -> Usage:
     seconds = result.training_seconds
     curve = tuple((point.seconds / seconds, point.train_bpb) for point in result.curve) if seconds > 0 else ()
     told = tuple((part, bpb) for part, bpb in curve if not math.isnan(bpb))
-    return Usage(result.steps, result.tokens_per_second, result.parameters, result.peak_memory_mb, told)
+    return Usage(result.steps, result.tokens_per_second, result.parameters, result.peak_memory_mb, told, result.profile)
 
 
 def _reason(decision: Decision | None, failed: _Run | None) -> str:

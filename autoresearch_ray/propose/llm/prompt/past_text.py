@@ -41,6 +41,7 @@ TITLE = """\
 
 Candidates are told as: trial [proposer] val_bpb (difference to its parent's val_bpb; what its proposer expected),
 training steps within the budget, what followed: hypothesis [change]."""
+NOTHING = "## In flight: nothing else is being tried at this moment"
 WHOLE_DIFFS = 8  # of the best and of the latest, where a diff says more than its words
 
 Count = Callable[[str], int]
@@ -59,21 +60,23 @@ def history_text(view: SearchView, budget: int, count: Count) -> str:
     """What was tried and what came of it, in at most `budget` tokens; "" while there is nothing to tell."""
     shown: set[str] = set()  # trial ids, so that nothing is told twice
     told = []
-    budget -= count(TITLE) + 2
+    budget -= count(TITLE) + 2 + (0 if view.in_flight else count(NOTHING) + 1)
     for section in _sections(view, shown):
         text = _filled(section, int(section.share * budget), count)
         budget -= count(text) + 1 if text else 0
         told.append(text)
     flights, steps, constants, places, failures, rejected, best, code, knobs = told
-    texts = list(filter(None, (steps, best, code, knobs, constants, places, failures, rejected, flights)))
-    return "\n\n".join([TITLE, *texts]) if texts else ""
+    if not any(told):
+        return ""
+    texts = (steps, best, code, knobs, constants, places, failures, rejected, flights or NOTHING)
+    return "\n\n".join([TITLE, *filter(None, texts)])
 
 
 def _sections(view: SearchView, shown: set[str]) -> Iterator[Section]:
     """In the order in which they take their tokens; the last takes the rest."""
     yield Section("## In flight: being tried now, do not propose them again", 0.15, _flights(view.in_flight))
     yield Section("## Steps of the search, oldest first", 0.3, _steps(view.steps))
-    yield Section("## Constants that were tried, alone or with others", 0.2, _listed(knob_lines(view)))
+    yield Section("## Constants that were tried", 0.15, _listed(knob_lines(view)))
     yield Section("## Code that was tried, by function", 0.15, _listed(area_lines(view)))
     yield Section("## Failures, by kind", 0.25, _failures(view, shown))
     yield Section("## Ideas that took no slot: do not send them again as they were", 0.15, _rejected(view.rejected))
@@ -125,7 +128,7 @@ def _step_line(step: StepView, limit: int) -> str:
 
 def _best(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
     """By the difference to the parent: they were lucky, too dear in lines, in conflict, or wait for their replicate."""
-    scored = [c for c in view.candidates if c.difference < 0 and c.verdict != "advance"]
+    scored = [c for c in view.candidates if c.difference < 0 and not c.taken]
     for place, candidate in enumerate(sorted(scored, key=lambda c: c.difference)[:BEST]):
         if candidate.trial_id not in shown:
             yield place, _candidate_text(candidate, place < WHOLE_DIFFS)
@@ -183,7 +186,9 @@ def _outcome(candidate: CandidateView) -> str:
         words = [f"{candidate.val_bpb:.4f} ({candidate.difference:+.4f}{expected})"]
         words += [f"mean of {candidate.runs} runs"] if candidate.runs > 1 else []
         words += [f"{candidate.steps} steps"]
-    if candidate.verdict is not None:
+    if candidate.taken:
+        words.append(VERDICTS["advance"])
+    elif candidate.verdict is not None:
         words.append(": ".join(filter(None, (VERDICTS[candidate.verdict], one_line(candidate.reason, REASON)))))
     return ", ".join(words)
 

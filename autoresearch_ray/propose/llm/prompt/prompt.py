@@ -80,6 +80,7 @@ def standing_text(view: SearchView) -> str:
     sizes = view.experiment.budget_seconds, view.experiment.train_tokens
     lines = ["# Where the search stands", "", f"Frontier: {_standing_text(view.frontier, *sizes)}."]
     lines += _curve_text(view.frontier)
+    lines += _profile_text(view.frontier)
     if view.best.text == view.frontier.text:
         lines.append("It is the proven best.")
     else:
@@ -103,7 +104,10 @@ def task_text(view: SearchView) -> str:
     else:
         ideas = "one idea" if view.ideas == 1 else f"{view.ideas} ideas, the most promising first"
         asked = f"Propose {ideas}, in the format of the system text, for the train.py above."
-    text = f"{TASK_HEADING}\n\n{asked} It may grow by at most {max(0, view.lines_left)} lines, comments included."
+    text = (
+        f"{TASK_HEADING}\n\n{asked} It has {len(view.frontier.text.splitlines())} lines now and may grow by at most "
+        f"{max(0, view.lines_left)} more, comments and blank lines included."
+    )
     if view.focus:
         yours = "yours" if view.form == "folder" else "one of yours"
         text += f" Others are asked the same at this moment; so that ideas differ, make {yours} about {view.focus}."
@@ -127,7 +131,21 @@ def _data_text(experiment: ExperimentView) -> str:
     return (
         f" There are {experiment.train_tokens:,} tokens to train on, of {experiment.bytes_per_token:.2f} bytes each on "
         "average. A row is the document token and what follows in the text, over the ends of documents; rows come in a "
-        "random order, drawn from the seed, and none comes twice before all have come."
+        "random order, drawn from the seed, and none comes twice before all have come. A batch lies in memory: pulling "
+        "one takes microseconds, however it is used, and there is no limit to its rows but memory and the clock."
+        f"{_counted_text(experiment)}"
+    )
+
+
+def _counted_text(experiment: ExperimentView) -> str:
+    """What counting reaches on the validation text: a neural model's score says more beside it."""
+    if not experiment.counted_bpb:
+        return ""
+    names = ("single tokens", "pairs", "triples")
+    told = ", ".join(f"{name} {bpb:.2f}" for name, bpb in zip(names, experiment.counted_bpb, strict=False))
+    return (
+        f" The score is taken over {experiment.eval_tokens:,} tokens of other documents. For comparison, val_bpb of "
+        f"smoothed counts of the training text alone: {told}."
     )
 
 
@@ -135,8 +153,8 @@ def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: 
     if math.isnan(standing.val_bpb):
         return f"not measured yet, {standing.code_lines} code lines"
     words = (
-        f"val_bpb {standing.val_bpb:.4f} and J {standing.objective:.4f} with {standing.code_lines} code lines, as "
-        "expected from all runs of it and of what it came from"
+        f"val_bpb {standing.val_bpb:.4f} and J {standing.objective:.4f} with {standing.code_lines} code lines (an "
+        "estimate from all runs of it and of what it came from: the mean of its own few runs may differ)"
     )
     usage = standing.usage
     if usage is None:
@@ -165,6 +183,18 @@ def _curve_text(standing: StandingView) -> list[str]:
     return [f"Its bpb on training text at parts of the budget: {', '.join(dict.fromkeys(told))}."] if told else []
 
 
+def _profile_text(standing: StandingView) -> list[str]:
+    """The lines that its training time goes to."""
+    profile = standing.usage.profile if standing.usage else ()
+    lines = standing.text.splitlines()
+    told = [
+        f"{QUOTE}{share:4.0%}  {printable(lines[line - 1].strip())}" for line, share in profile if line <= len(lines)
+    ]
+    if not told:
+        return []
+    return ["Where its training time goes, by the line that was running (samples of one run, largest first):", *told]
+
+
 def _nearest(curve: tuple[tuple[float, float], ...], wanted: float) -> tuple[float, float]:
     return min(curve, key=lambda point: abs(point[0] - wanted))
 
@@ -181,10 +211,11 @@ def _noise_text(view: SearchView) -> str:
 
 def _tried_text(view: SearchView) -> str:
     kinds = {"changes of code": [c for c in view.candidates if c.places]}
+    no_code = "" if kinds["changes of code"] or not view.candidates else "no change of code yet; "
     kinds["changes of constants alone"] = [c for c in view.candidates if not c.places]
     told = "; ".join(f"{len(group)} {kind}{_counts(group)}" for kind, group in kinds.items() if group)
     refused = f"; {len(view.rejected)} ideas took no slot" if view.rejected else ""
-    return f"Tried so far: {told or 'nothing'}{refused}."
+    return f"Tried so far: {no_code}{told or 'nothing'}{refused}."
 
 
 def _counts(candidates: list[CandidateView]) -> str:

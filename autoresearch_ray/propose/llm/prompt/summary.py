@@ -16,6 +16,7 @@ from autoresearch_ray.text import one_line
 NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 LINE_NUMBER = re.compile(r"\bline \d+")
 VALUES = 6  # of a choice that are told apart
+AMONG_OTHERS = "with other changes"
 NAME, GIST = 60, 160  # characters
 
 T = TypeVar("T")
@@ -56,17 +57,22 @@ class Tally:
 
 
 def knob_lines(view: SearchView) -> Iterator[str]:
-    """A line for each constant that was changed, the frontier's knobs first, in their order."""
+    """A line for each constant that was changed, the frontier's knobs first, in their order.
+
+    What changed several at once, or code as well, says little of each: it is counted apart.
+    """
     tallies: dict[str, dict[str, Tally]] = {}
     for candidate in view.candidates:
-        for change in candidate.constants:
-            if change.before == change.after:
-                continue  # its comment
-            way = _way(change.before, change.after)
+        changed = [change for change in candidate.constants if change.before != change.after]  # else its comment
+        alone = len(changed) == 1 and not candidate.places
+        for change in changed:
+            if candidate.places and not (change.before and change.after):
+                continue  # code that came or went with its constants
+            way = _way(change.before, change.after) if alone else AMONG_OTHERS
             tallies.setdefault(change.name, {}).setdefault(way, Tally()).add(candidate)
     knobs = _frontier_knobs(view)
     for name in [*(n for n in knobs if n in tallies), *(n for n in tallies if n not in knobs)]:
-        ways = sorted(tallies[name].items(), key=lambda item: -item[1].tried)[:VALUES]
+        ways = sorted(tallies[name].items(), key=lambda item: (item[0] == AMONG_OTHERS, -item[1].tried))[:VALUES]
         told = "; ".join(f"{way} {tally.words()}" for way, tally in ways)
         yield f"{name} ({knobs.get(name, 'no knob of the frontier')}): {told}"
     untried = [name for name in knobs if name not in tallies]

@@ -31,6 +31,8 @@ class ExperimentView:
     torch: str = ""  # its version
     train_tokens: int = 0  # of the text that is trained on; 0: not known
     bytes_per_token: float = 0.0  # of that text, on average
+    eval_tokens: int = 0  # that are scored
+    counted_bpb: tuple[float, ...] = ()  # what counts of 1, 2 ... tokens in a row reach on the validation text
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Usage:
     parameters: int
     peak_memory_mb: float
     curve: tuple[tuple[float, float], ...] = ()  # (part of the budget, bpb on training text)
+    profile: tuple[tuple[int, float], ...] = ()  # (line of the script, its share of the training time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class CandidateView:
     expected: float  # the difference that its proposer expected; NaN if it did not say
     verdict: Verdict | None  # None: not decided yet
     reason: str
+    taken: bool  # its change is in the frontier or was in one before
     error: str  # the end of it, as the program wrote it: foreign text
 
 
