@@ -57,7 +57,8 @@ def main() -> None:
     steps = read_history(options.runs_dir / options.tag / "state.db").steps
     moves = {kind: sum(step.kind == kind for step in steps) for kind in ("advance", "drop", "keep")}
     print(
-        f"the frontier moved {moves['advance']} times, {moves['drop']} times back; wins, each of them false: {moves['keep']}"
+        f"the frontier moved {moves['advance']} times, and {moves['drop']} times back; "
+        f"{moves['keep']} wins, each of them false"
     )
 
 
