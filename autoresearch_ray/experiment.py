@@ -95,15 +95,15 @@ def load_experiment(path: Path) -> Experiment:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}); expected an experiment's YAML file") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: is not text; expected an experiment's YAML file") from None
-    values, lines = _parsed(path, text)
+    values, lines = _parse(path, text)
     try:
         experiment = Experiment.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(_described(path, error, lines)) from None
-    return _resolved(path, experiment)
+        raise SettingsError(_describe(path, error, lines)) from None
+    return _resolve(path, experiment)
 
 
-def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
+def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
     try:
         node, values = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -123,7 +123,7 @@ def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
     return values, lines
 
 
-def _described(path: Path, error: ValidationError, lines: dict[str, int]) -> str:
+def _describe(path: Path, error: ValidationError, lines: dict[str, int]) -> str:
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a typo explains what is missing
     key = str(first["loc"][0]) if first["loc"] else ""
     where = f"{path}:{lines.get(key, 1)}"
@@ -134,7 +134,7 @@ def _described(path: Path, error: ValidationError, lines: dict[str, int]) -> str
     return f"{where}: `{key}: {first['input']}` is wrong: {first['msg'].lower()}"
 
 
-def _resolved(path: Path, experiment: Experiment) -> Experiment:
+def _resolve(path: Path, experiment: Experiment) -> Experiment:
     folder = path.resolve().parent
     candidate = folder / experiment.candidate
     if not candidate.is_file():

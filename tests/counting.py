@@ -50,7 +50,7 @@ class Counting:
         self.in_flight[trial.trial_id] = trial
         return trial
 
-    def finished(self, result: Result) -> None:
+    def finish(self, result: Result) -> None:
         del self.in_flight[result.trial_id]
         self.results.append(result)
 

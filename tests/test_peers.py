@@ -49,13 +49,13 @@ def test_greedy_keeps_the_best_of_a_round_if_it_is_lower() -> None:
     assert [attempt.number for attempt in first] == [1, 2, 3] and first[0].values == {"A": 0.5, "B": 0.5}
     for attempt, score in zip(first, (2.0, 1.5, 1.8), strict=True):
         assert greedy.propose() is None, "it waits for the whole round"
-        greedy.finished(attempt, score)
+        greedy.finish(attempt, score)
     assert greedy.start_score == 2.0 and greedy.reported == first[1]
     for attempt in whole_round(greedy):
-        greedy.finished(attempt, 1.6)
+        greedy.finish(attempt, 1.6)
     assert greedy.reported == first[1], "a round that is not lower changes nothing"
     for attempt, score in zip(whole_round(greedy), (math.nan, 1.4, math.nan), strict=True):
-        greedy.finished(attempt, score)
+        greedy.finish(attempt, score)
     assert greedy.reported_score == 1.4, "failures are not kept"
 
 
@@ -68,7 +68,7 @@ def test_greedy_moves_from_what_it_kept_one_after_another_on_one_slot() -> None:
         changed = [name for name in kept if attempt.values[name] != kept[name]]
         assert len(changed) <= 3, "one to three knobs from what is kept, not from the start"
         lower = number % 3 == 0
-        greedy.finished(attempt, -number if lower else 1000.0)
+        greedy.finish(attempt, -number if lower else 1000.0)
         kept = attempt.values if lower else kept
 
 
@@ -100,11 +100,11 @@ def test_tpe_proposes_what_optunas_sampler_does_when_asked_and_told_the_same() -
             assert attempt is not None
             assert attempt.values == pytest.approx(trial.params, abs=0.001), "rounded as a knob is written"
             if attempt.number == 3:
-                policy.finished(attempt, math.nan)
+                policy.finish(attempt, math.nan)
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
             else:
                 score = (trial.params["A"] - 0.2) ** 2
-                policy.finished(attempt, score)
+                policy.finish(attempt, score)
                 study.tell(trial, score)
     assert policy.reported_score < 0.01
 

@@ -24,7 +24,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSettings:
 
 
 def signed(place: Place) -> Result:
-    return place.signed(Result("t00001", "ok"))
+    return place.sign(Result("t00001", "ok"))
 
 
 def test_places_are_numbered_and_taken_again(settings: RunSettings) -> None:

@@ -9,7 +9,7 @@ import pytest
 from small_run import branches, git, wait_gone
 
 from autoresearch_ray.archive import push
-from autoresearch_ray.archive.push import Pusher, check_remote, found_remote
+from autoresearch_ray.archive.push import Pusher, check_remote, find_remote
 from autoresearch_ray.errors import SettingsError
 
 BRANCH = "refs/heads/autoresearch/x"
@@ -118,9 +118,9 @@ def test_a_remote_of_the_repository_here_and_a_path_from_here_mean_the_same_in_t
     git(tmp_path / "project", "remote", "add", "origin", "../remote.git")
     monkeypatch.chdir(tmp_path / "project")
     for name in ("origin", "../remote.git"):
-        assert Path(found_remote(name)).samefile(remote) and Path(found_remote(name)).is_absolute()
+        assert Path(find_remote(name)).samefile(remote) and Path(find_remote(name)).is_absolute()
     for url in ("https://example.org/a.git", "git@example.org:a.git", "nothing"):
-        assert found_remote(url) == url
+        assert find_remote(url) == url
 
 
 def test_a_password_in_a_remote_is_not_shown() -> None:

@@ -43,14 +43,14 @@ def test_a_result_that_waits_for_the_noise_is_decided_once_over_a_crash(settings
         queue(board, settings.baseline, ("WIDTH = 16", "WIDTH = 17"))
         early = search.next()
         assert isinstance(early, Trial) and early.purpose == "screen"
-        search.finished(result(early, 1.0))
-        assert [waiting.trial_id for waiting in board.undecided()] == [early.trial_id]
+        search.finish(result(early, 1.0))
+        assert [waiting.trial_id for waiting in board.open_results()] == [early.trial_id]
         search = Search(board, settings, tmp_path / "lineage")  # as after a kill
         for trial in baselines:
             again = search.next()
             assert isinstance(again, Trial) and again == trial
-            search.finished(result(again, 2.0 + 0.01 * int(again.trial_id[1:])))
-        assert board.undecided() == []
+            search.finish(result(again, 2.0 + 0.01 * int(again.trial_id[1:])))
+        assert board.open_results() == []
         assert [made.trial_id for made in board.decisions()] == [f"t{i:05d}" for i in range(1, 5)]
         assert board.frontier() is not None
 
@@ -77,7 +77,7 @@ def test_a_slot_waits_less_where_its_neighbours_share_a_gpu(settings: RunSetting
             search = Search(Board(store), shared, tmp_path / f"lineage-{share}", now=lambda: now[0])
             for trial in [search.next(), search.next(), search.next()]:
                 assert isinstance(trial, Trial)
-                search.finished(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:])))
+                search.finish(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:])))
             assert search.next() is None
             now[0] += patience
             assert search.next() is None
@@ -101,10 +101,10 @@ def test_a_stale_proposal_is_tried_within_the_bound_that_was_asked_for_and_says_
             for trial in [search.next(), search.next()]:
                 if isinstance(trial, Trial):
                     gain = {"screen": 0.018, "confirm": 0.009}.get(trial.purpose, 0.0)  # within one sd, as is expected
-                    search.finished(result(trial, of_seed.get(trial.seed_number, 2.0) - gain))
+                    search.finish(result(trial, of_seed.get(trial.seed_number, 2.0) - gain))
         queue(board, settings.baseline, ("LR = 0.1 ", "LR = 0.2 "))  # on the version before, as a slow proposer's is
         loop.fill()
-        names = [proposal.proposal_id for proposal in board.queued()]
+        names = [proposal.proposal_id for proposal in board.queue()]
         assert ("p-LR = 0.2" in names) == tried
         screens = [trial for _ in range(4) if isinstance(trial := search.next(), Trial) and trial.purpose == "screen"]
         stale = [(trial.staleness, trial.max_staleness) for trial in screens if trial.proposal.parent_revision == 1]
@@ -125,13 +125,13 @@ def test_a_merge_that_waits_while_the_frontier_moves_is_made_anew(settings: RunS
             for trial in [search.next(), search.next()]:
                 if isinstance(trial, Trial):
                     value = 2.0 if trial.purpose == "baseline" else 1.5
-                    search.finished(result(trial, value - 0.01 * int(trial.trial_id[1:])))
+                    search.finish(result(trial, value - 0.01 * int(trial.trial_id[1:])))
         other = settings.baseline.replace("LR = 0.1 ", "LR = 0.2 ")
         shas = (Candidate.of(other).sha, Candidate.of(settings.baseline).sha)
         stale = Proposal("m00001-x", "merge", "merge", *shas, 1, "merged: a larger LR")
         assert board.enqueue(stale, Candidate.of(other), normal_sha(other))
         loop.fill()
-        (merge,) = [proposal for proposal in board.queued() if proposal.kind == "merge"]
+        (merge,) = [proposal for proposal in board.queue() if proposal.kind == "merge"]
         text = board.candidate(merge.source_sha).text
         assert "ROWS = 8" in text and "LR = 0.2" in text and merge.parent_revision == 2
         assert merge.hypothesis == stale.hypothesis
@@ -146,11 +146,11 @@ def test_equal_numbers_are_equal_seeds_and_a_run_without_one_has_its_own(setting
             baselines = [search.next() for _ in range(3)]
             for trial in baselines:
                 assert isinstance(trial, Trial)
-                search.finished(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:])))
+                search.finish(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:])))
             queue(board, settings.baseline, ("ROWS = 4", "ROWS = 8"))
             screen = search.next()
             assert isinstance(screen, Trial) and screen.purpose == "screen"
-            search.finished(result(screen, 1.975))
+            search.finish(result(screen, 1.975))
             confirm = search.next()
             assert isinstance(confirm, Trial) and confirm.purpose == "confirm"
             numbered = {t.seed_number: t.seed for t in baselines if isinstance(t, Trial)}
@@ -174,7 +174,7 @@ def test_what_git_refuses_is_said_once_and_committed_when_it_works_again(
         while len(board.steps()) < 2:
             trial = search.next()
             assert isinstance(trial, Trial)
-            search.finished(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:]) - (trial.purpose != "baseline")))
+            search.finish(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:]) - (trial.purpose != "baseline")))
         assert len(caplog.messages) == 1 and "what is not committed is stored, and tried again" in caplog.text
         assert board.commits() == {}
         objects.with_name("away").rename(objects)

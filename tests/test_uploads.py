@@ -54,11 +54,11 @@ class Head:
             (self.folder / "trials" / trial.trial_id).mkdir(parents=True, exist_ok=True)
             (self.folder / "trials" / trial.trial_id / "output.log").write_text(f"{trial.trial_id} of {self.folder}")
             score = 2.0 + 0.001 * (number % 2) - 0.01 * (width - 16)
-            self.search.finished(Result(trial.trial_id, "ok", val_bpb=score, holdout_bpb=score))
+            self.search.finish(Result(trial.trial_id, "ok", val_bpb=score, holdout_bpb=score))
 
     def propose(self) -> None:
         """One proposal on the frontier, and no other."""
-        self.board.drop([proposal.proposal_id for proposal in self.board.queued()])
+        self.board.drop([proposal.proposal_id for proposal in self.board.queue()])
         frontier, number = self.board.frontier(), self.search.claimed
         parent = frontier.source_sha if frontier else Candidate.of(self.settings.baseline).sha
         version = frontier.version if frontier else 1

@@ -23,7 +23,7 @@ RETRY_SECONDS = (5.0, 300.0)  # after a failure, doubled up to the second
 LAST_SECONDS = 30.0  # for what is left at the end of a run
 
 
-def found_remote(remote: str) -> str:
+def find_remote(remote: str) -> str:
     """What a remote is from any folder: the name that the repository here has for it, or a path from here, resolved."""
     command = ["git", "remote", "get-url", "--push", remote]
     named = subprocess.run(command, env=users_environment(), capture_output=True, text=True, check=False)
@@ -36,11 +36,12 @@ def check_remote(remote: str) -> None:
     failure = _git(["ls-remote", "--heads", remote], None, LAST_SECONDS)
     if failure:
         raise SettingsError(
-            f"--push-to {shown(remote)}: git cannot reach it ({failure}); expected what `git ls-remote` can read"
+            f"--push-to {hide_password(remote)}: git cannot reach it ({failure}); expected what `git ls-remote` "
+            "can read"
         )
 
 
-def shown(text: str) -> str:
+def hide_password(text: str) -> str:
     """A remote, or what git says of it, without the name and password that its URL may hold."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
@@ -80,8 +81,8 @@ class Pusher:
             pushed = self._push(tip, LAST_SECONDS)
         if not pushed:
             self._say(
-                f"not pushed to {shown(self._remote)}: {self._failure}; by hand: "
-                f"git -C {self._repository} push {shown(self._remote)} {self._branch}"
+                f"not pushed to {hide_password(self._remote)}: {self._failure}; by hand: "
+                f"git -C {self._repository} push {hide_password(self._remote)} {self._branch}"
             )
 
     def _follow(self) -> None:
@@ -95,7 +96,8 @@ class Pusher:
                 first, longest = RETRY_SECONDS
                 wait = min(longest, first * 2.0 ** min(failures - 1, 10))
                 self._say(
-                    f"push to {shown(self._remote)} failed ({self._failure}); again in {wait:.0f} s, the search goes on"
+                    f"push to {hide_password(self._remote)} failed ({self._failure}); again in {wait:.0f} s, the "
+                    "search goes on"
                 )
                 self._ended.wait(wait)
 
@@ -137,4 +139,4 @@ def _git(words: list[str], folder: Path | None, seconds: float) -> str:
     if process.returncode == 0:
         return ""
     said = [line for line in (err + out).splitlines() if line.strip()]
-    return shown(" ".join((said or [f"exit status {process.returncode}"])[0].split())[:200])
+    return hide_password(" ".join((said or [f"exit status {process.returncode}"])[0].split())[:200])

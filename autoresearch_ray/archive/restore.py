@@ -93,7 +93,7 @@ def claim(storage: RunStorage, run: RunTerms, folder: Path, revision: int) -> Ma
             tag=storage.tag,
             created_at=run.created_at,
             launch=uuid.uuid4().hex,
-            writer=_noted(folder, origin_of(folder)).writer,
+            writer=_note(folder, origin_of(folder)).writer,
             holder=this_process(),
             at=time.time(),
             store=run.state,
@@ -118,10 +118,10 @@ def restore(storage: RunStorage, folder: Path, say: Say) -> bool:
         if newest is None or newest.is_empty:
             return False
         folder.mkdir(parents=True, exist_ok=True)
-        state = _fetched_state(storage, newest, folder) if newest.store == SQLITE else None
+        state = _fetch_state(storage, newest, folder) if newest.store == SQLITE else None
         if state is None and newest.store == SQLITE:
             continue  # replaced meanwhile
-        _noted(folder, Origin(uuid.uuid4().hex, newest.number))
+        _note(folder, Origin(uuid.uuid4().hex, newest.number))
         finished = read_finished(state)[1] if state is not None else None
         count = _fetch_files(storage, newest.epoch, folder, finished)
         if state is not None:
@@ -141,12 +141,12 @@ def origin_of(folder: Path) -> Origin:
         return Origin(uuid.uuid4().hex)
 
 
-def _noted(folder: Path, origin: Origin) -> Origin:
+def _note(folder: Path, origin: Origin) -> Origin:
     write_whole(folder / ORIGIN_FILE, to_json(origin).encode())
     return origin
 
 
-def _fetched_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Path | None:
+def _fetch_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Path | None:
     """The store's backup as a file that opens, held by nobody; None when it is not the manifest's."""
     packed = storage.bucket.get(manifest.state)
     if packed is None or hashlib.sha256(packed).hexdigest() != manifest.state_sha:

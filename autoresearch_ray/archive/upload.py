@@ -66,12 +66,12 @@ class Uploads:
     def after(self, listener: Listener) -> Listener:
         """A listener of decisions that calls another one and stores what has changed."""
 
-        def told(trial: Trial, result: Result, decisions: tuple[Decision, ...], steps: tuple[Step, ...]) -> None:
+        def notify(trial: Trial, result: Result, decisions: tuple[Decision, ...], steps: tuple[Step, ...]) -> None:
             listener(trial, result, decisions, steps)
             self._told.add(trial.trial_id)
             self._changed.set()
 
-        return told
+        return notify
 
     def holds(self, commit: str) -> bool:
         """Whether a new head would know this tip of the lineage, so that others may see it."""
@@ -136,7 +136,7 @@ class Uploads:
 
     def _round(self) -> None:
         if not self._attempts:
-            self._stored = self._stored_before()
+            self._stored = self._list_stored()
         self._attempts += 1
         tips = self._lineage.run("for-each-ref", "--format=%(refname) %(objectname)")  # the store knows of all these
         manifest = self._with_state(self._last)
@@ -156,7 +156,7 @@ class Uploads:
         else:
             self._last, self._tips = published, tips
 
-    def _stored_before(self) -> set[str]:
+    def _list_stored(self) -> set[str]:
         """Finished trials and calls that earlier launches have stored."""
         trials = {path.partition("/")[0] for path in self._launches(TRIALS_FOLDER)} & self._before
         calls = self._launches(CALLS_FOLDER)

@@ -61,7 +61,7 @@ def difference(before: str, after: str) -> Difference:
     """The change from one text to the other."""
     old, new = before.splitlines(), after.splitlines()
     found = _Found({}, {}, {}, [])
-    for i1, i2, j1, j2 in changed_spans(old, new):
+    for i1, i2, j1, j2 in find_changed_spans(old, new):
         for sign, lines, start, end, values in (("-", old, i1, i2, found.before), ("+", new, j1, j2, found.after)):
             _collect(found, sign, lines, start, end, values)
     names = [*found.after, *(name for name in found.before if name not in found.after)]
@@ -70,7 +70,7 @@ def difference(before: str, after: str) -> Difference:
     return Difference(tuple(constants), places, tuple(found.lines))
 
 
-def changed_constants(before: str, after: str) -> list[ConstantChange]:
+def compare_constants(before: str, after: str) -> list[ConstantChange]:
     """Constants (NAME = literal, assigned once) that differ, in the order of the later text; none of a text that is no
     program."""
     old, new = _literals(before), _literals(after)
@@ -78,12 +78,12 @@ def changed_constants(before: str, after: str) -> list[ConstantChange]:
     return [ConstantChange(n, old.get(n, ""), new.get(n, "")) for n in names if old.get(n) != new.get(n)]
 
 
-def unified_diff(before: str, after: str) -> list[str]:
+def diff_lines(before: str, after: str) -> list[str]:
     """The lines of a unified diff, without the two file names."""
     return list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=CONTEXT_LINES, lineterm=""))[2:]
 
 
-def changed_spans(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+def find_changed_spans(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
     """(i1, i2, j1, j2): lines i1 to i2 of the old text became j1 to j2 of the new one."""
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:

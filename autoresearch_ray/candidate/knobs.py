@@ -77,11 +77,11 @@ def set_constants(source: str, values: Mapping[str, object]) -> str:
         if name not in found:
             raise CandidateError(f"{name} is not a module-level constant assigned once to a literal: cannot set it")
     changed = {name: value for name, value in values.items() if not same(found[name].value_in(text), value)}
-    holes = {found[name].hole: spelled(value) for name, value in changed.items()}
-    return _rewritten(source, changed) if None in holes else _refilled(source, text, holes)
+    holes = {found[name].hole: spell(value) for name, value in changed.items()}
+    return _rewrite_values(source, changed) if None in holes else _refill(source, text, holes)
 
 
-def spelled(value: object) -> str:
+def spell(value: object) -> str:
     """The literal that stands for `value` in a candidate; a float keeps its point or exponent."""
     if isinstance(value, float) and not math.isfinite(value):
         raise CandidateError(f"{value} has no literal; expected a finite number")
@@ -91,7 +91,7 @@ def spelled(value: object) -> str:
     return text
 
 
-def _refilled(source: str, text: Filled, holes: Mapping[int | None, str]) -> str:
+def _refill(source: str, text: Filled, holes: Mapping[int | None, str]) -> str:
     """The source with other literals in some of its holes."""
     parts, at = [], 0
     for index, (start, end, rest) in enumerate(text.spans):
@@ -104,12 +104,12 @@ def _refilled(source: str, text: Filled, holes: Mapping[int | None, str]) -> str
     return "".join([*parts, source[at:]])
 
 
-def _rewritten(source: str, values: Mapping[str, object]) -> str:
+def _rewrite_values(source: str, values: Mapping[str, object]) -> str:
     """The source with other values of some constants, whatever their literals are."""
     changed = [constant for constant in _literals(parse(source)) if constant.name in values]
     lines = source.encode().split(b"\n")  # ast counts columns in bytes
     for constant in sorted(changed, key=lambda c: (c.node.lineno, c.node.col_offset), reverse=True):
-        _rewrite(lines, constant.node, spelled(values[constant.name]).encode())
+        _rewrite(lines, constant.node, spell(values[constant.name]).encode())
     return b"\n".join(lines).decode()
 
 
@@ -159,11 +159,11 @@ def _knob_places(template: Template) -> tuple[_Place, ...]:
     names = {constant.node.end_lineno: constant.name for constant in _literals(tree)}
     once = {place.line: place for place in _places(template)}
     return tuple(
-        _ranged(names.get(line), once.get(line), line, text) for line, text in _range_comments(template.sample)
+        _with_range(names.get(line), once.get(line), line, text) for line, text in _range_comments(template.sample)
     )
 
 
-def _ranged(name: str | None, place: _Place | None, line: int, text: str) -> _Place:
+def _with_range(name: str | None, place: _Place | None, line: int, text: str) -> _Place:
     if name is None:
         raise CandidateError(
             f"line {line}: a search range beside something that is not a constant; expected NAME = literal at "

@@ -8,7 +8,7 @@ at one place are kept, ours first. Anything else may be two ideas of one express
 import re
 from collections.abc import Sequence
 
-from autoresearch_ray.candidate.regions import Region, applied, regions
+from autoresearch_ray.candidate.regions import Region, apply, regions
 
 TOKEN = re.compile(r"\w+|\n|[^\S\n]+|[^\w\s]")
 OPEN, CLOSE = "([{", ")]}"
@@ -29,7 +29,7 @@ def join_items(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) 
             if crossing and not _apart(pieces, groups, earlier, region):
                 return None
         before.append(region)
-        one, two = applied(pieces, low, high, region.ours), applied(pieces, low, high, region.theirs)
+        one, two = apply(pieces, low, high, region.ours), apply(pieces, low, high, region.theirs)
         woven += pieces[at:low]
         at = high
         if by_ours and by_theirs and one != two:
@@ -64,12 +64,12 @@ def _apart(pieces: Sequence[str], groups: Sequence[tuple[int, ...]], one: Region
     here, there = groups[end], groups[start]
     if here != there:
         return end != start and not _calls(pieces, groups, end, start)
-    if _added(one).endswith(",") or _added(other).startswith(","):
+    if _list_additions(one).endswith(",") or _list_additions(other).startswith(","):
         return True
     return any(pieces[i] == "," and groups[i] == here for i in range(end, start))
 
 
-def _added(region: Region) -> str:
+def _list_additions(region: Region) -> str:
     """What is added at a place; nothing where anything is replaced."""
     edits = (*region.ours, *region.theirs)
     return "".join(edits[0].new).strip() if len(edits) == 1 and region.low == region.high else ""

@@ -7,7 +7,7 @@ an import or a nested class binds, names that start with two underscores, and ev
 
 import ast
 
-from autoresearch_ray.candidate.scopes import FUNCTIONS, Scope, Scopes, bound_names
+from autoresearch_ray.candidate.scopes import FUNCTIONS, Scope, Scopes, names_bound_by
 
 REFLECTIVE = {"locals", "vars", "eval", "exec", "dir"}
 KEEPERS = (ast.arg, ast.Import, ast.ImportFrom, ast.ClassDef)
@@ -34,10 +34,10 @@ def _outermost(node: ast.AST) -> list[ast.AST]:
 
 
 def _rename(scopes: Scopes, nodes: list[ast.AST]) -> None:
-    kept = {(scopes.of(n, name), name) for n in nodes if isinstance(n, KEEPERS) for name in bound_names(n)}
+    kept = {(scopes.of(n, name), name) for n in nodes if isinstance(n, KEEPERS) for name in names_bound_by(n)}
     fresh: dict[Binding, str] = {}
 
-    def renamed(node: ast.AST, name: str) -> str:
+    def rename(node: ast.AST, name: str) -> str:
         scope = scopes.of(node, name)
         if scope is None or scope.kind in ("module", "class") or (scope, name) in kept or name.startswith("__"):
             return name
@@ -47,12 +47,12 @@ def _rename(scopes: Scopes, nodes: list[ast.AST]) -> None:
     for node in nodes:
         match node:
             case ast.Name(id=name):
-                node.id = renamed(node, name)
+                node.id = rename(node, name)
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if node is not outermost:
-                node.name = renamed(node, name)
+                node.name = rename(node, name)
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                node.name = renamed(node, name)
+                node.name = rename(node, name)
             case ast.MatchMapping(rest=str(name)):
-                node.rest = renamed(node, name)
+                node.rest = rename(node, name)
             case ast.Nonlocal(names=names):
-                node.names = [renamed(node, name) for name in names]
+                node.names = [rename(node, name) for name in names]

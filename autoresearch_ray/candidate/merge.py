@@ -63,7 +63,7 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
     """
     if base in (ours, theirs) or ours == theirs:
         return Merged(theirs if base == ours else ours, True, ())
-    values, clashes = _merged_constants(constants(base), constants(ours), constants(theirs))
+    values, clashes = _merge_constants(constants(base), constants(ours), constants(theirs))
     texts = [set_constants(text, _own(values, text)) for text in (base, ours, theirs)]
     text, overlaps = (texts[1], ()) if _alike(texts[0], texts[2]) else weave(*texts)  # theirs has other values alone
     if not overlaps:
@@ -105,7 +105,7 @@ def _alike(one: str, other: str) -> bool:
     return a.template is b.template and a.literals == b.literals
 
 
-def _merged_constants(
+def _merge_constants(
     base: Mapping[str, object], ours: Mapping[str, object], theirs: Mapping[str, object]
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """The value of every constant that all three have, and the conflicts."""

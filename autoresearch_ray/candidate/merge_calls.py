@@ -28,14 +28,16 @@ def call_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: 
         if len({side[name].parameters for side in (before, mine, other)}) == 3
     ]
     for side, against in ((ours, theirs), (theirs, ours)):
-        found += [f"{name}: redefined on one side and used anew on the other" for name in _reused(base, side, against)]
+        found += [
+            f"{name}: redefined on one side and used anew on the other" for name in _list_reused(base, side, against)
+        ]
     return found
 
 
-def _reused(base: ast.Module, side: ast.Module, against: ast.Module) -> list[str]:
+def _list_reused(base: ast.Module, side: ast.Module, against: ast.Module) -> list[str]:
     """What `side` has redefined and `against` uses more often than the base."""
     before, after, there = _uses(base), _uses(side), _uses(against)
-    changed = _redefined_functions(base, side)
+    changed = _find_redefined(base, side)
     definitions, now = _definitions(base), _definitions(side)
     for name in definitions.keys() & now.keys():
         if definitions[name] != now[name] and before[name] - after[name] and after[name] - before[name]:
@@ -50,7 +52,7 @@ class Uses(dict[str, Counter[str]]):
         return Counter()
 
 
-def _redefined_functions(base: ast.Module, side: ast.Module) -> set[str]:
+def _find_redefined(base: ast.Module, side: ast.Module) -> set[str]:
     """Functions with other parameters than a call before could have meant, or with other kinds of values."""
     before, after = _signatures(base), _signatures(side)
     calls, called = _uses(base), _uses(side)

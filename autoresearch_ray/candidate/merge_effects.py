@@ -10,7 +10,7 @@ import ast
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from autoresearch_ray.candidate.merge_statements import moved_functions
+from autoresearch_ray.candidate.merge_statements import find_moved_functions
 from autoresearch_ray.candidate.syntax import TREES, docstring
 
 Node = TypeVar("Node", bound=ast.AST)
@@ -20,7 +20,7 @@ def effect_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged
     """A definition each that a side changed and that does the same in the merge as without it, or nothing at all."""
     before, mine, other, made = map(_live, (base, ours, theirs, merged))
     found = []
-    moved = moved_functions(base, ours) | moved_functions(base, theirs)
+    moved = find_moved_functions(base, ours) | find_moved_functions(base, theirs)
     for side, against in ((mine, other), (other, mine)):
         for name in sorted((side.texts.keys() | before.texts.keys()) - moved):
             text = side.texts.get(name)
@@ -43,36 +43,36 @@ class _Live:
 
     def __init__(self, tree: ast.Module) -> None:
         self._values = _literals(tree)
-        live = [self._pruned(statement) for statement in tree.body]
+        live = [self._prune(statement) for statement in tree.body]
         self.texts: dict[str, str] = {}  # by name; methods as CLASS.NAME
         self.read: set[str] = set()
         for statement in (statement for group in live for statement in group):
-            for name, node in _named(statement):
+            for name, node in _definitions(statement):
                 self.texts[name] = self.texts.get(name, "") + ast.dump(node)
             for node in ast.walk(statement):
                 match node:
                     case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
                         self.read.add(name)
 
-    def _pruned(self, node: ast.stmt) -> list[ast.stmt]:
+    def _prune(self, node: ast.stmt) -> list[ast.stmt]:
         """What is left of a statement; the tree itself stays as it is."""
         if isinstance(node, ast.If) and (truth := self._truth(node.test)) is not None:
-            return [left for kept in (node.body if truth else node.orelse) for left in self._pruned(kept)]
-        fields = {name: self._kept(node, name, value) for name, value in ast.iter_fields(node)}
-        return [_made(node, fields)]
+            return [left for kept in (node.body if truth else node.orelse) for left in self._prune(kept)]
+        fields = {name: self._keep(node, name, value) for name, value in ast.iter_fields(node)}
+        return [_make(node, fields)]
 
-    def _kept(self, owner: ast.AST, name: str, value: object) -> object:
+    def _keep(self, owner: ast.AST, name: str, value: object) -> object:
         if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
-            kept = [left for item in value if item is not docstring(owner) for left in self._pruned(item)]
+            kept = [left for item in value if item is not docstring(owner) for left in self._prune(item)]
             return kept or ([ast.Pass()] if name == "body" else [])
         if isinstance(value, list):
-            return [self._kept(owner, name, item) for item in value]
+            return [self._keep(owner, name, item) for item in value]
         if isinstance(value, ast.stmt):
-            return self._pruned(value)
+            return self._prune(value)
         if isinstance(value, ast.IfExp) and (truth := self._truth(value.test)) is not None:
-            return self._kept(owner, name, value.body if truth else value.orelse)
+            return self._keep(owner, name, value.body if truth else value.orelse)
         if isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
-            return _made(value, {field: self._kept(value, field, part) for field, part in ast.iter_fields(value)})
+            return _make(value, {field: self._keep(value, field, part) for field, part in ast.iter_fields(value)})
         return value
 
     def _truth(self, test: ast.expr) -> bool | None:
@@ -92,7 +92,7 @@ class _Live:
         return None
 
 
-def _made(node: Node, fields: dict[str, Any]) -> Node:
+def _make(node: Node, fields: dict[str, Any]) -> Node:
     """Another node of the same kind."""
     return type(node)(**fields)
 
@@ -109,11 +109,11 @@ def _literals(tree: ast.Module) -> dict[str, object]:
     return {name: values[0] for name, values in found.items() if len(values) == 2}  # the assignment and its target
 
 
-def _named(statement: ast.stmt) -> list[tuple[str, ast.AST]]:
+def _definitions(statement: ast.stmt) -> list[tuple[str, ast.AST]]:
     """The definitions in a statement of the module by their names, those of a class one by one."""
     match statement:
         case ast.ClassDef(name=name, body=body):
-            parts = [(f"{name}.{inner}", node) for part in body for inner, node in _named(part)]
+            parts = [(f"{name}.{inner}", node) for part in body for inner, node in _definitions(part)]
             return [*parts, (name, ast.Tuple([*statement.bases]))]
         case ast.FunctionDef(name=name):
             return [(name, statement)]

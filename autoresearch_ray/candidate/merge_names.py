@@ -104,10 +104,10 @@ def _uses(nodes: list[ast.stmt] | list[ast.AST]) -> Iterator[tuple[str, str]]:
                 yield name, "load" if isinstance(ctx, ast.Load) else "store"
             case ast.Attribute(value=ast.Name(id="self"), attr=attribute, ctx=ctx):
                 yield f"{SELF}.{attribute}", "load" if isinstance(ctx, ast.Load) else "store"
-        yield from _uses(_evaluated(node))
+        yield from _uses(_evaluation_order(node))
 
 
-def _evaluated(node: ast.AST) -> list[ast.AST]:
+def _evaluation_order(node: ast.AST) -> list[ast.AST]:
     """The children in the order in which they are evaluated."""
     match node:
         case ast.Assign(targets=targets, value=value):

@@ -21,9 +21,9 @@ Placed = tuple[Block, str]
 
 def statement_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: ast.Module) -> list[str]:
     """Statements that are lost, doubled, never reached or in another block."""
-    before, mine, other, made = map(_counted, (base, ours, theirs, merged))
+    before, mine, other, made = map(_count, (base, ours, theirs, merged))
     by_ours, by_theirs = _moves(before, mine), _moves(before, other)
-    before, mine, other = _moved(_moved(before, by_ours), by_theirs), _moved(mine, by_theirs), _moved(other, by_ours)
+    before, mine, other = _move(_move(before, by_ours), by_theirs), _move(mine, by_theirs), _move(other, by_ours)
     missing: dict[str, Counter[Placed]] = {"ours": Counter(), "theirs": Counter()}
     extra: Counter[Placed] = Counter()
     for key in {*before, *mine, *other, *made}:
@@ -40,13 +40,13 @@ def statement_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, mer
     counts = [_by_block(keys) for keys in (*missing.values(), extra)]
     wrong = [block for block in {*counts[0], *counts[1], *counts[2]} if len({count[block] for count in counts}) > 1]
     found = [f"{'.'.join(block) or 'the text'}: a statement is lost or in another block" for block in sorted(wrong)]
-    if _unreached(merged) > max(_unreached(ours), _unreached(theirs)):
+    if _count_unreached(merged) > max(_count_unreached(ours), _count_unreached(theirs)):
         found.append("a statement of the merged text is never reached")
     return found
 
 
 @lru_cache(maxsize=TREES)
-def _counted(tree: ast.Module) -> Counter[Placed]:
+def _count(tree: ast.Module) -> Counter[Placed]:
     return Counter(statements(tree))
 
 
@@ -120,9 +120,9 @@ def _block(tree: ast.AST, node: ast.stmt, field: str, block: Block) -> Block:
     return (*block, "else" if field == "orelse" else type(tree).__name__.lower())
 
 
-def moved_functions(base: ast.Module, side: ast.Module) -> set[str]:
+def find_moved_functions(base: ast.Module, side: ast.Module) -> set[str]:
     """Functions, as in CLASS.NAME, of which a side has moved statements into another one."""
-    return {".".join(old).removesuffix("()") for old, _ in _moves(_counted(base), _counted(side))}
+    return {".".join(old).removesuffix("()") for old, _ in _moves(_count(base), _count(side))}
 
 
 def _moves(before: Counter[Placed], after: Counter[Placed]) -> dict[tuple[Block, Block], Counter[Placed]]:
@@ -139,7 +139,7 @@ def _moves(before: Counter[Placed], after: Counter[Placed]) -> dict[tuple[Block,
     return {pair: placed for pair, placed in moves.items() if placed.total() >= MOVED}
 
 
-def _moved(counted: Counter[Placed], moves: dict[tuple[Block, Block], Counter[Placed]]) -> Counter[Placed]:
+def _move(counted: Counter[Placed], moves: dict[tuple[Block, Block], Counter[Placed]]) -> Counter[Placed]:
     """The statements as if these had stood where they were moved to."""
     made = Counter(counted)
     for (old, new), placed in moves.items():
@@ -174,7 +174,7 @@ def _by_block(keys: Counter[Placed]) -> Counter[Block]:
 
 
 @lru_cache(maxsize=TREES)
-def _unreached(tree: ast.AST) -> int:
+def _count_unreached(tree: ast.AST) -> int:
     """Statements behind a return and the like, in the same block."""
     count = 0
     for node in ast.walk(tree):

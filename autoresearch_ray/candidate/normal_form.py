@@ -14,7 +14,7 @@ from functools import lru_cache
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
-from autoresearch_ray.candidate.difference import changed_spans
+from autoresearch_ray.candidate.difference import find_changed_spans
 from autoresearch_ray.candidate.local_names import rename_locals
 from autoresearch_ray.candidate.syntax import docstring, parse, tokens
 from autoresearch_ray.candidate.template import KEPT_TEMPLATES, Template, split
@@ -41,7 +41,7 @@ def normal_sha(source: str) -> str:
     for piece, hole in _program(text.template):
         digest.update(piece.encode())
         if hole is not None:
-            digest.update(_dumped(text.literals[hole]))
+            digest.update(_dump(text.literals[hole]))
     return digest.hexdigest()
 
 
@@ -52,7 +52,7 @@ def code_lines(source: str) -> int:
 
 def line_diff(old: str, new: str) -> tuple[int, int]:
     """(added, removed) lines between two texts, comments and blank lines included, as a diff shows them."""
-    spans = list(changed_spans(old.splitlines(), new.splitlines()))
+    spans = list(find_changed_spans(old.splitlines(), new.splitlines()))
     return sum(j2 - j1 for _, _, j1, j2 in spans), sum(i2 - i1 for i1, i2, _, _ in spans)
 
 
@@ -67,13 +67,13 @@ def _program(template: Template) -> tuple[tuple[str, int | None], ...]:
             statement.value = ast.Constant(f"{mark}:{holes[statement.lineno]}")
     _drop_idle_statements(tree)
     rename_locals(tree)
-    tree.body = _ordered(tree.body)
+    tree.body = _order(tree.body)
     *pieces, last = re.split(rf"Constant\(value='{mark}:(\d+)'\)", ast.dump(tree))
     return (*((piece, int(hole)) for piece, hole in zip(pieces[::2], pieces[1::2], strict=True)), (last, None))
 
 
 @lru_cache(maxsize=4096)
-def _dumped(literal: str) -> bytes:
+def _dump(literal: str) -> bytes:
     return ast.dump(ast.parse(literal, mode="eval").body).encode()
 
 
@@ -88,10 +88,10 @@ def _code_lines(template: Template) -> int:
         free = before > 0 and token.end <= silent[before - 1][1]
         if token.type not in SILENT and not free:
             lines.update(range(token.start[0], token.end[0] + 1))
-    return len(lines) + sum(_joined(node) for node in ast.walk(tree))
+    return len(lines) + sum(_count_joined(node) for node in ast.walk(tree))
 
 
-def _joined(node: ast.AST) -> int:
+def _count_joined(node: ast.AST) -> int:
     """How many of the statements in a body begin on the line on which the one before ends, a docstring left out."""
     bodies = [getattr(node, field, None) for field in ("body", "orelse", "finalbody")]
     pairs = [pair for body in bodies if isinstance(body, list) for pair in pairwise(body)]
@@ -121,20 +121,20 @@ def _idle(statement: ast.stmt) -> bool:
     return bare or isinstance(statement, ast.Pass)
 
 
-def _ordered(body: list[ast.stmt]) -> list[ast.stmt]:
+def _order(body: list[ast.stmt]) -> list[ast.stmt]:
     """The statements with each run of neighbouring plain constants in one canonical order."""
     ordered: list[ast.stmt] = []
     run: dict[str, ast.stmt] = {}
     for statement in body:
         name = _plain_constant(statement)
         if name is None or name in run:
-            ordered += _sorted_run(run)
+            ordered += _sort_run(run)
             run = {}
         if name is None:
             ordered.append(statement)
         else:
             run[name] = statement
-    return ordered + _sorted_run(run)
+    return ordered + _sort_run(run)
 
 
 def _plain_constant(statement: ast.stmt) -> str | None:
@@ -150,7 +150,7 @@ def _plain_constant(statement: ast.stmt) -> str | None:
     return name if orderly else None
 
 
-def _sorted_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:
+def _sort_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:
     """By name, what is used before what uses it. A use before its definition leaves the run as it is."""
     uses = {name: _names(statement) & set(run) for name, statement in run.items()}
     seen: set[str] = set()

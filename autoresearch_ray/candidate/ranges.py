@@ -35,12 +35,12 @@ class Interval:
         """Where `value` stands in [0, 1]."""
         assert self.contains(value), f"{value!r} is not in {self}"
         low, high = self._ends()
-        return min(1.0, max(0.0, (self._scaled(float(value)) - low) / (high - low)))
+        return min(1.0, max(0.0, (self._scale(float(value)) - low) / (high - low)))
 
     def to_units(self, values: Sequence[Value]) -> list[float]:
         """The same for many values, all of which the range must contain."""
         low, high = self._ends()
-        return [min(1.0, max(0.0, (self._scaled(float(value)) - low) / (high - low))) for value in values]
+        return [min(1.0, max(0.0, (self._scale(float(value)) - low) / (high - low))) for value in values]
 
     def from_unit(self, u: float) -> Value:
         """The value at `u` in [0, 1], floats rounded to what is worth telling apart."""
@@ -50,7 +50,7 @@ class Interval:
         if self.integer:
             steps = math.floor((raw - self.low) / self.step + 0.5)
             return int(self.low + self.step * min(len(self.values()) - 1, max(0, steps)))
-        return min(float(self.high), max(float(self.low), self._rounded(raw)))
+        return min(float(self.high), max(float(self.low), self._round(raw)))
 
     def values(self) -> Sequence[Value]:
         """All of them; none for a continuous range."""
@@ -58,12 +58,12 @@ class Interval:
 
     def _ends(self) -> tuple[float, float]:
         half = min(self.step / 2, self.low / 2 if self.log else math.inf) if self.integer else 0.0
-        return self._scaled(self.low - half), self._scaled(self.high + half)
+        return self._scale(self.low - half), self._scale(self.high + half)
 
-    def _scaled(self, value: float) -> float:
+    def _scale(self, value: float) -> float:
         return math.log(value) if self.log else value
 
-    def _rounded(self, raw: float) -> float:
+    def _round(self, raw: float) -> float:
         if self.log:
             return float(f"{raw:.{LOG_DIGITS}g}")
         return round(raw, 3 - math.floor(math.log10(self.high - self.low)))

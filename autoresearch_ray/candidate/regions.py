@@ -47,7 +47,7 @@ def regions(base: Pieces, ours: Pieces, theirs: Pieces) -> list[Region]:
     return found
 
 
-def applied(base: Pieces, low: int, high: int, changes: Sequence[Edit]) -> list[str]:
+def apply(base: Pieces, low: int, high: int, changes: Sequence[Edit]) -> list[str]:
     """Pieces `low` to `high` of the base with these edits."""
     made: list[str] = []
     for edit in changes:

@@ -36,7 +36,7 @@ class Scopes:
                 word: Literal["global", "nonlocal"] = "global" if isinstance(node, ast.Global) else "nonlocal"
                 self.scope[node].declared |= dict.fromkeys(node.names, word)
         for node in self.nodes:
-            for name in bound_names(node):
+            for name in names_bound_by(node):
                 self._bind(node, name)
 
     def of(self, node: ast.AST, name: str) -> Scope | None:
@@ -76,7 +76,7 @@ class Scopes:
         inside = scope
         if isinstance(node, SCOPED):
             inside = self.inner[node] = Scope(_kind(node), scope)
-            self._placed |= dict.fromkeys(evaluated_outside(node), scope)
+            self._placed |= dict.fromkeys(parts_outside(node), scope)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, SHARED):
                 continue
@@ -84,7 +84,7 @@ class Scopes:
             self._enter(child, self._placed.get(child, inside))
 
 
-def bound_names(node: ast.AST) -> list[str]:
+def names_bound_by(node: ast.AST) -> list[str]:
     """The names that a node binds, in the scope that it stands in."""
     match node:
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
@@ -114,7 +114,7 @@ def with_defaults(arguments: ast.arguments) -> list[tuple[ast.arg, ast.expr]]:
     return [*pairs, *((parameter, value) for parameter, value in named if value is not None)]
 
 
-def evaluated_outside(node: ast.AST) -> list[ast.AST]:
+def parts_outside(node: ast.AST) -> list[ast.AST]:
     """The parts of a scope's definition that are evaluated outside of it, when it is defined."""
     match node:
         case ast.Lambda(args=arguments):

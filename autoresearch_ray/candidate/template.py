@@ -85,7 +85,7 @@ def _holes(frame: str) -> tuple[bool, ...]:
     """Which of the marks stand where a module-level constant has its value. CandidateError if `ANY` cannot."""
     text = frame.replace(MARK, ANY)
     lines = _constant_lines(parse(text))
-    return tuple(line in lines for line in _marked_lines(frame))
+    return tuple(line in lines for line in _find_marked_lines(frame))
 
 
 @lru_cache(maxsize=KEPT_TEMPLATES)
@@ -96,13 +96,13 @@ def _template(frame: str, fixed: tuple[str, ...]) -> Template | None:
     pieces = frame.split(MARK)
     filling = [ANY if hole else next(literals) for hole in is_hole]
     sample = "".join(piece + literal for piece, literal in zip(pieces, [*filling, ""], strict=True))
-    every = _marked_lines(frame)
+    every = _find_marked_lines(frame)
     lines = tuple(line for line, hole in zip(every, is_hole, strict=True) if hole)
     found = _constant_lines(parse(sample))
     return Template(sample, lines) if set(lines) <= found else None
 
 
-def _marked_lines(frame: str) -> list[int]:
+def _find_marked_lines(frame: str) -> list[int]:
     return [number for number, line in enumerate(frame.split("\n"), 1) if MARK in line]
 
 

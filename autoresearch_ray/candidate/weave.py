@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autoresearch_ray.candidate.list_items import join_items
-from autoresearch_ray.candidate.regions import Region, applied, regions
+from autoresearch_ray.candidate.regions import Region, apply, regions
 from autoresearch_ray.candidate.syntax import parse
 from autoresearch_ray.errors import CandidateError
 
@@ -73,7 +73,7 @@ class Weaving:
 
     def _region(self, key: str, base: Lines, region: Region) -> Lines:
         low, high = region.low, region.high
-        ours, theirs = applied(base, low, high, region.ours), applied(base, low, high, region.theirs)
+        ours, theirs = apply(base, low, high, region.ours), apply(base, low, high, region.theirs)
         if ours == theirs or not region.theirs:
             return ours
         if not region.ours:
@@ -167,7 +167,7 @@ def _both_added(ours: Lines, theirs: Lines) -> list[str] | None:
         return None
     if any(isinstance(node, LEAVES) for node in (*one, *other)):
         return None
-    bound = _bound(one) & _bound(other)
+    bound = _bindings(one) & _bindings(other)
     if any(name.isupper() for name in bound) or not bound <= _read(other):
         return None  # a constant twice, or a value of ours that theirs overwrites unread
     return [*ours, *theirs]
@@ -189,7 +189,7 @@ def _indent(lines: Lines) -> int:
     return len(first) - len(first.lstrip())
 
 
-def _bound(nodes: Sequence[ast.stmt]) -> set[str]:
+def _bindings(nodes: Sequence[ast.stmt]) -> set[str]:
     """Names that the statements bind."""
     found = {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return found | {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}

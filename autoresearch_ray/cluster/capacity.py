@@ -34,17 +34,17 @@ def fitting_slots(experiment: Experiment, nodes: Sequence[NodeShape], gpu_share:
 
 def per_gpu(share: float) -> int:
     """How many trials of this share fit on one GPU."""
-    return int(RAYS_PARTS / max(1.0, counted(share) * RAYS_PARTS) + 1e-9)
+    return int(RAYS_PARTS / max(1.0, round_share(share) * RAYS_PARTS) + 1e-9)
 
 
-def counted(share: float) -> float:
+def round_share(share: float) -> float:
     """A share in whole parts, as Ray counts it, and never more than was said: thrice 0.3333 is one GPU."""
     return math.floor(share * RAYS_PARTS + 1e-6) / RAYS_PARTS
 
 
 def packing(share: float) -> str:
     """What a share that does not divide a GPU leaves unused, in words; "" for one that does."""
-    if share <= 0 or 1 - per_gpu(share) * counted(share) < per_gpu(share) / RAYS_PARTS:
+    if share <= 0 or 1 - per_gpu(share) * round_share(share) < per_gpu(share) / RAYS_PARTS:
         return ""
     return (
         f"{share:g} GPU a trial: {per_gpu(share)} fit on one, and {1 - per_gpu(share) * share:.0%} of it stays unused; "

@@ -20,12 +20,12 @@ from pathlib import Path
 from autoresearch_ray.benchmark.data.dataset import Dataset
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.cluster.capacity import counted
+from autoresearch_ray.cluster.capacity import round_share
 from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
 from autoresearch_ray.cluster.session import Cluster, bundle
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.decide.gpu_share import Span, chosen, common_rates, common_seconds, next_tenants, shown
+from autoresearch_ray.decide.gpu_share import Span, choose, common_rates, common_seconds, next_tenants, show
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.records import CoRun, CurvePoint, Result
 from autoresearch_ray.settings import AUTO, RequestedRun, RunSettings, RunTerms
@@ -45,13 +45,13 @@ def measure_sharing(run: RequestedRun, cluster: Cluster, say: Say) -> tuple[tupl
     say(f"measuring how many trials share a GPU best, {most} at most:")
     table: list[CoRun] = []
     while (tenants := next_tenants(table, most)) is not None:
-        table.append(_measured(run, tenants))
-        say(shown(table[-1]))
-    best = chosen(table)
+        table.append(_measure(run, tenants))
+        say(show(table[-1]))
+    best = choose(table)
     if best is None:
         reason = table[0].failure if table else "no node has the CPUs for one trial beside a GPU"
         raise SettingsError(f"--gpus-per-trial {AUTO}: not even one trial runs on a GPU: {reason}")
-    share = counted(1 / best.tenants)
+    share = round_share(1 / best.tenants)
     say(f"{share:g} GPU a trial makes the most steps; the run keeps to it")
     return tuple(table), share
 
@@ -64,11 +64,11 @@ def most_tenants(run: RunTerms, cluster: Cluster) -> int:
     return min((int(node.cpus / int(node.gpus) / cpus + 1e-9) for node in nodes), default=0)
 
 
-def _measured(run: RequestedRun, tenants: int) -> CoRun:
+def _measure(run: RequestedRun, tenants: int) -> CoRun:
     """The trials side by side, on a node that has a whole GPU for them."""
     import ray
 
-    experiment = run.experiment.replace(gpus_per_trial=counted(1 / tenants))
+    experiment = run.experiment.replace(gpus_per_trial=round_share(1 / tenants))
     settings = run.settle(tenants, experiment=experiment)
     wanted = bundle(settings)
     wanted |= {"GPU": 1.0, "CPU": tenants * experiment.cpus_per_trial}

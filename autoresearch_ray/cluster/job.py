@@ -35,7 +35,7 @@ def submit(address: str, arguments: Sequence[str], tag: str | None = None) -> in
     try:
         job = _running(client, tag)
         if job is None:
-            job = _started(client, tag, arguments)
+            job = _submit(client, tag, arguments)
             _say(f"run {tag} is job {job} of {address}")
         else:
             _say(f"run {tag} goes on as job {job} of {address}: following it, nothing was started")
@@ -84,7 +84,7 @@ def _running(client: Any, tag: str) -> str | None:
     return next((str(job.submission_id) for job in ours if not job.status.is_terminal()), None)
 
 
-def _started(client: Any, tag: str, arguments: Sequence[str]) -> str:
+def _submit(client: Any, tag: str, arguments: Sequence[str]) -> str:
     words = without_option(arguments)
     if "--tag" not in words and not any(word.startswith("--tag=") for word in words):
         words += ["--tag", tag]

@@ -69,7 +69,7 @@ class Gauging:
         views = list(dict(self._watch.views).values())
         training = self._trained + sum(view.seconds for view in views)
         self._pass_time()
-        state, charges = self._search.state, self._spent()
+        state, charges = self._search.state, self._read_charges()
         return Figures(
             best_bpb=state.best.val_bpb if state.best else math.nan,
             frontier_bpb=state.frontier.val_bpb if state.frontier else math.nan,
@@ -113,7 +113,7 @@ class Gauging:
         self._statuses[result.status] += 1
         self._trained += result.training_seconds
 
-    def _spent(self) -> list[Charge]:
+    def _read_charges(self) -> list[Charge]:
         total = self._board.store.get(TOTAL)
         revision = total.mod_revision if total else 0
         if revision != self._charges[0]:

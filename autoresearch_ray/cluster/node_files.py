@@ -45,12 +45,12 @@ class DepotActor:
 
     def listing(self) -> tuple[str, dict[str, int]]:
         """The data set's folder name and the bytes of each of its files."""
-        folder = self._opened().folder
+        folder = self._open().folder
         return folder.name, {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
 
     def chunk(self, name: str, offset: int) -> bytes:
         """CHUNK_BYTES of one file of the data set, less at its end."""
-        with (self._opened().folder / name).open("rb") as file:
+        with (self._open().folder / name).open("rb") as file:
             file.seek(offset)
             return file.read(CHUNK_BYTES)
 
@@ -65,7 +65,7 @@ class DepotActor:
         for name, content in files.items():
             write_whole(folder / name, content)
 
-    def _opened(self) -> Dataset:
+    def _open(self) -> Dataset:
         if self._dataset is None:
             self._dataset = prepare(self._experiment)
         return self._dataset
@@ -85,7 +85,7 @@ class Depot:
 
     def dataset(self) -> Dataset:
         """The run's data set on this node. DataError when it cannot be had or written, or is another."""
-        dataset = prepare(self._settings.experiment) if self.at_home else self._copied()
+        dataset = prepare(self._settings.experiment) if self.at_home else self._copy()
         if dataset.fingerprint != self._settings.dataset_fingerprint:
             raise DataError(
                 f"{socket.gethostname()}: data {dataset.fingerprint[:12]}, the run is on "
@@ -93,13 +93,13 @@ class Depot:
             )
         return dataset
 
-    def _copied(self) -> Dataset:
+    def _copy(self) -> Dataset:
         name, sizes = ray.get(self._actor.listing.remote())
         folder = cache_home() / "datasets" / name
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(folder.with_name(f"{name}.lock")):
-                return _whole(folder) or self._fetched(folder, sizes)
+                return _whole(folder) or self._fetch(folder, sizes)
         except OSError as error:
             raise DataError(
                 f"{folder}: cannot be written ({error.strerror or error}); set AUTORESEARCH_HOME to a folder with room"
@@ -110,7 +110,7 @@ class Depot:
         files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
         ray.get(self._actor.keep.remote(trial_id, files))
 
-    def dated(self, result: Result) -> Result:
+    def correct_times(self, result: Result) -> Result:
         """A result of just now with its times on the driver's clock, whatever this node's says.
 
         As it is where the driver's node is out of reach.
@@ -134,7 +134,7 @@ class Depot:
         here = min(self._settings.slots, self._fit)
         return min(here, per_gpu(self._settings.gpu_share)) if self._settings.device == "cuda" else here
 
-    def _fetched(self, folder: Path, sizes: dict[str, int]) -> Dataset:
+    def _fetch(self, folder: Path, sizes: dict[str, int]) -> Dataset:
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)  # of a copy that was cut off
         partial.mkdir()

@@ -4,7 +4,7 @@
     place.await_neighbours(4)           # before the first trial: slots of one GPU start together
     with place.busy():
         place.look()                    # now and then, while a trial runs
-    place.signed(result)
+    place.sign(result)
 
 Places are held by file locks, so that they are free again whoever dies. Only slots of one device see each other: those
 of one GPU, or of one machine for trials on CPUs.
@@ -39,7 +39,7 @@ class Place:
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all") if settings.device == "cuda" else "cpu"
         self._folder = _places() / gpus.replace("/", "_")
         self._folder.mkdir(exist_ok=True)
-        self.number, self._held = self._taken()
+        self.number, self._held = self._take()
         self._ready: IO[bytes] | None = None
         self._seen: list[int] = []  # how many others ran a trial, at each look
         self._gpus = settings.gpu_share
@@ -51,7 +51,7 @@ class Place:
         A trial that starts alone on its GPU has more of it than its neighbours will ever have.
         """
         if self._ready is None:
-            self._ready = _marked(self._folder / f"ready-{self.number}")
+            self._ready = _open_mark(self._folder / f"ready-{self.number}")
         deadline = time.monotonic() + seconds
         while (ready := 1 + self._others("ready")) < count and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -61,7 +61,7 @@ class Place:
     def busy(self) -> Iterator[None]:
         """A trial runs here until the end of `with`."""
         self._seen = []
-        with _marked(self._folder / f"busy-{self.number}"):
+        with _open_mark(self._folder / f"busy-{self.number}"):
             self.look()
             yield
 
@@ -69,7 +69,7 @@ class Place:
         """Count the other trials beside the one that runs here."""
         self._seen.append(self._others("busy"))
 
-    def signed(self, result: Result) -> Result:
+    def sign(self, result: Result) -> Result:
         """The result with where it was measured, and with how many others beside it on average."""
         beside = self._seen[1:] or self._seen  # slots that start together do not see each other at once
         cotenants = round(fmean(beside)) if beside else 0
@@ -85,7 +85,7 @@ class Place:
         own = f"{mark}-{self.number}"
         return sum(path.name != own and _is_held(path) for path in self._folder.glob(f"{mark}-*"))
 
-    def _taken(self) -> tuple[int, IO[bytes]]:
+    def _take(self) -> tuple[int, IO[bytes]]:
         for number in range(MAX_SLOTS_PER_MACHINE):
             file = (self._folder / f"place-{number}").open("ab")
             if _lock(file, fcntl.LOCK_EX):
@@ -116,7 +116,7 @@ def _places() -> Path:
     raise AssertionError("counting does not end")
 
 
-def _marked(path: Path) -> IO[bytes]:
+def _open_mark(path: Path) -> IO[bytes]:
     """The file, locked until it is closed; who looks at it holds it for an instant."""
     file = path.open("ab")
     fcntl.flock(file, fcntl.LOCK_EX)

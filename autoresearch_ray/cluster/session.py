@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch_ray.cluster.capacity import NodeShape, counted
+from autoresearch_ray.cluster.capacity import NodeShape, round_share
 from autoresearch_ray.cluster.own_ray import TOKEN, own_ray
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.settings import Request, RequestedRun, RunTerms
@@ -108,7 +108,7 @@ def look_at_nodes() -> tuple[NodeShape, ...]:
 
 def bundle(run: RunTerms) -> dict[str, float]:
     """What Ray sets aside for one trial."""
-    wanted = {"CPU": run.experiment.cpus_per_trial, "GPU": counted(run.gpu_share)}
+    wanted = {"CPU": run.experiment.cpus_per_trial, "GPU": round_share(run.gpu_share)}
     if run.accelerator:
         wanted[KIND + run.accelerator] = KIND_SHARE
     return {name: share for name, share in wanted.items() if share > 0}

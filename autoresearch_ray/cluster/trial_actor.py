@@ -103,7 +103,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             return {"seconds": point.seconds, "curve_bpb": point.train_bpb}
         self._progress = None
         result = replace(self._slot.result, trial_id=trial.trial_id)
-        result = self._depot.dated(self._place.signed(result))
+        result = self._depot.correct_times(self._place.sign(result))
         if result.status == "stopped" and self._lost is not None:
             result = replace(result, expected_bpb=self._lost.expected_bpb)
         if result.status == "ok":
@@ -128,7 +128,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             memory_mb=self._memory_mb,
             strength="full" if trial.purpose in MAY_BE_BEST else "normal",
             held_out=trial.purpose in MAY_BE_BEST,
-            known=self._known(),
+            known=self._read_known(),
         )
         with self._files(trial.trial_id) as folder:
             for path, text in candidate.files:
@@ -156,7 +156,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             self._lost = seen
             self._slot.stop(seen.words())
 
-    def _known(self) -> Known:
+    def _read_known(self) -> Known:
         held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]
         typical = median(self._rates) if len(self._rates) >= TYPICAL_FROM else 0.0
         return Known(min(held, default=0.0), typical)

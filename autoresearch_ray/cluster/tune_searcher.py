@@ -119,9 +119,9 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if ours is None:
             return
         if result is not None and "result" in result:
-            self._search.finished(from_json(Result, result["result"]))
+            self._search.finish(from_json(Result, result["result"]))
         elif self.stopping:
-            self._search.given_up(ours)
+            self._search.give_up(ours)
         else:
             self._cut_off(ours)
 
@@ -132,7 +132,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._search.again(ours)
         else:
             reason = f" ({self.reasons[ours]})" if ours in self.reasons else ""
-            self._search.finished(Result(ours, "lost", error=f"its slot died {self._deaths[ours]} times{reason}"))
+            self._search.finish(Result(ours, "lost", error=f"its slot died {self._deaths[ours]} times{reason}"))
 
     def _rule_of(self, trial: Trial) -> str:
         """What the slot may end this trial by, as JSON; empty for one that runs to its end in any case."""
@@ -164,7 +164,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         """Suggest nothing more, and end what runs."""
         self.stopping = True
 
-    def superseded(self) -> None:
+    def give_way(self) -> None:
         """Another head goes on with the run: end, and say so."""
         self.failure = "another head goes on with this run"
         self.stop()

@@ -33,17 +33,15 @@ def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, befor
     if outcome.status == "ok":
         state = replace(state, ledger=with_run(state.ledger, outcome, rules))
     if outcome.purpose in ("prove", "remove"):
-        return _proved(state, outcome, rules, now, before)
+        return _add_to_proof(state, outcome, rules, now, before)
     if outcome.status != "ok":
         verdict: Verdict = "discard" if outcome.purpose in ("screen", "confirm") else "measure"
         state = replace(state, ledger=with_failure(state.ledger, outcome.source_sha))
         if outcome.purpose == "confirm" and outcome.status == "invalid":
             state = ban(state, outcome.source_sha)
-            return _moved(
-                state, Estimate(state.ledger, before), outcome, rules, now, failure(outcome), verdict, version
-            )
+            return _move(state, Estimate(state.ledger, before), outcome, rules, now, failure(outcome), verdict, version)
         return Settled(state, (_decision(state, outcome, verdict, failure(outcome), now),))
-    return _moved(state, Estimate(state.ledger, before), outcome, rules, now, "", None, version)
+    return _move(state, Estimate(state.ledger, before), outcome, rules, now, "", None, version)
 
 
 def _before_noise(state: SearchState, outcome: Outcome, rules: Rules, now: float) -> Settled:
@@ -80,7 +78,7 @@ def _before_noise(state: SearchState, outcome: Outcome, rules: Rules, now: float
     return settled
 
 
-def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float, before: Estimate | None) -> Settled:
+def _add_to_proof(state: SearchState, outcome: Outcome, rules: Rules, now: float, before: Estimate | None) -> Settled:
     """One more run of a proof; where that is over, a run like any other."""
     assert state.frontier is not None
     version = state.frontier.version
@@ -90,12 +88,12 @@ def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float, befo
     sides = (proof.target_sha, proof.best_sha) if proof and proof.removes == (outcome.purpose == "remove") else ()
     if proof is None or outcome.source_sha not in sides:
         words = failure(outcome) if outcome.status != "ok" else "replicate"
-        return _moved(state, estimate, outcome, rules, now, words, "measure", version)
+        return _move(state, estimate, outcome, rules, now, words, "measure", version)
     proof = with_outcome(proof, outcome)
     state = replace(state, proof=proof)
     judgement = (judge_removal if proof.removes else judge)(state, estimate, outcome, rules)
     if judgement.verdict == "keep":
-        return _kept(state, estimate, outcome, judgement, rules, now)
+        return _keep(state, estimate, outcome, judgement, rules, now)
     if judgement.verdict == "drop":
         state = replace(state, proof=None)
         if proof.removes:
@@ -105,7 +103,7 @@ def _proved(state: SearchState, outcome: Outcome, rules: Rules, now: float, befo
         if outcome.status == "invalid":
             state = ban(state, proof.target_sha)
             estimate = Estimate(state.ledger, before)
-    return _moved(state, estimate, outcome, rules, now, judgement.words, judgement.verdict, version)
+    return _move(state, estimate, outcome, rules, now, judgement.words, judgement.verdict, version)
 
 
 def _with_proof(state: SearchState, outcome: Outcome) -> SearchState:
@@ -121,7 +119,7 @@ def _with_proof(state: SearchState, outcome: Outcome) -> SearchState:
     return replace(state, proof=Proof(target, best, removes=removes)) if known and target not in over else state
 
 
-def _kept(
+def _keep(
     state: SearchState, estimate: Estimate, outcome: Outcome, judgement: Judgement, rules: Rules, now: float
 ) -> Settled:
     assert state.best is not None and state.frontier is not None
@@ -143,12 +141,12 @@ def _kept(
     state = replace(state, best=best, proof=None, replaced=(before,), steps=state.steps + 1)
     step = _step(state, "keep", best, target, outcome, judgement.words, now, seen=judgement.seen)
     steps.append(replace(step, checks=checks, removes=removes))
-    settled = _moved(state, estimate, outcome, rules, now, judgement.words, "keep", version)
+    settled = _move(state, estimate, outcome, rules, now, judgement.words, "keep", version)
     decisions = (replace(settled.decisions[0], checks=checks), *settled.decisions[1:])
     return replace(settled, decisions=decisions, steps=(*steps, *settled.steps))
 
 
-def _moved(
+def _move(
     state: SearchState,
     estimate: Estimate,
     outcome: Outcome,

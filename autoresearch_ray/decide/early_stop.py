@@ -54,15 +54,15 @@ def outlook(rule: StopRule, points: Sequence[CurvePoint]) -> Outlook | None:
     children bloom late or early (those of the tests) 3 of 177 contenders were ended, for 21 % of the screens' time;
     after one such point 6 of 186, for 24 %.
     """
-    seen = _seen(rule, points)
-    before = _seen(rule, points[:-1]) if seen is not None else None
+    seen = _look(rule, points)
+    before = _look(rule, points[:-1]) if seen is not None else None
     if seen is None or before is None:
         return seen
     is_lost = max(seen.probability, before.probability) < rule.threshold and before.progress >= EARLIEST
     return replace(seen, is_lost=is_lost)
 
 
-def _seen(rule: StopRule, points: Sequence[CurvePoint]) -> Outlook | None:
+def _look(rule: StopRule, points: Sequence[CurvePoint]) -> Outlook | None:
     differences = gaps(curve_of(points, rule.budget_seconds), rule.parent)
     latest = int(TWENTIETHS * points[-1].seconds / rule.budget_seconds) if points else 0
     index = min(latest, TWENTIETHS) - 1

@@ -28,14 +28,14 @@ def next_tenants(table: Sequence[CoRun], most: int) -> int | None:
     return next((tenants for tenants in TENANTS if tried < tenants <= most), None)
 
 
-def chosen(table: Sequence[CoRun]) -> CoRun | None:
+def choose(table: Sequence[CoRun]) -> CoRun | None:
     """The fewest tenants whose rate is the highest, but for noise; None if not even one ran."""
     ran = [row for row in table if not row.failure]
     highest = max((row.rate for row in ran), default=0.0)
     return next((row for row in ran if row.rate >= (1 - NOISE) * highest), None)
 
 
-def shown(row: CoRun) -> str:
+def show(row: CoRun) -> str:
     """One line of the table."""
     share = f"{1 / row.tenants:<6.3g} GPU a trial"
     if row.failure:

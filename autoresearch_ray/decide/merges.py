@@ -18,7 +18,7 @@ def offer(state: SearchState, estimate: Estimate, rules: Rules) -> tuple[SearchS
     """The merges that are worth a run now, the likeliest first, and the state that remembers that they were offered."""
     assert state.frontier is not None
     frontier, ledger, ideas = state.frontier, state.ledger, []
-    inside = contained(ledger, frontier.source_sha)
+    inside = list_contained(ledger, frontier.source_sha)
     fit = [entry for entry in ledger.entries if _fits(entry, state, estimate, rules, inside)]
     for entry in sorted(fit, key=lambda one: (estimate.effect(one.source_sha), one.number)):
         effect = estimate.effect(entry.source_sha)
@@ -37,7 +37,7 @@ def offer(state: SearchState, estimate: Estimate, rules: Rules) -> tuple[SearchS
     return replace(state, ledger=ledger), tuple(ideas)
 
 
-def contained(ledger: Ledger, source_sha: str) -> set[str]:
+def list_contained(ledger: Ledger, source_sha: str) -> set[str]:
     """The candidates whose own changes this one has."""
     found: set[str] = set()
     for entry in ledger.path(source_sha):

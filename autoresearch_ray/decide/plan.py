@@ -12,7 +12,7 @@ from itertools import islice
 from autoresearch_ray.decide import panel
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry
-from autoresearch_ray.decide.proof import chance_to_win, paired_gains, pairs_needed
+from autoresearch_ray.decide.proof import chance_to_win, pair_gains, pairs_needed
 from autoresearch_ray.decide.removal import anchor_of, choose_removal
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.records import Purpose, Trial
@@ -148,7 +148,7 @@ def _for_proof(
     if len(running) >= (slots if is_last else max(2, slots // 4)):
         return None
     target, best = state.ledger.by_sha[target_sha], state.ledger.by_sha[best_sha]
-    done = len(paired_gains(state, target, best)[0])
+    done = len(pair_gains(state, target, best)[0])
     limit = min(rules.max_pairs, max(done + 1, pairs_needed(state, estimate, target_sha, rules)))
     return _missing_side("prove", state, target, best, running, limit)
 

@@ -74,11 +74,11 @@ def judge(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules
     """What follows from the open proof, now that its runs are in the ledger."""
     proof = state.proof
     assert proof is not None
-    if reason := broken(proof, outcome, rules):
+    if reason := find_fault(proof, outcome, rules):
         return Judgement("drop", reason)
     target, best = state.ledger.get(proof.target_sha), state.ledger.get(proof.best_sha)
     assert target is not None and best is not None
-    gains, held_out = paired_gains(state, target, best)
+    gains, held_out = pair_gains(state, target, best)
     if len(gains) < rules.min_pairs:
         return Judgement("measure", f"pair {len(gains)} of the proof")
     variance = estimate.pair_variance(estimate.changes(target.source_sha, best.source_sha))
@@ -99,7 +99,7 @@ def judge(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules
     return Judgement("measure", words)
 
 
-def paired_gains(state: SearchState, target: Entry, best: Entry) -> tuple[list[float], list[float]]:
+def pair_gains(state: SearchState, target: Entry, best: Entry) -> tuple[list[float], list[float]]:
     """J of the best less J of the target on each seed of the proof that both have run on; the same held out."""
     gains, held_out = [], []
     for number in proof_seeds(state.ledger, target, best):
@@ -153,7 +153,7 @@ def pairs_needed(state: SearchState, estimate: Estimate, target: str, rules: Rul
     return rules.max_pairs
 
 
-def broken(proof: Proof, outcome: Outcome, rules: Rules) -> str:
+def find_fault(proof: Proof, outcome: Outcome, rules: Rules) -> str:
     """Why one side of the proof cannot be measured; empty if it can."""
     if outcome.status == "invalid" and outcome.source_sha != proof.best_sha:
         return f"it did not hold in its proof: {failure(outcome)}"

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry
-from autoresearch_ray.decide.proof import Judgement, bar_of, broken, chance_to_pass, compare, paired_gains
+from autoresearch_ray.decide.proof import Judgement, bar_of, chance_to_pass, compare, find_fault, pair_gains
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.records import Standing
 from autoresearch_ray.settings import Rules
@@ -43,15 +43,15 @@ def judge_removal(state: SearchState, estimate: Estimate, outcome: Outcome, rule
     """What follows from the open proof of a removal, now that its runs are in the ledger."""
     proof = state.proof
     assert proof is not None and proof.removes
-    if reason := broken(proof, outcome, rules):
+    if reason := find_fault(proof, outcome, rules):
         return Judgement("drop", reason)
     target, anchor = state.ledger.by_sha[proof.target_sha], state.ledger.by_sha[proof.best_sha]
-    gains, held_out = paired_gains(state, target, anchor)
+    gains, held_out = pair_gains(state, target, anchor)
     if _chance(state, estimate, target, rules) < rules.drop_probability:
         return Judgement("drop", "this removal is not expected to be proven")
     if len(gains) < rules.min_removal_pairs:
         return Judgement("measure", f"pair {len(gains)} of the proof of a removal")
-    allowed = _allowed(target, anchor_of(state), rules)
+    allowed = _allowance(target, anchor_of(state), rules)
     variance = estimate.pair_variance(estimate.changes(target.source_sha, anchor.source_sha))
     seen = compare([gain + allowed for gain in gains], [gain + allowed for gain in held_out], variance)
     is_proven = seen.probability > bar_of(rules, len(state.needed)) and seen.holdout_gain > 0
@@ -73,7 +73,7 @@ def judge_removal(state: SearchState, estimate: Estimate, outcome: Outcome, rule
     return Judgement("measure", words)
 
 
-def _allowed(target: Entry, anchor: Standing, rules: Rules) -> float:
+def _allowance(target: Entry, anchor: Standing, rules: Rules) -> float:
     """How far J of a removal may lie above the anchor's: the margin is one of val_bpb, and lines have a price."""
     return rules.removal_margin - rules.complexity_price * (anchor.code_lines - target.code_lines)
 
@@ -81,5 +81,5 @@ def _allowed(target: Entry, anchor: Standing, rules: Rules) -> float:
 def _chance(state: SearchState, estimate: Estimate, target: Entry, rules: Rules) -> float:
     """The probability that the most pairs that there may be prove it, as far as the ledger knows the two."""
     anchor, bar = anchor_of(state), bar_of(rules, len(state.needed))
-    allowed = _allowed(target, anchor, rules)
+    allowed = _allowance(target, anchor, rules)
     return chance_to_pass(estimate, target.source_sha, anchor.source_sha, rules.max_removal_pairs, bar, allowed)

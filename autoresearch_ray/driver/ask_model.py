@@ -27,7 +27,7 @@ from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.records import Candidate, History, Standing, Step
 from autoresearch_ray.search.model_access import AskedMind, Mind, Model, connect_model, model_keys
 from autoresearch_ray.search.model_proposer import form_of
-from autoresearch_ray.search.model_proposers import experiment_view, unmeasured
+from autoresearch_ray.search.model_proposers import experiment_view, start_standing
 from autoresearch_ray.settings import MODELS, OWN, Request, RunSettings
 from autoresearch_ray.store.connect import read_run
 
@@ -64,12 +64,12 @@ def prompt_text(asking: Asking) -> str:
 def ask_model(asking: Asking, say: Callable[[str], None]) -> tuple[str, AutoresearchError | None]:
     """What the model proposes: each idea as a diff, or why it is none; and what ended the asking, if something did."""
     view = _view(asking)
-    conversation = _asked(asking, view, say)
+    conversation = _ask(asking, view, say)
     return _outcome_text(conversation, view.frontier.text), conversation.error
 
 
 def _view(asking: Asking) -> SearchView:
-    start = unmeasured(asking.settings.baseline)
+    start = start_standing(asking.settings.baseline)
     history = asking.history or History(asking.settings.model_dump(), (), (), {}, {})
     frontier, best = standings(history, asking.settings.rules.complexity_price) or (start, start)
     sd, degrees = noise(history)
@@ -106,16 +106,16 @@ def _standing(step: Step, text: str, price: float) -> Standing:
     return Standing(step.source_sha, objective, step.val_bpb, lines, step.index, step.at)
 
 
-def _asked(asking: Asking, view: SearchView, say: Callable[[str], None]) -> Conversation:
+def _ask(asking: Asking, view: SearchView, say: Callable[[str], None]) -> Conversation:
     settings, spec = asking.settings, asking.settings.proposers[0]
     with model_keys(settings) as keys:
         prepare(settings.experiment, say)
         if spec.name == OWN:
             return asyncio.run(_conversation(asking, view, OwnProposer(load_proposer(spec.model)), say))
-        return asyncio.run(_asked_by_calls(asking, view, connect_model(spec, Key(keys[spec.label]), settings), say))
+        return asyncio.run(_ask_by_calls(asking, view, connect_model(spec, Key(keys[spec.label]), settings), say))
 
 
-async def _asked_by_calls(asking: Asking, view: SearchView, model: Model, say: Callable[[str], None]) -> Conversation:
+async def _ask_by_calls(asking: Asking, view: SearchView, model: Model, say: Callable[[str], None]) -> Conversation:
     window = Window(asking.settings.context_tokens or 0)
     try:
         return await _conversation(asking, view, AskedMind(Retrying(model), window), say)

@@ -53,7 +53,9 @@ class Progress:
         """A line about what is being set up."""
         self._console.print(line, markup=False)
 
-    def decided(self, trial: Trial, result: Result, decisions: tuple[Decision, ...], steps: tuple[Step, ...]) -> None:
+    def note_decisions(
+        self, trial: Trial, result: Result, decisions: tuple[Decision, ...], steps: tuple[Step, ...]
+    ) -> None:
         """A result came in; `decisions` may be about earlier trials too, or none yet."""
         self._rows[trial.trial_id] = (trial, result)
         self._busy_seconds += result.training_seconds

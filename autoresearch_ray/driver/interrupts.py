@@ -49,14 +49,14 @@ class Interrupts:
         for number in SIGNALS:
             if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue  # started by nohup
-            before = signal.signal(number, self._heard)
+            before = signal.signal(number, self._hear)
             self._before.setdefault(number, before or signal.SIG_DFL)  # None: not set by Python
 
     def search_begins(self, stop: Callable[[], None], resume: str) -> None:
         """From now on the first signal calls `stop`; `resume` is the command that continues the run."""
         self._stop, self._resume = stop, resume
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
+    def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._stop is None:
             raise KeyboardInterrupt
         if self.seen:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from autoresearch_ray import __version__
 from autoresearch_ray.benchmark.sandbox.cgroup import usable_cpus, usable_memory
-from autoresearch_ray.benchmark.sandbox.walls import check_reached, reached
+from autoresearch_ray.benchmark.sandbox.walls import check_reached, try_walls
 from autoresearch_ray.benchmark.trial.cpu import cpu_name
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_candidate
@@ -51,7 +51,7 @@ def new_run(
             "--address (a logical one will do: ray start --head --num-gpus=1)"
         )
     isolation = request.isolation or "best"
-    walls = reached(isolation)
+    walls = try_walls(isolation)
     check_reached(isolation, walls)
     return RequestedRun(
         tag=tag,

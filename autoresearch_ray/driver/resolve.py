@@ -16,7 +16,7 @@ from autoresearch_ray.archive.push import check_remote
 from autoresearch_ray.archive.restore import check_free, check_ours, restore, storage_of
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_address
-from autoresearch_ray.driver.resume import resumed_run
+from autoresearch_ray.driver.resume import resume_run
 from autoresearch_ray.errors import SettingsError, StorageError
 from autoresearch_ray.paths import PACKAGE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER
 from autoresearch_ray.settings import (
@@ -27,7 +27,7 @@ from autoresearch_ray.settings import (
     RunSettings,
     default_tag,
 )
-from autoresearch_ray.store.connect import check_state, state_of, stored_settings
+from autoresearch_ray.store.connect import check_state, read_stored_settings, state_of
 from autoresearch_ray.store.history import read_finished
 
 Say = Callable[[str], None]
@@ -44,7 +44,7 @@ def resolve(request: Request, say: Say) -> tuple[RequestedRun, Path]:
         _restore(request, url, say)
     folder, state = _run_folder(request)
     if request.resume:
-        run = resumed_run(request, _stored(folder, state), url)
+        run = resume_run(request, _read_stored(folder, state), url)
     else:
         if request.experiment is None:
             experiment = find_experiment()
@@ -139,7 +139,7 @@ def _run_folder(request: Request) -> tuple[Path, str]:
         raise SettingsError(
             f"--state {state}: {folder} keeps its state in {here}; leave --state out or use a new --tag"
         )
-    if here is None and state != SQLITE and not request.resume and stored_settings(folder, state) is not None:
+    if here is None and state != SQLITE and not request.resume and read_stored_settings(folder, state) is not None:
         raise SettingsError(f"{state} holds run {tag}; continue it with --resume --tag {tag}, or choose another --tag")
     if request.resume and here is None and state == SQLITE:
         raise SettingsError(f"{folder} holds no run; expected {STATE_FILE} there, check --tag and --runs-dir")
@@ -156,9 +156,9 @@ def _make(folder: Path) -> None:
         raise SettingsError(f"{folder}: cannot be written ({error.strerror}); choose another --runs-dir") from None
 
 
-def _stored(folder: Path, state: str) -> RunSettings:
+def _read_stored(folder: Path, state: str) -> RunSettings:
     try:
-        return RunSettings.model_validate_json(stored_settings(folder, state) or b"")
+        return RunSettings.model_validate_json(read_stored_settings(folder, state) or b"")
     except ValidationError:
         place = folder / STATE_FILE if state == SQLITE else f"{state}, run {folder.name}"
         raise SettingsError(f"{place}: holds no settings of this version; start a new run") from None

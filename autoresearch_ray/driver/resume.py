@@ -6,7 +6,7 @@ end early, the walls and where copies go. Whatever its scores depend on stays: a
 
 import json
 
-from autoresearch_ray.benchmark.sandbox.walls import check_reached, reached
+from autoresearch_ray.benchmark.sandbox.walls import check_reached, try_walls
 from autoresearch_ray.driver.new_run import (
     choose_base_url,
     choose_staleness,
@@ -27,7 +27,7 @@ from autoresearch_ray.settings import (
 MAY_NOT_CHANGE = ("seed",)
 
 
-def resumed_run(request: Request, stored: RunSettings, storage: str | None) -> RequestedRun:
+def resume_run(request: Request, stored: RunSettings, storage: str | None) -> RequestedRun:
     """The run as it was, with what may change. SettingsError for what may not."""
     _check_sharing(request, stored)
     _check_kind(request, stored)
@@ -39,7 +39,7 @@ def resumed_run(request: Request, stored: RunSettings, storage: str | None) -> R
                 f"{option_name(name)} {said}: run {stored.tag} has {was}; leave it out, or use a new --tag"
             )
     if request.isolation is not None:
-        check_reached(request.isolation, reached(request.isolation))
+        check_reached(request.isolation, try_walls(request.isolation))
     address = ray_address(request)
     changes = {
         "trials": request.trials or stored.trials,

@@ -18,7 +18,7 @@ from typing import Any
 import filelock
 
 from autoresearch_ray.archive.backup import Backups
-from autoresearch_ray.archive.push import Pusher, found_remote
+from autoresearch_ray.archive.push import Pusher, find_remote
 from autoresearch_ray.archive.restore import claim, storage_of
 from autoresearch_ray.archive.upload import Uploads
 from autoresearch_ray.benchmark.trial.job import longest_seconds
@@ -82,7 +82,7 @@ def drive(request: Request) -> RunOutcome:
                 interrupts.listen()
                 settings = settle(run, fingerprint, cluster, progress.say)
                 progress.say(dashboard_line(cluster))
-                return _driven(settings, folder, request, keys, progress, interrupts, follows=run.follows)
+                return _drive(settings, folder, request, keys, progress, interrupts, follows=run.follows)
 
 
 @contextlib.contextmanager
@@ -110,7 +110,7 @@ def _only_driver(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _driven(
+def _drive(
     settings: RunSettings,
     folder: Path,
     request: Request,
@@ -137,7 +137,7 @@ def _driven(
             stack.enter_context(Backups(store, folder))
         write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
         uploads = _uploads(settings, folder, board, progress)
-        listener = progress.decided if uploads is None else uploads.after(progress.decided)
+        listener = progress.note_decisions if uploads is None else uploads.after(progress.note_decisions)
         search = Search(board, settings, folder / LINEAGE, listener=listener)
         room = Room(settings)
         searcher = RunSearcher(search, settings, folder, address, room if follows else None)
@@ -146,9 +146,9 @@ def _driven(
         if request.push_to is not None:
             branch = f"refs/heads/autoresearch/{settings.tag}"
             ready = (lambda _: True) if uploads is None else uploads.holds
-            stack.enter_context(Pusher(folder / LINEAGE, branch, found_remote(request.push_to), progress.say, ready))
+            stack.enter_context(Pusher(folder / LINEAGE, branch, find_remote(request.push_to), progress.say, ready))
         if uploads is not None:
-            stack.enter_context(uploads.following(searcher.superseded))
+            stack.enter_context(uploads.following(searcher.give_way))
         stack.enter_context(ProgramWatch(board, program_path(request.program)))
         stack.enter_context(proposing(settings, address, folder, keys))
         stack.enter_context(progress.showing(folder, settings, search, watch))

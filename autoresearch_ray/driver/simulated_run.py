@@ -19,7 +19,7 @@ def simulate_run(request: Request, conditions: Conditions, folder: Path, tell: C
 
     It leaves a folder like a run's.
     """
-    run = _requested(request, folder.name)
+    run = _request(request, folder.name)
     assert request.slots is not None, request
     try:
         folder.mkdir(parents=True)
@@ -32,12 +32,12 @@ def simulate_run(request: Request, conditions: Conditions, folder: Path, tell: C
 
 def simulate_peer(name: str, request: Request, conditions: Conditions) -> Course:
     """The peer of this name in the same world, for the same GPU time. SettingsError."""
-    run = _requested(request, "peer")
+    run = _request(request, "peer")
     assert request.slots is not None, request
     return run_peer(name, _world(run, conditions), run.seed, request.slots, run.trials)
 
 
-def _requested(request: Request, tag: str) -> RequestedRun:
+def _request(request: Request, tag: str) -> RequestedRun:
     run = new_run(request, tag, address="virtual")  # this machine's size and devices do not matter
     if any(spec.name not in TUNERS for spec in run.proposers):
         raise SettingsError(f"--proposer: expected {' or '.join(TUNERS)}; no language model knows this landscape")

@@ -82,7 +82,7 @@ def status(row: TrialRow) -> str:
     return "running" if row.result is None else row.result.status
 
 
-def held(history: History) -> list[str]:
+def find_held(history: History) -> list[str]:
     """The trials whose results were too good to be true."""
     failed = ((row.trial.trial_id, row.result) for row in history.rows if row.result is not None)
     return [trial_id for trial_id, result in failed if result.status == "invalid" and HELD in result.error]
@@ -170,12 +170,12 @@ def trials_of(history: History, source_sha: str) -> list[TrialRow]:
     ]
 
 
-def settled(history: History) -> dict[str, Step]:
+def steps_by_trial(history: History) -> dict[str, Step]:
     """Trial id -> the advance or keep that it settled; a keep goes before an advance."""
     return {step.trial_id: step for kind in ("advance", "keep") for step in history.steps if step.kind == kind}
 
 
-def tried(history: History) -> list[str]:
+def describe_trials(history: History) -> list[str]:
     """What each trial tried, in words; of one that settled a win, what the win is (its own word is "again")."""
     won = {win.step.trial_id: win.hypothesis for win in wins(history)}
     return [won.get(row.trial.trial_id, row.trial.proposal.hypothesis) for row in history.rows]
@@ -227,10 +227,10 @@ def noise(history: History) -> tuple[float, int]:
     return (math.sqrt(squares / freedom), freedom) if freedom else (math.nan, 0)
 
 
-def elapsed_seconds(history: History) -> list[float]:
+def measure_elapsed(history: History) -> list[float]:
     """For each trial, when it ended (or was claimed) after the run's first start; never decreasing."""
     moments = [row.result.finished_at if row.result else row.trial.claimed_at for row in history.rows]
-    first = min((_started(row) for row in history.rows), default=0.0)
+    first = min((_start_of(row) for row in history.rows), default=0.0)
     found, latest = [], 0.0
     for moment in moments:
         latest = max(latest, moment - first)
@@ -267,7 +267,7 @@ def _mean(values: Iterable[float], otherwise: float = math.nan) -> float:
     return math.fsum(values) / len(values) if values else otherwise
 
 
-def _started(row: TrialRow) -> float:
+def _start_of(row: TrialRow) -> float:
     return row.result.started_at if row.result and row.result.started_at else row.trial.claimed_at
 
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from html import escape
 from pathlib import Path
 
-from autoresearch_ray.candidate.difference import changed_constants, unified_diff
+from autoresearch_ray.candidate.difference import compare_constants, diff_lines
 from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.curves import learning_curves
 from autoresearch_ray.observe.lines import duration, price
@@ -118,7 +118,7 @@ def _win(history: History, win: facts.Win) -> str:
 def _diff(before: str | None, after: str | None) -> str:
     if before is None or after is None:
         return "<p>The texts of this win are not in the store.</p>"
-    lines = unified_diff(visible(before), visible(after))
+    lines = diff_lines(visible(before), visible(after))
     if not lines:
         return "<p>No line differs.</p>"
     marks = {"+": "p", "-": "m", "@": "h"}
@@ -138,7 +138,7 @@ def _text(history: History, sha: str) -> str | None:
 
 def _constants(history: History) -> str:
     before, after = (_text(history, sha) or "" for sha in (facts.start_sha(history), facts.best_sha(history)))
-    changed = changed_constants(before, after)
+    changed = compare_constants(before, after)
     if not changed:
         return ""
     rows = "".join(
@@ -187,7 +187,7 @@ def _trials(history: History) -> str:
     note = ""
     if len(shown) < len(history.rows):
         note = f"The latest {len(shown):,} of {len(history.rows):,}; trials.parquet has all of them."
-    commits = {name: history.commits.get(step.index, "") for name, step in facts.settled(history).items()}
+    commits = {name: history.commits.get(step.index, "") for name, step in facts.steps_by_trial(history).items()}
     heads = "".join(f'<th class="{kind}">{name}</th>' if kind else f"<th>{name}</th>" for name, kind in _TRIAL_HEADS)
     rows = "\n".join(_trial(row, commits.get(row.trial.trial_id, "")) for row in reversed(shown))
     table = f'<table class="sorted"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
@@ -229,16 +229,16 @@ def _models(history: History) -> str:
 
 
 def _settings(history: History) -> str:
-    shown = json.dumps(_shortened(history.settings), indent=2, ensure_ascii=False, default=str)
+    shown = json.dumps(_shorten(history.settings), indent=2, ensure_ascii=False, default=str)
     return f'<h2>Settings</h2><pre class="plain">{escape(visible(shown))}</pre>'
 
 
-def _shortened(value: object) -> object:
+def _shorten(value: object) -> object:
     """Settings with long texts (the program, the starting candidate) cut; settings.json has all of them."""
     if isinstance(value, dict):
-        return {key: _shortened(item) for key, item in value.items()}
+        return {key: _shorten(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_shortened(item) for item in value]
+        return [_shorten(item) for item in value]
     if isinstance(value, str) and len(value) > SETTING_LIMIT:
         return f"{one_line(value, SETTING_LIMIT)} ({len(value):,} characters)"
     return value

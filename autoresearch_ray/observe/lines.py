@@ -24,13 +24,13 @@ def decision_line(row: TrialRow, commit: str = "") -> str:
     value = f"{score:.4f}" if math.isfinite(score) else "nan"
     start = f"{row.trial.trial_id:6} {row.trial.proposal.kind:9} {facts.status(row):7} val_bpb {value:>7} {verdict:9}  "
     end = f"  [{one_line(commit)[:7]}]" if commit else ""
-    return (start + fitted(_words(row), COLUMNS - cell_len(start) - len(end)) + end).rstrip()
+    return (start + fit(_words(row), COLUMNS - cell_len(start) - len(end)) + end).rstrip()
 
 
 def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list[str]:
     """What the run came to, and where to look next; `resume` is the command that continues it."""
     summary = facts.summarise(history)
-    lines = [*_scores(summary), *_wins(history), *_effort(summary), *_models(history), *_held(history)]
+    lines = [*_scores(summary), *_wins(history), *_effort(summary), *_models(history), *_lines_of_held(history)]
     place = one_line(run_dir) or "."
     lines += [
         _line("report", f"{place}/{REPORT_FILE}"),
@@ -91,7 +91,7 @@ def _wins(history: History) -> list[str]:
     for win in shown:
         gain = f"gain {win.step.gain:.4f}" if math.isfinite(win.step.gain) else "gain -"
         start = f"  {one_line(win.commit)[:7] or 'pending':7}  {win.step.val_bpb:.4f}  {gain}  "
-        lines.append(start + fitted(win.hypothesis, COLUMNS - len(start)))
+        lines.append(start + fit(win.hypothesis, COLUMNS - len(start)))
     return lines
 
 
@@ -120,8 +120,8 @@ def price(cost: facts.ModelCost) -> str:
     return dollars(cost.micros) if cost.priced else "price not known"
 
 
-def _held(history: History) -> list[str]:
-    held = [one_line(trial_id) for trial_id in facts.held(history)]
+def _lines_of_held(history: History) -> list[str]:
+    held = [one_line(trial_id) for trial_id in facts.find_held(history)]
     more = f" and {len(held) - SHOWN_HELD} more" if len(held) > SHOWN_HELD else ""
     return [_line("held", f"{', '.join(held[-SHOWN_HELD:])}{more}: too good to be true, please look")] if held else []
 
@@ -144,7 +144,7 @@ def _line(name: str, words: str) -> str:
     return f"{name:12} {words}".rstrip()
 
 
-def fitted(text: str, cells: int) -> str:
+def fit(text: str, cells: int) -> str:
     """`text` as one line, cut to that many terminal cells (a Chinese character takes two, an accent none)."""
     line = one_line(text, max(8 * cells, 1))
     if cell_len(line) <= cells:

@@ -203,7 +203,7 @@ def _headline(summary: facts.Summary) -> str:
 
 def _hours(axes: Axes, history: History) -> None:
     """A second axis on top: how long the run had taken by that trial."""
-    elapsed = facts.elapsed_seconds(history)
+    elapsed = facts.measure_elapsed(history)
     if not elapsed or elapsed[-1] <= 0:
         return
     step = next((step for step in TICK_SECONDS if elapsed[-1] / step <= 7), TICK_SECONDS[-1])

@@ -12,7 +12,7 @@ from statistics import median
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from autoresearch_ray.observe.lines import decision_line, duration, fitted, summary_lines
+from autoresearch_ray.observe.lines import decision_line, duration, fit, summary_lines
 
 __all__ = ["SlotView", "Snapshot", "decision_line", "render", "seconds_left", "summary_lines"]
 
@@ -110,8 +110,8 @@ def _lines(snapshot: Snapshot, width: int, height: int, ascii_only: bool) -> lis
 def _headline(snapshot: Snapshot, width: int) -> Text:
     left = seconds_left(snapshot)
     clock = duration(snapshot.elapsed_seconds) + (f", about {duration(left)} left" if math.isfinite(left) else "")
-    name = fitted(" · ".join(part for part in (snapshot.tag, snapshot.experiment) if part), width - len(clock) - 2)
-    return _ends(Text(name, style=BOLD), Text(fitted(clock, width)), width)
+    name = fit(" · ".join(part for part in (snapshot.tag, snapshot.experiment) if part), width - len(clock) - 2)
+    return _ends(Text(name, style=BOLD), Text(fit(clock, width)), width)
 
 
 def _progress(snapshot: Snapshot, width: int, ascii_only: bool) -> Text:
@@ -138,19 +138,19 @@ def _scores(snapshot: Snapshot, width: int) -> Text:
         _number(snapshot.noise_sd),
     )
     line.truncate(width)
-    return _unwrapped(line)
+    return _unwrap(line)
 
 
 def _slot(slot: SlotView, width: int, ascii_only: bool) -> Text:
     share = min(max(slot.progress, 0.0), 1.0) if math.isfinite(slot.progress) else 0.0
     line = Text.assemble(
-        f"{fitted(slot.trial_id, 7):7} {fitted(slot.kind, 9):9} ",
+        f"{fit(slot.trial_id, 7):7} {fit(slot.kind, 9):9} ",
         _bar(share, BAR_CELLS, ascii_only),
         f" {share:4.0%} {_number(slot.train_bpb):>7} {slot.seconds:6.0f} s  ",
     )
-    line.append(fitted(slot.hypothesis, max(0, width - line.cell_len)))
+    line.append(fit(slot.hypothesis, max(0, width - line.cell_len)))
     line.truncate(width)
-    return _unwrapped(line)
+    return _unwrap(line)
 
 
 def _bar(share: float, cells: int, ascii_only: bool) -> Text:
@@ -164,11 +164,11 @@ def _number(value: float) -> str:
 
 
 def _cut(line: str, width: int, style: str = "") -> Text:
-    return _unwrapped(Text(_indented(line, width), style=style))
+    return _unwrap(Text(_cut_columns(line, width), style=style))
 
 
-def _indented(line: str, width: int) -> str:
-    """The line cut to the width with its columns kept: `fitted` would run them together."""
+def _cut_columns(line: str, width: int) -> str:
+    """The line cut to the width with its columns kept: `fit` would run them together."""
     kept = "".join(character if character.isprintable() else " " for character in line[: 4 * width])
     text = Text(kept)
     text.truncate(width)
@@ -180,9 +180,9 @@ def _ends(left: Text, right: Text, width: int) -> Text:
     gap = width - left.cell_len - right.cell_len
     line = Text.assemble(left, " " * gap, right) if gap >= 2 else left.copy()
     line.truncate(width)
-    return _unwrapped(line)
+    return _unwrap(line)
 
 
-def _unwrapped(line: Text) -> Text:
+def _unwrap(line: Text) -> Text:
     line.no_wrap, line.overflow = True, "crop"
     return line

@@ -134,7 +134,7 @@ def load_trials(run_dir: Path | str) -> pd.DataFrame:
 def results_tsv(history: History) -> str:
     """Upstream's five columns, one line a finished trial; a failure's score is nan."""
     lines = [TSV_HEADER]
-    for row, commit, words in zip(history.rows, _commits(history), facts.tried(history), strict=True):
+    for row, commit, words in zip(history.rows, _commits(history), facts.describe_trials(history), strict=True):
         if row.result is None:
             continue
         memory = f"{row.result.peak_memory_mb / 1024:.1f}"
@@ -150,7 +150,7 @@ def _outcome(row: TrialRow) -> str:
 
 
 def _commits(history: History) -> list[str]:
-    settled = facts.settled(history)
+    settled = facts.steps_by_trial(history)
     steps = [settled.get(row.trial.trial_id) for row in history.rows]
     return [history.commits.get(step.index, "") if step else "" for step in steps]
 

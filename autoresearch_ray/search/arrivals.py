@@ -19,12 +19,12 @@ class Arrivals:
     label: str
     board: Board
     rebases: Rebases
-    brought_onto: Callable[[str, str], tuple[str, str, int] | None]  # text, its parent -> text, parent, version now
+    bring_onto: Callable[[str, str], tuple[str, str, int] | None]  # text, its parent -> text, parent, version now
     check: Callable[[str], None]
 
     def enqueue(self, idea: Idea, parent: str, name: str) -> Literal["queued", "sent back", "known"]:
         """Queue the idea on the frontier as it is now; if it conflicts there, it goes back to the model."""
-        brought = self._brought(idea, parent)
+        brought = self._bring(idea, parent)
         if brought is None:
             self.board.put_candidate(Candidate.of(idea.text))
             stale = self._proposal(idea, idea.text, parent, 1, name)
@@ -35,7 +35,7 @@ class Arrivals:
 
     def settle(self, stale: Proposal, idea: Idea, parent: str) -> str | None:
         """Queue a rebased idea with its own hypothesis; its proposal's name, None if it fits no more or is known."""
-        brought = self._brought(idea, parent)
+        brought = self._bring(idea, parent)
         if brought is None:
             return None
         text, parent, version = brought
@@ -44,9 +44,9 @@ class Arrivals:
         settled = self.rebases.settle(stale, proposal, Candidate.of(text), normal_sha(text))
         return proposal.proposal_id if settled else None
 
-    def _brought(self, idea: Idea, parent: str) -> tuple[str, str, int] | None:
+    def _bring(self, idea: Idea, parent: str) -> tuple[str, str, int] | None:
         """The idea on the frontier as it is now: text, parent, version; None where it does not fit or is refused."""
-        brought = self.brought_onto(idea.text, parent)
+        brought = self.bring_onto(idea.text, parent)
         try:
             self.check(brought[0] if brought else idea.text)
         except CandidateError:

@@ -72,14 +72,16 @@ class Lineage:
         if step.kind in ("start", "keep"):
             self._shown = candidate
         if step.kind == "start":
-            commit = self._made(step, candidate, f"Start from the baseline\n\n{step.reason}\n", None)
+            commit = self._commit_tree(step, candidate, f"Start from the baseline\n\n{step.reason}\n", None)
             self._tips = {self._best: commit, self._frontier: commit}
         elif step.kind == "advance":
             self._pending.append(step)
             message = f"{_title(step.hypothesis)}\n\n{step.reason}\nNot proven yet. {_origin(step)}\n"
-            commit = self._tips[self._frontier] = self._made(step, candidate, message, self._tips[self._frontier])
+            commit = self._tips[self._frontier] = self._commit_tree(
+                step, candidate, message, self._tips[self._frontier]
+            )
         elif step.kind == "keep":
-            commit = self._tips[self._best] = self._made(
+            commit = self._tips[self._best] = self._commit_tree(
                 step, candidate, self._win_message(step), self._tips[self._best]
             )
         else:
@@ -88,7 +90,9 @@ class Lineage:
             message = f"Return to the best\n\nThe frontier failed its proof: {step.reason}\n"
             if step.reason.startswith(DISAPPOINTED):
                 message = f"Return to an earlier candidate\n\nThe frontier disappointed: {step.reason}\n"
-            commit = self._tips[self._frontier] = self._made(step, candidate, message, self._tips[self._frontier])
+            commit = self._tips[self._frontier] = self._commit_tree(
+                step, candidate, message, self._tips[self._frontier]
+            )
         return commit
 
     def _win_message(self, win: Step) -> str:
@@ -106,7 +110,7 @@ class Lineage:
         checked = f"Every run of its proof passed at full strength: {', '.join(win.checks)}\n" if win.checks else ""
         return f"{_title(title)}\n\nWin {self._wins}. {proof}\n{win.reason}\n{checked}\n" + "\n".join(lines) + "\n"
 
-    def _made(self, step: Step, candidate: Candidate, message: str, parent: str | None) -> str:
+    def _commit_tree(self, step: Step, candidate: Candidate, message: str, parent: str | None) -> str:
         date = f"{int(step.at)} +0000"
         run = self._repository.run
         with tempfile.TemporaryDirectory() as scratch:

@@ -27,7 +27,7 @@ class Merging:
         """Lines of code of a source, as the complexity price counts them."""
         return code_lines(self._board.candidate(source_sha).text)
 
-    def brought_onto(self, text: str, parent_sha: str, frontier: Standing) -> str | None:
+    def bring_onto(self, text: str, parent_sha: str, frontier: Standing) -> str | None:
         """A candidate that was written on `parent_sha`, on the frontier; None if the two conflict."""
         if frontier.source_sha == parent_sha:
             return text
@@ -62,13 +62,13 @@ class Merging:
         child, parent = idea.source_sha, idea.parent_sha
         lost = Proposal(idea.proposal_id, "code", idea.proposer, child, parent, 1, idea.hypothesis)
         if not (asks_back(self._board, self._settings, idea.proposer) and self._rebases.send_back(lost)):
-            self._board.put_rejected(moved_on(lost, CONFLICT))
+            self._board.put_rejected(reject_as_moved(lost, CONFLICT))
 
     def queue_again(self, stale: Proposal, frontier: Standing) -> None:
         """A merge whose frontier has moved on while it waited, on the new one."""
         expected = stale.expected_effect
         if not self._enqueue(stale.parent_sha, frontier, stale.source_sha, stale.hypothesis, stale.merged, expected):
-            self._board.put_rejected(moved_on(stale, CONFLICT))
+            self._board.put_rejected(reject_as_moved(stale, CONFLICT))
 
     def _enqueue(
         self, base: str, frontier: Standing, theirs: str, hypothesis: str, parts: tuple[str, ...], expected: float
@@ -116,6 +116,6 @@ def asks_back(board: Board, settings: RunSettings, proposer: str) -> bool:
     return proposer in models_of(settings) - stopped
 
 
-def moved_on(idea: Proposal, detail: str) -> RejectedIdea:
+def reject_as_moved(idea: Proposal, detail: str) -> RejectedIdea:
     """An idea that fits the frontier no more."""
     return RejectedIdea(idea.proposal_id, idea.proposer, "moved", idea.hypothesis, detail, time.time())

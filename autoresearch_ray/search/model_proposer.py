@@ -28,7 +28,7 @@ from autoresearch_ray.propose.llm.session import Accept, Conversation, DryRun, G
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
 from autoresearch_ray.search.arrivals import Arrivals
-from autoresearch_ray.search.merging import moved_on
+from autoresearch_ray.search.merging import reject_as_moved
 from autoresearch_ray.search.model_access import Mind
 from autoresearch_ray.search.transcript import write_transcript
 from autoresearch_ray.settings import AGENT, OWN, ProposerSpec
@@ -75,7 +75,7 @@ class Desk:
     waiting: Callable[[str], int]  # a proposer's proposals in the queue
     number: Callable[[], int]  # of the next conversation
     named: Callable[[str], str]  # a proposal by its id, as a model knows it
-    brought_onto: Callable[[str, str], tuple[str, str, int] | None]  # as of Arrivals
+    bring_onto: Callable[[str, str], tuple[str, str, int] | None]  # as of Arrivals
     rebases: Rebases
     check: Callable[[str], None]
     dry_run: DryRun
@@ -100,7 +100,7 @@ class Writer:
 
     def __post_init__(self) -> None:
         desk = self.desk
-        self._arrivals = Arrivals(self.spec.label, desk.board, desk.rebases, desk.brought_onto, desk.check)
+        self._arrivals = Arrivals(self.spec.label, desk.board, desk.rebases, desk.bring_onto, desk.check)
         self._status = ProposerStatus(self.spec.label, "ok")
 
     @property
@@ -115,7 +115,7 @@ class Writer:
                 most = AT_ONCE.get(self.spec.name, CALLS_AT_ONCE)
                 free = len(self._under_way) < (1 if self._barren else most)
                 stale = next(iter(await self._stale_ideas()), None) if free else None
-                if stale is not None or (free and self._wanted() > 0):
+                if stale is not None or (free and self._count_wanted() > 0):
                     self._rebasing |= {idea_of(stale)} if stale is not None else set()
                     task = group.create_task(self._converse(stale))
                     self._under_way.add(task)
@@ -134,7 +134,7 @@ class Writer:
             waiting = await asyncio.to_thread(self.desk.rebases.open)
         return [idea for idea in waiting if idea.proposer == self.spec.label and idea_of(idea) not in self._rebasing]
 
-    def _wanted(self) -> int:
+    def _count_wanted(self) -> int:
         """Ideas that nobody waits for yet and that no call under way will bring; below 0 where there are too many."""
         coming = self._ideas_a_call * len(self._under_way)
         return self.desk.slots() + AHEAD - self.desk.waiting(self.spec.label) - coming
@@ -183,7 +183,7 @@ class Writer:
             elif made == "known":
                 await self._remember(name, idea.number, "moved", idea.hypothesis, MOVED)
 
-        conversation = await self._said(name, view, calls, queued, accept)
+        conversation = await self._hold_conversation(name, view, calls, queued, accept)
         for outcome in conversation.outcomes:
             if isinstance(outcome, Rejection) and outcome.number:
                 await self._remember(name, outcome.number, outcome.reason, outcome.hypothesis, outcome.detail)
@@ -204,7 +204,7 @@ class Writer:
             if rebased is not None:
                 queued.append(rebased)
 
-        conversation = await self._said(name, view, calls, queued, accept)
+        conversation = await self._hold_conversation(name, view, calls, queued, accept)
         if conversation.error is not None and not conversation.exchanges:
             await asyncio.to_thread(rebases.unask, stale)
         elif not queued and not conversation.ideas:  # one that came too late is asked for again
@@ -215,13 +215,13 @@ class Writer:
         """Its proposer has no answer: the next prompts tell of the idea as an open one."""
         said = [outcome.detail for outcome in outcomes if isinstance(outcome, Rejection)]
         words = f"{CONFLICT}; asked to rebase it, its proposer said: {said[-1]}" if said else CONFLICT
-        await asyncio.to_thread(self.desk.rebases.give_up, stale, moved_on(stale, words[:DETAIL]))
+        await asyncio.to_thread(self.desk.rebases.give_up, stale, reject_as_moved(stale, words[:DETAIL]))
 
-    async def _said(
+    async def _hold_conversation(
         self, name: str, view: SearchView, calls: list[Call], queued: list[str], accept: Accept
     ) -> Conversation:
         """One conversation, and its transcript."""
-        gates = Gates(self.desk.check, self._known, self.desk.dry_run)
+        gates = Gates(self.desk.check, self._name_if_known, self.desk.dry_run)
         conversation = await self.mind.converse(view, gates, accept)
         await asyncio.to_thread(write_transcript, self.desk.folder / f"{name}.json.gz", calls, conversation, queued)
         return conversation
@@ -269,6 +269,6 @@ class Writer:
         with suppress(StoreError):  # the next word has this one in it
             await asyncio.to_thread(self.desk.board.put_proposer, self._status)
 
-    def _known(self, text: str) -> str | None:
-        proposal_id = self.desk.board.seen(normal_sha(text))
+    def _name_if_known(self, text: str) -> str | None:
+        proposal_id = self.desk.board.find_proposal(normal_sha(text))
         return None if proposal_id is None else self.desk.named(proposal_id)

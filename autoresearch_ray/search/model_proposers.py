@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, look_up
-from autoresearch_ray.benchmark.data.reference import counted_scores
+from autoresearch_ray.benchmark.data.reference import score_counts
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_candidate
@@ -126,9 +126,9 @@ class Writers:
             slots=lambda: self._settings.slots,
             view=self._view,
             number=lambda: next(self._numbers),
-            named=self._past.named,
+            named=self._past.name_of,
             waiting=lambda label: sum(proposal.proposer == label for proposal in self._queue.values()),
-            brought_onto=self._brought_onto,
+            bring_onto=self._bring_onto,
             rebases=Rebases(self._board.store),
             check=self._check,
             dry_run=self._dry_run,
@@ -142,7 +142,7 @@ class Writers:
     def _last_number(self) -> int:
         """Of a conversation so far, whoever held it, on this machine or another."""
         names = [path.name for path in (self._folder / CALLS_FOLDER).glob("*-*.json.gz")]
-        names += [idea.name for idea in self._board.rejected()]
+        names += [idea.name for idea in self._board.rejections()]
         names += [trial.proposal.proposal_id for trial in self._board.trials()]
         names += self._queue
         found = (CONVERSATION.match(name) for name in names)
@@ -152,16 +152,16 @@ class Writers:
         """Everything so far, in the order that `Past` wants."""
         board = self._board
         for step in board.steps():
-            self._past.stepped(step)
+            self._past.note_step(step)
         for trial in board.trials():
-            self._past.started(trial)
+            self._past.note_trial(trial)
         for result in board.results():
-            self._past.finished(result)
+            self._past.note_result(result)
         for decision in board.decisions():
-            self._past.decided(decision)
-        for idea in board.rejected():
-            self._past.rejected(idea)
-        self._queue = {proposal.proposal_id: proposal for proposal in board.queued()}
+            self._past.note_decision(decision)
+        for idea in board.rejections():
+            self._past.note_rejection(idea)
+        self._queue = {proposal.proposal_id: proposal for proposal in board.queue()}
 
     def _absorb(self, events: tuple[Event, ...]) -> None:
         for event in events:
@@ -180,15 +180,15 @@ class Writers:
             proposal = from_json(Proposal, value)
             self._queue[proposal.proposal_id] = proposal
         elif folder == "trial":
-            self._past.started(from_json(Trial, value))
+            self._past.note_trial(from_json(Trial, value))
         elif folder == "result":
-            self._past.finished(from_json(Result, value))
+            self._past.note_result(from_json(Result, value))
         elif folder == "decision":
-            self._past.decided(from_json(Decision, value))
+            self._past.note_decision(from_json(Decision, value))
         elif folder == "rejected":
-            self._past.rejected(from_json(RejectedIdea, value))
+            self._past.note_rejection(from_json(RejectedIdea, value))
         elif folder == "step":
-            self._past.stepped(from_json(Step, value))
+            self._past.note_step(from_json(Step, value))
 
     def _view(self, ideas: int) -> SearchView:
         settings, frontier = self._settings, self._frontier()
@@ -209,11 +209,11 @@ class Writers:
         return self._past.view(moment)
 
     def _frontier(self) -> Standing:
-        return self._board.frontier() or unmeasured(self._settings.baseline)
+        return self._board.frontier() or start_standing(self._settings.baseline)
 
-    def _brought_onto(self, text: str, parent: str) -> tuple[str, str, int] | None:
+    def _bring_onto(self, text: str, parent: str) -> tuple[str, str, int] | None:
         frontier = self._frontier()
-        brought = self._merging.brought_onto(text, parent, frontier)
+        brought = self._merging.bring_onto(text, parent, frontier)
         return None if brought is None else (brought, frontier.source_sha, frontier.version)
 
     def _check(self, text: str) -> None:
@@ -242,19 +242,19 @@ def experiment_view(settings: RunSettings) -> ExperimentView:
         train_tokens=data.train.tokens if data else 0,
         bytes_per_token=data.train_bytes_per_token if data else 0.0,
         eval_tokens=data.val.tokens if data else 0,
-        counted_bpb=_counted(data) if data else (),
+        counted_bpb=_score_counts(data) if data else (),
     )
 
 
 @cache
-def _counted(data: Dataset) -> tuple[float, ...]:
+def _score_counts(data: Dataset) -> tuple[float, ...]:
     try:
-        return counted_scores(data)
+        return score_counts(data)
     except (OSError, ValueError, MemoryError):  # the cache was cleared meanwhile: a prompt can do without
         return ()
 
 
-def unmeasured(baseline: str) -> Standing:
+def start_standing(baseline: str) -> Standing:
     """The starting candidate as the frontier, before it is measured."""
     nan = math.nan
     return Standing(Candidate.of(baseline).sha, nan, nan, code_lines(baseline), version=1, since=0.0)

@@ -19,7 +19,7 @@ from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
 from autoresearch_ray.records import Candidate, Proposal, Result, Standing, Trial
-from autoresearch_ray.search.merging import Merging, asks_back, moved_on
+from autoresearch_ray.search.merging import Merging, asks_back, reject_as_moved
 from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.settings import TUNERS, RunSettings, TunerName
 from autoresearch_ray.store.board import Board
@@ -48,7 +48,7 @@ class ProposerLoop:
         self._merging, self._rebases = Merging(board, settings), Rebases(board.store)
         self._known: dict[str, dict[str, Value]] = {}  # knob values by source
         trials = {trial.trial_id: trial for trial in board.trials()}
-        self._running = {trial.trial_id: trial for trial in board.unfinished()}
+        self._running = {trial.trial_id: trial for trial in board.open_trials()}
         recent = board.results()[-REMEMBERED:]
         self._observations = deque(
             (self._observation(trials[result.trial_id], result) for result in recent), REMEMBERED
@@ -74,12 +74,12 @@ class ProposerLoop:
         standing = self._board.frontier()
         baseline = Candidate.of(self._settings.baseline).sha
         sha, version = (standing.source_sha, standing.version) if standing else (baseline, 1)
-        queued = self._board.queued()
+        queued = self._board.queue()
         fresh = self._fresh(queued, sha, version)
         for proposal in queued:
             if proposal not in fresh and not (standing and self._sent_back(proposal, standing)):
                 dropped = self._board.drop([proposal.proposal_id])
-                fresh += self._brought_along(proposal, standing) if dropped and standing else []
+                fresh += self._bring_along(proposal, standing) if dropped and standing else []
         return sum(self._tune(name, sha, version, fresh) for name in self._tuners)
 
     def _fresh(self, queued: list[Proposal], frontier_sha: str, version: int) -> list[Proposal]:
@@ -98,17 +98,17 @@ class ProposerLoop:
         if stale.kind != "code" or not asks_back(self._board, self._settings, stale.proposer):
             return False
         text = self._board.candidate(stale.source_sha).text
-        return self._merging.brought_onto(text, stale.parent_sha, frontier) is None and self._rebases.take_back(stale)
+        return self._merging.bring_onto(text, stale.parent_sha, frontier) is None and self._rebases.take_back(stale)
 
-    def _brought_along(self, stale: Proposal, frontier: Standing) -> list[Proposal]:
+    def _bring_along(self, stale: Proposal, frontier: Standing) -> list[Proposal]:
         """A model's idea on the new frontier, if it fits there, or a merge; a tuner's values are better chosen anew."""
         if stale.kind == "merge":
             self._merging.queue_again(stale, frontier)
         if stale.kind != "code":
             return []
-        text = self._merging.brought_onto(self._board.candidate(stale.source_sha).text, stale.parent_sha, frontier)
+        text = self._merging.bring_onto(self._board.candidate(stale.source_sha).text, stale.parent_sha, frontier)
         if text is None:
-            self._board.put_rejected(moved_on(stale, MOVED))
+            self._board.put_rejected(reject_as_moved(stale, MOVED))
             return []
         added, removed = line_diff(self._board.candidate(frontier.source_sha).text, text)
         proposal = replace(
@@ -167,5 +167,5 @@ class ProposerLoop:
 
     def _last_number(self, trials: Iterable[Trial]) -> int:
         names = [trial.proposal.proposal_id for trial in trials]
-        names += [proposal.proposal_id for proposal in self._board.queued()]
+        names += [proposal.proposal_id for proposal in self._board.queue()]
         return max((int(name[1:]) for name in names if name.startswith("p")), default=0)

@@ -125,7 +125,7 @@ class Search:
             again = self._again.popleft()
             self.in_flight[again.trial_id] = again
             return again
-        trial = self._planned(self.trials_left())
+        trial = self._plan_next(self.trials_left())
         if trial is None:
             self._idle_since = self._idle_since or self._now()
             return None
@@ -134,7 +134,7 @@ class Search:
         self.in_flight[trial.trial_id] = trial
         return trial
 
-    def finished(self, result: Result) -> None:
+    def finish(self, result: Result) -> None:
         """Store a result, decide what follows, commit it. A repeated result changes nothing."""
         trial = self.in_flight.pop(result.trial_id, None)
         self._board.finish(result)
@@ -151,7 +151,7 @@ class Search:
         price = self._rules.complexity_price * (lines[0] - lines[1])
         return self._curves.stop_rule(trial, self._state.ledger.sd, price)
 
-    def given_up(self, trial_id: str) -> None:
+    def give_up(self, trial_id: str) -> None:
         """A trial that was stopped without a result: it is run again under its id when the run is resumed."""
         self.in_flight.pop(trial_id, None)
 
@@ -175,7 +175,7 @@ class Search:
             return float("inf")
         return self._settings.hours * 3600 - (self._now() - self._began_at)
 
-    def _planned(self, left: float) -> Trial | None:
+    def _plan_next(self, left: float) -> Trial | None:
         queued = self._fresh_queue()
         self.queue_depth = len(queued)
         waited = 0.0 if self._idle_since is None else self._now() - self._idle_since
@@ -191,8 +191,8 @@ class Search:
             idle=waited > self._patience(),
         )
         if isinstance(what, Replicate):
-            return self._started(what)
-        return self._screened(queued) if isinstance(what, Screen) else None
+            return self._start(what)
+        return self._screen(queued) if isinstance(what, Screen) else None
 
     def _patience(self) -> float:
         """Seconds for which nothing may be ready."""
@@ -200,7 +200,7 @@ class Search:
             return IDLE_SECONDS
         return max(1.0, IDLE_SHARE * self._settings.experiment.budget_seconds)
 
-    def _screened(self, queued: list[Proposal]) -> Trial | None:
+    def _screen(self, queued: list[Proposal]) -> Trial | None:
         """The proposal of who is furthest behind its share of the slots."""
         while queued:
             proposal = choose(queued, self._weights, self._earned)
@@ -216,13 +216,13 @@ class Search:
         self._earned[proposer] = Earned(before.trials + trials, before.advances + advances)
 
     def _fresh_queue(self) -> list[Proposal]:
-        queued = self._board.queued()
+        queued = self._board.queue()
         if self._estimate is None or self._state.frontier is None:
             return queued
         oldest = self._settings.oldest_parent(self._state.frontier.version)
         return [proposal for proposal in queued if is_fresh(proposal, self._state, self._estimate, oldest)]
 
-    def _started(self, what: Replicate) -> Trial | None:
+    def _start(self, what: Replicate) -> Trial | None:
         proposal = Proposal(
             proposal_id=f"r{self._claimed + 1:05d}",
             kind="baseline" if what.purpose == "baseline" else "replicate",
@@ -333,8 +333,8 @@ class Search:
         for step in self._board.steps():
             self._count(step.proposer, advances=step.kind == "advance")
         waiting = {outcome.trial_id for outcome in self._state.waiting}  # looked at already, decided with the noise
-        undecided = [result for result in self._board.undecided() if result.trial_id not in waiting]
+        undecided = [result for result in self._board.open_results() if result.trial_id not in waiting]
         for result in undecided:
             self._settle(trials[result.trial_id], result)
         self._curves.recover(self._board, trials.values())
-        self._again = deque(self._board.unfinished())
+        self._again = deque(self._board.open_trials())

@@ -89,7 +89,7 @@ class Simulation:
                 if time.monotonic() - told > TELL_SECONDS:
                     told = time.monotonic()
                     self._tell(f"{len(self._search_seconds)} of {self._settings.trials} trials")
-            return self._found()
+            return self._summarise()
 
     def _start(self, free: list[int], ends: list[tuple[float, str, int, Trial]]) -> bool:
         """A trial for every free slot that gets one; False when no more will be started."""
@@ -97,7 +97,7 @@ class Simulation:
             self._propose()
             began = time.perf_counter()
             trial = self._search.next()
-            self._spent(began)
+            self._note_seconds(began)
             if not isinstance(trial, Trial):
                 return not isinstance(trial, Finished)
             slot = heapq.heappop(free)
@@ -109,12 +109,12 @@ class Simulation:
     def _end(self, trial: Trial, slot: int) -> None:
         result = self._result(trial, slot)
         began = time.perf_counter()
-        self._search.finished(result)
+        self._search.finish(result)
         self._search_seconds.append(0.0)
-        self._spent(began)
+        self._note_seconds(began)
         self._note_frontier()
 
-    def _spent(self, began: float) -> None:
+    def _note_seconds(self, began: float) -> None:
         if self._search_seconds:
             self._search_seconds[-1] += time.perf_counter() - began
 
@@ -170,7 +170,7 @@ class Simulation:
         if not self._frontiers or replace(moment, hours=self._frontiers[-1].hours) != self._frontiers[-1]:
             self._frontiers.append(moment)
 
-    def _reported(self) -> tuple[Moment, ...]:
+    def _list_moments(self) -> tuple[Moment, ...]:
         """The start and each win; a win adds what it was reported to gain."""
         steps = [step for step in self._board.steps() if step.kind in ("start", "keep")]
         sd = self._world.conditions.noise_sd
@@ -180,8 +180,8 @@ class Simulation:
             for step, told in zip(steps, believed, strict=True)
         )
 
-    def _found(self) -> Found:
-        state, reported, hours = self._search.state, self._reported(), self._hours(self._now)
+    def _summarise(self) -> Found:
+        state, reported, hours = self._search.state, self._list_moments(), self._hours(self._now)
         wins = [(now.gain - before.gain, now.believed - before.believed) for before, now in pairwise(reported)]
         trials, slots, frontier = len(self._search_seconds), self._settings.slots, tuple(self._frontiers)
         seed = self._settings.seed

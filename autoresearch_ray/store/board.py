@@ -22,7 +22,7 @@ What two may do at once is one transaction, and a lost race is False. Nothing he
 again after a crash: what was done stays done.
 
 A board with a tenure is its driver's: claims and decisions hold only while its lease does (FencedError else). What a
-driver had claimed goes back when its lease has lapsed: the next one finds it in `unfinished`. So a trial may run more
+driver had claimed goes back when its lease has lapsed: the next one finds it in `open_trials`. So a trial may run more
 than once, but its result is written once, whoever brings it.
 """
 
@@ -51,9 +51,9 @@ from autoresearch_ray.store.history import (
     history_of,
     read_history,
     read_record,
+    read_rejected,
     read_value,
     records_under,
-    rejected_under,
 )
 
 __all__ = ["Board", "read_history"]
@@ -125,12 +125,12 @@ class Board:
             self._cache(proposal.source_sha, candidate)
         return done
 
-    def seen(self, normal_sha: str) -> str | None:
+    def find_proposal(self, normal_sha: str) -> str | None:
         """The proposal that brought this candidate first, if one did."""
         kv = self.store.get(f"seen/{normal_sha}")
         return kv.value.decode() if kv else None
 
-    def queued(self) -> list[Proposal]:
+    def queue(self) -> list[Proposal]:
         """The proposals that wait, in the order of their ids."""
         return records_under(self.store, "queue/", Proposal)
 
@@ -180,12 +180,12 @@ class Board:
         """All decisions, in the order of their trials' ids."""
         return sorted(records_under(self.store, "decision/", Decision), key=lambda made: _number(made.trial_id))
 
-    def undecided(self) -> list[Result]:
+    def open_results(self) -> list[Result]:
         """The results that no decision was made on, in the order they were stored."""
         marks = sorted(all_under(self.store, "pending/"), key=lambda kv: kv.mod_revision)
         return [read_record(Result, kv) for kv in self._get_all("result/", marks)]
 
-    def unfinished(self) -> list[Trial]:
+    def open_trials(self) -> list[Trial]:
         """The trials without a result, in the order of their ids."""
         trials = [read_record(Trial, kv) for kv in self._get_all("trial/", all_under(self.store, "running/"))]
         return sorted(trials, key=lambda trial: _number(trial.trial_id))
@@ -275,9 +275,9 @@ class Board:
         """Remember an idea that took no slot."""
         self.store.put(f"rejected/{idea.name}", _bytes(idea))
 
-    def rejected(self) -> tuple[RejectedIdea, ...]:
+    def rejections(self) -> tuple[RejectedIdea, ...]:
         """The ideas that took no slot, oldest first."""
-        return rejected_under(self.store)
+        return read_rejected(self.store)
 
     def history(self) -> History:
         """The whole past at one revision."""

@@ -52,7 +52,7 @@ def state_of(folder: Path) -> str | None:
     return state if isinstance(state, str) and state != SQLITE else None
 
 
-def stored_settings(folder: Path, state: str) -> bytes | None:
+def read_stored_settings(folder: Path, state: str) -> bytes | None:
     """The settings that the run of this folder began with, as JSON; None before it has begun."""
     if state == SQLITE:
         return read_settings(folder / STATE_FILE)  # beside a state actor that has outlived its driver, too

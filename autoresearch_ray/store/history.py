@@ -69,13 +69,13 @@ def history_of(store: Reads) -> History:
         steps=steps,
         commits={int(_name(kv)): read_value(kv, bytes.decode) for kv in all_under(store, "commit/", now)},
         candidates={_name(kv): read_value(kv, Candidate.decode) for kv in sources if _name(kv) in named},
-        rejected=rejected_under(store, now),
+        rejected=read_rejected(store, now),
         launches=tuple(sorted(float(_name(kv)) for kv in all_under(store, "launch/", now))),
         charges=tuple(records_under(store, "spent/", Charge, now)),
     )
 
 
-def rejected_under(store: Reads, revision: int = 0) -> tuple[RejectedIdea, ...]:
+def read_rejected(store: Reads, revision: int = 0) -> tuple[RejectedIdea, ...]:
     """The ideas that took no slot, oldest first."""
     return tuple(sorted(records_under(store, "rejected/", RejectedIdea, revision), key=lambda idea: idea.at))
 

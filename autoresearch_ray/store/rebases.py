@@ -24,14 +24,14 @@ class Rebases:
         """The ideas that wait to be rebased."""
         return records_under(self._store, "rebase/", Proposal)
 
-    def asked(self, proposal: Proposal) -> int:
+    def count_askings(self, proposal: Proposal) -> int:
         """How often its proposer was asked about an idea, in whatever form."""
         kv = self._store.get(f"asked/{idea_of(proposal)}")
         return int(kv.value) if kv else 0
 
     def send_back(self, proposal: Proposal) -> bool:
         """Let its proposer rebase an idea; False if it was asked about it often enough."""
-        if self.asked(proposal) >= ASKED:
+        if self.count_askings(proposal) >= ASKED:
             return False
         self._store.put(f"rebase/{idea_of(proposal)}", to_json(proposal).encode())
         return True
@@ -40,7 +40,7 @@ class Rebases:
         """The same with one that waits in the queue, which it leaves; False too if it was claimed meanwhile."""
         name = queued.proposal_id
         normal = self._store.get(f"normal/{name}")
-        if normal is None or self.asked(queued) >= ASKED:
+        if normal is None or self.count_askings(queued) >= ASKED:
             return False
         marks = [f"queue/{name}", f"normal/{name}", f"seen/{normal.value.decode()}"]
         writes: list[Op] = [
@@ -51,7 +51,7 @@ class Rebases:
 
     def begin(self, proposal: Proposal) -> bool:
         """Count a question before it is asked; False if the idea is settled or was asked about often enough."""
-        idea, before = idea_of(proposal), self.asked(proposal)
+        idea, before = idea_of(proposal), self.count_askings(proposal)
         if before >= ASKED:
             return False
         key = f"asked/{idea}"
@@ -61,7 +61,7 @@ class Rebases:
 
     def unask(self, proposal: Proposal) -> None:
         """A question that did not reach its proposer does not count."""
-        before = self.asked(proposal)
+        before = self.count_askings(proposal)
         if before:
             self._store.put(f"asked/{idea_of(proposal)}", str(before - 1).encode())
 

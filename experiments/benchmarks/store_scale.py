@@ -141,7 +141,7 @@ def use(path: Path, options: argparse.Namespace) -> None:
     taken = asyncio.run(events(store, options.watchers))
     say(f"event at the last of {options.watchers} watchers, median", 1e3 * statistics.median(taken), "ms", 50)
     say(f"event at the last of {options.watchers} watchers, worst", 1e3 * taken[-1], "ms")
-    say("queue read", seconds(board.queued), "s")
+    say("queue read", seconds(board.queue), "s")
     say("all results read", seconds(board.results), "s")
     say("whole history read", seconds(board.history), "s")
     say("memory of the actor, at the end", memory.memory_info().rss / 1e6, "MB", 300)

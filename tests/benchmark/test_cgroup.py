@@ -74,13 +74,13 @@ def test_the_memory_of_a_container_is_what_its_trials_share(tmp_path: Path) -> N
 
 def test_a_machine_without_control_groups_has_no_limit(tmp_path: Path) -> None:
     assert cgroup.limit("memory", tmp_path) == cgroup.limit("cpu", tmp_path) == math.inf
-    assert cgroup.usable_cpus(tmp_path) == len(os.sched_getaffinity(0)) and cgroup.killed_for_memory(tmp_path) == 0
+    assert cgroup.usable_cpus(tmp_path) == len(os.sched_getaffinity(0)) and cgroup.count_memory_kills(tmp_path) == 0
 
 
 def test_what_the_kernel_ended_for_memory_is_counted(tmp_path: Path) -> None:
     new = container(tmp_path / "v2", 2, memory__events="low 0\nhigh 0\noom 3\noom_kill 2\noom_group_kill 0")
     old = container(tmp_path / "v1", 1, memory__oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 2")
-    assert cgroup.killed_for_memory(new) == cgroup.killed_for_memory(old) == 2
+    assert cgroup.count_memory_kills(new) == cgroup.count_memory_kills(old) == 2
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from small_corpus import small_experiment
 from autoresearch_ray.benchmark.data.build import WITHHELD
 from autoresearch_ray.benchmark.data.dataset import open_dataset, prepare
 from autoresearch_ray.benchmark.sandbox import landlock, root_folder
-from autoresearch_ray.benchmark.sandbox.walls import FULL, Walls, check_reached, reached
+from autoresearch_ray.benchmark.sandbox.walls import FULL, Walls, check_reached, try_walls
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.errors import SettingsError
@@ -61,7 +61,7 @@ def run(folder: Path, *arguments: str, ordinary: bool = False) -> dict[str, Any]
 
 
 def full_here() -> bool:
-    return reached().layers == FULL
+    return try_walls().layers == FULL
 
 
 @pytest.mark.skipif(not full_here(), reason="this machine gives no namespaces")
@@ -152,7 +152,7 @@ def test_text_of_the_scored_splits_is_blank_where_python_has_it_too(tmp_path: Pa
         "try:\n    os.unlink(place + '/this.py')\nexcept OSError: print('kept')\n"
     )
     job = Job(look, str(dataset.folder), 1, 0.3, "cpu", "none", 1, 1500, 0.0)
-    assert open_dataset(dataset.folder).withheld()[0].name == "this.py"
+    assert open_dataset(dataset.folder).list_withheld()[0].name == "this.py"
     with Slot(1) as slot:
         list(slot.run(job, tmp_path / "trial"))
     assert (tmp_path / "trial" / "output.log").read_text().split()[:3] == ["0", "True", "kept"]

@@ -17,11 +17,11 @@ from small_corpus import small_experiment
 
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.sandbox import mps
-from autoresearch_ray.benchmark.sandbox.walls import FULL, reached
+from autoresearch_ray.benchmark.sandbox.walls import FULL, try_walls
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
 
-pytestmark = pytest.mark.skipif(reached().layers != FULL, reason="this machine gives no namespaces")
+pytestmark = pytest.mark.skipif(try_walls().layers != FULL, reason="this machine gives no namespaces")
 CLIENT = """
 import os, socket
 import torch

@@ -9,7 +9,7 @@ import pytest
 from small_corpus import small_experiment
 
 from autoresearch_ray.benchmark.data.dataset import prepare
-from autoresearch_ray.benchmark.data.reference import counted_scores
+from autoresearch_ray.benchmark.data.reference import score_counts
 
 
 def test_counts_of_one_two_and_three_tokens_score_as_counted_one_by_one(
@@ -17,7 +17,7 @@ def test_counts_of_one_two_and_three_tokens_score_as_counted_one_by_one(
 ) -> None:
     monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
     dataset = prepare(small_experiment(tmp_path))
-    found = counted_scores(dataset)
+    found = score_counts(dataset)
     train, val = dataset.rows("train"), dataset.rows("val")
     followers: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
     for row in train.tolist():

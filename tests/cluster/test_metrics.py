@@ -49,7 +49,7 @@ class Run:
             bpb = 1.5 - 0.01 * number if ok else float("nan")
             status = "ok" if ok else "crash"
             seconds = 2.0 if ok else 0.5
-            self.search.finished(Result(trial.trial_id, status, bpb, bpb, training_seconds=seconds))  # type: ignore[arg-type]
+            self.search.finish(Result(trial.trial_id, status, bpb, bpb, training_seconds=seconds))  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 from outcomes import RULES, best_of, confirm, frontier_of, pairs, run, screen, told
 from test_plan import flight
@@ -32,7 +33,7 @@ def proof_of(cost: float, count: int, *, anchor: str = "base", name: str = "shor
     for number in range(count):
         seed, level = PROOFS + 64 * (9000 + lines) + number, 1.0 + noise.gauss(0, 0.01)
         value = level + cost + noise.gauss(0, 0.004)
-        more = {"seed_number": seed, "checks": ("causal",)}
+        more: dict[str, Any] = {"seed_number": seed, "checks": ("causal",)}
         found.append(run("remove", name, anchor, value, code_lines=lines, **more))
         found.append(run("remove", anchor, name, level, **more))
     return found
@@ -97,7 +98,7 @@ def test_a_removal_at_the_margin_is_kept_once_in_a_hundred_times_at_most(started
         state = with_removal(started)
         for number in range(20):
             level = 1.0 + noise.gauss(0, 0.01)
-            more = {"seed_number": PROOFS + 64 * 9086 + number, "checks": ("causal",)}
+            more: dict[str, Any] = {"seed_number": PROOFS + 64 * 9086 + number, "checks": ("causal",)}
             ours = run("remove", "short", "base", level + 0.02 + noise.gauss(0, 0.006), code_lines=86, **more)
             state = told(state, ours, run("remove", "base", "short", level, **more), rules=REMOVALS).state
             if best_of(state).source_sha == "short" or state.needed:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from autoresearch_ray.cluster.capacity import counted, packing, per_gpu
-from autoresearch_ray.decide.gpu_share import chosen, common_rates, common_seconds, next_tenants, shown
+from autoresearch_ray.cluster.capacity import packing, per_gpu, round_share
+from autoresearch_ray.decide.gpu_share import choose, common_rates, common_seconds, next_tenants, show
 from autoresearch_ray.records import CoRun, CurvePoint
 
 Gpu = Callable[[int], CoRun]  # so many tenants -> what each makes there
@@ -42,14 +42,14 @@ def table_of(gpu: Gpu, most: int = 99) -> list[CoRun]:
 )
 def test_the_most_steps_per_gpu_second_win(gpu: Gpu, best: int, tried: list[int]) -> None:
     table = table_of(gpu)
-    found = chosen(table)
+    found = choose(table)
     assert found is not None and found.tenants == best
     assert [row.tenants for row in table] == tried
 
 
 def test_a_gpu_that_slows_down_under_many_is_left_to_few() -> None:
     table = table_of(lambda tenants: CoRun(tenants, (30 / tenants**1.5,) * tenants))
-    found = chosen(table)
+    found = choose(table)
     assert found is not None and found.tenants == 1 and len(table) == 3
 
 
@@ -60,12 +60,12 @@ def test_the_cpus_beside_a_gpu_bound_its_tenants() -> None:
 
 def test_nothing_is_chosen_where_not_even_one_runs() -> None:
     table = table_of(saturating(full=40, alone=40, memory=0))
-    assert len(table) == 1 and chosen(table) is None and chosen([]) is None
-    assert shown(table[0]) == "1      GPU a trial: 1 at once: oom: CUDA out of memory"
+    assert len(table) == 1 and choose(table) is None and choose([]) is None
+    assert show(table[0]) == "1      GPU a trial: 1 at once: oom: CUDA out of memory"
 
 
 def test_a_row_says_what_each_makes_and_all_together() -> None:
-    assert shown(CoRun(4, (10.0, 10.0, 11.0, 9.0))) == (
+    assert show(CoRun(4, (10.0, 10.0, 11.0, 9.0))) == (
         "0.25   GPU a trial: 4 at once, 10 steps/s each, 40 steps per GPU-second"
     )
 
@@ -89,7 +89,7 @@ def test_who_has_told_nothing_or_came_later_has_trained_with_nobody() -> None:
 
 @pytest.mark.parametrize("tenants", [1, 2, 3, 4, 6, 7, 8, 9, 12, 16])
 def test_a_share_is_counted_so_that_as_many_fit_as_it_was_made_for(tenants: int) -> None:
-    share = counted(1 / tenants)
+    share = round_share(1 / tenants)
     assert per_gpu(share) == tenants and packing(share) == ""
     assert round(share * 10_000) * tenants <= 10_000, "Ray rounds to ten-thousandths"
 

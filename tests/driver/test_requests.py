@@ -8,7 +8,7 @@ from small_run import settings_of, write_experiment
 
 from autoresearch_ray import init
 from autoresearch_ray.driver.new_run import choose_experiment, program_path
-from autoresearch_ray.driver.resume import MAY_NOT_CHANGE, resumed_run
+from autoresearch_ray.driver.resume import MAY_NOT_CHANGE, resume_run
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import load_experiment
 from autoresearch_ray.launch import parse
@@ -57,24 +57,24 @@ def test_every_option_is_of_a_launch_or_may_change_or_may_not() -> None:
 @pytest.mark.parametrize("option", MAY_CHANGE)
 def test_what_may_change_is_changed_and_nothing_else(stored: RunSettings, option: str) -> None:
     request = ask(tag="x", resume=True, **{option: MAY_CHANGE[option]})
-    before, after = resumed_run(ask(tag="x", resume=True), stored, None), resumed_run(request, stored, None)
+    before, after = resume_run(ask(tag="x", resume=True), stored, None), resume_run(request, stored, None)
     changed = {name for name in RequestedRun.model_fields if getattr(before, name) != getattr(after, name)}
     assert changed == ({option} if option != "storage" else set()), "a storage is resolved to its URL before"
 
 
 def test_the_models_own_address_comes_back_by_none(stored: RunSettings) -> None:
     elsewhere = stored.replace(llm_base_url="http://127.0.0.1:1/v1")
-    assert resumed_run(ask(tag="x", resume=True), elsewhere, None).llm_base_url == "http://127.0.0.1:1/v1"
-    assert resumed_run(ask(tag="x", resume=True, llm_base_url="none"), elsewhere, None).llm_base_url == ""
+    assert resume_run(ask(tag="x", resume=True), elsewhere, None).llm_base_url == "http://127.0.0.1:1/v1"
+    assert resume_run(ask(tag="x", resume=True, llm_base_url="none"), elsewhere, None).llm_base_url == ""
 
 
 @pytest.mark.parametrize("option", MAY_NOT_CHANGE)
 def test_what_may_not_change_is_refused_unless_it_is_the_same(stored: RunSettings, option: str) -> None:
     same = getattr(stored, option)
     other = {"seed": 7}[option]
-    assert getattr(resumed_run(ask(tag="x", resume=True, **{option: same}), stored, None), option) == same
+    assert getattr(resume_run(ask(tag="x", resume=True, **{option: same}), stored, None), option) == same
     with pytest.raises(SettingsError, match=rf"{other}: run x has {same}; leave it out"):
-        resumed_run(ask(tag="x", resume=True, **{option: other}), stored, None)
+        resume_run(ask(tag="x", resume=True, **{option: other}), stored, None)
 
 
 def test_the_command_line_and_a_function_call_make_the_same_request() -> None:

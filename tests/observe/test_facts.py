@@ -108,7 +108,7 @@ def test_a_win_is_named_by_the_advances_that_led_to_it() -> None:
     first, second = facts.wins(history)
     assert (first.hypothesis, second.hypothesis) == ("first idea; second idea", "not yet proven")
     assert (first.parent_sha, second.parent_sha) == (sha(SOURCE), sha(THIRD))
-    assert facts.tried(history)[4] == "first idea; second idea"
+    assert facts.describe_trials(history)[4] == "first idea; second idea"
 
 
 def test_an_empty_run_has_no_numbers() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from histories import CHARGES, SOURCE, Writer, empty, realistic, with_text
 
-from autoresearch_ray.candidate.difference import changed_constants, unified_diff
+from autoresearch_ray.candidate.difference import compare_constants, diff_lines
 from autoresearch_ray.observe.html import report_html
 from autoresearch_ray.observe.plots import progress_png
 from autoresearch_ray.records import Candidate, History
@@ -131,11 +131,11 @@ def test_a_long_run_shows_its_latest_trials_and_says_so(hundred_thousand: Histor
 
 @pytest.mark.parametrize("text", ["def f(:", "\x00", "(" * 5000, "X = '\\d'\n"])
 def test_constants_of_a_text_that_is_no_program_are_none(text: str) -> None:
-    assert changed_constants(text, text) == []
+    assert compare_constants(text, text) == []
 
 
 def test_changed_added_and_removed_constants_are_found() -> None:
-    changes = changed_constants(
+    changes = compare_constants(
         "A = 1\nB: int = 2\nGONE = 3\nlower = 1\n", "A = 1\nB: int = -4\nNEW = ('x', 1)\nC = f()\n"
     )
     assert [(c.name, c.before, c.after) for c in changes] == [
@@ -146,8 +146,8 @@ def test_changed_added_and_removed_constants_are_found() -> None:
 
 
 def test_a_diff_has_no_file_names() -> None:
-    assert unified_diff("a\nb\n", "a\nc\n") == ["@@ -1,2 +1,2 @@", " a", "-b", "+c"]
-    assert unified_diff("a\n", "a\n") == []
+    assert diff_lines("a\nb\n", "a\nc\n") == ["@@ -1,2 +1,2 @@", " a", "-b", "+c"]
+    assert diff_lines("a\n", "a\n") == []
 
 
 def test_long_settings_are_cut(tmp_path: Path) -> None:

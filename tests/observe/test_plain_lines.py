@@ -6,7 +6,7 @@ import pytest
 from histories import CHARGES, START, empty, long, realistic, with_text
 from rich.cells import cell_len
 
-from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, fitted, summary_lines
+from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, fit, summary_lines
 from autoresearch_ray.records import HELD
 from autoresearch_ray.text import last_line, one_line, visible
 
@@ -95,8 +95,8 @@ def test_no_text_breaks_the_summary(hostile: str) -> None:
 
 
 def test_text_is_cut_by_cells_not_characters() -> None:
-    assert fitted("漢字漢字", 5) == "漢字…" and cell_len(fitted("漢字" * 100, 7)) <= 7
-    assert fitted("short", 5) == "short" and fitted("longer", 5) == "long…" and fitted("x", 0) == ""
+    assert fit("漢字漢字", 5) == "漢字…" and cell_len(fit("漢字" * 100, 7)) <= 7
+    assert fit("short", 5) == "short" and fit("longer", 5) == "long…" and fit("x", 0) == ""
 
 
 def test_one_line_is_one_printable_line() -> None:

@@ -144,11 +144,11 @@ def test_a_class_proposes_in_a_run_or_pauses_with_its_error(
         board.put_candidate(Candidate.of(settings.baseline))
         with closing(Writers(board, settings, tmp_path, {label: ""})):
             deadline = time.monotonic() + 60
-            while not (board.queued() or any(one.state == "pausing" for one in board.proposers())):
+            while not (board.queue() or any(one.state == "pausing" for one in board.proposers())):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
         if name == "Good":
-            (proposal,) = board.queued()
+            (proposal,) = board.queue()
             assert (proposal.proposer, proposal.kind, proposal.hypothesis) == (label, "code", "Steps of their own.")
         else:
             (status,) = board.proposers()

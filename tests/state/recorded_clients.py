@@ -117,7 +117,7 @@ def _queue_client(store: RecordingStore, rng: random.Random) -> Callable[[], Non
         nonlocal made
         made += 1
         name = f"{store.client} {made:05d}"
-        waiting, running = board.queued(), board.unfinished() if rng.random() < 0.4 else []
+        waiting, running = board.queue(), board.open_trials() if rng.random() < 0.4 else []
         if len(waiting) < WAITING:
             board.enqueue(proposal(name), Candidate.of("x = 1\n"), normal_sha=name)
         elif running:

@@ -44,7 +44,7 @@ def test_a_proposal_is_queued_once_and_what_was_seen_is_refused(board: Board) ->
     assert board.enqueue(first, Candidate.of("x = 1\n"), normal_sha="n1")
     assert not board.enqueue(again, Candidate.of("x = 1  # same\n"), normal_sha="n1")
     assert board.enqueue(proposal("p1", "y = 1\n"), Candidate.of("y = 1\n"), normal_sha="n2")
-    assert [waiting.proposal_id for waiting in board.queued()] == ["p1", "p2"]
+    assert [waiting.proposal_id for waiting in board.queue()] == ["p1", "p2"]
     assert Board(board.store).candidate(first.source_sha).text == "x = 1\n"
 
 
@@ -66,8 +66,8 @@ def test_a_proposal_is_claimed_by_one_trial_alone(board: Board) -> None:
     assert not board.claim(trial("t00002", waiting))
     assert not board.start(trial("t00001", waiting))
     assert board.start(trial("t00002", waiting))
-    assert board.queued() == []
-    assert [held.trial_id for held in board.unfinished()] == ["t00001", "t00002"]
+    assert board.queue() == []
+    assert [held.trial_id for held in board.open_trials()] == ["t00001", "t00002"]
     assert (board.trial_count(), board.last_trial_id()) == (2, "t00002")
 
 
@@ -78,7 +78,7 @@ def test_a_result_is_written_once_and_a_late_duplicate_changes_nothing(board: Bo
     assert not board.finish(result("t00001", 1.1))
     assert board.store.revision() == revision
     assert board.result("t00001") == result("t00001", 1.5)
-    assert board.unfinished() == []
+    assert board.open_trials() == []
     with pytest.raises(StoreError, match="nobody claimed"):
         board.finish(result("t00002"))
 
@@ -88,9 +88,9 @@ def test_undecided_results_come_in_the_order_they_were_stored(board: Board) -> N
         board.start(trial(name, proposal("p1")))
     for name in ("t00003", "t00001", "t00002"):
         board.finish(result(name))
-    assert [pending.trial_id for pending in board.undecided()] == ["t00003", "t00001", "t00002"]
+    assert [pending.trial_id for pending in board.open_results()] == ["t00003", "t00001", "t00002"]
     assert board.settle(0, b"s", [decision("t00003"), decision("t00002")])
-    assert [pending.trial_id for pending in board.undecided()] == ["t00001"]
+    assert [pending.trial_id for pending in board.open_results()] == ["t00001"]
 
 
 def test_a_late_duplicate_of_a_decided_result_is_not_undecided_again(board: Board) -> None:
@@ -98,7 +98,7 @@ def test_a_late_duplicate_of_a_decided_result_is_not_undecided_again(board: Boar
     board.finish(result("t00001"))
     board.settle(0, b"s", [decision("t00001")])
     assert not board.finish(result("t00001"))
-    assert board.undecided() == []
+    assert board.open_results() == []
 
 
 def test_who_settles_against_an_old_search_state_changes_nothing(board: Board) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.store.actor.client import start_state_actor
-from autoresearch_ray.store.connect import begin, stored_settings
+from autoresearch_ray.store.connect import begin, read_stored_settings
 from autoresearch_ray.store.contract import Put, Store
 from autoresearch_ray.store.history import read_history
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -204,6 +204,6 @@ def test_a_run_in_a_read_only_folder_can_be_read(tmp_path: Path) -> None:
     path.parent.mkdir()
     begin(path, b'{"tag": "x"}')
     with sealed(path.parent):
-        assert stored_settings(path.parent, "sqlite") == b'{"tag": "x"}'
+        assert read_stored_settings(path.parent, "sqlite") == b'{"tag": "x"}'
         assert read_history(path).settings == {"tag": "x"}
     assert [beside.name for beside in path.parent.iterdir()] == ["state.db"]

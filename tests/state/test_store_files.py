@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.errors import DamagedStoreError, StoreError
-from autoresearch_ray.store.connect import begin, stored_settings
+from autoresearch_ray.store.connect import begin, read_stored_settings
 from autoresearch_ray.store.contract import Delete, KeyValue, Op, Put, Txn
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
@@ -257,4 +257,4 @@ def test_a_damaged_store_goes_on_from_the_backup_that_its_message_asks_for(folde
 def test_a_run_s_store_appears_with_its_settings_and_nothing_beside_it(tmp_path: Path) -> None:
     begin(tmp_path / "state.db", b'{"tag": "x"}')
     assert [path.name for path in tmp_path.iterdir()] == ["state.db"]
-    assert stored_settings(tmp_path, "sqlite") == b'{"tag": "x"}'
+    assert read_stored_settings(tmp_path, "sqlite") == b'{"tag": "x"}'

@@ -87,7 +87,7 @@ def test_a_driver_whose_lease_has_lapsed_cannot_claim_or_decide(tmp_path: Path) 
             with pytest.raises(FencedError, match=r"belongs to process \d+"):
                 board.settle(0, b"{}")
             assert Board(store, next_tenure).settle(0, b"{}")
-            assert [late.trial_id for late in Board(store, next_tenure).unfinished()] == ["t00001"]
+            assert [late.trial_id for late in Board(store, next_tenure).open_trials()] == ["t00001"]
 
 
 def test_a_result_counts_whoever_brings_it_and_once(store: Store) -> None:

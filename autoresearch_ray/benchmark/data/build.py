@@ -49,14 +49,14 @@ def build(
     """Write all files of the data set to the folder `partial`; `hub` is the cache of `datasets`. DataError."""
     say(f"reading {experiment.data}")
     try:
-        content = _spooled(experiment, documents(experiment, hub), partial, say)
+        content = _spool(experiment, documents(experiment, hub), partial, say)
     except _LongDocumentsError as error:
         (length,) = error.args
         say(
             f"the documents are too long to be shared out between training and scoring: they are cut at ends of lines, "
             f"into parts of at most {length:,} characters"
         )
-        content = _spooled(experiment, cut(documents(experiment, hub), length), partial, say)
+        content = _spool(experiment, cut(documents(experiment, hub), length), partial, say)
     (partial / "documents.utf8").unlink()
     meta = {"name": label, "spec": spec, "fingerprint": fingerprint(content), "content": content}
     (partial / "meta.json").write_text(json.dumps(meta, indent=1))
@@ -64,7 +64,7 @@ def build(
         path.chmod(0o444)
 
 
-def _spooled(experiment: Experiment, texts: Iterator[str], partial: Path, say: Progress) -> dict[str, Any]:
+def _spool(experiment: Experiment, texts: Iterator[str], partial: Path, say: Progress) -> dict[str, Any]:
     """The content of these documents. _LongDocumentsError if it is too little because of their length."""
     spool = Spool(partial / "documents.utf8", texts, experiment.corpus_mb * 1_000_000)
     try:
@@ -86,7 +86,7 @@ def _content(experiment: Experiment, spool: Spool, partial: Path, say: Progress)
     if not pools.train:
         raise _TooLittleError(f"{experiment.data}: holds no text; expected documents to train on, see corpus_mb")
     say(f"training a tokenizer of {experiment.vocab_size:,} tokens on {len(pools.train):,} documents")
-    encoding = train_tokenizer(_capped(spool, pools.train), experiment.vocab_size)
+    encoding = train_tokenizer(_cap(spool, pools.train), experiment.vocab_size)
     token_bytes = bytes_of_tokens(encoding)
     save_tokenizer(encoding, partial / "tokenizer.json")
     np.save(partial / "token_bytes.npy", token_bytes)
@@ -137,7 +137,7 @@ def _check_apart(experiment: Experiment, spool: Spool, used: dict[str, list[int]
         seen |= mine
 
 
-def _capped(spool: Spool, numbers: list[int]) -> Iterator[str]:
+def _cap(spool: Spool, numbers: list[int]) -> Iterator[str]:
     room = TOKENIZER_BYTES
     for number in numbers:
         room -= spool.size(number)

@@ -75,7 +75,7 @@ class Dataset:
         shape = (size.rows, self.seq_len + 1)
         return np.memmap(self.folder / f"{split}.bin", dtype=np.uint16, mode="r", shape=shape)
 
-    def withheld(self) -> list[Path]:
+    def list_withheld(self) -> list[Path]:
         """Files of this machine that hold text of the validation and held-out splits, as far as is known."""
         try:
             return [library() / name for name in json.loads((self.folder / WITHHELD).read_text())]
@@ -109,8 +109,8 @@ def prepare(experiment: Experiment, progress: Progress | None = None) -> Dataset
     label, folder = _place(experiment, spec)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _acquired(filelock.FileLock(folder.with_name(folder.name + ".lock")), folder, say):
-            return _found(folder, spec) or _built(experiment, spec, label, folder, say)
+        with _acquire(filelock.FileLock(folder.with_name(folder.name + ".lock")), folder, say):
+            return _open_if_whole(folder, spec) or _build(experiment, spec, label, folder, say)
     except OSError as error:
         raise DataError(
             f"{folder}: cannot be written ({error.strerror or error}); set AUTORESEARCH_HOME to a folder with room"
@@ -137,7 +137,7 @@ def open_dataset(folder: Path, verify: bool = True) -> Dataset:
             fingerprint=meta["fingerprint"],
             **{name: SplitSize(**meta["content"]["splits"][name]) for name in SPLITS},
         )
-        changed = _changed(folder, meta) if verify else []
+        changed = _find_changes(folder, meta) if verify else []
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: is not a whole data set ({type(error).__name__}: {error})") from None
     if changed:
@@ -145,7 +145,7 @@ def open_dataset(folder: Path, verify: bool = True) -> Dataset:
     return dataset
 
 
-def _changed(folder: Path, meta: dict[str, Any]) -> list[str]:
+def _find_changes(folder: Path, meta: dict[str, Any]) -> list[str]:
     hashes: dict[str, str] = meta["content"]["files"]
     changed = [name for name, sha in hashes.items() if sha256_of(folder / name) != sha]
     return changed + (["meta.json"] if fingerprint(meta["content"]) != meta["fingerprint"] else [])
@@ -163,7 +163,7 @@ def _spec(experiment: Experiment) -> dict[str, str | int]:
     return {"format": FORMAT, **identity(experiment), **sizes}
 
 
-def _acquired(lock: filelock.BaseFileLock, folder: Path, say: Progress) -> AbstractContextManager[object]:
+def _acquire(lock: filelock.BaseFileLock, folder: Path, say: Progress) -> AbstractContextManager[object]:
     try:
         return lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -171,7 +171,7 @@ def _acquired(lock: filelock.BaseFileLock, folder: Path, say: Progress) -> Abstr
         return lock.acquire()
 
 
-def _found(folder: Path, spec: dict[str, str | int]) -> Dataset | None:
+def _open_if_whole(folder: Path, spec: dict[str, str | int]) -> Dataset | None:
     if not folder.exists() or (lies_here(str(spec["data"])) and not (folder / WITHHELD).exists()):
         return None
     try:
@@ -181,7 +181,7 @@ def _found(folder: Path, spec: dict[str, str | int]) -> Dataset | None:
         return None
 
 
-def _built(experiment: Experiment, spec: dict[str, str | int], label: str, folder: Path, say: Progress) -> Dataset:
+def _build(experiment: Experiment, spec: dict[str, str | int], label: str, folder: Path, say: Progress) -> Dataset:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a builder that was killed
     partial.mkdir()

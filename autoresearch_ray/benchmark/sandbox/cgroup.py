@@ -35,7 +35,7 @@ def limit(controller: str, own: Path = OWN) -> float:
     return min((_read(controller, group) for group in _groups(controller, own)), default=math.inf)
 
 
-def killed_for_memory(own: Path = OWN) -> int:
+def count_memory_kills(own: Path = OWN) -> int:
     """How many processes of this container the kernel has ended because memory ran out."""
     for group in _groups("memory", own):
         for name in ("memory.events", "memory.oom_control"):  # of version 2, of version 1

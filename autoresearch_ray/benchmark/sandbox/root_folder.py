@@ -41,7 +41,7 @@ class Cover:
 def visible() -> list[str]:
     """Folders that a trainer reads, none within another: the system's programs and libraries, Python, its packages,
     CUDA, and this package."""
-    return _outermost(_needed())
+    return _outermost(_list_needed())
 
 
 def devices() -> list[str]:
@@ -107,7 +107,7 @@ def enter_scratch(owner: int, covers: tuple[Cover, ...], folders: tuple[str, ...
     os.chdir(SCRATCH)
 
 
-def _needed() -> list[str]:
+def _list_needed() -> list[str]:
     python = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, sysconfig.get_path("stdlib")]
     packages = [path for path in sys.path if path.endswith(("-packages", "lib-dynload", ".zip"))]
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
@@ -151,7 +151,7 @@ def _hide(path: str, staging: str) -> None:
     if not any(Path(path).is_relative_to(shown) for shown in visible()) or not Path(staging + path).is_dir():
         return
     syscalls.mount("tmpfs", staging + path, "tmpfs", options="size=1m,mode=755")
-    for needed in _needed():
+    for needed in _list_needed():
         if needed != path and Path(needed).is_relative_to(path):
             _show(needed, staging)
 

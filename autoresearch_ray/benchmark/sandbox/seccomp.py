@@ -81,7 +81,7 @@ def filter_program(machine: str, memory_files: bool = False) -> bytes:
     lines += [(_EQUAL, command, "refuse", "") for command in FAKED_INPUT]
     lines += ["allow", (_RETURN, _ALLOW, "", ""), "refuse", (_RETURN, _ERRNO | errno.EPERM, "", "")]
     lines += ["missing", (_RETURN, _ERRNO | errno.ENOSYS, "", ""), "kill", (_RETURN, _KILL, "", "")]
-    return _assembled(lines)
+    return _assemble(lines)
 
 
 def _argument(number: int) -> _Line:
@@ -89,7 +89,7 @@ def _argument(number: int) -> _Line:
     return (_LOAD, _ARGUMENTS + 8 * number, "", "")
 
 
-def _assembled(lines: list[_Line | str]) -> bytes:
+def _assemble(lines: list[_Line | str]) -> bytes:
     """The lines as instructions; a string is a label for the instruction after it."""
     labels: dict[str, int] = {}
     code: list[_Line] = []

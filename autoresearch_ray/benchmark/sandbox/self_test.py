@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoresearch_ray.benchmark.sandbox import mps, root_folder, syscalls
-from autoresearch_ray.benchmark.sandbox.walls import Walls, confine, raise_walls, wanted_layers
+from autoresearch_ray.benchmark.sandbox.walls import Walls, confine, parse_layers, raise_walls
 from autoresearch_ray.codec import to_json
 
 SECRET = "secret"  # a file that no candidate may read, beside the folder that it gets
 
 
-def raised(wanted: frozenset[str], scratch: Path, hidden: list[str], number: int) -> Walls:
+def raise_and_try(wanted: frozenset[str], scratch: Path, hidden: list[str], number: int) -> Walls:
     """Raise the calling process server's walls and try them; what remains are those that hold.
 
     `scratch` is an existing folder that belongs to the slot.
@@ -28,14 +28,14 @@ def raised(wanted: frozenset[str], scratch: Path, hidden: list[str], number: int
     for folder in (work, staging):
         folder.mkdir(exist_ok=True)
     walls = raise_walls(wanted, str(staging), hidden, number)
-    broken = _broken_of(walls, str(work), str(secret))
+    broken = _find_broken(walls, str(work), str(secret))
     if "user" in broken:  # it may not become another, or that one may not use Python or the GPU
         walls = replace(walls, user=0)
-        broken = _broken_of(walls, str(work), str(secret))
+        broken = _find_broken(walls, str(work), str(secret))
     return walls.without(broken)
 
 
-def _broken_of(walls: Walls, folder: str, secret: str) -> set[str]:
+def _find_broken(walls: Walls, folder: str, secret: str) -> set[str]:
     """The layers that a process behind the walls got through; `user` if it cannot work as the user that it is."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -90,5 +90,5 @@ def _is_at_home() -> bool:
 
 
 if __name__ == "__main__":
-    layers = wanted_layers(sys.argv[1])
-    sys.stdout.write(to_json(raised(layers, Path(sys.argv[2]), [], os.getpid())))
+    layers = parse_layers(sys.argv[1])
+    sys.stdout.write(to_json(raise_and_try(layers, Path(sys.argv[2]), [], os.getpid())))

@@ -36,20 +36,20 @@ def syscall(number: int, *arguments: int | bytes | None) -> int:
     """Any system call; integers are passed as longs, bytes as pointers to a copy of them."""
     assert _libc is not None
     converted = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    return _checked(_libc.syscall(ctypes.c_long(number), *converted), f"system call {number}")
+    return _check(_libc.syscall(ctypes.c_long(number), *converted), f"system call {number}")
 
 
 def unshare(flags: int) -> None:
     """Put this process into new namespaces."""
     assert _libc is not None
-    _checked(_libc.unshare(flags), "unshare")
+    _check(_libc.unshare(flags), "unshare")
 
 
 def mount(source: str, target: str, kind: str = "none", flags: int = 0, options: str = "") -> None:
     """Mount `source` on `target`."""
     assert _libc is not None
     arguments = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode() or None)
-    _checked(_libc.mount(*arguments), f"mount {target}")
+    _check(_libc.mount(*arguments), f"mount {target}")
 
 
 def make_tree_read_only(path: str) -> None:
@@ -63,7 +63,7 @@ def enter_root(path: str) -> None:
     assert _libc is not None
     os.chdir(path)
     syscall(_PIVOT_ROOT, b".", b".")  # the old root is now mounted over the new one
-    _checked(_libc.umount2(b".", MNT_DETACH), "umount the old root")
+    _check(_libc.umount2(b".", MNT_DETACH), "umount the old root")
     os.chdir("/")
 
 
@@ -107,10 +107,10 @@ def adopt_orphans() -> None:
 def prctl(option: int, value: int) -> None:
     assert _libc is not None
     zero = ctypes.c_ulong(0)
-    _checked(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl {option}")
+    _check(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl {option}")
 
 
-def _checked(answer: int, what: str) -> int:
+def _check(answer: int, what: str) -> int:
     if answer < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")

@@ -59,7 +59,7 @@ class Walls:
         return replace(self, layers=tuple(layer for layer in self.layers if layer not in broken), missing=missing)
 
 
-def wanted_layers(isolation: str) -> frozenset[str]:
+def parse_layers(isolation: str) -> frozenset[str]:
     """The layers of a mode, or of a list like `pid+net`. SettingsError for an unknown one."""
     if isolation in ("strict", "best"):
         return frozenset(FULL)
@@ -154,9 +154,9 @@ def check_reached(isolation: str, walls: Walls) -> None:
 
 
 @lru_cache
-def reached(isolation: str = "best") -> Walls:
+def try_walls(isolation: str = "best") -> Walls:
     """What a slot with this isolation gets on this machine, tried in a process of its own; 0.3 s, once."""
-    wanted = wanted_layers(isolation)
+    wanted = parse_layers(isolation)
     with tempfile.TemporaryDirectory(prefix="autoresearch-walls-") as folder:
         command = [
             sys.executable,
@@ -180,7 +180,7 @@ def reached(isolation: str = "best") -> Walls:
 
 def isolation_level() -> str:
     """What this machine gives a slot, for example `pid+net+fs+seccomp`."""
-    return reached().level
+    return try_walls().level
 
 
 def _check_first_process() -> None:

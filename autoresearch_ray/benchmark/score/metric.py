@@ -98,7 +98,7 @@ def batch_rows(rows: int, seq_len: int, vocab_size: int, device_type: str) -> in
     return max(2, min(BATCH_LOGITS[device_type] // (seq_len * vocab_size), rows))
 
 
-def padded(block: np.ndarray, size: int) -> np.ndarray:
+def pad(block: np.ndarray, size: int) -> np.ndarray:
     """`block` with rows repeated up to `size`: a compiled model sees one shape only."""
     return block[np.arange(size) % len(block)]
 

@@ -89,7 +89,7 @@ def measure(
 
 
 def _batch(split: str, rows: np.ndarray, start: int, size: int) -> Question:
-    numbers = metric.padded(np.arange(start, min(start + size, len(rows))), size)
+    numbers = metric.pad(np.arange(start, min(start + size, len(rows))), size)
     tokens = np.asarray(rows[numbers])
     return Question(split, numbers, tokens, tokens, np.empty(0))
 

@@ -16,7 +16,7 @@ FILE = "train.py"  # what tracebacks call it
 NAME = "candidate"
 
 
-def loaded(source: str) -> types.ModuleType:
+def load_module(source: str) -> types.ModuleType:
     """The candidate as a module; its lines show in tracebacks."""
     module = types.ModuleType(NAME)
     module.__file__ = FILE
@@ -39,9 +39,9 @@ def save(model: torch.nn.Module, file: BinaryIO) -> None:
         torch.save(state, file, pickle_module=dill)
 
 
-def restored(source: str, file: BinaryIO, device: torch.device) -> torch.nn.Module:
+def restore_model(source: str, file: BinaryIO, device: torch.device) -> torch.nn.Module:
     """The model that `save` wrote, in this process."""
-    module = loaded(source)
+    module = load_module(source)
     file.seek(0)
     state: dict[str, Any] = torch.load(file, map_location=device, weights_only=False, pickle_module=dill)
     module.__dict__.update(state["variables"])

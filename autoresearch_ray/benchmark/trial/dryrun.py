@@ -110,7 +110,7 @@ def dry_run(
         if slot.result.status == "ok":
             return None
         printed = (output / OUTPUT_FILE).read_text(errors="replace")
-        return _described(slot.result, printed, seq_len)
+        return _describe(slot.result, printed, seq_len)
 
 
 def write_random_rows(folder: Path, experiment: Experiment) -> int:
@@ -131,7 +131,7 @@ def write_random_rows(folder: Path, experiment: Experiment) -> int:
     return seq_len
 
 
-def _described(result: Result, printed: str, seq_len: int) -> str:
+def _describe(result: Result, printed: str, seq_len: int) -> str:
     parts = [f"the dry run ended as {result.status}: {result.error}"]
     if "cuda" in result.error.lower():
         parts.append("the dry run is on the CPU: use task.device, and ask task.device.type before calling torch.cuda")

@@ -47,7 +47,7 @@ class DryTask(Task):
         self._optimiser_steps: Counter[int] = Counter()
         self._began_at: float | None = None
         self._warm = 0
-        register_optimizer_step_post_hook(self._stepped)
+        register_optimizer_step_post_hook(self._note_step)
 
     def warmup_batches(self, batch_size: int) -> Iterator[Batch]:
         """As of a task, two at most."""
@@ -72,7 +72,7 @@ class DryTask(Task):
             return self.clock.budget_seconds
         return self.clock.budget_seconds * min(1.0, max(steps / STEPS, self.steps / BATCHES))
 
-    def _stepped(self, optimiser: Optimizer, *_: object) -> None:
+    def _note_step(self, optimiser: Optimizer, *_: object) -> None:
         self._optimiser_steps[id(optimiser)] += 1
 
 
@@ -84,12 +84,12 @@ def prepare_dry_run(seconds: float) -> None:
     """
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch._dynamo.config.disable = True
-    torch.compile = partial(_uncompiled, torch.compile)
+    torch.compile = partial(_skip_compilation, torch.compile)
     faulthandler.dump_traceback_later(SAY_AT * seconds)
 
 
-def _uncompiled(compiler: Callable[[Any], Any], model: Any = None, **_: object) -> Any:
+def _skip_compilation(compiler: Callable[[Any], Any], model: Any = None, **_: object) -> Any:
     """In the place of torch.compile: a module is wrapped as it would be, a function is itself."""
     if model is None:
-        return partial(_uncompiled, compiler)
+        return partial(_skip_compilation, compiler)
     return compiler(model) if isinstance(model, torch.nn.Module) else model

@@ -82,7 +82,7 @@ class Execution:
         os.set_blocking(self._output_end, False)
         self._events: dict[str, Event] = {}
         self._curve: list[CurvePoint] = []
-        self._killed_before = cgroup.killed_for_memory()
+        self._killed_before = cgroup.count_memory_kills()
         self._killed: tuple[Status, str] | None = None
         self._ended: int | None = None  # exit status; None: the server itself was lost
         self._peak_mb = 0.0
@@ -101,7 +101,7 @@ class Execution:
             if self._output_end in readable and not self._output.drain(self._output_end):
                 pipes.remove(self._output_end)
             if self._slot.control.fileno() in readable:
-                point = self._heard()
+                point = self._hear()
                 if point is not None:
                     yield point
                 if self._ended_at:
@@ -161,7 +161,7 @@ class Execution:
     def _send(self, output: int) -> None:
         """Ask the server for the job; the data goes along as open files, for a candidate sees no folder of it."""
         dataset = open_dataset(Path(self._job.dataset_folder), verify=False)
-        covers = [astuple(cover) for cover in root_folder.covers(dataset.withheld())]
+        covers = [astuple(cover) for cover in root_folder.covers(dataset.list_withheld())]
         message = {
             "job": asdict(self._job),
             "shape": asdict(_shape(dataset)),
@@ -187,7 +187,7 @@ class Execution:
             return self._killed
         if self._ended is None:
             return "lost", "its process server was killed"
-        if self._ended == -9 and cgroup.killed_for_memory() > self._killed_before:
+        if self._ended == -9 and cgroup.count_memory_kills() > self._killed_before:
             have = cgroup.usable_memory() >> 20
             return "oom", f"the kernel ended it because memory ran out; {have} MB are there for all slots together"
         if self._ended == -9:
@@ -201,7 +201,7 @@ class Execution:
             return "scoring"
         return "training" if "training" in self._events else "start-up"
 
-    def _heard(self) -> CurvePoint | None:
+    def _hear(self) -> CurvePoint | None:
         """Take in the server's next message; progress is given back."""
         try:
             answer = self._slot.answer(0)
@@ -224,7 +224,7 @@ class Execution:
         deadline = time.monotonic() + END_SECONDS
         while time.monotonic() < deadline:
             if select.select([self._slot.control], [], [], POLL_SECONDS)[0]:
-                self._heard()
+                self._hear()
             if self._ended_at:
                 return
             self._output.drain(self._output_end)

@@ -22,12 +22,12 @@ _spare: mmap.mmap | None = None
 
 
 def keep_spare_memory() -> None:
-    """Set memory aside for `described`; nothing of it is touched, so it costs no more than room under the limit."""
+    """Set memory aside for `describe`; nothing of it is touched, so it costs no more than room under the limit."""
     global _spare
     _spare = mmap.mmap(-1, SPARE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
-def described(error: BaseException) -> tuple[FailureStatus, str]:
+def describe(error: BaseException) -> tuple[FailureStatus, str]:
     """Status and line."""
     if _spare is not None:
         _spare.close()  # without a loop or another list, which would take memory

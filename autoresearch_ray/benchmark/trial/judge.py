@@ -53,16 +53,16 @@ class Remote:
 
     def __call__(self, tokens: np.ndarray, targets: np.ndarray) -> torch.Tensor:
         if not self._loaded:
-            self.facts, self._loaded = self._asked({"load": True}), True
+            self.facts, self._loaded = self._ask({"load": True}), True
         count = len(tokens)
         self._shared.tokens[:count] = tokens[:, :-1]
-        self._asked({"ask": count})
+        self._ask({"ask": count})
         if not self._shared.layout.whole:
-            return self._sampled(tokens, targets)
+            return self._sample(tokens, targets)
         logits = self._logits[:count].copy_(torch.from_numpy(self._shared.logits[:count]))
         return metric.log_probabilities(logits, targets[:, 1:])
 
-    def _sampled(self, tokens: np.ndarray, targets: np.ndarray) -> torch.Tensor:
+    def _sample(self, tokens: np.ndarray, targets: np.ndarray) -> torch.Tensor:
         """By what it says of its own next tokens, up to where the targets are others; there, and at the end, by its
         logits."""
         count, length = len(tokens), tokens.shape[1] - 1
@@ -72,7 +72,7 @@ class Remote:
         anywhere = self._rng.integers(0, max(1, length - 1), count)
         place = np.where(other.any(1), other.argmax(1), anywhere)
         self._shared.places[:count] = np.stack([place, np.full(count, length - 1)], 1)
-        self._asked({"show": count})
+        self._ask({"show": count})
         logits = torch.from_numpy(self._shared.logits[:count].copy())
         own = np.stack([tokens[rows, place + 1], targets[:, -1]], 1)
         shown = metric.log_probabilities(logits, own)
@@ -91,11 +91,11 @@ class Remote:
     def close(self) -> None:
         """Ask whether the model is as it was, and let its process end."""
         if self._loaded and not self._closed:
-            self._asked({"check": True})
+            self._ask({"check": True})
         self._channel.close()
         self._closed = True
 
-    def _asked(self, question: dict[str, object]) -> dict[str, Any]:
+    def _ask(self, question: dict[str, object]) -> dict[str, Any]:
         try:
             shared_logits.tell(self._channel, question)
             answer = shared_logits.hear(self._channel)
@@ -136,9 +136,9 @@ def judge(job: Job, shape: DataShape, files: Files, remotes: list[Remote], rng: 
 def _scores(
     job: Job, shape: DataShape, files: Files, remotes: list[Remote], rng: np.random.Generator
 ) -> tuple[float, float]:
-    splits = {"val": mapped_rows(files.val, shape.val_rows, shape.seq_len)}
+    splits = {"val": map_rows(files.val, shape.val_rows, shape.seq_len)}
     if job.held_out:
-        splits["holdout"] = mapped_rows(files.holdout, shape.holdout_rows, shape.seq_len)
+        splits["holdout"] = map_rows(files.holdout, shape.holdout_rows, shape.seq_len)
     with os.fdopen(files.token_bytes, "rb") as file:
         token_bytes = np.load(file, allow_pickle=False)
 
@@ -159,7 +159,7 @@ def _scores(
     return scores["val"].bpb, scores["holdout"].bpb if job.held_out else math.nan
 
 
-def mapped_rows(descriptor: int, rows: int, seq_len: int) -> np.ndarray:
+def map_rows(descriptor: int, rows: int, seq_len: int) -> np.ndarray:
     """The token rows in an open file, memory-mapped read-only: (rows, seq_len + 1) uint16."""
     with os.fdopen(descriptor, "rb") as file:
         return np.memmap(file, dtype=np.uint16, mode="r", shape=(rows, seq_len + 1))

@@ -15,7 +15,7 @@ from autoresearch_ray.benchmark.score import metric
 from autoresearch_ray.benchmark.trial import candidate_module, shared_logits
 from autoresearch_ray.benchmark.trial import device as devices
 from autoresearch_ray.benchmark.trial.drytask import prepare_dry_run
-from autoresearch_ray.benchmark.trial.failures import described, keep_spare_memory
+from autoresearch_ray.benchmark.trial.failures import describe, keep_spare_memory
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 
@@ -27,9 +27,9 @@ def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) ->
     try:
         shared_logits.hear(channel)  # no memory or GPU is taken before
         keep_spare_memory()
-        device = prepared(job)
+        device = prepare_device(job)
         with os.fdopen(saved, "rb") as file:
-            model = candidate_module.restored(job.source, file, device)
+            model = candidate_module.restore_model(job.source, file, device)
     except EOFError:
         return
     except BaseException as error:  # noqa: BLE001  # the candidate's code: its crash is a result
@@ -39,7 +39,7 @@ def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) ->
     serve(job, model, channel, shared)
 
 
-def prepared(job: Job) -> torch.device:
+def prepare_device(job: Job) -> torch.device:
     """This process's device, with threads, memory share and seed set for the job."""
     if job.dry:
         prepare_dry_run(job.dry_seconds)
@@ -110,6 +110,6 @@ def _fingerprint(model: torch.nn.Module) -> list[str]:
 
 
 def _fail(channel: socket.socket, error: BaseException) -> None:
-    failure = described(error)
+    failure = describe(error)
     traceback.print_exc()
     shared_logits.tell(channel, {"failure": failure})

@@ -50,10 +50,12 @@ class Server:
         if syscalls.SUPPORTED:
             syscalls.adopt_orphans()
         setup = json.loads(self._control.recv(MAX_REQUEST))["setup"]
-        walls = self_test.raised(frozenset(setup["layers"]), Path(setup["scratch"]), setup["hidden"], setup["number"])
+        walls = self_test.raise_and_try(
+            frozenset(setup["layers"]), Path(setup["scratch"]), setup["hidden"], setup["number"]
+        )
         self._send({"ready": torch.__version__, "walls": to_json(walls)})
         while True:
-            with gone_is_the_end():
+            with end_if_gone():
                 request, descriptors, _, _ = socket.recv_fds(self._control, MAX_REQUEST, MAX_DESCRIPTORS)
             if not request:
                 return
@@ -103,19 +105,19 @@ class Server:
                 if ended:
                     return End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024)
             if self._control.fileno() in readable:
-                with gone_is_the_end():
+                with end_if_gone():
                     request = self._control.recv(MAX_REQUEST)
                 if not request:
                     sys.exit(0)  # the slot is gone; PID namespace or parent-death signal ends the candidate
                 os.kill(pid, signal.SIGKILL)
 
     def _send(self, message: dict[str, Any]) -> None:
-        with gone_is_the_end():
+        with end_if_gone():
             self._control.send(json.dumps(message).encode())
 
 
 @contextmanager
-def gone_is_the_end() -> Iterator[None]:
+def end_if_gone() -> Iterator[None]:
     """End quietly where the slot has closed its end, with something unread or before a message."""
     try:
         yield

@@ -25,7 +25,7 @@ from typing import Any
 
 from autoresearch_ray.benchmark.data.dataset import cache_home
 from autoresearch_ray.benchmark.sandbox import mps, processes, syscalls
-from autoresearch_ray.benchmark.sandbox.walls import Walls, check_reached, wanted_layers
+from autoresearch_ray.benchmark.sandbox.walls import Walls, check_reached, parse_layers
 from autoresearch_ray.benchmark.trial.execution import Execution
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.codec import from_json
@@ -57,7 +57,7 @@ class Slot:
         see, wherever they lie (homes, caches and scratch folders are hidden anyway); `gpu`: through MPS where it runs.
         """
         self._threads, self._cores, self._isolation = threads, cores, isolation
-        self._layers = wanted_layers(isolation)
+        self._layers = parse_layers(isolation)
         if gpu and isolation != "strict" and mps.is_running():
             self._layers |= {mps.LAYER}
         self._hidden = [str(path.absolute()) for path in (*hidden, cache_home(), find_home()) if path]

@@ -88,7 +88,7 @@ class Stages:
             theirs.close()
             end = self._host.follow(pid, channel, lambda message: self._heard(message, channel))
             if "unsaved" not in self._said or self._failed:
-                end = end or _killed(pid)
+                end = end or _kill(pid)
                 processes.kill_everything_else()
             if self._failed or not {"saved", "unsaved"} & set(self._said):
                 return end or End(0, 0.0)
@@ -128,7 +128,7 @@ class Stages:
 
     def _heard(self, message: bytes, channel: socket.socket) -> bool:
         """Take in a message of the training process; True when it is not to be heard any more."""
-        event = self._checked(message)
+        event = self._check_message(message)
         if event is None:
             return self._fail("invalid", "wrote on the result pipe")
         if event.kind == "failure":
@@ -138,19 +138,19 @@ class Stages:
             socket.send_fds(channel, [b"rows"], [self._train])
             self._cpu_seconds = processes.cpu_seconds()
         if event.kind in ("training", "progress"):
-            self._host.tell(self._timed(event))
+            self._host.tell(self._with_own_time(event))
             return False
         if event.kind == "trained":
             return self._check_training(event)
         return self._check_saving(event)
 
-    def _timed(self, event: Event) -> Event:
+    def _with_own_time(self, event: Event) -> Event:
         """The event with the time of its curve point by this process's clock; a dry run's clock counts steps."""
         if event.point is None or self._job.dry:
             return event
         return replace(event, point=replace(event.point, seconds=event.at - self._said["training"].at))
 
-    def _checked(self, message: bytes) -> Event | None:
+    def _check_message(self, message: bytes) -> Event | None:
         """The message as an event; None for one that an honest process does not send."""
         self._messages += 1
         try:
@@ -202,7 +202,7 @@ class Stages:
             for channel, memory in asked:
                 channel.close()
                 os.close(memory)
-            return self._host.follow(pid, report, self._heard_judge) or _killed(pid)
+            return self._host.follow(pid, report, self._heard_judge) or _kill(pid)
 
     def _model_process(self, training: socket.socket) -> tuple[socket.socket, int]:
         """Start a process that answers for the model: the judge's end of its channel, and the memory they share."""
@@ -290,7 +290,7 @@ def _number(value: float) -> float:
     return value
 
 
-def _killed(pid: int) -> End:
+def _kill(pid: int) -> End:
     os.kill(pid, signal.SIGKILL)
     _, status, usage = os.wait4(pid, 0)
     return End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024)

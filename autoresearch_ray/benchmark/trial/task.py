@@ -57,7 +57,7 @@ class Clock:
 
     def __reduce__(self) -> tuple[object, ...]:
         """In another process it stands still."""
-        return _stopped, (self.budget_seconds, self.elapsed)
+        return _make_stopped_clock, (self.budget_seconds, self.elapsed)
 
     @property
     def started(self) -> bool:
@@ -90,7 +90,7 @@ class RowStream:
     def __init__(self, rows: np.ndarray, seed: int, device: torch.device) -> None:
         """`rows` (N, T + 1) of token ids, perhaps memory-mapped."""
         self._rows, self._seed, self._device = rows, seed, device
-        self._permutation = lru_cache(maxsize=2)(self._permuted)
+        self._permutation = lru_cache(maxsize=2)(self._permute)
 
     def batch(self, start: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """x and y, (count, T) int64 on the device, y the token after x. On CUDA the copy may still be on its way."""
@@ -108,7 +108,7 @@ class RowStream:
         first = self._permutation(epoch)[at:]
         return np.concatenate([first, self._numbers(start + len(first), count - len(first))])
 
-    def _permuted(self, epoch: int) -> np.ndarray:
+    def _permute(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self._seed, epoch]).permutation(len(self._rows))
 
 
@@ -151,7 +151,7 @@ class Task:
 
     def __reduce__(self) -> tuple[object, ...]:
         """In another process, with a model that keeps it, it has its sizes, and nothing to give out."""
-        return _finished, (self.vocab_size, self.seq_len, self.device, self.amp_dtype, self.seed, self.clock)
+        return _make_ended_task, (self.vocab_size, self.seq_len, self.device, self.amp_dtype, self.seed, self.clock)
 
     @property
     def steps(self) -> int:
@@ -193,7 +193,7 @@ class Task:
         start = self._rows_served
         ahead: Batch | None = None
         while self._goes_on():
-            stream = self._begun()
+            stream = self._begin()
             if ahead is None or start != self._rows_served:  # another call may have served rows since
                 start, ahead = self._rows_served, stream.batch(self._rows_served, batch_size)
             batch, ahead = ahead, None
@@ -216,7 +216,7 @@ class Task:
         if self.clock.elapsed >= self._due_at(self._reports_due):
             self._emit()
 
-    def _begun(self) -> RowStream:
+    def _begin(self) -> RowStream:
         """The stream; the first call starts the clock."""
         if self._stream is None:
             assert self._data is not None
@@ -231,7 +231,7 @@ class Task:
     def _goes_on(self) -> bool:
         if self._stopped_at is not None:
             return False
-        self._bound_queue()
+        self._limit_queue()
         elapsed = self.clock.elapsed
         if self._yielded_at is not None:
             self._step_seconds.append(elapsed - self._yielded_at)
@@ -245,7 +245,7 @@ class Task:
         self._stopped_at = self.clock.elapsed
         return False
 
-    def _bound_queue(self) -> None:
+    def _limit_queue(self) -> None:
         """Without it, a candidate that never reads its loss would queue steps on the GPU past the end of the budget."""
         if self.device.type != "cuda" or self._yielded_at is None:
             return
@@ -268,7 +268,7 @@ class Task:
             self._on_progress(point)
 
 
-def _finished(*values: Any) -> Task:
+def _make_ended_task(*values: Any) -> Task:
     task = Task.__new__(Task)
     task.vocab_size, task.seq_len, task.device, task.amp_dtype, task.seed, task.clock = values
     task._data = task._stream = task._on_training = task._on_progress = None
@@ -280,7 +280,7 @@ def _finished(*values: Any) -> Task:
     return task
 
 
-def _stopped(budget_seconds: float, elapsed: float) -> Clock:
+def _make_stopped_clock(budget_seconds: float, elapsed: float) -> Clock:
     clock = Clock(budget_seconds, lambda: elapsed)
     clock._started_at = 0.0
     return clock

@@ -22,7 +22,7 @@ from autoresearch_ray.benchmark.score.metric import InvalidModelError
 from autoresearch_ray.benchmark.trial import candidate_module, model_process, shared_logits
 from autoresearch_ray.benchmark.trial import device as devices
 from autoresearch_ray.benchmark.trial.drytask import DryTask
-from autoresearch_ray.benchmark.trial.failures import LENGTH, described, keep_spare_memory
+from autoresearch_ray.benchmark.trial.failures import LENGTH, describe, keep_spare_memory
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
 from autoresearch_ray.benchmark.trial.line_profile import LineProfile, Profile
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout
@@ -51,7 +51,7 @@ class HandedData:
 
     def rows(self, split: Literal["train"]) -> np.ndarray:
         """Wait for the rows; the process server sends them upon the event `training`."""
-        descriptors = received(self.channel, 1)
+        descriptors = receive(self.channel, 1)
         with os.fdopen(descriptors[0], "rb") as file:
             return np.memmap(file, np.uint16, "r", shape=(self.shape.train_rows, self.shape.seq_len + 1))
 
@@ -63,7 +63,7 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
     """
     try:
         keep_spare_memory()
-        task, model, profile = _trained(job, shape, channel)
+        task, model, profile = _train(job, shape, channel)
         trained = Event(
             "trained",
             time.monotonic(),
@@ -77,18 +77,18 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
         _say(channel, trained)
         if _saved(model, saved, channel):
             return
-        judge_end, memory = received(channel, 2)
+        judge_end, memory = receive(channel, 2)
         with socket.socket(fileno=judge_end) as judge:
             shared_logits.hear(judge)
             shared_logits.tell(judge, model_process.facts(model, task.device))
             model_process.serve(job, model, judge, Exchange(memory, layout))
     except BaseException as error:  # noqa: BLE001  # the trial's border: a crash of the candidate is a result
-        status, line = described(error)
+        status, line = describe(error)
         traceback.print_exc()
         _say(channel, Event("failure", time.monotonic(), status=status, error=line))
 
 
-def received(channel: socket.socket, count: int) -> list[int]:
+def receive(channel: socket.socket, count: int) -> list[int]:
     """So many descriptors from the process server. EOFError when it is gone."""
     message, descriptors, _, _ = socket.recv_fds(channel, shared_logits.MESSAGE, count)
     if not message or len(descriptors) != count:
@@ -96,8 +96,8 @@ def received(channel: socket.socket, count: int) -> list[int]:
     return descriptors
 
 
-def _trained(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, torch.nn.Module, Profile]:
-    device = model_process.prepared(job)
+def _train(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, torch.nn.Module, Profile]:
+    device = model_process.prepare_device(job)
     gc.freeze()  # what the server imported is never garbage: collections stay short
     task = (DryTask if job.dry else Task)(
         HandedData(shape, channel),
@@ -109,7 +109,7 @@ def _trained(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, 
         on_progress=lambda point: _say(channel, Event("progress", time.monotonic(), point=point)),
     )
     profile = LineProfile(task.clock) if device.type == "cpu" and not job.dry else None
-    module = candidate_module.loaded(job.source)
+    module = candidate_module.load_module(job.source)
     if profile:
         profile.start()
     model = module.train(task)
@@ -131,7 +131,7 @@ def _saved(model: torch.nn.Module, saved: int, channel: socket.socket) -> bool:
         sys.stderr.write(
             f"the model cannot be saved, it is scored where it was trained: {one_line(str(error), LENGTH)}\n"
         )
-        _say(channel, Event("unsaved", time.monotonic(), error=described(error)[1]))
+        _say(channel, Event("unsaved", time.monotonic(), error=describe(error)[1]))
         return False
     _say(channel, Event("saved", time.monotonic()))
     return True

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from autoresearch_ray.candidate.scopes import FUNCTIONS, Scope, Scopes, bound_names, parameters, with_defaults
+from autoresearch_ray.candidate.scopes import FUNCTIONS, Scope, Scopes, names_bound_by, parameters, with_defaults
 from autoresearch_ray.candidate.syntax import docstring, parse
 from autoresearch_ray.errors import CandidateError
 
@@ -76,7 +76,7 @@ class Reading:
                 return self._known.get((scope, name), NOTHING)
             case ast.Attribute(value=base, attr=name):
                 own = self._known.get((None, name), NOTHING) if self.is_self(base) else NOTHING
-                return own | _extended(self.paths(base), name)
+                return own | _extend(self.paths(base), name)
             case ast.IfExp(body=one, orelse=other):
                 return self.paths(one) | self.paths(other)
             case ast.BoolOp(values=values):
@@ -88,7 +88,7 @@ class Reading:
             case ast.Subscript(value=value):
                 return _elements(self.paths(value))
             case ast.Call(func=ast.Name(id="getattr"), args=[base, ast.Constant(value=str(name)), *_]):
-                return _extended(self.paths(base), name)
+                return _extend(self.paths(base), name)
             case ast.Call(func=ast.Name(id="type"), args=[_]):
                 return frozenset({"builtins.type()"})
         return NOTHING
@@ -125,7 +125,7 @@ class Reading:
         scope = self.scopes.of(name, name.id)
         found = list(self._arguments.get((scope, name.id), []))
         for node in self.scopes.nodes:
-            if name.id in bound_names(node) and self.scopes.of(node, name.id) is scope:
+            if name.id in names_bound_by(node) and self.scopes.of(node, name.id) is scope:
                 match self.scopes.parent[node]:
                     case ast.Assign(targets=targets, value=value) if node in targets:
                         found.append(value)
@@ -172,35 +172,35 @@ class Reading:
                     yield self._fact(node, alias.asname or alias.name, f"{module}.{alias.name}")
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
-                    yield from self._assigned(target, value)
+                    yield from self._follow_assignment(target, value)
             case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):
-                yield from self._assigned(target, value)
+                yield from self._follow_assignment(target, value)
             case ast.For(target=target, iter=values) | ast.comprehension(target=target, iter=values):
                 for value in values.elts if isinstance(values, (ast.Tuple, ast.List, ast.Set)) else ():
-                    yield from self._assigned(target, value)
-                yield from self._bound(target, lambda: _elements(self.paths(values)))
+                    yield from self._follow_assignment(target, value)
+                yield from self._bind(target, lambda: _elements(self.paths(values)))
             case ast.FunctionDef(args=arguments) | ast.Lambda(args=arguments):
                 yield from self._defaults(arguments)
             case ast.Call(func=ast.Name(id=name) as function):
-                yield from self._passed(node, self._functions.get((self.scopes.of(function, name), name), []))
+                yield from self._follow_call(node, self._functions.get((self.scopes.of(function, name), name), []))
             case ast.arg(arg="task"):
                 yield self._fact(node, "task", "task")
 
     def _fact(self, node: ast.AST, name: str, path: str) -> Flow:
         return (self.scopes.of(node, name), name), lambda: frozenset({path})
 
-    def _assigned(self, target: ast.expr, value: ast.expr) -> Iterator[Flow]:
+    def _follow_assignment(self, target: ast.expr, value: ast.expr) -> Iterator[Flow]:
         match target, value:
             case ((ast.Tuple(elts=targets) | ast.List(elts=targets)), (ast.Tuple(elts=values) | ast.List(elts=values))):
                 for one, its in zip(targets, values, strict=False):
-                    yield from self._assigned(one, its)
+                    yield from self._follow_assignment(one, its)
             case ((ast.Tuple(elts=targets) | ast.List(elts=targets)), _):
                 for one in targets:
-                    yield from self._bound(one, lambda: _elements(self.paths(value)))
+                    yield from self._bind(one, lambda: _elements(self.paths(value)))
             case _:
-                yield from self._bound(target, partial(self.paths, value))
+                yield from self._bind(target, partial(self.paths, value))
 
-    def _bound(self, target: ast.expr, paths: Callable[[], Paths]) -> Iterator[Flow]:
+    def _bind(self, target: ast.expr, paths: Callable[[], Paths]) -> Iterator[Flow]:
         match target:
             case ast.Name(id=name):
                 yield (self.scopes.of(target, name), name), paths
@@ -211,7 +211,7 @@ class Reading:
         for parameter, value in with_defaults(arguments):
             yield (self.scopes.of(parameter, parameter.arg), parameter.arg), partial(self.paths, value)
 
-    def _passed(self, call: ast.Call, wanted: list[ast.arg]) -> Iterator[Flow]:
+    def _follow_call(self, call: ast.Call, wanted: list[ast.arg]) -> Iterator[Flow]:
         passed = dict(zip(wanted, call.args, strict=False))
         passed |= {
             parameter: keyword.value
@@ -241,7 +241,7 @@ def _union(many: Iterable[Paths]) -> Paths:
     return NOTHING.union(*many)
 
 
-def _extended(paths: Paths, name: str) -> Paths:
+def _extend(paths: Paths, name: str) -> Paths:
     return frozenset(f"{path}.{name}" for path in paths if path.count(".") < PARTS)
 
 

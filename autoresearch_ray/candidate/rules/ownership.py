@@ -27,14 +27,14 @@ def check_task(reading: Reading) -> None:
     for use in reading.uses():
         for path in reading.paths(use.base):
             if path == "task" and use.name not in TASK:
-                raise refusal("task", use.node, f"task.{use.name} is not in the contract; task has {_listed(TASK)}")
+                raise refusal("task", use.node, f"task.{use.name} is not in the contract; task has {_join(TASK)}")
             if path == "task.clock" and use.name not in CLOCK:
                 raise refusal(
-                    "task", use.node, f"task.clock.{use.name} is not in the contract; the clock has {_listed(CLOCK)}"
+                    "task", use.node, f"task.clock.{use.name} is not in the contract; the clock has {_join(CLOCK)}"
                 )
 
 
-def _listed(names: frozenset[str]) -> str:
+def _join(names: frozenset[str]) -> str:
     return ", ".join(sorted(names))
 
 

@@ -99,7 +99,7 @@ def _loose(lines: list[str], block: Block) -> _Place | str:
         return _several([filled[start] for start in found], block.search)
     numbers = filled[found[0] : found[0] + len(wanted)]
     shift = _shift([lines[number] for number in numbers], wanted)
-    replacement = None if shift is None else _shifted(_trimmed(block), *shift)
+    replacement = None if shift is None else _reindent(_trim(block), *shift)
     if replacement is None:
         return (
             f"its SEARCH part is lines {numbers[0] + 1} to {numbers[-1] + 1} but for an indentation that is not off by "
@@ -130,7 +130,7 @@ def _indentation(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _trimmed(block: Block) -> list[str]:
+def _trim(block: Block) -> list[str]:
     """The replacement without the blank lines at its ends, as far as the SEARCH part has some there too."""
     lines = list(block.replace)
     if not block.search[0].strip():
@@ -142,7 +142,7 @@ def _trimmed(block: Block) -> list[str]:
     return lines
 
 
-def _shifted(lines: list[str], off: str, on: str) -> tuple[str, ...] | None:
+def _reindent(lines: list[str], off: str, on: str) -> tuple[str, ...] | None:
     """The lines with another indentation; None if one of them does not have what is to come off."""
     if any(line.strip() and not line.startswith(off) for line in lines):
         return None

@@ -93,7 +93,7 @@ class Metered:
 
     def _no_room(self, micros: int) -> ProviderRefusedError:
         assert self._spending.limit_micros is not None
-        limit, spent = dollars(self._spending.limit_micros), dollars(self._spending.spent_micros())
+        limit, spent = dollars(self._spending.limit_micros), dollars(self._spending.sum_spent_micros())
         most = dollars(micros)
         return ProviderRefusedError(
             f"{self.who}: --max-cost-usd {limit} leaves no room: {spent} are spent and the next call may cost {most}",

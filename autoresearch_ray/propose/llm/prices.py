@@ -72,11 +72,11 @@ def find_price(
     if base_url is not None:
         return FREE if _is_own(base_url) else None  # somebody else's server has prices of its own
     name = model.removeprefix("models/")
-    return _published(provider, name) or _published(provider, _VARIANT.sub("", name))
+    return _look_up(provider, name) or _look_up(provider, _VARIANT.sub("", name))
 
 
 @lru_cache
-def _published(provider: str, model: str) -> Price | None:
+def _look_up(provider: str, model: str) -> Price | None:
     """The rates of today, as genai-prices has them; where they rise with the prompt more than once, the highest."""
     from genai_prices.data_snapshot import get_snapshot  # takes a second to import
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from autoresearch_ray.propose.llm.prompt.untrusted import quoted_end
+from autoresearch_ray.propose.llm.prompt.untrusted import quote_end
 from autoresearch_ray.propose.llm.prompt.view import Form
 from autoresearch_ray.text import one_line
 
@@ -63,5 +63,5 @@ def repair_text(failures: Sequence[Failure], accepted: Sequence[int], form: Form
 def _failure_text(failure: Failure) -> str:
     head = f"Idea {failure.number} ({one_line(failure.hypothesis, 80)}): {WHAT[failure.reason]}."
     if failure.reason == "dry_run":
-        return f"{head} The end of its output:\n{quoted_end(failure.detail, TRACE_LINES, TRACE_CHARACTERS)}"
+        return f"{head} The end of its output:\n{quote_end(failure.detail, TRACE_LINES, TRACE_CHARACTERS)}"
     return f"{head} {failure.detail[:DETAIL]}"

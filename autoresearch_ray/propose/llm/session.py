@@ -154,25 +154,25 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
     if not ideas and answer.stop == "length":
         return _again(prompt, CUT.format(tokens=prompt.max_answer_tokens))
     if not ideas and progress.form == "folder":
-        return None if repaired else _continued(prompt, answer, UNCHANGED)
+        return None if repaired else _continue(prompt, answer, UNCHANGED)
     if not ideas and not answer.text.strip():
         told = prompt.messages[-1].text.endswith(THOUGHT)
         return None if told else _again(prompt, THOUGHT if answer.thought else EMPTY)
     if not ideas and not repaired:
-        return _continued(prompt, answer, UNREADABLE)
+        return _continue(prompt, answer, UNREADABLE)
     await _settle(progress, ideas, repaired)
     if not progress.failures:
         return None
     accepted = [outcome.number for outcome in progress.outcomes if isinstance(outcome, Idea)]
-    return _continued(prompt, answer, repair_text(list(progress.failures.values()), accepted, progress.form))
+    return _continue(prompt, answer, repair_text(list(progress.failures.values()), accepted, progress.form))
 
 
 async def _settle(progress: _Progress, ideas: tuple[ParsedIdea, ...], repaired: int) -> None:
     """Accept the good ones and note the others; what was noted before and comes no more is given up."""
     before, progress.failures = progress.failures, {}
-    for number, idea in _numbered(ideas, list(before)):
+    for number, idea in _number(ideas, list(before)):
         before.pop(number, None)
-        judged = await _judged(progress, number, idea, repaired)
+        judged = await _judge(progress, number, idea, repaired)
         if isinstance(judged, Failure):
             progress.failures[number] = judged
         elif judged is not None:
@@ -182,7 +182,7 @@ async def _settle(progress: _Progress, ideas: tuple[ParsedIdea, ...], repaired: 
     progress.outcomes += map(_rejection, before.values())
 
 
-def _numbered(ideas: tuple[ParsedIdea, ...], waiting: list[int]) -> list[tuple[int, ParsedIdea]]:
+def _number(ideas: tuple[ParsedIdea, ...], waiting: list[int]) -> list[tuple[int, ParsedIdea]]:
     """Each idea under its own number; one without is the next that waits to be mended, else a new one."""
     said = {idea.number for idea in ideas if idea.number is not None}
     free = iter([number for number in waiting if number not in said])
@@ -197,34 +197,34 @@ def _numbered(ideas: tuple[ParsedIdea, ...], waiting: list[int]) -> list[tuple[i
     return numbered
 
 
-async def _judged(progress: _Progress, number: int, idea: ParsedIdea, repaired: int) -> Idea | Failure | None:
+async def _judge(progress: _Progress, number: int, idea: ParsedIdea, repaired: int) -> Idea | Failure | None:
     """The idea through all gates, or the first that it fails; None for a repair that repeats an accepted idea."""
 
-    def failed(reason: Reason, detail: str) -> Failure:
+    def fail(reason: Reason, detail: str) -> Failure:
         return Failure(number, idea.hypothesis, reason, detail)
 
     if idea.problem:
-        return failed("answer", f"{idea.problem[0].upper()}{idea.problem[1:]}.")
+        return fail("answer", f"{idea.problem[0].upper()}{idea.problem[1:]}.")
     text = idea.whole_file if idea.whole_file is not None else apply_edits(progress.source, idea.blocks)
     if isinstance(text, tuple):
-        return failed("edit", "\n".join(map(str, text)))
+        return fail("edit", "\n".join(map(str, text)))
     try:
         progress.gates.check(text)
         sha = normal_sha(text)
     except CandidateError as error:
-        return failed("rule", str(error))
+        return fail("rule", str(error))
     if repaired and any(sha == other.normal_sha for other in progress.outcomes if isinstance(other, Idea)):
         return None
     known = progress.seen.get(sha) or progress.gates.known(text)
     if known is not None:
-        return failed("duplicate", f"It does the same as {known}.")
+        return fail("duplicate", f"It does the same as {known}.")
     trace = await progress.gates.dry_run(text)
     if trace is not None:
-        return failed("dry_run", trace)
+        return fail("dry_run", trace)
     return Idea(number, text, sha, idea.hypothesis, idea.expected_effect, repaired)
 
 
-def _continued(prompt: Prompt, answer: Answer, text: str) -> Prompt:
+def _continue(prompt: Prompt, answer: Answer, text: str) -> Prompt:
     turns = (Message("assistant", answer.text.strip()), Message("user", text))
     return replace(prompt, messages=(*prompt.messages, *turns))
 

@@ -67,7 +67,7 @@ class Spending:
 
         `priced` says whether that is known, where the reservation did not.
         """
-        return self._close(call_id, lambda charge: _settled(charge, micros, tokens, priced))
+        return self._close(call_id, lambda charge: _settle(charge, micros, tokens, priced))
 
     def lose(self, call_id: str) -> Charge:
         """The provider may charge for the call, but nobody knows how much: the reservation stays, for good."""
@@ -88,7 +88,7 @@ class Spending:
         with self._lock:
             self._open.discard(call_id)
 
-    def spent_micros(self) -> int:
+    def sum_spent_micros(self) -> int:
         """What is spent and reserved, by all processes so far."""
         return self._total()[0]
 
@@ -120,7 +120,7 @@ def to_micros(amount: float) -> int:
     return int((Decimal(str(amount)) * MICROS).to_integral_value(ROUND_FLOOR))
 
 
-def _settled(charge: Charge, micros: int, tokens: Tokens, priced: bool | None) -> Charge:
+def _settle(charge: Charge, micros: int, tokens: Tokens, priced: bool | None) -> Charge:
     given, cached, written, made = tokens
     return replace(
         charge,

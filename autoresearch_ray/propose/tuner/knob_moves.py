@@ -45,7 +45,7 @@ def local_move(knobs: Sequence[Knob], rng: np.random.Generator) -> Values:
     count = min(len(knobs), 1 + int(np.searchsorted(UP_TO, rng.random(), side="right")))
     values = frontier_values(knobs)
     for index in rng.permutation(len(knobs))[:count]:
-        values[knobs[index].name] = _stepped(knobs[index], rng)
+        values[knobs[index].name] = _step(knobs[index], rng)
     return values
 
 
@@ -68,7 +68,7 @@ def every_combination(knobs: Sequence[Knob]) -> list[Values] | None:
     return [{knob.name: value for knob, value in zip(knobs, row, strict=True)} for row in product(*options)]
 
 
-def _stepped(knob: Knob, rng: np.random.Generator) -> Value:
+def _step(knob: Knob, rng: np.random.Generator) -> Value:
     """The knob's value a step away, the other way where the range ends; as it is if no step leads to another."""
     if isinstance(knob.range, Choice):
         others = [option for option in knob.range.options if not same(option, knob.value)]

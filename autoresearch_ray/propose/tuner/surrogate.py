@@ -41,7 +41,7 @@ def best_move(
     moves (m, knobs) are places in unit space.
     """
     seen = features(knobs, units)
-    told = seen.T @ _standardised(units, objectives, frontier)
+    told = seen.T @ _standardise(units, objectives, frontier)
     root = np.linalg.cholesky(seen.T @ seen + np.eye(seen.shape[1]))  # of the weights' precision
     weights = np.linalg.solve(root.T, np.linalg.solve(root, told) + rng.normal(size=len(told)))
     return int(np.argmin(features(knobs, moves) @ weights))
@@ -75,7 +75,7 @@ def noise_sd(units: np.ndarray, objectives: np.ndarray) -> float:
     return max(guess, 1e-9)
 
 
-def _standardised(units: np.ndarray, objectives: np.ndarray, frontier: np.ndarray) -> np.ndarray:
+def _standardise(units: np.ndarray, objectives: np.ndarray, frontier: np.ndarray) -> np.ndarray:
     """(n,) sd above the frontier's own results, or above the median while it has none; capped at WORST."""
     finite = np.isfinite(objectives)
     at_frontier = finite & (np.abs(units - frontier).max(axis=1) < 1e-9)

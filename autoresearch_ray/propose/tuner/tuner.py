@@ -37,7 +37,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoresearch_ray.candidate.knobs import Knob, set_constants, spelled
+from autoresearch_ray.candidate.knobs import Knob, set_constants, spell
 from autoresearch_ray.candidate.normal_form import line_diff
 from autoresearch_ray.candidate.ranges import Value, same
 from autoresearch_ray.propose.tuner.knob_moves import (
@@ -111,12 +111,12 @@ class Tuner:
         """
         if not knobs:
             return None
-        known = self._known(knobs, observations, running)
-        propose = self._local_or_tpe if self._kind == "tpe" else self._redrawn
+        known = self._collect(knobs, observations, running)
+        propose = self._local_or_tpe if self._kind == "tpe" else self._redraw
         values = self._new(knobs, known.taken, lambda: propose(knobs, known))
         return None if values is None else _suggestion(knobs, values)
 
-    def _known(
+    def _collect(
         self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
     ) -> _Known:
         here = to_units(knobs, frontier_values(knobs))
@@ -136,12 +136,12 @@ class Tuner:
         """The first proposal that is not taken, else one from what is left of the whole space."""
         for attempt in range(2 * ATTEMPTS):
             values = propose() if attempt < ATTEMPTS else redraw_all(knobs, self._rng)
-            if _untaken(knobs, [values], taken):
+            if _leave_out_taken(knobs, [values], taken):
                 return values
-        left = _untaken(knobs, every_combination(knobs) or (), taken)
+        left = _leave_out_taken(knobs, every_combination(knobs) or (), taken)
         return left[int(self._rng.integers(len(left)))] if left else None
 
-    def _redrawn(self, knobs: Sequence[Knob], _: _Known) -> Values:
+    def _redraw(self, knobs: Sequence[Knob], _: _Known) -> Values:
         return redraw_one(knobs, self._rng)
 
     def _local_or_tpe(self, knobs: Sequence[Knob], known: _Known) -> Values:
@@ -149,7 +149,7 @@ class Tuner:
             drawn = from_units(knobs, tpe_units(knobs, known.units, known.objectives, known.running, self._rng))
             return {k.name: drawn[k.name] if self._rng.random() < TPE_KNOBS else k.value for k in knobs}
         moves = [local_move(knobs, self._rng) for _ in range(MOVES)]
-        moves = _untaken(knobs, moves, known.taken) or moves
+        moves = _leave_out_taken(knobs, moves, known.taken) or moves
         if not len(known.units):
             return moves[0]
         here = to_units(knobs, frontier_values(knobs))
@@ -169,7 +169,7 @@ def knob_proposal(
     return proposal, text
 
 
-def _untaken(knobs: Sequence[Knob], many: Sequence[Values], taken: frozenset[bytes]) -> list[Values]:
+def _leave_out_taken(knobs: Sequence[Knob], many: Sequence[Values], taken: frozenset[bytes]) -> list[Values]:
     keys = _keys(all_units(knobs, many))
     return [values for values, key in zip(many, keys, strict=True) if key not in taken]
 
@@ -181,5 +181,5 @@ def _keys(units: np.ndarray) -> list[bytes]:
 
 def _suggestion(knobs: Sequence[Knob], values: Values) -> Suggestion:
     changed = [knob for knob in knobs if not same(values[knob.name], knob.value)]
-    words = (f"{k.name} {spelled(k.value)} -> {spelled(values[k.name])}" for k in changed)
+    words = (f"{k.name} {spell(k.value)} -> {spell(values[k.name])}" for k in changed)
     return Suggestion({k.name: values[k.name] for k in changed}, ", ".join(words))

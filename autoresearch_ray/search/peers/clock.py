@@ -91,7 +91,7 @@ class PeerRun:
 
     def _finish(self, attempt: Attempt, score: float) -> None:
         policy, before = self._policy, self._policy.reported
-        policy.finished(attempt, score)
+        policy.finish(attempt, score)
         if np.isnan(policy.start_score) or (policy.reported == before and attempt.number > 1):
             return
         believed = (policy.start_score - policy.reported_score) / self._world.conditions.noise_sd

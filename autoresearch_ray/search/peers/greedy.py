@@ -34,9 +34,9 @@ class Greedy(Policy):
         """A local move from the lowest so far."""
         return local_move([replace(knob, value=self.reported.values[knob.name]) for knob in self.knobs], self._rng)
 
-    def finished(self, attempt: Attempt, score: float) -> None:
+    def finish(self, attempt: Attempt, score: float) -> None:
         """Count it; the last of a round makes room for the next."""
-        super().finished(attempt, score)
+        super().finish(attempt, score)
         self._ended += 1
         if self._ended == self._begun:
             self._begun = self._ended = 0

@@ -47,7 +47,7 @@ class Policy:
         """Whether to stop it, after this part of its budget and with this score there."""
         return False
 
-    def finished(self, attempt: Attempt, score: float) -> None:
+    def finish(self, attempt: Attempt, score: float) -> None:
         """Hear of an attempt's score: its last one if it was stopped, nan if it failed."""
         if attempt.number == 1:
             self.start_score = score

@@ -63,9 +63,9 @@ class Tpe(Policy):
         values = {k.name: k.range.from_unit(k.range.to_unit(trial.params[k.name])) for k in self.knobs}
         return Attempt(self._proposed, values, self._proposed)
 
-    def finished(self, attempt: Attempt, score: float) -> None:
+    def finish(self, attempt: Attempt, score: float) -> None:
         """Tell the study; it leaves failures out."""
-        super().finished(attempt, score)
+        super().finish(attempt, score)
         trial = self._asked.pop(attempt.number)
         if math.isnan(score):
             self._study.tell(trial, state=TrialState.FAIL)

@@ -83,7 +83,7 @@ def lay_out(knobs: Sequence[Knob], rng: np.random.Generator, holds: tuple[float,
     return Layout(ranges, start, np.clip(centre, 0, 1), steepness, important, settled, effects)
 
 
-def bent(loss: float) -> float:
+def bend(loss: float) -> float:
     """The loss, rising more slowly from BEND on."""
     return BEND * math.log1p(loss / BEND)
 
@@ -97,7 +97,7 @@ class Bowl:
     def loss(self, values: Values) -> float:
         """The true objective at these values, in sd above the bowl's floor."""
         layout = self._layout
-        return bent(float(layout.steepness @ layout.away(values) ** 2)) + layout.of_options(values)
+        return bend(float(layout.steepness @ layout.away(values) ** 2)) + layout.of_options(values)
 
     def diverges(self, values: Values) -> bool:
         """Never."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoresearch_ray.search.worlds.landscape import IMPORTANT, Layout, Values, bent
+from autoresearch_ray.search.worlds.landscape import IMPORTANT, Layout, Values, bend
 
 COUPLING = 0.7  # 0: no interactions, 1: valleys without walls; eigenvalues of the correlations are at least 1 minus it
 DIRECTIONS = 2  # in which the valley's knobs are coupled
@@ -45,7 +45,7 @@ class Rugged:
         start = layout.start - layout.centre
         self._curvature = np.diag(layout.steepness)
         self._curvature[self._hole, self._hole] = 0
-        self._curvature[np.ix_(valley, valley)] = _coupled(layout.steepness[valley], start[valley], rng)
+        self._curvature[np.ix_(valley, valley)] = _couple(layout.steepness[valley], start[valley], rng)
         depth = layout.steepness[self._hole] * start[self._hole] ** 2
         self._depth = depth / _beside(start[self._hole])
         edges = layout.important[: IMPORTANT - 1][: 1 + (rng.random() < SECOND_EDGE)]
@@ -57,7 +57,7 @@ class Rugged:
         if self._beyond(away):
             return DIVERGED
         valley, hole = away @ self._curvature @ away, self._depth @ _beside(away[self._hole])
-        return bent(float(valley + hole)) + self._layout.of_options(values)
+        return bend(float(valley + hole)) + self._layout.of_options(values)
 
     def diverges(self, values: Values) -> bool:
         """Whether these values lie beyond an edge."""
@@ -67,7 +67,7 @@ class Rugged:
         return any(edge.side * (away[edge.knob] - edge.slope * away[edge.other]) > edge.at for edge in self._edges)
 
 
-def _coupled(steepness: np.ndarray, start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _couple(steepness: np.ndarray, start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(knobs, knobs) curvature with random correlations, scaled to cost at the start what the knobs do alone."""
     factors = rng.normal(size=(len(steepness), DIRECTIONS))
     factors /= np.linalg.norm(factors, axis=1, keepdims=True)

@@ -118,7 +118,7 @@ class ActorStore(Store):
     def txn(
         self, compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = (), request_id: str = ""
     ) -> TxnResult:
-        return _told(self._threads.ask(_txn(compare, success, failure, request_id)))
+        return _unpack(self._threads.ask(_txn(compare, success, failure, request_id)))
 
     def watch(
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
@@ -127,7 +127,7 @@ class ActorStore(Store):
         start = from_revision or self.revision() + 1  # fixed here, so that a retry misses nothing
         asked = [Watch(prefix, start, timeout_seconds, previous)]
         seen: list[WatchBatch | StoreError] = self._call("watches", asked, wait_seconds=timeout_seconds)
-        return _told(seen[0])
+        return _unpack(seen[0])
 
     def grant(self, ttl_seconds: float) -> int:
         return int(self._call("grant", ttl_seconds))
@@ -166,7 +166,7 @@ class ActorStore(Store):
     ) -> TxnResult:
         """`txn` for callers on an event loop."""
         (answer,) = await self._on_loop().txns.ask([_txn(compare, success, failure, request_id)])
-        return _told(answer)
+        return _unpack(answer)
 
     async def watch_async(
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
@@ -270,7 +270,7 @@ class _OnLoop:
     watches: Polls
 
 
-def _told(answer: T | StoreError) -> T:
+def _unpack(answer: T | StoreError) -> T:
     if isinstance(answer, StoreError):
         raise answer
     return answer

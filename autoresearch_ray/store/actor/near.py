@@ -54,7 +54,7 @@ async def serve(answer: Callable[[list[Txn]], Awaitable[Answers]]) -> Place:
                 is_known = await _prove(place, reader, writer)
             while is_known:
                 (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-                told = await _answered(answer, pickle.loads(await reader.readexactly(length)))
+                told = await _answer_or_error(answer, pickle.loads(await reader.readexactly(length)))
                 writer.write(_message(told))
                 await writer.drain()
         except (asyncio.IncompleteReadError, OSError):  # TimeoutError too
@@ -132,7 +132,7 @@ async def _prove(place: Place, reader: asyncio.StreamReader, writer: asyncio.Str
     return hmac.compare_digest(await reader.readexactly(RANDOM_BYTES), place.proof("client", challenge))
 
 
-async def _answered(answer: Callable[[list[Txn]], Awaitable[Answers]], txns: list[Txn]) -> Answers | StoreError:
+async def _answer_or_error(answer: Callable[[list[Txn]], Awaitable[Answers]], txns: list[Txn]) -> Answers | StoreError:
     try:
         return await answer(txns)
     except StoreError as error:

@@ -46,7 +46,7 @@ class Polls:
         polls, self._joining = self._joining, []
         now = asyncio.get_running_loop().time()
         try:
-            answers = await self._call([poll.asked(now) for poll in polls])
+            answers = await self._call([poll.ask(now) for poll in polls])
         except StoreError as error:
             answers = [error] * len(polls)
         for poll, seen in zip(polls, answers, strict=True):
@@ -66,5 +66,5 @@ class _Poll:
     deadline: float  # on the loop's clock
     answer: "asyncio.Future[WatchBatch]"
 
-    def asked(self, now: float) -> Watch:
+    def ask(self, now: float) -> Watch:
         return replace(self.watch, timeout_seconds=max(self.deadline - now, 0.0))

@@ -50,24 +50,24 @@ class StateActor:
 
     async def path(self) -> str:
         """The file, when it could be opened; another that lies there by now, as after a restore, is opened instead."""
-        if not self._opened().is_in_place():
+        if not self._open_store().is_in_place():
             await self.close()
             self._compacted = 0
             self._open()
-        return str(self._opened().path)
+        return str(self._open_store().path)
 
     async def process_id(self) -> int:
         """The actor's process, which may be killed at any time without loss."""
         return os.getpid()
 
     async def revision(self) -> int:
-        return self._opened().revision()
+        return self._open_store().revision()
 
     async def get(self, key: str, revision: int) -> KeyValue | None:
-        return self._opened().get(key, revision)
+        return self._open_store().get(key, revision)
 
     async def range(self, prefix: str, limit: int, revision: int, after: str) -> Found:
-        return self._opened().range(prefix, limit, revision, after)
+        return self._open_store().range(prefix, limit, revision, after)
 
     async def near(self) -> Place:
         """Where the socket for processes of this machine is."""
@@ -77,7 +77,7 @@ class StateActor:
 
     async def txns(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
         """An answer or a refusal for each; they are on disk, together with those of other callers."""
-        self._opened()
+        self._open_store()
         return await self._gathering.ask(txns)
 
     async def watches(self, asked: list[Watch]) -> list[Seen]:
@@ -98,7 +98,7 @@ class StateActor:
         return await self._write(lambda store: store.grant(ttl_seconds))
 
     async def keep_alive(self, lease: int) -> float:
-        return self._opened().keep_alive(lease)
+        return self._open_store().keep_alive(lease)
 
     async def revoke(self, lease: int, request_id: str) -> int:
         return await self._write(lambda store: store.revoke(lease, request_id))
@@ -110,7 +110,7 @@ class StateActor:
         await self._write(lambda store: store.compact(revision))
 
     async def backup(self, path: str) -> None:
-        await asyncio.to_thread(self._opened().backup, Path(path))
+        await asyncio.to_thread(self._open_store().backup, Path(path))
 
     async def close(self) -> None:
         """Close the file; every later call is a StoreError."""
@@ -126,7 +126,7 @@ class StateActor:
         except StoreError as error:  # told to every caller; raised here, Ray would say only that the actor died
             self._failure = error
 
-    def _opened(self) -> SqliteStore:
+    def _open_store(self) -> SqliteStore:
         if self._store is None:
             raise self._failure
         if self._ticker is None:
@@ -138,7 +138,7 @@ class StateActor:
 
     async def _write(self, change: Callable[[SqliteStore], T]) -> T:
         async with self._writing:
-            answer = await asyncio.to_thread(change, self._opened())
+            answer = await asyncio.to_thread(change, self._open_store())
         self._tell_watches()
         return answer
 
@@ -147,7 +147,7 @@ class StateActor:
 
     def _look(self, watch: Watch) -> WatchBatch | StoreError:
         """What a watch sees now, read once for all who watch the same."""
-        store, asked = self._opened(), (watch.prefix, watch.from_revision, watch.previous)
+        store, asked = self._open_store(), (watch.prefix, watch.from_revision, watch.previous)
         if asked not in self._seen:
             try:
                 self._seen[asked] = store.events(*asked)
@@ -171,12 +171,12 @@ class StateActor:
 
     async def _end_lapsed_leases(self) -> None:
         async with self._writing:
-            ended = await asyncio.to_thread(self._opened().expire_leases)
+            ended = await asyncio.to_thread(self._open_store().expire_leases)
         if ended:
             self._tell_watches()
 
     async def _forget_old(self) -> None:
-        oldest = self._opened().revision() - RETAINED_REVISIONS
+        oldest = self._open_store().revision() - RETAINED_REVISIONS
         if oldest - self._compacted >= COMPACT_EVERY:
             self._compacted = oldest
             with suppress(CompactedError):  # by somebody else, further than this

@@ -19,7 +19,7 @@ def replay(past: Store, branch: Sequence[Op], revision: int) -> tuple[Found, ...
             answers.append(_read(past, op, written, revision, now))
             continue
         asked = op.previous or isinstance(op, Delete)
-        kvs = _seen(past, op.key, isinstance(op, Delete) and op.prefix, written, revision) if asked else ()
+        kvs = _view(past, op.key, isinstance(op, Delete) and op.prefix, written, revision) if asked else ()
         if isinstance(op, Put) or kvs:
             now = revision
         written.append(op)
@@ -32,14 +32,14 @@ def _read(past: Store, op: Get | Range, written: Sequence[Put | Delete], revisio
         at = (op.key, False)
     else:
         at = (op.prefix, True)
-    kvs = _living(past, *at, op.revision) if op.revision else _seen(past, *at, written, revision)
+    kvs = _living(past, *at, op.revision) if op.revision else _view(past, *at, written, revision)
     if isinstance(op, Range):
         kvs = tuple(kv for kv in kvs if kv.key > op.after)
         return Found(kvs[: op.limit or None], len(kvs), now)
     return Found(kvs, len(kvs), now)
 
 
-def _seen(past: Store, key: str, prefix: bool, written: Sequence[Put | Delete], revision: int) -> tuple[KeyValue, ...]:
+def _view(past: Store, key: str, prefix: bool, written: Sequence[Put | Delete], revision: int) -> tuple[KeyValue, ...]:
     """The keys as they were when the branch had written this much: its own writes are of `revision`, the rest older."""
     seen = [kv for kv in _living(past, key, prefix, revision - 1) if not _touched(kv.key, written)]
     if written:

@@ -99,9 +99,9 @@ class EtcdStore(Store):
             answer = self._client.call("/kv/txn", self._keys.txn(txn), _about(txn))
             return self._keys.answer(answer, txn, wire.revision_of(answer))
         try:
-            return self._carry_out(txn, self._leased_marker())
+            return self._carry_out(txn, self._lease_marker())
         except LeaseNotFoundError:  # the caller's or the marker's own, in a cluster that was restored, say
-            return self._carry_out(txn, self._leased_marker(anew=True))
+            return self._carry_out(txn, self._lease_marker(anew=True))
 
     def watch(
         self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
@@ -139,7 +139,7 @@ class EtcdStore(Store):
         except LeaseNotFoundError:  # it was there: an attempt whose answer was lost has ended it
             revision = self.revision()
         if request_id:
-            marker = self._keys.marker(request_id), str(revision).encode(), self._leased_marker()
+            marker = self._keys.marker(request_id), str(revision).encode(), self._lease_marker()
             self._client.call("/kv/put", wire.put_request(*marker))
         return revision
 
@@ -185,10 +185,10 @@ class EtcdStore(Store):
         return await asyncio.to_thread(self.watch, prefix, from_revision, timeout_seconds, previous)
 
     def _range(self, request: wire.Json, revision: int) -> Found:
-        return self._keys.found(self._client.call("/kv/range", request, f"revision {revision}"))
+        return self._keys.read_range(self._client.call("/kv/range", request, f"revision {revision}"))
 
     def _carry_out(self, txn: Txn, lease: int) -> TxnResult:
-        outer = self._client.call("/kv/txn", self._keys.marked_txn(txn, lease), _about(txn))
+        outer = self._client.call("/kv/txn", self._keys.mark_txn(txn, lease), _about(txn))
         told = outer["responses"][0]
         if outer.get("succeeded"):
             return self._keys.answer(told["response_txn"], txn, wire.revision_of(outer))
@@ -197,7 +197,7 @@ class EtcdStore(Store):
         branch = txn.success if succeeded else txn.failure
         return TxnResult(succeeded, revision, replay(self, branch, revision))
 
-    def _leased_marker(self, anew: bool = False) -> int:
+    def _lease_marker(self, anew: bool = False) -> int:
         """The lease for markers; every one lives at least MARKER_SECONDS / 2, and none for ever."""
         with self._marker_lock:
             if anew or time.monotonic() >= self._marker_until:

@@ -70,7 +70,7 @@ class EtcdWatch:
         except FutureRevisionError:
             return start - 1
         except CompactedError:
-            raise _compacted(start) from None
+            raise _compaction_error(start) from None
 
     def _events(self, first: bytes, end: bytes, start: int, deadline: float, previous: bool) -> list[Json]:
         """The first events there are, as whole revisions; none at the deadline."""
@@ -96,7 +96,7 @@ class EtcdWatch:
         with self.client.stream("/watch", request, deadline - time.monotonic()) as messages:
             for message in messages:
                 if int(message.get("compact_revision", 0)):
-                    raise _compacted(start)
+                    raise _compaction_error(start)
                 if message.get("canceled"):
                     raise refusal("/watch", message.get("cancel_reason") or "canceled")
                 events += [event for event in message.get("events", ()) if _revision(event) >= start]
@@ -109,5 +109,5 @@ def _revision(event: Json) -> int:
     return int(event["kv"]["mod_revision"])
 
 
-def _compacted(start: int) -> CompactedError:
+def _compaction_error(start: int) -> CompactedError:
     return CompactedError(f"events from revision {start} were compacted away")

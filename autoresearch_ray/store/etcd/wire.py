@@ -86,7 +86,7 @@ class Keys:
         end = _text(prefix_end(self.full(op.prefix)))
         return {"key": _text(first), "range_end": end, "limit": op.limit, "revision": op.revision}
 
-    def found(self, answer: Json) -> Found:
+    def read_range(self, answer: Json) -> Found:
         """A `RangeResponse`."""
         kvs = tuple(self.kv(kv) for kv in answer.get("kvs", ()))
         return Found(kvs, int(answer.get("count", 0)), revision_of(answer))
@@ -99,7 +99,7 @@ class Keys:
             "failure": [self._op(op) for op in txn.failure],
         }
 
-    def marked_txn(self, txn: Txn, lease: int) -> Json:
+    def mark_txn(self, txn: Txn, lease: int) -> Json:
         """A `TxnRequest` that is carried out once for its request id; the marker goes under this lease."""
         marker, inner = self.marker(txn.request_id), self.txn(txn)
         inner["success"] += self._marking(txn.success, _put(marker, b"1", lease))
@@ -116,7 +116,7 @@ class Keys:
         ops = txn.success if succeeded else txn.failure
         responses = answer.get("responses", ())[: len(ops)]
         return TxnResult(
-            succeeded, revision, tuple(self._found(op, told) for op, told in zip(ops, responses, strict=True))
+            succeeded, revision, tuple(self._read_found(op, told) for op, told in zip(ops, responses, strict=True))
         )
 
     def _compare(self, compare: Compare) -> Json:
@@ -132,10 +132,10 @@ class Keys:
         if isinstance(op, Put):
             return _put(self.full(op.key), op.value, op.lease, op.previous)
         if isinstance(op, Delete):
-            return {"request_delete_range": {**self._deleted(op), "prev_kv": op.previous}}
+            return {"request_delete_range": {**self._deletion(op), "prev_kv": op.previous}}
         return {"request_range": self.get(op) if isinstance(op, Get) else self.range(op)}
 
-    def _deleted(self, op: Delete) -> Json:
+    def _deletion(self, op: Delete) -> Json:
         full = self.full(op.key)
         return {"key": _text(full), **({"range_end": _text(prefix_end(full))} if op.prefix else {})}
 
@@ -146,11 +146,11 @@ class Keys:
         if not deletes:
             return []
         nothing = [
-            {**self._deleted(op), "target": "VERSION", "result": "EQUAL", "version": 0} for op in deletes
+            {**self._deletion(op), "target": "VERSION", "result": "EQUAL", "version": 0} for op in deletes
         ]  # etcd compares before it runs anything, and a range of no keys compares as version 0
         return [{"request_txn": {"compare": nothing, "failure": [mark]}}]
 
-    def _found(self, op: Op, response: Json) -> Found:
+    def _read_found(self, op: Op, response: Json) -> Found:
         if isinstance(op, Put):
             told = response["response_put"]
             replaced = [self.kv(told["prev_kv"])] if "prev_kv" in told else []
@@ -159,7 +159,7 @@ class Keys:
             told = response["response_delete_range"]
             kvs = tuple(self.kv(kv) for kv in told.get("prev_kvs", ()))
             return Found(kvs, int(told.get("deleted", 0)), revision_of(told))
-        return self.found(response["response_range"])
+        return self.read_range(response["response_range"])
 
 
 def watch_request(first: bytes, end: bytes, start: int, previous: bool) -> Json:

@@ -19,9 +19,9 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _check_content(connection: sqlite3.Connection) -> None:
-    if schema.statements(connection) != schema.expected_statements():
+    if schema.statements(connection) != schema.list_statements():
         raise damage("its tables are not those of a store")
-    revision, compacted = reads.current_revision(connection), reads.compacted_revision(connection)
+    revision, compacted = reads.current_revision(connection), reads.read_compaction(connection)
     (newest,) = connection.execute("SELECT max(modified) FROM revisions").fetchone()
     if revision != (schema.FIRST_REVISION if newest is None else newest) or revision < compacted:
         raise damage(f"its revision is {revision}, its newest key of {newest}, and {compacted} is compacted")

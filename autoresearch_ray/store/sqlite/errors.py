@@ -29,16 +29,16 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:  # SQLite's own message quotes the nonsense
-        raise damaged(path, str(error)) from error
+        raise damage_error(path, str(error)) from error
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in REFUSALS:
-            raise damaged(path, str(error)) from error
-        raise _refused(path, error) from error
+            raise damage_error(path, str(error)) from error
+        raise _refusal(path, error) from error
     except OSError as error:
-        raise _refused(path, error) from error
+        raise _refusal(path, error) from error
 
 
-def damaged(path: Path, seen: str) -> DamagedStoreError:
+def damage_error(path: Path, seen: str) -> DamagedStoreError:
     """The error for a file that is not as the store wrote it."""
     return DamagedStoreError(f"{path}: {seen}; expected a state store as it was written. {_way_out(path)}")
 
@@ -61,7 +61,7 @@ def _way_out(path: Path) -> str:
     )
 
 
-def _refused(path: Path, error: Exception) -> StoreError:
+def _refusal(path: Path, error: Exception) -> StoreError:
     locked = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     advice = "Close the other program that has it open" if locked else "Look at disk space and rights"
     return StoreError(f"{path}: {error}; nothing of the request was written. {advice}")

@@ -17,7 +17,7 @@ from autoresearch_ray.store.sqlite.wal import check_cut, check_log
 LOCK_SECONDS = 5.0  # for a killed writer to be gone
 
 
-def locked(path: Path) -> FileLock:
+def lock_file(path: Path) -> FileLock:
     """The one writer's lock, held. StoreError when another process has it."""
     lock = FileLock(f"{path}.lock", timeout=LOCK_SECONDS, thread_local=False)
     with storage_errors(path):

@@ -72,7 +72,7 @@ def current_revision(connection: sqlite3.Connection) -> int:
     return number(connection, "revision")
 
 
-def compacted_revision(connection: sqlite3.Connection) -> int:
+def read_compaction(connection: sqlite3.Connection) -> int:
     """The oldest revision that can be read in full; -1 before the first compaction."""
     return number(connection, "compacted")
 
@@ -87,7 +87,7 @@ def number(connection: sqlite3.Connection, column: str) -> int:
 
 def check_revision(connection: sqlite3.Connection, revision: int) -> None:
     """CompactedError or FutureRevisionError when the revision (0: now) cannot be read."""
-    now, compacted = current_revision(connection), compacted_revision(connection)
+    now, compacted = current_revision(connection), read_compaction(connection)
     if revision > now:
         raise FutureRevisionError(f"revision {revision} does not exist yet; the newest is {now}")
     if 0 < revision < compacted:
@@ -132,7 +132,7 @@ def keys(connection: sqlite3.Connection, prefix: str) -> list[str]:
 
 def events_from(connection: sqlite3.Connection, prefix: str, from_revision: int, previous: bool) -> WatchBatch:
     """The whole revisions from `from_revision` on, about WATCH_EVENTS events at most."""
-    now, compacted = current_revision(connection), compacted_revision(connection)
+    now, compacted = current_revision(connection), read_compaction(connection)
     if from_revision < compacted:
         raise CompactedError(f"events from revision {from_revision} were compacted away; the oldest is {compacted}")
     where, bounds = _between(prefix, "", table="r")
@@ -176,6 +176,6 @@ def _between(prefix: str, after: str, table: str = "c") -> tuple[str, list[objec
 
 def _event(connection: sqlite3.Connection, kv: KeyValue, previous: bool) -> Event:
     before = None
-    if previous and compacted_revision(connection) < kv.mod_revision:
+    if previous and read_compaction(connection) < kv.mod_revision:
         before = get_at(connection, kv.key, kv.mod_revision - 1)
     return Event("put" if kv.version else "delete", kv, before)

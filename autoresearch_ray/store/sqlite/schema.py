@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from zlib import crc32
 
-from autoresearch_ray.store.sqlite.errors import damage, damaged
+from autoresearch_ray.store.sqlite.errors import damage, damage_error
 
 APPLICATION_ID = 0x41525259  # "ARRY", so that another program's database is not taken for a store
 SCHEMA_VERSION = 2
@@ -103,9 +103,9 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
-        raise damaged(path, f"a database of another program (application id {application:#x})")
+        raise damage_error(path, f"a database of another program (application id {application:#x})")
     if version not in (WITHOUT_CHECKSUMS, SCHEMA_VERSION):
-        raise damaged(
+        raise damage_error(
             path, f"schema version {version}, where this program knows {WITHOUT_CHECKSUMS} and {SCHEMA_VERSION}"
         )
     return int(version)
@@ -127,7 +127,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 @cache
-def expected_statements() -> set[tuple[str, str]]:
+def list_statements() -> set[tuple[str, str]]:
     """Every table, index and trigger: its name and the statement that makes it."""
     connection = sqlite3.connect(":memory:")
     try:

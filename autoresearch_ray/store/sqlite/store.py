@@ -69,7 +69,7 @@ class SqliteStore(Store):
         """Not `synced`, it outlives its process and not its machine: for what can be made again, as a simulation."""
         self.path = path
         self._clock = clock
-        self._file_lock = files.locked(path)
+        self._file_lock = files.lock_file(path)
         with ExitStack() as undo, storage_errors(path):
             undo.callback(self._file_lock.release)
             if not path.exists():
@@ -187,7 +187,7 @@ class SqliteStore(Store):
         check_text(request_id, "request id")
         check_number(lease, "lease")
         with self._writing() as connection:
-            answer = writes.remembered(connection, request_id)
+            answer = writes.recall(connection, request_id)
             if answer is None:
                 with self._lease_lock:
                     if self._leases.pop(lease, None) is None:
@@ -208,7 +208,7 @@ class SqliteStore(Store):
     def compact(self, revision: int) -> None:
         check_number(revision, "revision")
         with self._writing() as connection:
-            now, compacted = reads.current_revision(connection), reads.compacted_revision(connection)
+            now, compacted = reads.current_revision(connection), reads.read_compaction(connection)
             if revision > now:
                 raise FutureRevisionError(f"revision {revision} does not exist yet; the newest is {now}")
             if revision <= compacted:
@@ -221,7 +221,7 @@ class SqliteStore(Store):
     def _answer(self, connection: sqlite3.Connection, txn: Txn) -> TxnResult | StoreError:
         try:
             check_txn(txn)
-            return writes.remembered(connection, txn.request_id) or self._run(connection, txn)
+            return writes.recall(connection, txn.request_id) or self._run(connection, txn)
         except StoreError as error:  # raised before the transaction's first write
             return error
 

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from autoresearch_ray.store.sqlite import reads
-from autoresearch_ray.store.sqlite.errors import damaged
+from autoresearch_ray.store.sqlite.errors import damage_error
 
 HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
@@ -33,14 +33,16 @@ def check_log(connection: sqlite3.Connection, path: Path) -> None:
     (read_frames,) = struct.unpack_from("=I", index.read_bytes(), READ_FRAMES_OFFSET)
     lost = commits_after(log, read_frames, page_bytes)
     if lost > 1:
-        raise damaged(path, f"{lost} commits at the end of its log {log.name} cannot be read, damage lies before them")
+        raise damage_error(
+            path, f"{lost} commits at the end of its log {log.name} cannot be read, damage lies before them"
+        )
 
 
 def check_cut(connection: sqlite3.Connection, path: Path) -> None:
     """DamagedStoreError when the file is newer than what its log makes of it; the connection reads one snapshot."""
     seen, copied = reads.current_revision(connection), _revision_without_log(path)
     if seen < copied:
-        raise damaged(path, f"it is of revision {copied}, but its log {path.name}-wal ends at {seen}: it was cut")
+        raise damage_error(path, f"it is of revision {copied}, but its log {path.name}-wal ends at {seen}: it was cut")
 
 
 def _revision_without_log(path: Path) -> int:

@@ -56,7 +56,7 @@ def compact(connection: sqlite3.Connection, compacted: int, revision: int) -> No
     connection.execute("UPDATE meta SET total = total + ? - compacted, compacted = ?", (revision, revision))
 
 
-def remembered(connection: sqlite3.Connection, request_id: str) -> TxnResult | None:
+def recall(connection: sqlite3.Connection, request_id: str) -> TxnResult | None:
     """The first answer to a request that wrote, or None."""
     if not request_id:
         return None

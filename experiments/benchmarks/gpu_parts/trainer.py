@@ -97,7 +97,7 @@ def context_mb() -> float:
 
 def flops_a_token(source: str, setting: trials.Setting, device: torch.device, amp: torch.dtype) -> float:
     """Operations of matrix products and attention, forward and backward, for one token of training."""
-    module = candidate_module.loaded(source)
+    module = candidate_module.load_module(source)
     model = module.GPT(setting.dataset.vocab_size, setting.dataset.seq_len, 0).to(device)
     tokens = torch.zeros((2, setting.dataset.seq_len), dtype=torch.int64, device=device)
     with FlopCounterMode(display=False) as counter:
@@ -132,7 +132,7 @@ def _profile(
             yield batch
 
     task.batches = batches  # type: ignore[method-assign, assignment]  # of this object alone
-    candidate_module.loaded(source).train(task)
+    candidate_module.load_module(source).train(task)
     assert seconds, f"fewer than {FIRST_STEP + STEPS} steps within {PROFILE_SECONDS} s"
     kernels: Counter[str] = Counter()
     calls: Counter[str] = Counter()

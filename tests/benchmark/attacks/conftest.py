@@ -27,7 +27,7 @@ def slot_behind() -> Iterator[Callable[[str], Slot]]:
     slots: dict[str, Slot] = {}
 
     def behind(layers: str) -> Slot:
-        if not set(layers.split("+")) <= set(walls.reached(layers).layers):
+        if not set(layers.split("+")) <= set(walls.try_walls(layers).layers):
             pytest.skip(f"this machine does not give {layers}")
         if layers not in slots:
             slots[layers] = Slot(threads=1, isolation=layers)

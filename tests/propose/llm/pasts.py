@@ -66,15 +66,15 @@ def tell(past: Past, record: Event) -> None:
     """A record of any kind."""
     match record:
         case Trial():
-            past.started(record)
+            past.note_trial(record)
         case Result():
-            past.finished(record)
+            past.note_result(record)
         case Decision():
-            past.decided(record)
+            past.note_decision(record)
         case Step():
-            past.stepped(record)
+            past.note_step(record)
         case RejectedIdea():
-            past.rejected(record)
+            past.note_rejection(record)
 
 
 @dataclass

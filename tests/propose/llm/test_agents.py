@@ -291,7 +291,7 @@ def test_calls_are_capped_in_number_over_all_processes_where_no_price_is_known(t
     with pytest.raises(ProviderRefusedError, match="--max-calls 2 is reached"):
         asyncio.run(metered(2)(prompt))
     charges = Spending(store).charges().values()
-    assert Spending(store).spent_micros() == 500_000 and all(charge.priced for charge in charges)
+    assert Spending(store).sum_spent_micros() == 500_000 and all(charge.priced for charge in charges)
 
 
 def test_what_agents_say_that_they_cost_counts_towards_the_dollars(tmp_path: Path) -> None:

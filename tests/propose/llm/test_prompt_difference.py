@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pasts import TRAIN
 
-from autoresearch_ray.candidate.difference import ConstantChange, changed_spans, difference
+from autoresearch_ray.candidate.difference import ConstantChange, difference, find_changed_spans
 
 LINES = st.lists(st.sampled_from(["a", "b", "", "X = 1", "def f():", "    y = 2"]), max_size=12)
 
@@ -65,7 +65,7 @@ def test_a_rewrite_is_bounded() -> None:
 @given(LINES, LINES)
 def test_the_spans_turn_one_text_into_the_other(old: list[str], new: list[str]) -> None:
     rebuilt, at = [], 0
-    for i1, i2, j1, j2 in changed_spans(old, new):
+    for i1, i2, j1, j2 in find_changed_spans(old, new):
         rebuilt += old[at:i1] + new[j1:j2]
         at = i2
     assert rebuilt + old[at:] == new

@@ -12,7 +12,7 @@ from pasts import PROGRAM, TRAIN
 
 from autoresearch_ray.propose.llm.prompt import tokens
 from autoresearch_ray.propose.llm.prompt.tokens import estimate, token_count
-from autoresearch_ray.propose.llm.prompt.untrusted import fenced, quoted_end
+from autoresearch_ray.propose.llm.prompt.untrusted import fence_source, quote_end
 from autoresearch_ray.text import one_line
 
 PIECES = [*"ab `|#<>\n\r\t\v\f\0\x85\u2028\u202e\ud800é漢", "```", "````", "\x1b[31m", "\r\n", "word"]
@@ -27,7 +27,7 @@ def test_one_line_is_one_printable_line_within_its_limit(text: str, limit: int) 
 
 @given(HOSTILE, st.integers(1, 6), st.integers(1, 100))
 def test_output_is_quoted_line_by_line(text: str, lines: int, characters: int) -> None:
-    quoted = quoted_end(text, lines, characters)
+    quoted = quote_end(text, lines, characters)
     rows = quoted.splitlines()
     assert len(rows) <= lines
     assert all(row.startswith("| ") and row.isprintable() for row in rows)
@@ -36,14 +36,14 @@ def test_output_is_quoted_line_by_line(text: str, lines: int, characters: int) -
 
 def test_of_long_output_the_end_is_quoted() -> None:
     text = "\n".join(f"line {number}" for number in range(100_000)) + "\n\n"
-    assert quoted_end(text, 2, 1_000) == "| line 99998\n| line 99999"
-    assert quoted_end("first\n" + "x" * 50 + "end", 9, 10) == "| …xxxxxxend"
-    assert quoted_end("", 9, 10) == quoted_end(" \n\x1b[0m\n", 9, 10) == ""
+    assert quote_end(text, 2, 1_000) == "| line 99998\n| line 99999"
+    assert quote_end("first\n" + "x" * 50 + "end", 9, 10) == "| …xxxxxxend"
+    assert quote_end("", 9, 10) == quote_end(" \n\x1b[0m\n", 9, 10) == ""
 
 
 @given(HOSTILE)
 def test_a_fence_is_longer_than_any_in_the_text(text: str) -> None:
-    block = fenced(text, "python")
+    block = fence_source(text, "python")
     opening, *body, closing = block.split("\n")
     fence = opening.removesuffix("python")
     assert set(fence) == {"`"} and closing == fence
@@ -52,7 +52,7 @@ def test_a_fence_is_longer_than_any_in_the_text(text: str) -> None:
 
 
 def test_an_ordinary_source_is_shown_as_it_is() -> None:
-    assert fenced(TRAIN, "python") == f"```python\n{TRAIN.rstrip()}\n```"
+    assert fence_source(TRAIN, "python") == f"```python\n{TRAIN.rstrip()}\n```"
 
 
 def test_the_estimate_is_not_below_what_a_real_vocabulary_takes() -> None:

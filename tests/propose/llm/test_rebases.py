@@ -76,7 +76,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def rejected_words(board: Board) -> dict[str, str]:
-    return {idea.hypothesis: idea.detail for idea in board.rejected() if idea.refusal == "moved"}
+    return {idea.hypothesis: idea.detail for idea in board.rejections() if idea.refusal == "moved"}
 
 
 def test_a_waiting_idea_that_conflicts_is_rebased_by_its_proposer(tmp_path: Path, scratch: Path) -> None:
@@ -86,9 +86,9 @@ def test_a_waiting_idea_that_conflicts_is_rebased_by_its_proposer(tmp_path: Path
         with writing(tmp_path, settings) as board:
             idea = waiting_idea(board, settings)
             ProposerLoop(board, settings).fill()
-            assert idea.proposal_id not in [proposal.proposal_id for proposal in board.queued()]
-            until(lambda: any(proposal.kind == "code" for proposal in board.queued()))
-            (rebased,) = [proposal for proposal in board.queued() if proposal.kind == "code"]
+            assert idea.proposal_id not in [proposal.proposal_id for proposal in board.queue()]
+            until(lambda: any(proposal.kind == "code" for proposal in board.queue()))
+            (rebased,) = [proposal for proposal in board.queue() if proposal.kind == "code"]
             assert board.candidate(rebased.source_sha).text == REBASED
             assert Rebases(board.store).open() == [] and rejected_words(board) == {}
         asked = next(request.text for request in server.requests if ASKING in request.text)
@@ -128,8 +128,8 @@ def test_an_answer_that_meets_another_new_frontier_is_rebased_as_well(tmp_path: 
         settings = settings_with(tmp_path, server.url)
         with writing(tmp_path, settings) as board:
             boards.append(board)
-            until(lambda: bool(board.queued()))
-            (rebased,) = board.queued()
+            until(lambda: bool(board.queue()))
+            (rebased,) = board.queue()
     assert rebased.hypothesis == HOPE and rebased.source_sha == Candidate.of(REBASED).sha
 
 
@@ -146,7 +146,7 @@ def test_a_killed_question_is_asked_again_once_and_then_given_up(tmp_path: Path,
             assert [rebases.begin(idea) for _ in range(kills)] == [True] * kills
         with writing(tmp_path, settings) as board:
             if kills == 1:
-                until(lambda: any(proposal.kind == "code" for proposal in board.queued()))
+                until(lambda: any(proposal.kind == "code" for proposal in board.queue()))
             else:
                 until(lambda: HOPE in rejected_words(board))
         assert sum(ASKING in request.text for request in server.requests) == 2 - kills
@@ -161,7 +161,7 @@ def test_a_model_that_stops_for_good_leaves_its_ideas_to_others(tmp_path: Path, 
             assert Rebases(store).take_back(idea)
         with writing(tmp_path, settings) as board:
             until(lambda: HOPE in rejected_words(board))
-            assert Rebases(board.store).asked(idea) == 0, "the question has not reached it"
+            assert Rebases(board.store).count_askings(idea) == 0, "the question has not reached it"
             other = waiting_again(board, settings)
             ProposerLoop(board, settings).fill()
             assert rejected_words(board).keys() == {HOPE, other.hypothesis} and Rebases(board.store).open() == []
@@ -187,13 +187,13 @@ def test_a_confirmed_idea_that_conflicts_goes_back_to_its_model_and_a_tuners_val
     settings = settings_with(tmp_path, "http://127.0.0.1:1/v1")
     frontier, merging = move_frontier(board), Merging(board, settings)
     merging.queue_merge(idea_of(board, settings, IDEA, MODEL, frontier))
-    assert board.queued() == []
+    assert board.queue() == []
     (stale,) = Rebases(board.store).open()
     assert (stale.kind, stale.proposer, stale.hypothesis) == ("code", MODEL, HOPE)
     frontier = move_frontier(board, FRONTIER.replace("ROWS = 4", "ROWS = 16"), 3)
     text = CANDIDATE.replace("ROWS = 4", "ROWS = 8")
     merging.queue_merge(idea_of(board, settings, text, "tpe", frontier))
-    (merge,) = board.queued()
+    (merge,) = board.queue()
     made, wanted = board.candidate(merge.source_sha).text, FRONTIER.replace("ROWS = 4", "ROWS = 8")
     assert normal_sha(made) == normal_sha(wanted)
 
@@ -214,9 +214,9 @@ def test_what_is_settled_is_queued_once_and_cannot_be_asked_about(board: Board, 
     idea, made = waiting_idea(board, settings), Candidate.of(REBASED)
     rebased = replace(idea, proposal_id=f"{idea.proposal_id}.2r", source_sha=made.sha)
     assert not rebases.settle(idea, rebased, made, normal_sha(REBASED)), "nobody has asked for it"
-    assert rebases.take_back(idea) and board.queued() == [] and rebases.open() == [idea]
-    assert board.seen(normal_sha(IDEA)) is None, "the same text may come back"
-    assert rebases.settle(idea, rebased, made, normal_sha(REBASED)) and board.queued() == [rebased]
+    assert rebases.take_back(idea) and board.queue() == [] and rebases.open() == [idea]
+    assert board.find_proposal(normal_sha(IDEA)) is None, "the same text may come back"
+    assert rebases.settle(idea, rebased, made, normal_sha(REBASED)) and board.queue() == [rebased]
     assert rebases.open() == [] and not rebases.begin(idea)
 
 
@@ -224,4 +224,4 @@ def test_a_confirmed_idea_whose_model_has_stopped_is_kept_among_the_rejected_one
     settings = settings_with(tmp_path, "http://127.0.0.1:1/v1")
     board.put_proposer(ProposerStatus(MODEL, "stopped"))
     Merging(board, settings).queue_merge(idea_of(board, settings, IDEA, MODEL, move_frontier(board)))
-    assert HOPE in rejected_words(board) and board.queued() == [] and Rebases(board.store).open() == []
+    assert HOPE in rejected_words(board) and board.queue() == [] and Rebases(board.store).open() == []

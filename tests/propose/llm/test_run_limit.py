@@ -66,5 +66,5 @@ def test_killed_with_sixteen_calls_in_flight_and_resumed_a_run_is_never_billed_m
     assert f"--max-cost-usd ${LIMIT_DOLLARS:.2f} leaves no room" in told, output
     assert resumed.returncode == 130, output
     with SqliteStore(tmp_path / "runs" / "x" / "state.db") as store:
-        total = Spending(store, LIMIT_DOLLARS).spent_micros()
+        total = Spending(store, LIMIT_DOLLARS).sum_spent_micros()
     assert 0 < billed <= total <= LIMIT_DOLLARS * 1e6

@@ -24,19 +24,19 @@ def purse(store: SqliteStore, limit: float | None = 1.0) -> Spending:
 
 
 def consistent(spending: Spending) -> bool:
-    return spending.spent_micros() == sum(charge.micros for charge in spending.charges().values())
+    return spending.sum_spent_micros() == sum(charge.micros for charge in spending.charges().values())
 
 
 def test_a_new_run_has_spent_nothing(store: SqliteStore) -> None:
-    assert purse(store).spent_micros() == 0 and purse(store).charges() == {}
+    assert purse(store).sum_spent_micros() == 0 and purse(store).charges() == {}
 
 
 def test_a_reservation_counts_at_once_and_a_settlement_replaces_it(store: SqliteStore) -> None:
     spending = purse(store)
     assert spending.reserve("a", "anthropic:m", 60 * CENT) == "reserved"
-    assert spending.spent_micros() == 60 * CENT
+    assert spending.sum_spent_micros() == 60 * CENT
     charge = spending.settle("a", 12 * CENT, (1_000, 200, 100, 50))
-    assert spending.spent_micros() == 12 * CENT
+    assert spending.sum_spent_micros() == 12 * CENT
     assert spending.charges() == {"a": charge}
     assert (charge.state, charge.who, charge.reserved_micros, charge.micros) == (
         "settled",
@@ -58,7 +58,7 @@ def test_the_limit_may_be_reached_to_the_last_millionth_and_not_exceeded(store: 
     spending.settle("a", 1_000_000 - 1, (1, 0, 0, 1))
     assert spending.reserve("b", "m", 2) == "spent"
     assert spending.reserve("b", "m", 1) == "reserved"
-    assert spending.spent_micros() == 1_000_000 and set(spending.charges()) == {"a", "b"}
+    assert spending.sum_spent_micros() == 1_000_000 and set(spending.charges()) == {"a", "b"}
 
 
 def test_no_room_while_calls_are_under_way_is_worth_a_wait(store: SqliteStore) -> None:
@@ -75,13 +75,13 @@ def test_a_call_that_is_larger_than_the_whole_limit_is_refused_at_once(store: Sq
 
 def test_without_a_limit_everything_is_counted_and_nothing_refused(store: SqliteStore) -> None:
     spending = purse(store, None)
-    assert spending.reserve("a", "m", 10**12) == "reserved" and spending.spent_micros() == 10**12
+    assert spending.reserve("a", "m", 10**12) == "reserved" and spending.sum_spent_micros() == 10**12
 
 
 def test_a_lost_call_stays_charged_in_full(store: SqliteStore) -> None:
     spending = purse(store)
     spending.reserve("a", "m", 70 * CENT)
-    assert spending.lose("a").state == "lost" and spending.spent_micros() == 70 * CENT
+    assert spending.lose("a").state == "lost" and spending.sum_spent_micros() == 70 * CENT
     assert spending.reserve("b", "m", 31 * CENT) == "spent"  # and is waited for no longer
 
 
@@ -90,7 +90,7 @@ def test_a_released_call_has_never_been(store: SqliteStore) -> None:
     spending.reserve("a", "m", 70 * CENT)
     spending.release("a")
     spending.release("a")
-    assert spending.spent_micros() == 0 and spending.charges() == {}
+    assert spending.sum_spent_micros() == 0 and spending.charges() == {}
     assert spending.reserve("b", "m", 100 * CENT) == "reserved"
 
 
@@ -99,14 +99,14 @@ def test_settling_or_losing_twice_changes_nothing(store: SqliteStore) -> None:
     spending.reserve("a", "m", 50 * CENT)
     first = spending.settle("a", 20 * CENT, (1, 0, 0, 1))
     assert spending.settle("a", 5 * CENT, (9, 0, 0, 9)) == first
-    assert spending.lose("a") == first and spending.spent_micros() == 20 * CENT
+    assert spending.lose("a") == first and spending.sum_spent_micros() == 20 * CENT
 
 
 def test_a_call_that_cost_more_than_reserved_is_told_as_it_is(store: SqliteStore) -> None:
     spending = purse(store)
     spending.reserve("a", "m", 10 * CENT)
     spending.settle("a", 11 * CENT, (1, 0, 0, 1))
-    assert spending.spent_micros() == 11 * CENT
+    assert spending.sum_spent_micros() == 11 * CENT
 
 
 @pytest.mark.parametrize("use", [Spending.lose, lambda spending, call: spending.settle(call, 1, (1, 0, 0, 1))])
@@ -121,7 +121,7 @@ def test_a_call_id_is_used_once(store: SqliteStore) -> None:
     spending.reserve("a", "m", CENT)
     with pytest.raises(AssertionError, match="twice"):
         spending.reserve("a", "m", CENT)
-    assert spending.spent_micros() == CENT
+    assert spending.sum_spent_micros() == CENT
 
 
 def test_what_was_open_at_a_restart_stays_charged_and_is_not_waited_for(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_what_was_open_at_a_restart_stays_charged_and_is_not_waited_for(tmp_path
         before.reserve("open", "m", 60 * CENT)
     with SqliteStore(tmp_path / "state.db") as store:
         after = purse(store)
-        assert after.spent_micros() == 70 * CENT and consistent(after)
+        assert after.sum_spent_micros() == 70 * CENT and consistent(after)
         assert {name: charge.state for name, charge in after.charges().items()} == {
             "settled": "settled",
             "open": "open",
@@ -160,7 +160,7 @@ def test_the_limit_holds_among_sixteen_at_once(store: SqliteStore, shared: bool)
             if spending.reserve(name, "m", micros) != "reserved":
                 continue
             reserved.append(micros)
-            if (total := spending.spent_micros()) > 1_000_000:
+            if (total := spending.sum_spent_micros()) > 1_000_000:
                 too_much.append(total)
             ends = [
                 lambda s, n, m: s.settle(n, m // 3, (1, 0, 0, 1)),
@@ -175,7 +175,7 @@ def test_the_limit_holds_among_sixteen_at_once(store: SqliteStore, shared: bool)
     for thread in threads:
         thread.join()
     assert not too_much and consistent(one)
-    assert len(reserved) > 40 and one.spent_micros() <= 1_000_000
+    assert len(reserved) > 40 and one.sum_spent_micros() <= 1_000_000
     assert {charge.state for charge in one.charges().values()} == {"settled", "lost"}
 
 

@@ -61,7 +61,7 @@ def test_a_call_costs_what_the_provider_counted(protocol: Protocol, store: Sqlit
     spending = Spending(store)
     paid(protocol, [SAID], spending, once)
     (charge,) = spending.charges().values()
-    assert spending.spent_micros() == charge.micros == SAID_MICROS
+    assert spending.sum_spent_micros() == charge.micros == SAID_MICROS
     assert (charge.who, charge.state, charge.reserved_micros) == (f"{protocol}:{MODEL}", "settled", MOST)
     assert (charge.input_tokens, charge.cached_tokens, charge.output_tokens) == (700, 300, 90)
 
@@ -70,14 +70,14 @@ def test_a_call_costs_what_the_provider_counted(protocol: Protocol, store: Sqlit
 def test_tokens_written_to_the_cache_cost_more(provider: Protocol, store: SqliteStore) -> None:
     spending = Spending(store)
     paid(provider, [Say(input_tokens=1_000, written_tokens=800, output_tokens=10)], spending, once)
-    assert spending.spent_micros() == 200 * 3 + 800 * 3.75 + 150
+    assert spending.sum_spent_micros() == 200 * 3 + 800 * 3.75 + 150
 
 
 @pytest.mark.parametrize("reply", [Fail(429), Fail(500), Fail(401), Fail(404)])
 def test_a_refusal_before_any_work_costs_nothing(protocol: Protocol, reply: Reply, store: SqliteStore) -> None:
     spending = Spending(store)
     paid(protocol, [reply], spending, once)
-    assert spending.spent_micros() == 0 and len(spending.charges()) == 1
+    assert spending.sum_spent_micros() == 0 and len(spending.charges()) == 1
 
 
 @pytest.mark.parametrize("end", ["stall", "reset", "cut", "half", "error"])
@@ -85,20 +85,20 @@ def test_an_answer_that_is_lost_costs_all_that_was_reserved(protocol: Protocol, 
     spending = Spending(store)
     patience = SHORT if end == "stall" else PATIENT
     paid(protocol, [Say("a beginning", end=end)], spending, once, patience=patience)  # type: ignore[arg-type]
-    assert spending.spent_micros() == MOST
+    assert spending.sum_spent_micros() == MOST
     assert [charge.state for charge in spending.charges().values()] == ["lost"]
 
 
 def test_an_empty_answer_costs_what_was_counted(protocol: Protocol, store: SqliteStore) -> None:
     spending = Spending(store)
     paid(protocol, [Say("", input_tokens=100, output_tokens=7)], spending, once)
-    assert spending.spent_micros() == 100 * 3 + 7 * 15
+    assert spending.sum_spent_micros() == 100 * 3 + 7 * 15
 
 
 def test_a_priced_answer_that_nobody_counted_costs_all_that_was_reserved(store: SqliteStore) -> None:
     spending = Spending(store)
     paid("openai", [Say("an answer", usage=False)], spending, once)
-    assert spending.spent_micros() == MOST
+    assert spending.sum_spent_micros() == MOST
 
 
 def test_a_free_answer_that_nobody_counted_keeps_its_estimate(store: SqliteStore) -> None:
@@ -132,7 +132,7 @@ def test_without_room_nothing_is_sent_and_one_line_says_why(protocol: Protocol, 
     assert paid(protocol, [SAID], spending, calls) == 2
     assert [type(result) for result in results] == [Answer] * 2 + [ProviderRefusedError] * 2
     assert "--max-cost-usd" in str(results[2]) and "leaves no room" in str(results[2])
-    assert spending.spent_micros() == 2 * SAID_MICROS
+    assert spending.sum_spent_micros() == 2 * SAID_MICROS
 
 
 def test_sixteen_at_once_wait_for_one_another_and_never_exceed_the_limit(
@@ -143,7 +143,7 @@ def test_sixteen_at_once_wait_for_one_another_and_never_exceed_the_limit(
     seen: list[int] = []
 
     def script(request: object) -> Reply:
-        seen.append(spending.spent_micros())
+        seen.append(spending.sum_spent_micros())
         return SAID
 
     async def sixteen(ask: Metered) -> None:
@@ -155,8 +155,8 @@ def test_sixteen_at_once_wait_for_one_another_and_never_exceed_the_limit(
 
     sent = paid(protocol, script, spending, sixteen)
     assert max(seen) <= 3 * MOST
-    assert spending.spent_micros() == sent * SAID_MICROS  # what it really cost
-    assert 2 * MOST < spending.spent_micros() <= 3 * MOST  # and as much of it as leaves no room for another
+    assert spending.sum_spent_micros() == sent * SAID_MICROS  # what it really cost
+    assert 2 * MOST < spending.sum_spent_micros() <= 3 * MOST  # and as much of it as leaves no room for another
 
 
 def test_calls_for_which_there_is_no_room_yet_wait_until_there_is(protocol: Protocol, store: SqliteStore) -> None:
@@ -208,7 +208,7 @@ def test_a_cancelled_call_stays_charged_and_is_waited_for_no_longer(protocol: Pr
         return Say("a beginning", end="stall")
 
     assert paid(protocol, script, spending, cancel) == 1
-    assert spending.spent_micros() == MOST
+    assert spending.sum_spent_micros() == MOST
     assert [charge.state for charge in spending.charges().values()] == ["open"]
 
 
@@ -240,4 +240,4 @@ def test_a_call_that_is_cancelled_before_it_is_sent_costs_nothing(tmp_path: Path
     with Held(tmp_path / "state.db") as store:
         spending = Spending(store, 1.0)
         assert paid("openai", [SAID], spending, cancel) == 0
-        assert spending.spent_micros() == 0 and spending.charges() == {}
+        assert spending.sum_spent_micros() == 0 and spending.charges() == {}

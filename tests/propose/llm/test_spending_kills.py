@@ -42,7 +42,7 @@ def test_killed_in_the_middle_of_sixteen_calls_nothing_is_spent_twice_or_beyond_
     with SqliteStore(state) as store:
         spending = Spending(store, LIMIT_MICROS / 1_000_000)
         charges = spending.charges().values()
-        total = spending.spent_micros()
+        total = spending.sum_spent_micros()
     assert total == sum(charge.micros for charge in charges)
     assert paid_at_most <= total <= LIMIT_MICROS
     assert total > LIMIT_MICROS - MOST  # as much as leaves no room for another call

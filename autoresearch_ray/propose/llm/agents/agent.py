@@ -58,8 +58,8 @@ class Agent:
                 raise ProviderRefusedError(
                     f"{self.who}: {self._executable} cannot be started ({error.strerror})", billed=UNCOUNTED
                 ) from None
-            said = self._said(ended)
-            changed = _changed(folder / CANDIDATE, source)
+            said = self._read_last_words(ended)
+            changed = _read_change(folder / CANDIDATE, source)
         tokens = said.tokens or UNCOUNTED
         return Answer(
             text=_idea_text(said.words, changed) if changed is not None else said.words.strip(),
@@ -77,7 +77,7 @@ class Agent:
     async def close(self) -> None:
         """Nothing is held between calls."""
 
-    def _said(self, ended: Ended) -> Said:
+    def _read_last_words(self, ended: Ended) -> Said:
         if ended.how == "time":
             raise ProviderTimeoutError(f"{self.who}: no end after {self._seconds:g} s; it was ended")
         if ended.how == "output":
@@ -138,7 +138,7 @@ def _listing(shown: str) -> str:
     return rest.rpartition(f"\n{ticks[0]}")[0] + "\n"
 
 
-def _changed(path: Path, source: str) -> str | None:
+def _read_change(path: Path, source: str) -> str | None:
     """What train.py is now; None where it was not changed, or is no text."""
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:

@@ -1,8 +1,8 @@
 """A run's past as a language model may see it, kept up to date record by record.
 
     past = Past(board.source)
-    past.started(trial); past.finished(result); past.decided(decision); past.stepped(step)
-    view = past.view(Moment(..., frontier=board.frontier(), best=board.best(), queued=tuple(board.queued())))
+    past.note_trial(trial); past.note_result(result); past.note_decision(decision); past.note_step(step)
+    view = past.view(Moment(..., frontier=board.frontier(), best=board.best(), queued=tuple(board.queue())))
 
 Each record is looked at once, so a prompt of a run of 10,000 trials costs no more than its choice (`history.py`).
 Records may come again; a result, decision or step comes after what it speaks of. Of a result only what a model may
@@ -96,7 +96,7 @@ class Past:
         self._best = ""
         self._taken: set[str] = set()  # what was frontier once, and what was merged into it
 
-    def started(self, trial: Trial) -> None:
+    def note_trial(self, trial: Trial) -> None:
         """A trial was claimed."""
         if trial.trial_id in self._trials:
             return
@@ -109,7 +109,7 @@ class Past:
             self._candidates[proposal.source_sha] = candidate
             self._children.setdefault(proposal.parent_sha, []).append(candidate)
 
-    def finished(self, result: Result) -> None:
+    def note_result(self, result: Result) -> None:
         """A trial has its result."""
         trial = self._trials.get(result.trial_id)
         if trial is None:
@@ -124,7 +124,7 @@ class Past:
             candidate.runs[result.trial_id] = _Run(result.status, result.val_bpb, result.steps, error)
             candidate.view = None
 
-    def decided(self, decision: Decision) -> None:
+    def note_decision(self, decision: Decision) -> None:
         """A result has its decision."""
         trial = self._trials.get(decision.trial_id)
         candidate = self._candidates.get(trial.proposal.source_sha) if trial else None
@@ -132,7 +132,7 @@ class Past:
             candidate.decision = decision
             candidate.view = None
 
-    def stepped(self, step: Step) -> None:
+    def note_step(self, step: Step) -> None:
         """Frontier or best changed; steps come in order."""
         if step.index in self._steps:
             return
@@ -144,14 +144,14 @@ class Past:
         if step.kind == "advance":
             self._stack.append((step.source_sha, view))
         else:
-            self._stack = self._stack[len(self._judged(step)) :]
+            self._stack = self._stack[len(self._advances_of(step)) :]
             self._best = step.source_sha
 
-    def rejected(self, idea: RejectedIdea) -> None:
+    def note_rejection(self, idea: RejectedIdea) -> None:
         """An idea took no slot; they come in order."""
         self._rejected.setdefault(idea.name, idea)
 
-    def named(self, proposal_id: str) -> str:
+    def name_of(self, proposal_id: str) -> str:
         """A proposal as a model knows it: by its trial, with what came of it."""
         trial = self._tried.get(proposal_id)
         if trial is None:
@@ -226,14 +226,14 @@ class Past:
         if step.kind == "advance":
             change = self._difference(self._stack[-1][0] if self._stack else self._best, step.source_sha).words()
         elif step.kind in ("keep", "drop"):
-            judged = self._judged(step)
+            judged = self._advances_of(step)
             hypothesis = "; ".join(advance.hypothesis for _, advance in judged)
             change = self._difference(self._best, judged[-1][0] if judged else "").words()
         return StepView(
             step.index, step.kind, step.trial_id, hypothesis, change, step.val_bpb, step.gain, step.probability
         )
 
-    def _judged(self, step: Step) -> list[tuple[str, StepView]]:
+    def _advances_of(self, step: Step) -> list[tuple[str, StepView]]:
         """The advances that a keep proves or a drop takes back; one that came during the proof outlives a keep."""
         if step.kind == "keep":
             kept = next((i for i, (sha, _) in enumerate(self._stack) if sha == step.source_sha), len(self._stack) - 1)
@@ -250,15 +250,15 @@ def view_of(history: History, moment: Moment) -> SearchView:
     """The view of a whole past at once."""
     past = Past(lambda sha: history.candidates[sha].text)
     for step in history.steps:
-        past.stepped(step)
+        past.note_step(step)
     for row in history.rows:
-        past.started(row.trial)
+        past.note_trial(row.trial)
         if row.result is not None:
-            past.finished(row.result)
+            past.note_result(row.result)
         if row.decision is not None:
-            past.decided(row.decision)
+            past.note_decision(row.decision)
     for idea in history.rejected:
-        past.rejected(idea)
+        past.note_rejection(idea)
     return past.view(moment)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from autoresearch_ray.candidate.rules.imports import KNOWN
 from autoresearch_ray.propose.llm.prompt.summary import area_lines, failure_groups, knob_lines, rejection_groups
-from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, quoted_end
+from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, quote_end
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, FlightView, SearchView, StepView
 from autoresearch_ray.records import Refusal, RejectedIdea, Verdict
 from autoresearch_ray.text import one_line
@@ -62,7 +62,7 @@ def history_text(view: SearchView, budget: int, count: Count) -> str:
     told = []
     budget -= count(TITLE) + 2 + (0 if view.in_flight else count(NOTHING) + 1)
     for section in _sections(view, shown):
-        text = _filled(section, int(section.share * budget), count)
+        text = _fill(section, int(section.share * budget), count)
         budget -= count(text) + 1 if text else 0
         told.append(text)
     flights, steps, constants, places, failures, rejected, best, code, knobs = told
@@ -76,10 +76,10 @@ def _sections(view: SearchView, shown: set[str]) -> Iterator[Section]:
     """In the order in which they take their tokens; the last takes the rest."""
     yield Section("## In flight: being tried now, do not propose them again", 0.15, _flights(view.in_flight))
     yield Section("## Steps of the search, oldest first", 0.3, _steps(view.steps))
-    yield Section("## Constants that were tried", 0.15, _listed(knob_lines(view)))
-    yield Section("## Code that was tried, by function", 0.15, _listed(area_lines(view)))
+    yield Section("## Constants that were tried", 0.15, _list(knob_lines(view)))
+    yield Section("## Code that was tried, by function", 0.15, _list(area_lines(view)))
     yield Section("## Failures, by kind", 0.25, _failures(view, shown))
-    yield Section("## Ideas that took no slot: do not send them again as they were", 0.15, _rejected(view.rejected))
+    yield Section("## Ideas that took no slot: do not send them again as they were", 0.15, _rejections(view.rejected))
     yield Section("## Largest gains that the frontier did not take, lucky runs among them", 0.4, _best(view, shown))
     code = [candidate for candidate in view.candidates if candidate.places]
     yield Section("## Latest changes of code, oldest first", 0.75, _latest(code, shown))
@@ -87,7 +87,7 @@ def _sections(view: SearchView, shown: set[str]) -> Iterator[Section]:
     yield Section("## Latest changes of constants, oldest first", 1.0, _latest(knobs, shown))
 
 
-def _filled(section: Section, budget: int, count: Count) -> str:
+def _fill(section: Section, budget: int, count: Count) -> str:
     """The title and as many entries as fit, in the order of telling; "" without any."""
     left = budget - count(section.title) - 2
     chosen = []
@@ -149,11 +149,11 @@ def _failures(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
         times = f"{len(group)} candidates" if len(group) > 1 else "1 candidate"
         idea = one_line(_idea(latest.hypothesis, latest.change), HYPOTHESIS)
         head = f"- {latest.status}, {times}, the latest {latest.trial_id}: {idea}"
-        yield place, "\n".join(filter(None, (head, quoted_end(latest.error, ERROR_LINES, ERROR_CHARACTERS))))
+        yield place, "\n".join(filter(None, (head, quote_end(latest.error, ERROR_LINES, ERROR_CHARACTERS))))
         shown.add(latest.trial_id)
 
 
-def _rejected(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]:
+def _rejections(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]:
     """By why: one of each group, the latest, with the first line of the reason."""
     for place, group in enumerate(rejection_groups(rejected)):
         latest = group[0]
@@ -163,7 +163,7 @@ def _rejected(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]:
         yield place, f"{head}\n{QUOTE}{one_line(why, DETAIL)}"
 
 
-def _listed(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
+def _list(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
     for place, line in enumerate(lines):
         yield place, f"- {line}"
 
@@ -175,7 +175,7 @@ def _candidate_text(candidate: CandidateView, whole: bool) -> str:
     if whole and candidate.places:
         lines += [QUOTE + line for line in map(_code_line, candidate.lines)]
     if candidate.error:
-        lines.append(quoted_end(candidate.error, ERROR_LINES, ERROR_CHARACTERS))
+        lines.append(quote_end(candidate.error, ERROR_LINES, ERROR_CHARACTERS))
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from autoresearch_ray.propose.llm.prompt.contract import system_text
 from autoresearch_ray.propose.llm.prompt.past_text import VERDICTS, history_text
 from autoresearch_ray.propose.llm.prompt.rebase_text import rebase_text
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
-from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, fenced
+from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, fence_source
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentView, SearchView, StandingView
 from autoresearch_ray.text import printable
 
@@ -71,7 +71,7 @@ def context_text(view: SearchView) -> str:
     return (
         f"# The program, by the owners of this search\n\n<program>\n{view.program.strip()}\n</program>\n\n"
         f"# The experiment\n\n{_experiment_text(view.experiment)}\n\n"
-        f"{FRONTIER_HEADING}\n\n{fenced(view.frontier.text, 'python')}"
+        f"{FRONTIER_HEADING}\n\n{fence_source(view.frontier.text, 'python')}"
     )
 
 
@@ -91,7 +91,7 @@ def standing_text(view: SearchView) -> str:
         lines.append("Noise: not measured yet.")
     else:
         lines.append(_noise_text(view))
-    lines.append(_tried_text(view))
+    lines.append(_attempts_text(view))
     return "\n".join(lines)
 
 
@@ -133,11 +133,11 @@ def _data_text(experiment: ExperimentView) -> str:
         "average. A row is the document token and what follows in the text, over the ends of documents; rows come in a "
         "random order, drawn from the seed, and none comes twice before all have come. A batch lies in memory: pulling "
         "one takes microseconds, however it is used, and there is no limit to its rows but memory and the clock."
-        f"{_counted_text(experiment)}"
+        f"{_reference_text(experiment)}"
     )
 
 
-def _counted_text(experiment: ExperimentView) -> str:
+def _reference_text(experiment: ExperimentView) -> str:
     """What counting reaches on the validation text: a neural model's score says more beside it."""
     if not experiment.counted_bpb:
         return ""
@@ -209,7 +209,7 @@ def _noise_text(view: SearchView) -> str:
     )
 
 
-def _tried_text(view: SearchView) -> str:
+def _attempts_text(view: SearchView) -> str:
     kinds = {"changes of code": [c for c in view.candidates if c.places]}
     no_code = "" if kinds["changes of code"] or not view.candidates else "no change of code yet; "
     kinds["changes of constants alone"] = [c for c in view.candidates if not c.places]

@@ -35,9 +35,9 @@ def rebase_text(rebase: RebaseView, frontier: str, lines_left: int, form: str) -
     return "\n\n".join(
         (
             f"An idea of yours was made from an earlier train.py: {one_line(rebase.hypothesis, 600)}",
-            f"This was its change:\n{_quoted_diff(rebase.base, rebase.text)}",
+            f"This was its change:\n{_quote_diff(rebase.base, rebase.text)}",
             "Meanwhile other changes have won, and the two could not be merged. From that earlier text to the train.py "
-            f"above this has changed:\n{_quoted_diff(rebase.base, frontier)}",
+            f"above this has changed:\n{_quote_diff(rebase.base, frontier)}",
             f"{bring} Add no other change. It may grow by at most {max(0, lines_left)} lines. If the idea makes no "
             f"sense there any more, or stands there already, {withdraw}",
         )
@@ -50,7 +50,7 @@ def withdrawal(answer: str) -> str | None:
     return match[1].strip(" :`*\n") or WITHDRAWN if match else None
 
 
-def _quoted_diff(before: str, after: str) -> str:
+def _quote_diff(before: str, after: str) -> str:
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
     text = "\n".join(QUOTE + printable(line) for line in list(lines)[2:])
     return text if len(text) <= DIFF_CHARACTERS else f"{text[:DIFF_CHARACTERS]}\n(and more)"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from autoresearch_ray.candidate.knobs import read_knobs, spelled
+from autoresearch_ray.candidate.knobs import read_knobs, spell
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView
 from autoresearch_ray.records import RejectedIdea
@@ -123,7 +123,7 @@ def _in_turns(groups: dict[tuple[str, str], list[T]]) -> list[list[T]]:
 
 def _frontier_knobs(view: SearchView) -> dict[str, str]:
     try:
-        return {knob.name: f"now {spelled(knob.value)}, {knob.range}" for knob in read_knobs(view.frontier.text)}
+        return {knob.name: f"now {spell(knob.value)}, {knob.range}" for knob in read_knobs(view.frontier.text)}
     except CandidateError:
         return {}
 

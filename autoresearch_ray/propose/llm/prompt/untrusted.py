@@ -12,7 +12,7 @@ QUOTE = "| "  # before each line of a program's output
 BREAKS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
-def quoted_end(text: str, lines: int, characters: int) -> str:
+def quote_end(text: str, lines: int, characters: int) -> str:
     """The last lines of a program's output, each behind `| `; "" for no text. Both limits hold, quotation aside."""
     kept: list[str] = []
     for line in reversed(BREAKS.split(ESCAPES.sub("", text[-4 * characters - 64 :]))):
@@ -26,7 +26,7 @@ def quoted_end(text: str, lines: int, characters: int) -> str:
     return "\n".join(reversed(kept))
 
 
-def fenced(text: str, language: str = "") -> str:
+def fence_source(text: str, language: str = "") -> str:
     """A source as a code block that it cannot end; hidden characters are spelled out."""
     shown = visible(text)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", shown)), default=0))

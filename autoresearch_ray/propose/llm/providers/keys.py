@@ -60,7 +60,7 @@ def load_key(
     names = VARIABLES[provider]
     for name in names:
         if environ.get(name, "").strip():
-            return Key(_checked(environ[name].strip(), name))
+            return Key(_check(environ[name].strip(), name))
     if provider == "openai" and base_url is not None:
         return Key(NO_KEY)
     if not KNOWN[provider].needs_key:
@@ -74,7 +74,7 @@ def load_key(
         typed = ""
     if not typed:
         raise SettingsError(f"no key for {provider}: nothing was typed; set {' or '.join(names)} or type it")
-    return Key(_checked(typed, "what was typed"))
+    return Key(_check(typed, "what was typed"))
 
 
 def withdraw(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -84,7 +84,7 @@ def withdraw(environ: MutableMapping[str, str] = os.environ) -> None:
             environ.pop(name, None)
 
 
-def _checked(text: str, where: str) -> str:
+def _check(text: str, where: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise SettingsError(f"{where} is no key: it has spaces or signs that no key has; paste the key alone")
     return text

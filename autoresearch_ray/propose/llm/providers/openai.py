@@ -64,7 +64,7 @@ class OpenAIWire:
                 self._way = other
                 who = f"{self.provider}:{self._model}"
                 logger.info(
-                    "%s refused (%s); asked %s from now on", who, one_line(message, MESSAGE_CHARS), other.told()
+                    "%s refused (%s); asked %s from now on", who, one_line(message, MESSAGE_CHARS), other.describe()
                 )
 
     async def _stream(self, prompt: Prompt, incoming: Incoming, way: Way) -> None:

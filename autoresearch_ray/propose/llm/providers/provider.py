@@ -50,7 +50,7 @@ class Incoming:
         if self.chars > self.longest:
             raise ValueError(f"more than {self.longest} characters and no end")
 
-    def billed(self) -> tuple[int, int, int, int] | None:
+    def bill(self) -> tuple[int, int, int, int] | None:
         """The tokens that the provider counted, once it has."""
         if self.input_tokens is None or self.output_tokens is None:
             return None
@@ -113,7 +113,7 @@ class Provider:
         error = self._wire.failure(broken) or self._silent(broken, watch)
         if watch.status == 404:
             error = type(error)(f"{error}; asked was {_address_told(watch.url)}")
-        error.billed = self._billed(broken, watch)
+        error.billed = self._bill_of_failure(broken, watch)
         return error
 
     def _silent(self, broken: Exception, watch: Watch) -> ProviderError:
@@ -131,7 +131,7 @@ class Provider:
         host = one_line(urlsplit(watch.url).netloc, ADDRESS_CHARS)
         return OverloadedError(f"{self.who}: {host} cannot be reached, or the connection was lost ({what}){way}")
 
-    def _billed(self, broken: Exception, watch: Watch) -> tuple[int, int, int, int] | None:
+    def _bill_of_failure(self, broken: Exception, watch: Watch) -> tuple[int, int, int, int] | None:
         """Nothing if it was refused before any work; else nobody knows."""
         refused = watch.status >= 300 and watch.status not in TIMEOUTS
         return NOTHING if refused or not watch.sent or not self._wire.reached(broken) else None
@@ -141,8 +141,8 @@ class Provider:
         if incoming.stop is None:
             raise BadAnswerError(f"{self.who}: the answer did not come to its end, {len(text)} characters came")
         if incoming.stop == "end" and not text.strip() and not incoming.thought:
-            raise BadAnswerError(f"{self.who}: the answer is empty", None, incoming.billed())
-        billed = incoming.billed()
+            raise BadAnswerError(f"{self.who}: the answer is empty", None, incoming.bill())
+        billed = incoming.bill()
         estimated = billed is None
         given, cached, written, made = billed or (_tokens(*_texts(prompt)), 0, 0, _tokens(text))
         model = incoming.model or self.who.partition(":")[2]

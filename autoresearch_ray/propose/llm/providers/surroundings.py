@@ -33,7 +33,7 @@ def check_variable(name: str) -> None:
 
 def way_told() -> str:
     """Every variable that says how servers are reached, as `NAME=value`; "" for none."""
-    return ", ".join(_told(name) for name in sorted(os.environ) if WAY.match(name) and os.environ[name])
+    return ", ".join(_tell(name) for name in sorted(os.environ) if WAY.match(name) and os.environ[name])
 
 
 def proxy_told(url: str) -> str:
@@ -43,9 +43,9 @@ def proxy_told(url: str) -> str:
         return ""
     wanted = [f"{parts.scheme}_proxy", "all_proxy"]
     names = [name for want in wanted for name in sorted(os.environ) if name.lower() == want and os.environ[name]]
-    return _told(names[0]) if names else ""
+    return _tell(names[0]) if names else ""
 
 
-def _told(name: str) -> str:
+def _tell(name: str) -> str:
     shown = PASSWORD.sub(r"\1[password]@", os.environ[name])
     return f"{name}={shown}"

@@ -22,7 +22,7 @@ class Way:
     system: bool = True  # the contract in a system message, else at the head of the user's first
     stream: bool = True
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The way in words."""
         parts = {"its counts": self.counts, "a system message": self.system, "streaming": self.stream}
         without = [name for name, there in parts.items() if not there]
