@@ -64,7 +64,10 @@ def check_ours(storage: RunStorage, run: RunTerms, folder: Path, revision: int) 
     newest = storage.newest()
     reason = refusal(newest, origin_of(folder), run, revision)
     if newest is not None and reason:
-        raise SettingsError(f"--storage {storage.url}: {reason}; {folder} does not go on there. {_way_out(newest)}")
+        raise SettingsError(
+            f"--storage {storage.url}: {reason}; {folder} does not go on there. Move the folder away and --resume "
+            f"--tag {newest.tag} --storage ... again, or choose another --storage"
+        )
     return newest
 
 
@@ -188,7 +191,3 @@ def _fetch(storage: RunStorage, name: str, path: Path) -> bool:
 
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _way_out(newest: Manifest) -> str:
-    return f"Move the folder away and --resume --tag {newest.tag} --storage ... again, or choose another --storage"

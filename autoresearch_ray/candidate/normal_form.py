@@ -41,7 +41,7 @@ def normal_sha(source: str) -> str:
     for piece, hole in _program(text.template):
         digest.update(piece.encode())
         if hole is not None:
-            digest.update(_dump(text.literals[hole]))
+            digest.update(ast.dump(ast.parse(text.literals[hole], mode="eval").body).encode())
     return digest.hexdigest()
 
 
@@ -73,10 +73,6 @@ def _program(template: Template) -> tuple[tuple[str, int | None], ...]:
 
 
 @lru_cache(maxsize=4096)
-def _dump(literal: str) -> bytes:
-    return ast.dump(ast.parse(literal, mode="eval").body).encode()
-
-
 @lru_cache(maxsize=KEPT_TEMPLATES)
 def _code_lines(template: Template) -> int:
     tree = parse(template.sample)

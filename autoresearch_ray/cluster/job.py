@@ -92,7 +92,7 @@ def _submit(client: Any, tag: str, arguments: Sequence[str]) -> str:
     return str(
         client.submit_job(
             entrypoint=ENTRYPOINT + shlex.join(words),
-            submission_id=_name(tag, earlier + 1),
+            submission_id=f"autoresearch-{tag}-{earlier + 1}",
             metadata={"run": tag},
             runtime_env={"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS), "PYTHONUNBUFFERED": "1"}},
         )
@@ -123,10 +123,6 @@ def _left(address: str, tag: str, job: str) -> str:
         f"and stop it, everything saved, with\n"
         f"  ray job stop {job} --address {address}"
     )
-
-
-def _name(tag: str, number: int) -> str:
-    return f"autoresearch-{tag}-{number}"
 
 
 def _is_of(submission_id: str | None, tag: str) -> bool:

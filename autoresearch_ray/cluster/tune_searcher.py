@@ -71,7 +71,7 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         over = self._search.over()
         if self.stopping or self.is_over() or (over is not None and over.failure):
             return str(Searcher.FINISHED)
-        if not freed and (self._resting or self._live() >= self._slots()):
+        if not freed and (self._resting or len(self._ours) >= self._slots()):
             return None  # what is next is for a slot that rests
         trial, self._kept = self._kept or self._search.next(), None
         common = self._common | {"order": next(self._order)}
@@ -147,9 +147,6 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 100 * rule.threshold,
             )
         return to_json(rule)
-
-    def _live(self) -> int:
-        return len(self._ours) + len(self._resting)
 
     def _slots(self) -> int:
         room = self._room() if self._room is not None else 0

@@ -7,7 +7,7 @@ few seeds that the frontier has been run on. Proofs have seeds of their own, on 
 Seeds are numbered; `search.py` makes a run's seed of a number. A trial without a number has a seed of its own.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from autoresearch_ray.decide.ledger import Entry, Ledger
@@ -39,7 +39,7 @@ def next_panel_seed(ledger: Ledger, entry: Entry, in_flight: Sequence[Trial]) ->
         free = [number for number in panel_seeds(ancestor) if number not in used]
         if free:
             return free[-1]
-    return _first_free(0, used)
+    return next(number for number in count(0) if number not in used)
 
 
 def proof_seeds(ledger: Ledger, target: Entry, best: Entry) -> Iterator[int]:
@@ -66,7 +66,3 @@ def baseline_seeds(runs: int) -> list[int]:
 def first_proof_seed(entry: Entry) -> int:
     """The first of a candidate's own seeds for proofs."""
     return PROOFS + MOST_PAIRS * entry.number if entry.parent_sha else PROOFS
-
-
-def _first_free(start: int, used: Collection[int]) -> int:
-    return next(number for number in count(start) if number not in used)

@@ -37,11 +37,9 @@ def choose(queued: Sequence[Proposal], weights: Mapping[str, float], earned: Map
         if proposal.proposer not in weights:
             return proposal  # the search's own
     share = shares(weights, earned)
-    return min(queued, key=lambda proposal: _fill_level(proposal.proposer, share, earned))
-
-
-def _fill_level(name: str, share: Mapping[str, float], earned: Mapping[str, Earned]) -> float:
-    return (earned.get(name, Earned()).trials + 1) / share[name]
+    return min(
+        queued, key=lambda proposal: (earned.get(proposal.proposer, Earned()).trials + 1) / share[proposal.proposer]
+    )
 
 
 def _rate(earned: Earned) -> float:

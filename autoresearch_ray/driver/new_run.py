@@ -9,7 +9,7 @@ import shlex
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from autoresearch_ray import __version__
 from autoresearch_ray.benchmark.sandbox.cgroup import usable_cpus, usable_memory
@@ -76,7 +76,9 @@ def new_run(
         program=program,
         dataset_fingerprint="",
         versions=_versions(),
-        hardware=_hardware(name, walls.level),
+        hardware=(
+            {"cpus": usable_cpus(), "memory_mb": usable_memory() >> 20, "device": name, "isolation": walls.level}
+        ),
         created_at=time.time(),
         address=address,
         slots=count_slots(experiment, request, device, address),
@@ -165,10 +167,6 @@ def find_experiment() -> Path:
 def _versions() -> dict[str, str]:
     ours = {"python": platform.python_version(), "autoresearch_ray": __version__}
     return ours | {name: version(name) for name in PACKAGES}
-
-
-def _hardware(device: str, isolation: str) -> dict[str, Any]:
-    return {"cpus": usable_cpus(), "memory_mb": usable_memory() >> 20, "device": device, "isolation": isolation}
 
 
 def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:

@@ -230,7 +230,13 @@ def noise(history: History) -> tuple[float, int]:
 def measure_elapsed(history: History) -> list[float]:
     """For each trial, when it ended (or was claimed) after the run's first start; never decreasing."""
     moments = [row.result.finished_at if row.result else row.trial.claimed_at for row in history.rows]
-    first = min((_start_of(row) for row in history.rows), default=0.0)
+    first = min(
+        (
+            (row.result.started_at if row.result and row.result.started_at else row.trial.claimed_at)
+            for row in history.rows
+        ),
+        default=0.0,
+    )
     found, latest = [], 0.0
     for moment in moments:
         latest = max(latest, moment - first)
@@ -247,7 +253,7 @@ def _summands(won: Sequence[Win]) -> list[Step]:
 def _levels(history: History) -> list[Level]:
     numbers = {row.trial.trial_id: number for number, row in enumerate(history.rows, 1)}
     claims = [row.trial.claimed_at for row in history.rows]
-    baseline = _scores(history, start_sha(history))
+    baseline = [score(row) for row in trials_of(history, start_sha(history))]
     found = []
     for step in history.steps:
         number = numbers.get(step.trial_id, bisect_right(claims, step.at))
@@ -258,17 +264,9 @@ def _levels(history: History) -> list[Level]:
     return found
 
 
-def _scores(history: History, source_sha: str) -> list[float]:
-    return [score(row) for row in trials_of(history, source_sha)]
-
-
 def _mean(values: Iterable[float], otherwise: float = math.nan) -> float:
     values = list(values)
     return math.fsum(values) / len(values) if values else otherwise
-
-
-def _start_of(row: TrialRow) -> float:
-    return row.result.started_at if row.result and row.result.started_at else row.trial.claimed_at
 
 
 def _wall_seconds(results: list[Result], launches: tuple[float, ...]) -> float:

@@ -173,7 +173,11 @@ class Writer:
         """Ask, queue what passes (its proposals' names are added to `queued`), and keep what was said."""
         number = self.desk.number()
         name = f"{self.spec.name}-{number:05d}"
-        view = replace(self.desk.view(self._ideas_a_call), focus=self._focus(number), form=form_of(self.spec))
+        view = replace(
+            self.desk.view(self._ideas_a_call),
+            focus=FOCI[number % len(FOCI)] if len(self._under_way) > 1 else "",  # they see the same prompt
+            form=form_of(self.spec),
+        )
         parent = Candidate.of(view.frontier.text).sha
 
         async def accept(idea: Idea) -> None:
@@ -225,10 +229,6 @@ class Writer:
         conversation = await self.mind.converse(view, gates, accept)
         await asyncio.to_thread(write_transcript, self.desk.folder / f"{name}.json.gz", calls, conversation, queued)
         return conversation
-
-    def _focus(self, number: int) -> str:
-        """Calls at the same time see the same prompt: each is asked for another sort of idea."""
-        return FOCI[number % len(FOCI)] if len(self._under_way) > 1 else ""
 
     async def _remember(self, name: str, number: int, refusal: Refusal, hypothesis: str, detail: str) -> None:
         """So that the next prompts tell of it."""

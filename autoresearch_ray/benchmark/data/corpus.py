@@ -99,7 +99,7 @@ def identity(experiment: Experiment) -> dict[str, str]:
 def documents(experiment: Experiment, cache_dir: Path) -> Iterator[str]:
     """The texts of the corpus, one at a time, in its own order; DataError where it cannot be read."""
     if experiment.data == "stdlib":
-        return _standard_library()
+        return (text for _, text in _library_texts())
     path = local_path(experiment.data)
     if path is None:
         return _from_hub(experiment, cache_dir)
@@ -163,10 +163,6 @@ def _take(spool: Spool, order: list[int], limit: int) -> tuple[list[int], list[i
             break
     numbers = np.array(order, dtype=np.int64)
     return numbers[taken].tolist(), numbers[~taken].tolist()
-
-
-def _standard_library() -> Iterator[str]:
-    return (text for _, text in _library_texts())
 
 
 def _library_texts() -> Iterator[tuple[str, str]]:

@@ -81,7 +81,8 @@ class Slot:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             cwd=self._scratch,
-            env=processes.clean_environment(self._threads, self._scratch) | self._mps_environment(),
+            env=processes.clean_environment(self._threads, self._scratch)
+            | (mps.environment() if mps.LAYER in self._layers else {}),
             start_new_session=True,
             preexec_fn=self._prepare_server,  # one thread outlives it, see the module's docstring
         )
@@ -195,9 +196,6 @@ class Slot:
         if answer is not None and "ready" in answer:
             self._ready, self.walls = True, from_json(Walls, answer["walls"])
         return self._ready
-
-    def _mps_environment(self) -> dict[str, str]:
-        return mps.environment() if mps.LAYER in self._layers else {}
 
     def _prepare_server(self) -> None:
         if syscalls.SUPPORTED:

@@ -206,7 +206,7 @@ class _Reader:
             problem = problem or f"block {number} has no `>>>>>>> REPLACE` line at its end"
         if problem:
             self._draft.problems.append(problem)
-        self._draft.blocks.append(Block(*map(tuple, _strip_fences(search, replace))))
+        self._draft.blocks.append(Block(tuple(_inner(search)), tuple(_inner(replace))))
 
     def _take_fence(self) -> None:
         """A code block: around tags or blocks it is ignored, as a listing with `def train` it is a whole file."""
@@ -245,11 +245,6 @@ class _Reader:
         elif TRAIN.search(text):
             self._begin_edits()
             self._draft.files.append(text + "\n")
-
-
-def _strip_fences(search: list[str], replace: list[str]) -> tuple[list[str], list[str]]:
-    """Both parts without a code fence that stands around each of them."""
-    return _inner(search), _inner(replace)
 
 
 def _inner(lines: list[str]) -> list[str]:

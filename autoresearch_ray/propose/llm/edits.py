@@ -46,7 +46,7 @@ class _Place:
 def apply_edits(source: str, blocks: Sequence[Block]) -> str | tuple[EditFault, ...]:
     """The text with all blocks applied in order, or every fault. Line ends become \\n, the last line has one."""
     assert blocks, "no blocks to apply"
-    original = _lines(source)
+    original = source.replace("\r\n", "\n").split("\n")
     lines, faults = list(original), []
     for number, block in enumerate(blocks, 1):
         place = _place(lines, block)
@@ -58,10 +58,6 @@ def apply_edits(source: str, blocks: Sequence[Block]) -> str | tuple[EditFault, 
         return tuple(faults)
     text = "\n".join(lines)
     return text if text.endswith("\n") else text + "\n"
-
-
-def _lines(text: str) -> list[str]:
-    return text.replace("\r\n", "\n").split("\n")
 
 
 def _place(lines: list[str], block: Block) -> _Place | str:

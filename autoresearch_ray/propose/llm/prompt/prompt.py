@@ -179,8 +179,11 @@ def _milliseconds(seconds: float, steps: int) -> str:
 def _curve_text(standing: StandingView) -> list[str]:
     """How its training went, at the parts of the budget that are in CURVE."""
     curve = standing.usage.curve if standing.usage else ()
-    told = [f"{part:.0%} {bpb:.3f}" for part, bpb in (_nearest(curve, wanted) for wanted in CURVE)] if curve else []
-    return [f"Its bpb on training text at parts of the budget: {', '.join(dict.fromkeys(told))}."] if told else []
+    if not curve:
+        return []
+    nearest = [min(curve, key=lambda point: abs(point[0] - wanted)) for wanted in CURVE]
+    told = dict.fromkeys(f"{part:.0%} {bpb:.3f}" for part, bpb in nearest)
+    return [f"Its bpb on training text at parts of the budget: {', '.join(told)}."]
 
 
 def _profile_text(standing: StandingView) -> list[str]:
@@ -193,10 +196,6 @@ def _profile_text(standing: StandingView) -> list[str]:
     if not told:
         return []
     return ["Where its training time goes, by the line that was running (samples of one run, largest first):", *told]
-
-
-def _nearest(curve: tuple[tuple[float, float], ...], wanted: float) -> tuple[float, float]:
-    return min(curve, key=lambda point: abs(point[0] - wanted))
 
 
 def _noise_text(view: SearchView) -> str:

@@ -144,7 +144,12 @@ class Provider:
             raise BadAnswerError(f"{self.who}: the answer is empty", None, incoming.bill())
         billed = incoming.bill()
         estimated = billed is None
-        given, cached, written, made = billed or (_tokens(*_texts(prompt)), 0, 0, _tokens(text))
+        given, cached, written, made = billed or (
+            _tokens(*[prompt.system, prompt.context, *(message.text for message in prompt.messages)]),
+            0,
+            0,
+            _tokens(text),
+        )
         model = incoming.model or self.who.partition(":")[2]
         return Answer(text, incoming.stop, model, given, cached, made, seconds, written, estimated, incoming.thought)
 
@@ -160,10 +165,6 @@ def _root(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _texts(prompt: Prompt) -> list[str]:
-    return [prompt.system, prompt.context, *(message.text for message in prompt.messages)]
 
 
 def _tokens(*texts: str) -> int:
