@@ -26,7 +26,7 @@ Isolation = Literal["strict", "best", "none"]  # of candidates
 Strength = Literal["off", "normal", "full"]  # of the probes of a model: full for a proof
 Refusal = Literal["edit", "rule", "duplicate", "dry_run", "answer", "moved"]  # moved: it fits the frontier no more
 
-HELD = "held for a human to see"  # in the error of a result that is too good to be true; its status is invalid
+HELD = "held for a human to see"  # in the error of a result that is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,7 @@ class Result:
     strength: str = ""  # of the probes: normal, or full for a proof; "" in what was stored before they were noted
     checks: tuple[str, ...] = ()  # what was probed and held; none without a score
     profile: tuple[tuple[int, float], ...] = ()  # (line of train.py, its share of the training time); on a CPU alone
+    held: bool = False  # it is too good to be true, and somebody should look; its status is invalid
     expected_bpb: float = math.nan  # of a screen that was ended early: the val_bpb that its curve promised
 
     @property
@@ -173,6 +174,7 @@ class Decision:
     expected_gain: float = math.nan  # in J over the frontier of that moment, by all runs until then
     expected_sd: float = math.nan  # of the expected gain
     pair_sd: float = math.nan  # noise of one more pair of candidate and frontier
+    holdout_gain: float = math.nan  # of a proof so far, on the held-out split: no model may be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,7 @@ class Step:
     gain_low: float = math.nan  # 95 % interval
     gain_high: float = math.nan
     checks: tuple[str, ...] = ()  # of a keep, as in its decision
+    holdout_gain: float = math.nan  # of a keep, as in its decision
     removes: bool = False  # a keep that takes out code, see decide/removal.py
 
 

@@ -8,6 +8,7 @@ before anything is believed of it. The best moves on proof alone (`proof.py`). W
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from autoresearch_ray.decide.entries import ban, tidy, with_failure, with_run
 from autoresearch_ray.decide.estimate import Estimate
@@ -103,7 +104,8 @@ def _add_to_proof(state: SearchState, outcome: Outcome, rules: Rules, now: float
         if outcome.status == "invalid":
             state = ban(state, proof.target_sha)
             estimate = Estimate(state.ledger, before)
-    return _move(state, estimate, outcome, rules, now, judgement.words, judgement.verdict, version)
+    settled = _move(state, estimate, outcome, rules, now, judgement.words, judgement.verdict, version)
+    return _with_decision(settled, holdout_gain=judgement.seen.holdout_gain) if judgement.seen else settled
 
 
 def _with_proof(state: SearchState, outcome: Outcome) -> SearchState:
@@ -140,10 +142,10 @@ def _keep(
         state = replace(state, anchor=None, needed=(), failed=())
     state = replace(state, best=best, proof=None, replaced=(before,), steps=state.steps + 1)
     step = _step(state, "keep", best, target, outcome, judgement.words, now, seen=judgement.seen)
-    steps.append(replace(step, checks=checks, removes=removes))
+    steps.append(replace(step, checks=checks, removes=removes, holdout_gain=judgement.seen.holdout_gain))
     settled = _move(state, estimate, outcome, rules, now, judgement.words, "keep", version)
-    decisions = (replace(settled.decisions[0], checks=checks), *settled.decisions[1:])
-    return replace(settled, decisions=decisions, steps=(*steps, *settled.steps))
+    settled = _with_decision(settled, checks=checks, holdout_gain=judgement.seen.holdout_gain)
+    return replace(settled, steps=(*steps, *settled.steps))
 
 
 def _move(
@@ -252,6 +254,11 @@ def _standing(entry: Entry, value: float, version: int, rules: Rules, now: float
 def _decision(state: SearchState, outcome: Outcome, verdict: Verdict, reason: str, now: float) -> Decision:
     version = state.frontier.version if state.frontier else 0
     return Decision(outcome.trial_id, verdict, reason, version, now, code_lines=outcome.code_lines)
+
+
+def _with_decision(settled: Settled, **more: Any) -> Settled:
+    first, *others = settled.decisions
+    return replace(settled, decisions=(replace(first, **more), *others))
 
 
 def _step(

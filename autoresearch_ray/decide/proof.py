@@ -83,10 +83,7 @@ def judge(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules
         return Judgement("measure", f"pair {len(gains)} of the proof")
     variance = estimate.pair_variance(estimate.changes(target.source_sha, best.source_sha))
     seen = compare(gains, held_out, variance)
-    words = (
-        f"P(better) {seen.probability:.4f} after {seen.pairs} pairs, gain {seen.gain:.4f}, "
-        f"held-out gain {seen.holdout_gain:.4f}"
-    )
+    words = f"P(better) {seen.probability:.4f} after {seen.pairs} pairs, gain {seen.gain:.4f}"
     proven = seen.probability > bar_of(rules, len(state.failed)) and seen.holdout_gain > 0
     if proven and proof.checks:
         return Judgement("keep", words, seen)
@@ -96,7 +93,7 @@ def judge(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules
         return Judgement("drop", f"{words}: not enough", seen)
     if chance_to_win(state, estimate, target.source_sha, rules.max_pairs, rules) < rules.drop_probability:
         return Judgement("drop", f"{words}: it is not expected to be proven", seen)
-    return Judgement("measure", words)
+    return Judgement("measure", words, seen)
 
 
 def pair_gains(state: SearchState, target: Entry, best: Entry) -> tuple[list[float], list[float]]:

@@ -64,13 +64,13 @@ def judge_removal(state: SearchState, estimate: Estimate, outcome: Outcome, rule
     )
     words = (
         f"{anchor.code_lines - target.code_lines} lines fewer, P(costs less than {rules.removal_margin:g} bpb) "
-        f"{seen.probability:.4f} after {seen.pairs} pairs, gain {seen.gain:.4f}, held-out gain {seen.holdout_gain:.4f}"
+        f"{seen.probability:.4f} after {seen.pairs} pairs, gain {seen.gain:.4f}"
     )
     if is_proven and proof.checks:
         return Judgement("keep", words, seen)
     if seen.pairs >= rules.max_removal_pairs:
         return Judgement("drop", f"{words}: not enough", seen)
-    return Judgement("measure", words)
+    return Judgement("measure", words, seen)
 
 
 def _allowance(target: Entry, anchor: Standing, rules: Rules) -> float:

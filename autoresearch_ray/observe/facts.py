@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from autoresearch_ray.records import HELD, MAY_BE_BEST, History, Result, Step, TrialRow
+from autoresearch_ray.records import HELD, MAY_BE_BEST, Decision, History, Result, Step, TrialRow
 
 UNSELECTED = frozenset({*MAY_BE_BEST, "idle"})  # purposes whose scores were not picked for being good
 
@@ -83,9 +83,11 @@ def status(row: TrialRow) -> str:
 
 
 def find_held(history: History) -> list[str]:
-    """The trials whose results were too good to be true."""
+    """The trials whose results were too good to be true; what is older says it in words alone."""
     failed = ((row.trial.trial_id, row.result) for row in history.rows if row.result is not None)
-    return [trial_id for trial_id, result in failed if result.status == "invalid" and HELD in result.error]
+    return [
+        trial_id for trial_id, result in failed if result.held or (result.status == "invalid" and HELD in result.error)
+    ]
 
 
 def model_costs(history: History) -> tuple[ModelCost, ...]:
@@ -225,6 +227,12 @@ def noise(history: History) -> tuple[float, int]:
     squares = math.fsum((value - _mean(group)) ** 2 for group in groups.values() for value in group)
     freedom = sum(len(group) - 1 for group in groups.values())
     return (math.sqrt(squares / freedom), freedom) if freedom else (math.nan, 0)
+
+
+def reason_of(decision: Decision) -> str:
+    """Why, with what the held-out split says."""
+    held_out = f", held-out gain {decision.holdout_gain:.4f}" if math.isfinite(decision.holdout_gain) else ""
+    return decision.reason + held_out
 
 
 def measure_elapsed(history: History) -> list[float]:

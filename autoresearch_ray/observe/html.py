@@ -199,7 +199,7 @@ def _trial(row: TrialRow, commit: str) -> str:
     result, proposal, status = row.result, row.trial.proposal, facts.status(row)
     ok = result is not None and status == "ok"
     verdict = row.decision.verdict if row.decision else ""
-    reason = last_line(result.error) if result and not ok else row.decision.reason if row.decision else ""
+    reason = last_line(result.error) if result and not ok else facts.reason_of(row.decision) if row.decision else ""
     text = words(proposal.hypothesis, 240) + (f"<br><span class=note>{words(reason, 240)}</span>" if reason else "")
     cells = [
         f"<td class=id>{words(row.trial.trial_id)}</td><td>{words(proposal.kind)}</td>",

@@ -61,7 +61,7 @@ def _words(row: TrialRow) -> str:
         error = last_line(row.result.error)
         return f"{error} ({hypothesis})" if error else hypothesis
     if row.decision is not None and row.decision.verdict in WORTH_A_REASON and row.decision.reason:
-        return f"{hypothesis} ({row.decision.reason})"
+        return f"{hypothesis} ({facts.reason_of(row.decision)})"
     return hypothesis
 
 

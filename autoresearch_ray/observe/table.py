@@ -73,6 +73,7 @@ COLUMNS = (
     Column("checks", "string", "made"),
     Column("decision", "string", "decision", "verdict"),
     Column("decision_reason", "string", "decision", "reason"),
+    Column("holdout_gain", "float64", "decision"),
     Column("decided_at", "time", "decision"),
     Column("code_lines", "Int64", "decision"),
     *_columns("decision", "float64", "expected_gain", "expected_sd", "pair_sd"),

@@ -6,6 +6,7 @@ come from the stored steps; the user's git settings and hooks have no say. Makin
 A person may look around in it: other branches, notes and the like are left alone; files are put back at each win.
 """
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -108,7 +109,12 @@ class Lineage:
         lines = [f"- {step.hypothesis} ({step.proposer}, {step.trial_id})" for step in steps]
         proof = f"val_bpb {win.val_bpb:.6f}, gain {win.gain:.4f} ({win.gain_low:.4f} to {win.gain_high:.4f})"
         checked = f"Every run of its proof passed at full strength: {', '.join(win.checks)}\n" if win.checks else ""
-        return f"{_title(title)}\n\nWin {self._wins}. {proof}\n{win.reason}\n{checked}\n" + "\n".join(lines) + "\n"
+        held_out = f", held-out gain {win.holdout_gain:.4f}" if math.isfinite(win.holdout_gain) else ""
+        return (
+            f"{_title(title)}\n\nWin {self._wins}. {proof}\n{win.reason}{held_out}\n{checked}\n"
+            + "\n".join(lines)
+            + "\n"
+        )
 
     def _commit_tree(self, step: Step, candidate: Candidate, message: str, parent: str | None) -> str:
         date = f"{int(step.at)} +0000"

@@ -152,6 +152,7 @@ class Execution:
             started_at=now - (time.monotonic() - self._sent_at),
             finished_at=now,
             error=error,
+            held=status == "invalid" and "failure" in self._events and self._events["failure"].held,
             curve=tuple(self._curve),
             profile=measured.profile,
             strength=self._job.strength,

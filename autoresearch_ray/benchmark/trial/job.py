@@ -78,6 +78,7 @@ class Event:
     point: CurvePoint | None = None
     status: str = ""
     error: str = ""
+    held: bool = False  # as of a Result
     val_bpb: float = math.nan
     holdout_bpb: float = math.nan
     training_seconds: float = 0.0

@@ -109,6 +109,10 @@ class Remote:
         return answer
 
 
+class ImplausibleScoreError(InvalidModelError):
+    """A score that is too good to be true."""
+
+
 def judge(job: Job, shape: DataShape, files: Files, remotes: list[Remote], rng: np.random.Generator) -> Event:
     """Score the model; the second of `remotes`, if there is one, answers the probes. An event: result or failure."""
     begin = time.monotonic()
@@ -119,7 +123,8 @@ def judge(job: Job, shape: DataShape, files: Files, remotes: list[Remote], rng: 
         status, line = error.args
         return Event("failure", time.monotonic(), status=status, error=line)
     except InvalidModelError as error:
-        return Event("failure", time.monotonic(), status="invalid", error=one_line(str(error), LENGTH))
+        held = isinstance(error, ImplausibleScoreError)
+        return Event("failure", time.monotonic(), status="invalid", error=one_line(str(error), LENGTH), held=held)
     parameters, name = remotes[0].facts.get("parameters"), remotes[0].facts.get("device_name")
     return Event(
         "result",
@@ -155,7 +160,7 @@ def _scores(
         for name, rows in splits.items():
             least = plausible.least_bpb(metric.zlib_bpb(rows, token_bytes), job.known)
             if doubt := plausible.too_good(name, scores[name].bpb, least):
-                raise InvalidModelError(doubt)
+                raise ImplausibleScoreError(doubt)
     return scores["val"].bpb, scores["holdout"].bpb if job.held_out else math.nan
 
 

@@ -169,8 +169,10 @@ class Stages:
         if reason:
             return self._fail(status, reason)
         used = processes.cpu_seconds() - self._cpu_seconds
-        reason = too_many_cores(self._job, used, outside) or too_many(trained.steps, trained.tokens, outside)
-        return self._fail("invalid", reason) if reason else False
+        if reason := too_many_cores(self._job, used, outside):
+            return self._fail("invalid", reason)
+        doubt = too_many(trained.steps, trained.tokens, outside)
+        return self._fail("invalid", doubt, held=True) if doubt else False
 
     def _check_saving(self, event: Event) -> bool:
         late = late_saving(event.at - self._said["trained"].at, os.fstat(self._model).st_size)
@@ -182,9 +184,9 @@ class Stages:
             )
         return True
 
-    def _fail(self, status: str, error: str) -> bool:
+    def _fail(self, status: str, error: str, held: bool = False) -> bool:
         self._failed = True
-        self._host.tell(Event("failure", time.monotonic(), status=status, error=error))
+        self._host.tell(Event("failure", time.monotonic(), status=status, error=error, held=held))
         return True
 
     def _score(self, training: socket.socket) -> End:
@@ -243,7 +245,7 @@ class Stages:
         rate = trained.tokens / max(trained.training_seconds, 1e-9)
         doubt = too_fast(rate, event.val_bpb, self._job.known) if event.kind == "result" else ""
         if doubt:
-            return self._fail("invalid", doubt)
+            return self._fail("invalid", doubt, held=True)
         if event.kind == "result":
             event = replace(
                 event,

@@ -298,7 +298,10 @@ def _usage(result: Result) -> Usage:
 
 
 def _reason(decision: Decision | None, failed: _Run | None) -> str:
-    """Why, without what held-out data said; a failure's reason is its error, which stands by itself."""
+    """Why; a failure's reason is its error, which stands by itself.
+
+    Earlier versions wrote what held-out data said into it, and a bar that nothing has to pass any more.
+    """
     if decision is None or (failed is not None and decision.reason.startswith(failed.status)):
         return ""
     parts = decision.reason.split(", ")
