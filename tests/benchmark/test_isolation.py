@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -39,10 +40,18 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+def closed_folders(*paths: Path) -> list[Path]:
+    """The folders above these that are not for everybody."""
+    above = [parent for path in paths for parent in (path, *path.parents)]
+    return [folder for folder in above if not folder.stat().st_mode & stat.S_IXOTH]
+
+
 def as_ordinary_user(command: list[str]) -> list[str]:
     """The command run by a user without rights; this process's own if it has none."""
     if os.geteuid():
         return command
+    if closed := closed_folders(HERE, Path(sys.prefix)):
+        pytest.skip(f"an ordinary user cannot enter {closed[0]}, in which the checkout or its Python lies")
     command = ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", *command]
     if Path(sys.base_prefix).is_relative_to("/root"):
         command = ["unshare", "--mount", "sh", "-ec", REACH_PYTHON, "sh", sys.base_prefix, "/root", *command]
