@@ -1,7 +1,7 @@
 """Requests to an etcd cluster: whichever member answers, signed in if need be, etcd's errors as the store's.
 
-The transport is `etcd3gw`: etcd's JSON gateway over `requests`, with one connection pool for all threads. Proxies and
-.netrc of the environment are left aside. Needs etcd 3.4 or newer.
+They go to etcd's JSON gateway over `requests`, with one connection pool for all threads. Proxies and .netrc of the
+environment are left aside. Needs etcd 3.4 or newer.
 """
 
 import json
@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
-from etcd3gw.client import Etcd3Client
-from etcd3gw.exceptions import ConnectionFailedError, ConnectionTimeoutError, Etcd3Exception
 from requests.adapters import HTTPAdapter
 
 from autoresearch_ray.errors import CompactedError, FutureRevisionError, LeaseNotFoundError, StoreError
@@ -52,12 +50,6 @@ class EtcdClient:
     def __init__(self, url: EtcdUrl, retry_seconds: float = RETRY_SECONDS) -> None:
         self._url, self._retry_seconds = url, retry_seconds
         self._session = _session(url)
-        protocol = "https" if url.tls else "http"
-        patience: Any = (CONNECT_SECONDS, ANSWER_SECONDS)  # handed on to requests, which takes a pair
-        self._members = [
-            Etcd3Client(host, port, protocol, timeout=patience, api_path="/v3/", session=self._session)
-            for host, port in url.members
-        ]
         self._current = 0  # the member that answered last
         self._token: str | None = None  # None: not signed in yet; "": nobody
         self._sign_in_lock = threading.Lock()
@@ -83,10 +75,9 @@ class EtcdClient:
     def stream(self, path: str, body: Json, silence_seconds: float) -> Iterator[Iterator[Json]]:
         """One member's messages until it ends them. UnavailableError when it fails or is silent for so long."""
         current, begun = self._current, time.monotonic()
-        member = self._members[current]
         try:
             response = self._session.post(
-                member.get_url(path),
+                self._address(current, path),
                 json=body,
                 headers=self._headers(),
                 stream=True,
@@ -99,7 +90,7 @@ class EtcdClient:
         except requests.RequestException as error:
             if time.monotonic() - begun < silence_seconds:  # it failed; silence is no fault
                 self._leave(current)
-            raise UnavailableError(f"{_place(member)}: {_reason(error)}") from None
+            raise UnavailableError(f"{self._place(current)}: {_reason(error)}") from None
 
     def _once(self, path: str, body: Json, about: str) -> Json:
         headers = self._headers()
@@ -113,27 +104,32 @@ class EtcdClient:
 
     def _post(self, path: str, body: Json, about: str, headers: dict[str, str]) -> Json:
         current = self._current
-        member = self._members[current]
+        patience = (CONNECT_SECONDS, ANSWER_SECONDS)
         try:
-            return _result(path, member.post(member.get_url(path), json=body, headers=headers), about)
-        except (ConnectionFailedError, ConnectionTimeoutError, requests.RequestException) as error:
+            response = self._session.post(self._address(current, path), json=body, headers=headers, timeout=patience)
+            if response.status_code == requests.codes["ok"]:
+                return _result(path, response.json(), about)
+        except requests.RequestException as error:
             self._leave(current)
-            cause = error.__context__ or error
-            place, reason = _place(member), _reason(cause)
-            if (
-                isinstance(cause, requests.exceptions.SSLError) and "EOF" not in reason
-            ):  # else it hung up, or speaks http
+            place, reason = self._place(current), _reason(error)
+            if isinstance(error, requests.exceptions.SSLError) and "EOF" not in reason:  # else it hung up
                 raise StoreError(f"{place}: TLS fails ({reason}); look at cacert, cert and key") from None
             raise UnavailableError(f"{place}: {reason}") from None
-        except Etcd3Exception as error:
-            refused = refusal(path, error.detail_text or str(error), about)
-            if isinstance(refused, UnavailableError):
-                self._leave(current)
-            raise refused from None
+        refused = refusal(path, response.text, about)
+        if isinstance(refused, UnavailableError):
+            self._leave(current)
+        raise refused
+
+    def _address(self, member: int, path: str) -> str:
+        return f"{'https' if self._url.tls else 'http'}://{self._place(member)}/v3/{path.lstrip('/')}"
+
+    def _place(self, member: int) -> str:
+        host, port = self._url.members[member]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _leave(self, member: int) -> None:
         if self._current == member:  # else another thread has left it already
-            self._current = (member + 1) % len(self._members)
+            self._current = (member + 1) % len(self._url.members)
 
     def _headers(self) -> dict[str, str]:
         """The token that etcd gave for the user and password of the environment, which are read anew each time."""
@@ -188,14 +184,8 @@ def _session(url: EtcdUrl) -> requests.Session:
     return session
 
 
-def _place(member: Etcd3Client) -> str:
-    return f"{member.host}:{member.port}"
-
-
 def _reason(error: BaseException) -> str:
     """The innermost words of what requests wraps in several layers."""
-    if isinstance(error, Etcd3Exception):
-        return error.detail_text or str(error)
     wrapped = error.args[0] if error.args else error
     return str(getattr(wrapped, "reason", None) or error)
 
