@@ -30,9 +30,11 @@ PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 AGENT: Literal["agent"] = "agent"  # a coding agent's command line
 SERVER = r"@(?=https?://)"  # between a model and its server's address
 OWN: Literal["own"] = "own"  # a class of the user's
+OWN_TUNER: Literal["tuner"] = "tuner"  # one that tunes knobs
 MODELS = (*PROVIDERS, AGENT, OWN)  # who writes code
 AGENTS = "agent:claude, agent:codex, agent:gemini, agent:opencode, agent:'COMMAND'"
-KNOWN_PROPOSERS = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS), AGENTS, "own:MODULE:CLASS"))
+CLASSES = f"{OWN}:MODULE:CLASS, {OWN_TUNER}:MODULE:CLASS"
+KNOWN_PROPOSERS = ", ".join((*TUNERS, *(f"{provider}:MODEL" for provider in PROVIDERS), AGENTS, CLASSES))
 SQLITE = "sqlite"  # for --state, the default
 AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
 NONE: Literal["none"] = "none"  # for --max-staleness, --storage and --llm-base-url
@@ -71,9 +73,14 @@ class Rules:
 class ProposerSpec(FrozenModel):
     """A proposer and its share of the proposals."""
 
-    name: TunerName | ProviderName | Literal["agent", "own"]
+    name: TunerName | ProviderName | Literal["agent", "own", "tuner"]
     model: str = ""  # of a provider; which agent, or where the class is
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+    @property
+    def is_tuner(self) -> bool:
+        """Whether it sets knobs."""
+        return self.name in (*TUNERS, OWN_TUNER)
 
     @property
     def model_name(self) -> str:
@@ -121,12 +128,12 @@ def parse_proposer(text: object) -> object:
     is_command = text.startswith(f"{AGENT}:") and re.search(r"\s", text)  # whose options may have a =
     who, _, weight_text = (text, "", "") if is_command else text.partition("=")
     name, _, model = who.partition(":")
-    if name not in (*TUNERS, *MODELS):
+    if name not in (*TUNERS, *MODELS, OWN_TUNER):
         raise ValueError(f"unknown proposer {name!r}; expected one of {KNOWN_PROPOSERS}")
     if name == AGENT and not model.strip():
         raise ValueError(f"which agent? expected one of {AGENTS}")
-    if name == OWN and not model:
-        raise ValueError("which class? expected own:package.module:Class")
+    if name in (OWN, OWN_TUNER) and not model:
+        raise ValueError(f"which class? expected {name}:package.module:Class")
     if name in PROVIDERS and not model:
         raise ValueError(f"which model? expected {name}:MODEL, as its provider names it")
     if name != "openai" and name in PROVIDERS and re.search(SERVER, model):

@@ -11,7 +11,7 @@ from autoresearch_ray.paths import SETTINGS_FILE, write_whole
 from autoresearch_ray.search.peers.clock import run_peer
 from autoresearch_ray.search.simulation import EPOCH, Found, Simulation
 from autoresearch_ray.search.worlds.world import Conditions, World
-from autoresearch_ray.settings import TUNERS, Request, RequestedRun
+from autoresearch_ray.settings import OWN_TUNER, TUNERS, Request, RequestedRun
 
 
 def simulate_run(request: Request, conditions: Conditions, folder: Path, tell: Callable[[str], None]) -> Found:
@@ -39,8 +39,11 @@ def simulate_peer(name: str, request: Request, conditions: Conditions) -> Course
 
 def _request(request: Request, tag: str) -> RequestedRun:
     run = new_run(request, tag, address="virtual")  # this machine's size and devices do not matter
-    if any(spec.name not in TUNERS for spec in run.proposers):
-        raise SettingsError(f"--proposer: expected {' or '.join(TUNERS)}; no language model knows this landscape")
+    if not all(spec.is_tuner for spec in run.proposers):
+        known = ", ".join(TUNERS)
+        raise SettingsError(
+            f"--proposer: expected {known} or {OWN_TUNER}:MODULE:CLASS; no language model knows this landscape"
+        )
     return run
 
 

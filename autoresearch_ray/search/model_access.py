@@ -23,8 +23,8 @@ from autoresearch_ray.propose.llm.providers.sdk import need
 from autoresearch_ray.propose.llm.providers.surroundings import check_address
 from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates
 from autoresearch_ray.propose.llm.window import Window, propose_within
-from autoresearch_ray.propose.own import load_proposer
-from autoresearch_ray.settings import AGENT, MODELS, OWN, PROVIDERS, ProposerSpec, RunTerms
+from autoresearch_ray.propose.own import load_proposer, load_tuner
+from autoresearch_ray.settings import AGENT, MODELS, OWN, OWN_TUNER, PROVIDERS, ProposerSpec, RunTerms
 
 ADDRESSES = re.compile(
     r"(openai|anthropic|google|gemini|azure)_|aws_(region|default_region|profile|\w+_file)|(https?|all|no)_proxy$|ssl_cert_|requests_ca_bundle$",
@@ -67,6 +67,9 @@ def model_keys(run: RunTerms) -> Iterator[dict[str, str]]:
     A key that there is none of is asked for at the terminal.
     """
     models = [spec for spec in run.proposers if spec.name in MODELS]
+    for spec in run.proposers:
+        if spec.name == OWN_TUNER:
+            load_tuner(spec.model)
     specs = [spec for spec in models if spec.name in PROVIDERS]
     for spec in specs:
         need(spec.name)

@@ -17,11 +17,12 @@ from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import SearchState
+from autoresearch_ray.propose.own import OwnTuner, load_tuner
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
-from autoresearch_ray.records import Candidate, Proposal, Result, Standing, Trial
+from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Result, Standing, Trial
 from autoresearch_ray.search.merging import Merging, asks_back, reject_as_moved
 from autoresearch_ray.search.older_state import is_older
-from autoresearch_ray.settings import TUNERS, RunSettings, TunerName
+from autoresearch_ray.settings import OWN_TUNER, TUNERS, ProposerSpec, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
 from autoresearch_ray.store.rebases import Rebases
@@ -39,11 +40,11 @@ class ProposerLoop:
     def __init__(self, board: Board, settings: RunSettings) -> None:
         self._board, self._settings = board, settings
         self._price = settings.rules.complexity_price
-        names: list[TunerName] = [name for spec in settings.proposers for name in TUNERS if name == spec.name]
-        self._stand_in = not names  # a tuner that only fills in while the models have nothing
+        specs = [spec for spec in settings.proposers if spec.is_tuner]
+        self._stand_in = not specs  # a tuner that only fills in while the models have nothing
         self._tuners = {
-            name: Tuner(name, np.random.default_rng([settings.seed, index]))
-            for index, name in enumerate(names or [TUNERS[0]])
+            spec.label: self._make_tuner(spec, np.random.default_rng([settings.seed, index]))
+            for index, spec in enumerate(specs or [ProposerSpec(name=TUNERS[0])])
         }
         self._merging, self._rebases = Merging(board, settings), Rebases(board.store)
         self._known: dict[str, dict[str, Value]] = {}  # knob values by source
@@ -54,6 +55,15 @@ class ProposerLoop:
             (self._observation(trials[result.trial_id], result) for result in recent), REMEMBERED
         )
         self._next = 1 + self._last_number(trials.values())
+
+    def _make_tuner(self, spec: ProposerSpec, rng: np.random.Generator) -> Tuner | OwnTuner:
+        if spec.name != OWN_TUNER:
+            return Tuner("random" if spec.name == "random" else "tpe", rng)
+
+        def say(fault: str) -> None:
+            self._board.put_proposer(ProposerStatus(spec.label, "pausing" if fault else "ok", fault))
+
+        return OwnTuner(load_tuner(spec.model), say)
 
     def absorb(self, events: tuple[Event, ...]) -> None:
         """Learn from what was written to the board."""
@@ -122,7 +132,7 @@ class ProposerLoop:
         )
         return [proposal] if self._board.enqueue(proposal, Candidate.of(text), normal_sha(text)) else []
 
-    def _tune(self, name: TunerName, parent_sha: str, version: int, fresh: list[Proposal]) -> int:
+    def _tune(self, name: str, parent_sha: str, version: int, fresh: list[Proposal]) -> int:
         """Bring this tuner's part of the queue to its depth; returns how many were added."""
         others = self._stand_in and any(proposal.proposer != name for proposal in fresh)
         depth = 0 if others else 1 + self._settings.slots // SLOTS_A_PROPOSAL
@@ -134,7 +144,7 @@ class ProposerLoop:
             fresh.append(proposal)
         return max(0, missing)
 
-    def _propose(self, name: TunerName, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
+    def _propose(self, name: str, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
         """One proposal of this tuner that is queued now; None if none was found."""
         parent = self._board.candidate(parent_sha).text
         in_flight = [trial.proposal.source_sha for _, trial in sorted(self._running.items())]

@@ -15,18 +15,20 @@ import pytest
 from small_run import settings_of, write_experiment
 
 from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.observe.table import load_trials
 from autoresearch_ray.propose.llm.session import Gates, Idea, Rejection
-from autoresearch_ray.propose.own import OwnIdea, OwnProposer, load_proposer
+from autoresearch_ray.propose.own import OwnIdea, OwnProposer, OwnTuner, load_proposer, load_tuner
 from autoresearch_ray.records import Candidate
 from autoresearch_ray.search.model_proposers import Writers
-from autoresearch_ray.settings import ask
+from autoresearch_ray.settings import ask, parse_proposer
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.S)[0]
+EXAMPLE, TUNER = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.S)
 
 
 def converse(proposer: Any, text: str) -> tuple[list[Idea], list[Rejection]]:
@@ -153,3 +155,64 @@ def test_a_class_proposes_in_a_run_or_pauses_with_its_error(
         else:
             (status,) = board.proposers()
             assert "RuntimeError: no idea what a view is" in status.detail
+
+
+KNOBS = read_knobs((ROOT / "experiments" / "train.py").read_text())
+
+
+class Says:
+    """A tuner that says what it is told to."""
+
+    def __init__(self) -> None:
+        self.values: Any = None
+
+    def suggest(self, knobs: Any, observations: Any, running: Any) -> Any:
+        if isinstance(self.values, Exception):
+            raise self.values
+        return self.values
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"NO_KNOB": 1}, "suggest gave NO_KNOB, expected names of knobs: "),
+        ({"MOMENTUM": 7.0}, "suggest gave MOMENTUM = 7.0, expected a value of "),
+        (KeyError("x"), "KeyError: 'x'"),
+        ([1], "AttributeError"),
+    ],
+)
+def test_a_tuner_of_ones_own_pauses_with_its_fault_and_goes_on(
+    values: Any, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    says = Says()
+    tuner = OwnTuner(says, said.append)
+    says.values = values
+    assert tuner.suggest(KNOBS, (), ()) is None and len(said) == 1 and said[0].startswith(fault)
+    says.values = {"MOMENTUM": 0.9}
+    assert tuner.suggest(KNOBS, (), ()) is None, "it pauses"
+    monkeypatch.setattr(tuner, "_until", 0.0)
+    suggestion = tuner.suggest(KNOBS, (), ())
+    assert suggestion is not None and said[1:] == [""]
+    assert (dict(suggestion.values), suggestion.hypothesis) == ({"MOMENTUM": 0.9}, "MOMENTUM 0.95 -> 0.9")
+
+
+def test_the_tuner_of_the_docs_searches_a_simulated_landscape(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(TUNER)
+    command = [sys.executable, "-m", "autoresearch_ray.simulate", str(ROOT / "experiments" / "cpu.yaml")]
+    command += ["--proposer", "tuner:mine:Nudge", "--trials", "14", "--slots", "2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    assert "tuner:mine:Nudge" in set(load_trials(run).proposer)
+
+
+def test_a_tuner_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "odd.py").write_text("class NoMethod:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match=r"^--proposer tuner:odd:NoMethod: has no method suggest; expected suggest"):
+        load_tuner("odd:NoMethod")
+    with pytest.raises(SettingsError, match=r"^--proposer tuner:odd:Missing: cannot be made"):
+        load_tuner("odd:Missing")
+    with pytest.raises(ValueError, match=r"which class\? expected tuner:package.module:Class"):
+        parse_proposer("tuner:")

@@ -114,7 +114,7 @@ class Tuner:
         known = self._collect(knobs, observations, running)
         propose = self._local_or_tpe if self._kind == "tpe" else self._redraw
         values = self._new(knobs, known.taken, lambda: propose(knobs, known))
-        return None if values is None else _suggestion(knobs, values)
+        return None if values is None else suggestion_of(knobs, values)
 
     def _collect(
         self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
@@ -179,7 +179,8 @@ def _keys(units: np.ndarray) -> list[bytes]:
     return [row.tobytes() for row in units.round(9)]
 
 
-def _suggestion(knobs: Sequence[Knob], values: Values) -> Suggestion:
+def suggestion_of(knobs: Sequence[Knob], values: Mapping[str, Value]) -> Suggestion:
+    """The knobs that change, and in words how."""
     changed = [knob for knob in knobs if not same(values[knob.name], knob.value)]
     words = (f"{k.name} {spell(k.value)} -> {spell(values[k.name])}" for k in changed)
     return Suggestion({k.name: values[k.name] for k in changed}, ", ".join(words))
