@@ -76,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         help=f"who searches, repeatable (default: {LEDGER}, which is this search)")  # fmt: skip
     add("--out", action="append", default=[], type=Path, metavar="FILE.csv|FILE.png",
         help="write how each policy ended in each world, or a picture of the way there; repeatable")  # fmt: skip
-    add("--proposer", action="append", default=[], help=f"of {LEDGER}: tpe or random, with =WEIGHT (default: tpe)")
+    known = "tpe, random or tuner:MODULE:CLASS"
+    add("--proposer", action="append", default=[], help=f"of {LEDGER}: {known}, with =WEIGHT (default: tpe)")
     add("--landscape", choices=LANDSCAPES, default=USUAL.landscape,
         help="rugged has interactions, a plateau and edges where training diverges (default: %(default)s)")  # fmt: skip
     add("--holds", type=float, nargs=2, default=USUAL.holds, metavar=("LEAST", "MOST"),

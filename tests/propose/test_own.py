@@ -200,7 +200,7 @@ def test_a_tuner_of_ones_own_pauses_with_its_fault_and_goes_on(
 def test_the_tuner_of_the_docs_searches_a_simulated_landscape(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(TUNER)
     command = [sys.executable, "-m", "autoresearch_ray.simulate", str(ROOT / "experiments" / "cpu.yaml")]
-    command += ["--proposer", "tuner:mine:Nudge", "--trials", "14", "--slots", "2"]
+    command += ["--proposer", "tuner:mine:Nudge", "--trials", "14", "--slots", "2", "--runs-dir", "runs"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "runs").iterdir()
