@@ -8,14 +8,12 @@ value of 200 bytes under its own key, compared with the revision of its last wri
 the answer. Stores take turns, in changing order; printed are medians over the rounds, with the lowest and highest rate.
 
     ours, threads     the state actor through ActorStore.txn, as the parts of a run use it
-    ours, asyncio     the same through ActorStore.txn_async, which goes through Ray alone
     etcd, EtcdStore   one etcd member through the project's client, which adds the mark that makes retries safe
     etcd, sockets     the same etcd with as little client as can be: one socket a thread, a request written by hand, an
                       answer of which only the revision is read. What a client costs is left out on etcd's side alone
 """
 
 import argparse
-import asyncio
 import base64
 import itertools
 import os
@@ -35,7 +33,7 @@ from pathlib import Path
 
 import ray
 
-from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
+from autoresearch_ray.store.actor.client import start_state_actor
 from autoresearch_ray.store.contract import Compare, Put, Store
 from autoresearch_ray.store.etcd.store import EtcdStore
 
@@ -79,26 +77,6 @@ def in_threads(swap: Callable[[str, int], int]) -> Turn:
         return taken
 
     return turn
-
-
-def in_one_loop(store: ActorStore) -> Turn:
-    """Clients as coroutines."""
-
-    async def client(taken: list[float], seconds: float) -> None:
-        key, revision = f"k/{os.urandom(8).hex()}", 0
-        end = time.perf_counter() + seconds
-        while (begin := time.perf_counter()) < end:
-            answer = await store.txn_async([Compare(key, "mod", "==", revision)], [Put(key, VALUE)])
-            assert answer.succeeded, key
-            revision = answer.revision
-            taken.append(time.perf_counter() - begin)
-
-    async def together(clients: int, seconds: float) -> list[float]:
-        taken: list[float] = []
-        await asyncio.gather(*(client(taken, seconds) for _ in range(clients)))
-        return taken
-
-    return lambda clients, seconds: asyncio.run(together(clients, seconds))
 
 
 def through_store(store: Store) -> Callable[[str, int], int]:
@@ -240,7 +218,6 @@ def main() -> None:
             ours = start_state_actor(folder / "state.db", "store-benchmark", "benchmark")
             turns = {
                 "ours, threads": in_threads(through_store(ours)),
-                "ours, asyncio": in_one_loop(ours),
                 "etcd, EtcdStore": in_threads(through_store(EtcdStore(f"etcd://127.0.0.1:{port}", "bench/"))),
                 "etcd, sockets": in_threads(through_sockets(port)),
             }

@@ -8,11 +8,12 @@ its goal where it has one.
 """
 
 import argparse
-import asyncio
 import itertools
 import os
+import queue
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,26 +108,29 @@ def claimed(board: Board, trial: Trial) -> None:
     assert board.claim(trial), trial.trial_id
 
 
-async def events(store: ActorStore, watchers: int) -> list[float]:
+def events(store: ActorStore, watchers: int) -> list[float]:
     """For each of some events, how long after the start of its write the last of all watchers had seen it."""
-    first, taken = await store.revision_async() + 1, []
-    seen: asyncio.Queue[float] = asyncio.Queue()
+    first, taken = store.revision() + 1, []
+    seen: queue.Queue[float] = queue.Queue()
 
-    async def watch() -> None:
+    def watch() -> None:
         start, left = first, REPEATS // 4
         while left:
-            batch = await store.watch_async("watched", start, timeout_seconds=30)
+            batch = store.watch("watched", start, timeout_seconds=30)
             for _ in batch.events:
-                seen.put_nowait(time.perf_counter())
+                seen.put(time.perf_counter())
             start, left = batch.revision + 1, left - len(batch.events)
 
-    tasks = [asyncio.create_task(watch()) for _ in range(watchers)]
+    threads = [threading.Thread(target=watch) for _ in range(watchers)]
+    for thread in threads:
+        thread.start()
     for _ in range(REPEATS // 4):
-        await asyncio.sleep(PAUSE_SECONDS)
+        time.sleep(PAUSE_SECONDS)
         begin = time.perf_counter()
-        await store.txn_async([], [Put("watched", b"")])
-        taken.append(max([await seen.get() for _ in range(watchers)]) - begin)
-    await asyncio.gather(*tasks)
+        store.txn([], [Put("watched", b"")])
+        taken.append(max(seen.get() for _ in range(watchers)) - begin)
+    for thread in threads:
+        thread.join()
     return sorted(taken)
 
 
@@ -138,7 +142,7 @@ def use(path: Path, options: argparse.Namespace) -> None:
     taken = claims(board, options.queued)
     say("claim, median", 1e3 * statistics.median(taken), "ms", 5)
     say("claim, 99th percentile", 1e3 * taken[len(taken) * 99 // 100], "ms")
-    taken = asyncio.run(events(store, options.watchers))
+    taken = events(store, options.watchers)
     say(f"event at the last of {options.watchers} watchers, median", 1e3 * statistics.median(taken), "ms", 50)
     say(f"event at the last of {options.watchers} watchers, worst", 1e3 * taken[-1], "ms")
     say("queue read", seconds(board.queue), "s")

@@ -1,6 +1,5 @@
 """What is special about the store on a real etcd: lost answers, markers, neighbours, quiet watches, snapshots."""
 
-import asyncio
 import hashlib
 import os
 import pickle
@@ -231,17 +230,6 @@ def test_a_store_travels_pickled_and_serves_many_threads(near: EtcdStore) -> Non
         revisions = list(pool.map(put, range(200)))
     assert len(set(revisions)) == 200
     assert near.range("k/").count == 200
-
-
-def test_an_async_caller_has_the_same_store(near: EtcdStore) -> None:
-    async def use() -> None:
-        watching = asyncio.create_task(near.watch_async("a", await near.revision_async() + 1, timeout_seconds=10))
-        answer = await near.txn_async([Compare("a", "version", "==", 0)], [Put("a", b"1")])
-        assert answer.succeeded
-        assert [event.kv.value for event in (await watching).events] == [b"1"]
-        assert (await near.range_async("")).kvs[0] == await near.get_async("a")
-
-    asyncio.run(use())
 
 
 def test_a_backup_is_whole(near: EtcdStore, tmp_path: Path) -> None:

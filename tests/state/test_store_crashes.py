@@ -1,6 +1,5 @@
 """What is left after a kill, and what is said of a file that is no store."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -274,19 +273,4 @@ def test_a_client_travels_to_a_task(actor_store: ActorStore) -> None:
 
     assert ray.get(ray.remote(num_cpus=1)(put_there).remote(actor_store)) == 2
     assert actor_store.get("a") is not None
-    actor_store.stop()
-
-
-def test_an_async_caller_has_the_same_store(actor_store: ActorStore) -> None:
-    async def use() -> None:
-        watching = asyncio.create_task(actor_store.watch_async("a", 0, timeout_seconds=10))
-        await asyncio.sleep(0.2)
-        answer = await actor_store.txn_async([Compare("a", "version", "==", 0)], [Put("a", b"1")])
-        assert answer.succeeded
-        assert [event.kv.value for event in (await watching).events] == [b"1"]
-        assert (await actor_store.range_async("")).kvs[0] == await actor_store.get_async("a")
-        with pytest.raises(StoreError, match="duplicate"):
-            await actor_store.txn_async([], [Put("a", b""), Put("a", b"")])
-
-    asyncio.run(use())
     actor_store.stop()

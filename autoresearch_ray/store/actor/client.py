@@ -2,19 +2,17 @@
 
     store = start_state_actor(run_dir / "state.db", name="state-mar1", namespace="autoresearch")
     store.put("program", b"be bold")                                # in the driver and in workers: ActorStore pickles
-    batch = await store.watch_async("program", revision + 1, 30)    # inside an async actor
+    batch = store.watch("program", revision + 1, 30)                # waits for 30 seconds at most
     store.stop()
 
 A call that meets a restart is tried again for RETRY_SECONDS; a write does so under one request id, so it happens once.
 A compaction that is repeated this way may say CompactedError, and a repeated grant leaves a lease that lapses.
 """
 
-import asyncio
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,10 +22,9 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.store.actor.gather import Gathering, ThreadGathering
+from autoresearch_ray.store.actor.gather import ThreadGathering
 from autoresearch_ray.store.actor.near import NearLine, Place
-from autoresearch_ray.store.actor.polls import Polls, Seen, Watch
-from autoresearch_ray.store.actor.server import StateActor
+from autoresearch_ray.store.actor.server import StateActor, Watch
 from autoresearch_ray.store.arguments import check_txn, check_watch
 from autoresearch_ray.store.contract import Compare, Found, KeyValue, Op, Store, Txn, TxnResult, WatchBatch
 
@@ -82,8 +79,8 @@ def find_state_actor(name: str, namespace: str) -> "ActorStore":
 class ActorStore(Store):
     """A store at the other end of an actor handle. Any thread, process or node may use one.
 
-    Transactions that callers start at the same time travel together, and so do the watches of one event loop. Those of
-    threads on the actor's machine take a socket (`near.py`).
+    Transactions that threads start at the same time travel together; on the actor's machine they take a socket
+    (`near.py`).
     """
 
     def __init__(self, actor: Any, retry_seconds: float = RETRY_SECONDS) -> None:
@@ -91,7 +88,6 @@ class ActorStore(Store):
         self._retry_seconds = retry_seconds
         self._threads = ThreadGathering[Txn, TxnResult | StoreError](self._send_from_thread)
         self._near = NearLine(self._find_near)
-        self._last_loop: _OnLoop | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ActorStore, (self._actor, self._retry_seconds)
@@ -147,47 +143,12 @@ class ActorStore(Store):
     def backup(self, path: Path) -> None:
         self._call("backup", str(path.absolute()))
 
-    async def revision_async(self) -> int:
-        """`revision` for callers on an event loop."""
-        return int(await self._call_async("revision"))
-
-    async def get_async(self, key: str, revision: int = 0) -> KeyValue | None:
-        """`get` for callers on an event loop."""
-        found: KeyValue | None = await self._call_async("get", key, revision)
-        return found
-
-    async def range_async(self, prefix: str, limit: int = 0, revision: int = 0, after: str = "") -> Found:
-        """`range` for callers on an event loop."""
-        found: Found = await self._call_async("range", prefix, limit, revision, after)
-        return found
-
-    async def txn_async(
-        self, compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = (), request_id: str = ""
-    ) -> TxnResult:
-        """`txn` for callers on an event loop."""
-        (answer,) = await self._on_loop().txns.ask([_txn(compare, success, failure, request_id)])
-        return _unpack(answer)
-
-    async def watch_async(
-        self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
-    ) -> WatchBatch:
-        """`watch` for callers on an event loop."""
-        check_watch(prefix, from_revision, timeout_seconds)
-        start = from_revision or await self.revision_async() + 1
-        return await self._on_loop().watches.ask(Watch(prefix, start, timeout_seconds, previous))
-
     def stop(self) -> None:
         """Close the file and end the actor for good; what was acknowledged is on disk."""
         with suppress(StoreError):  # stopped before, or its file could not be opened
             self._call("close")
         self._near.close()
         ray.kill(self._actor, no_restart=True)
-
-    def _on_loop(self) -> "_OnLoop":
-        loop = asyncio.get_running_loop()
-        if self._last_loop is None or self._last_loop.loop is not loop:
-            self._last_loop = _OnLoop(loop, Gathering(self._send_txns), Polls(self._send_watches))
-        return self._last_loop
 
     def _send_from_thread(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
         try:
@@ -200,15 +161,6 @@ class ActorStore(Store):
         place: Place | None = self._call("near") if hasattr(self._actor, "near") else None  # an older one has none
         return place
 
-    async def _send_txns(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
-        answers: list[TxnResult | StoreError] = await self._call_async("txns", txns)
-        return answers
-
-    async def _send_watches(self, watches: list[Watch]) -> list[Seen]:
-        longest = max(watch.timeout_seconds for watch in watches)
-        seen: list[Seen] = await self._call_async("watches", watches, wait_seconds=longest)
-        return seen
-
     def _call(self, method: str, *arguments: object, wait_seconds: float = 0.0) -> Any:
         deadline = time.monotonic() + self._retry_seconds + wait_seconds
         while True:
@@ -216,15 +168,6 @@ class ActorStore(Store):
                 answer = getattr(self._actor, method).remote(*arguments)
                 return ray.get(answer, timeout=max(deadline - time.monotonic(), PAUSE_SECONDS))
             time.sleep(PAUSE_SECONDS)
-
-    async def _call_async(self, method: str, *arguments: object, wait_seconds: float = 0.0) -> Any:
-        deadline = time.monotonic() + self._retry_seconds + wait_seconds
-        while True:
-            with self._failures(method, deadline):
-                answer = getattr(self._actor, method).remote(*arguments)
-                async with asyncio.timeout(max(deadline - time.monotonic(), PAUSE_SECONDS)):
-                    return await answer
-            await asyncio.sleep(PAUSE_SECONDS)
 
     @contextmanager
     def _failures(self, method: str, deadline: float) -> Iterator[None]:
@@ -259,15 +202,6 @@ class ActorStore(Store):
             f"Ray restarted it {known['NumRestarts']} times: where a node's memory is nearly full its memory monitor "
             "ends processes (raylet.out in Ray's logs says which); use less memory there, or fewer slots"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _OnLoop:
-    """What the callers of one event loop send together."""
-
-    loop: asyncio.AbstractEventLoop
-    txns: Gathering[Txn, TxnResult | StoreError]
-    watches: Polls
 
 
 def _unpack(answer: T | StoreError) -> T:

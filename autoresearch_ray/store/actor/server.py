@@ -12,13 +12,13 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from autoresearch_ray.errors import CompactedError, StoreError
 from autoresearch_ray.store.actor.gather import Gathering
 from autoresearch_ray.store.actor.near import Place, serve
-from autoresearch_ray.store.actor.polls import Seen, Watch
 from autoresearch_ray.store.contract import Found, KeyValue, Txn, TxnResult, WatchBatch
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
@@ -28,7 +28,18 @@ LEASE_TICK_SECONDS = 0.25  # a lapsed lease's keys are gone this much later at m
 STALL_SECONDS = 2.0  # without a tick: the process was stopped or starved, and served no keep-alive
 
 T = TypeVar("T")
+Seen = WatchBatch | StoreError | None  # None: nothing yet
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One long poll: what `Store.watch` takes, with the first revision settled."""
+
+    prefix: str
+    from_revision: int
+    timeout_seconds: float
+    previous: bool = False
 
 
 class StateActor:

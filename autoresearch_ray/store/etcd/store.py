@@ -13,7 +13,6 @@ here compacts by itself (etcd's --auto-compaction-retention does). Otherwise the
 differences that its docstring (`contract.py`) lists.
 """
 
-import asyncio
 import hashlib
 import math
 import os
@@ -159,30 +158,6 @@ class EtcdStore(Store):
         with self._client.stream("/maintenance/snapshot", {}, ANSWER_SECONDS) as messages:
             _write_snapshot(unfinished, (wire.blob(message.get("blob", "")) for message in messages))
         unfinished.replace(path)
-
-    async def revision_async(self) -> int:
-        """`revision` for callers on an event loop, in a thread, like the others."""
-        return await asyncio.to_thread(self.revision)
-
-    async def get_async(self, key: str, revision: int = 0) -> KeyValue | None:
-        """`get` for callers on an event loop."""
-        return await asyncio.to_thread(self.get, key, revision)
-
-    async def range_async(self, prefix: str, limit: int = 0, revision: int = 0, after: str = "") -> Found:
-        """`range` for callers on an event loop."""
-        return await asyncio.to_thread(self.range, prefix, limit, revision, after)
-
-    async def txn_async(
-        self, compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = (), request_id: str = ""
-    ) -> TxnResult:
-        """`txn` for callers on an event loop."""
-        return await asyncio.to_thread(self.txn, compare, success, failure, request_id)
-
-    async def watch_async(
-        self, prefix: str, from_revision: int = 0, timeout_seconds: float = 30.0, previous: bool = False
-    ) -> WatchBatch:
-        """`watch` for callers on an event loop; it holds a thread as long as it waits."""
-        return await asyncio.to_thread(self.watch, prefix, from_revision, timeout_seconds, previous)
 
     def _range(self, request: wire.Json, revision: int) -> Found:
         return self._keys.read_range(self._client.call("/kv/range", request, f"revision {revision}"))

@@ -82,7 +82,7 @@ def standing_text(view: SearchView) -> str:
     lines += _curve_text(view.frontier)
     lines += _profile_text(view.frontier)
     if view.best.text == view.frontier.text:
-        lines.append("It is the proven best.")
+        lines.append("It is the start." if math.isnan(view.best.val_bpb) else "It is the proven best.")
     else:
         lines.append(f"Proven best: {_standing_text(view.best, *sizes)}. The frontier differs from it by:")
         change = difference(view.best.text, view.frontier.text)
@@ -117,10 +117,11 @@ def task_text(view: SearchView) -> str:
 def _experiment_text(experiment: ExperimentView) -> str:
     threads = f"{experiment.threads} CPU thread" + ("s" if experiment.threads > 1 else "")
     share = f"{experiment.gpus:g} GPU and {threads}" if experiment.gpus else threads
+    beside = f"{experiment.slots} trials side by side" if experiment.slots > 1 else "one trial at a time"
     return (
         f"{experiment.name}: text of {experiment.data}, sequences of {experiment.seq_len} tokens, vocabulary "
         f"{experiment.vocab_size}, {experiment.budget_seconds:g} s of training on {share} of {experiment.device} "
-        f"(amp {experiment.amp}), {experiment.slots} trials side by side. torch {experiment.torch or 'as installed'}."
+        f"(amp {experiment.amp}), {beside}. torch {experiment.torch or 'as installed'}."
         f"{_data_text(experiment)}"
     )
 
