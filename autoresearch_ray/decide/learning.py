@@ -24,10 +24,15 @@ GOODS = (0.1, 0.25, 0.5)  # shares of improvements among the others
 SIZES = (0.4, 1.0, 2.5)  # mean improvement
 BAD_SIZES = (1.0, 3.0, 9.0)  # mean loss
 NULL_SIZE = 0.1
+# A few changes do far more than all others: without these a single jump of 40 sd passed for noisy pairs, and the
+# candidate was expected 2 sd above the mean of its own four runs.
+JUMPS, JUMP_SIZE = 0.02, 30.0  # share of changes, half of them for the better, and their mean size
 
 _GRID = np.array(list(product(PAIR_VARIANCES, NULLS, GOODS, SIZES, BAD_SIZES)))
 _VARIANCE, _NULL, _GOOD, _SIZE, _BAD = _GRID.T
-_SHARES = np.log(np.stack([(1 - _NULL) * _GOOD, _NULL, (1 - _NULL) * (1 - _GOOD)]))
+_USUAL = np.stack([(1 - _NULL) * _GOOD, _NULL, (1 - _NULL) * (1 - _GOOD)])
+_SHARES = np.log(np.concatenate([(1 - JUMPS) * _USUAL, np.full((2, len(_GRID)), JUMPS / 2)]))
+_JUMP_SIZES = np.full(len(_GRID), JUMP_SIZE)
 _PRIOR = np.log(np.repeat(PAIR_WEIGHTS, len(_GRID) // len(PAIR_VARIANCES)) / len(_GRID))
 
 
@@ -43,10 +48,13 @@ class Learned:
 
     def prior(self, scale: float) -> Prior:
         """Of a change's effect on J."""
+        usual = 1 - JUMPS
         return (
-            Component(self.good, -self.size * scale),
-            Component(self.null, 0.0, NULL_SIZE * scale),
-            Component(1 - self.good - self.null, self.bad * scale),
+            Component(usual * self.good, -self.size * scale),
+            Component(usual * self.null, 0.0, NULL_SIZE * scale),
+            Component(usual * (1 - self.good - self.null), self.bad * scale),
+            Component(JUMPS / 2, -JUMP_SIZE * scale),
+            Component(JUMPS / 2, JUMP_SIZE * scale),
         )
 
 
@@ -81,7 +89,15 @@ def evidence_of_mean(mean: float, runs: int, growth: float) -> Vector:
     sd = np.sqrt(variance)
     total = NULL_SIZE**2 + variance
     null = -0.5 * (mean**2 / total + np.log(2 * np.pi * total))
-    parts = np.stack([_exponential(-mean, _SIZE, variance, sd), null, _exponential(mean, _BAD, variance, sd)])
+    parts = np.stack(
+        [
+            _exponential(-mean, _SIZE, variance, sd),
+            null,
+            _exponential(mean, _BAD, variance, sd),
+            _exponential(-mean, _JUMP_SIZES, variance, sd),
+            _exponential(mean, _JUMP_SIZES, variance, sd),
+        ]
+    )
     return np.asarray(np.logaddexp.reduce(_SHARES + parts, axis=0))
 
 

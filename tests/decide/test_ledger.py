@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outcomes import confirm, screen, told
 
 from autoresearch_ray.decide.effects import Component, believe
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry, Ledger, Run
+from autoresearch_ray.decide.panel import PROOFS
+from autoresearch_ray.decide.state import SearchState
 
 PRIOR = (Component(0.2, -1.5), Component(0.4, 0.0, 0.25), Component(0.4, 3.0))
 
@@ -122,3 +125,15 @@ def test_an_estimate_that_saves_work_is_the_same() -> None:
         e.source_sha: fresh.mean(e.source_sha) for e in after.entries
     }
     assert saved.learned == fresh.learned
+
+
+def test_a_jump_is_believed_and_does_not_pass_for_noise(started: SearchState) -> None:
+    """A change of 40 sd on four seeds, as a real model's counting of tokens was, beside ordinary ones."""
+    ordinary = [screen(f"c{number}", "base", 1.0 + 0.003 * number, number % 2) for number in range(6)]
+    before = told(started, *ordinary).state
+    runs = [screen("a", "base", 0.59, 0), confirm("a", 0.601, 1), confirm("a", 0.612, PROOFS)]
+    after = told(before, *runs).state
+    estimate, earlier = Estimate(after.ledger), Estimate(before.ledger)
+    expected, _ = estimate.difference("a", "base")
+    assert expected == pytest.approx(-0.399, abs=0.3 * after.ledger.scale)
+    assert estimate.pair_variance(1) < 2 * earlier.pair_variance(1)
