@@ -11,26 +11,17 @@ from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
-def test_confirmed_changes_are_brought_onto_the_frontier_together_and_the_rules_judge_each(tmp_path: Path) -> None:
+def test_a_change_is_brought_onto_the_frontier_if_both_fit_and_the_rules_allow_it(tmp_path: Path) -> None:
     settings = settings_of(Request(experiment=write_experiment(tmp_path), program=tmp_path / "program.md"))
     frontier_text = CANDIDATE.replace("ROWS = 4", "ROWS = 8")
-    children = {
-        "clear": CANDIDATE.replace("LR = 0.1 ", "LR = 0.2 "),
-        "refused": CANDIDATE.replace("import torch\n", "import os\n\nimport torch\n"),
-        "conflicts": CANDIDATE.replace("ROWS = 4", "ROWS = 16"),
-        "momentum": CANDIDATE.replace("lr=LR)", "lr=LR, momentum=0.9)"),
-    }
+    faster = ("LR = 0.1 ", "LR = 0.2 ")
+    refused = CANDIDATE.replace("import torch\n", "import os\n\nimport torch\n")
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
         parent = board.put_candidate(Candidate.of(CANDIDATE))
         frontier = Standing(board.put_candidate(Candidate.of(frontier_text)), 2.0, 2.0, 15, 2, 0.0)
-        changes = [(parent, board.put_candidate(Candidate.of(text))) for text in children.values()]
-        made = Merging(board, settings).together(changes, frontier)
-    assert dict(zip(children, made.fitted, strict=True)) == {
-        "clear": True,
-        "refused": False,
-        "conflicts": False,
-        "momentum": True,
-    }
-    wanted = frontier_text.replace("LR = 0.1 ", "LR = 0.2 ").replace("lr=LR)", "lr=LR, momentum=0.9)")
-    assert made.source == wanted
+        merging = Merging(board, settings)
+        assert merging.bring_onto(CANDIDATE.replace(*faster), parent, frontier) == frontier_text.replace(*faster)
+        assert merging.bring_onto(refused, parent, frontier) is None
+        assert merging.bring_onto(CANDIDATE.replace("ROWS = 4", "ROWS = 16"), parent, frontier) is None
+        assert merging.bring_onto(refused, frontier.source_sha, frontier) == refused, "it stands there already"

@@ -3,7 +3,7 @@
 A clean merge is a valid text, not a tested one: its measurement is the caller's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
@@ -22,37 +22,6 @@ class Merged:
     clean: bool  # no conflict at all
     conflicts: tuple[str, ...]  # a line each: the constant or the place, and what was kept
     whole: bool = True  # the code of both sides; if not, of theirs only the values of constants
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A text and the text that it was made from."""
-
-    base: str
-    theirs: str
-
-
-@dataclass(frozen=True, slots=True)
-class Together:
-    """One text with as many changes as fit beside each other."""
-
-    source: str
-    fitted: tuple[bool, ...]  # a change each, in the order in which they were given
-
-
-def merge_in_turn(onto: str, changes: Sequence[Change], valid: Callable[[str], bool]) -> Together:
-    """Bring each change onto the text that has those before it: whole, or not at all.
-
-    Give the most valuable first: of two that conflict it is the one that is kept. `valid` says whether a text may be
-    a candidate; a change that makes it none is left out. A change that the text has already fits.
-    """
-    source, fitted = onto, []
-    for change in changes:
-        merged = three_way(change.base, source, change.theirs)
-        fits = merged.clean and valid(merged.source)
-        source = merged.source if fits else source
-        fitted.append(fits)
-    return Together(source, tuple(fitted))
 
 
 def three_way(base: str, ours: str, theirs: str) -> Merged:

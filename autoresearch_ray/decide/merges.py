@@ -2,6 +2,9 @@
 
 A change that is probably an improvement, and that the frontier does not have, is offered to be merged with it. That
 costs one run, and says whether the two go together as well. A merge that turns out no better counts against its parts.
+
+Merging all such changes at once instead of one by one brought nothing: 10.3 against 10.4 sd proven after 400 trials on
+16 slots (50 made-up worlds), 10.0 with a lower bar; 7.3 against 7.2 after 100 on 4 (60 worlds).
 """
 
 from dataclasses import replace

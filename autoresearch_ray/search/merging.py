@@ -1,9 +1,8 @@
 """Changes that were found side by side, brought together: merged texts, and the proposals that test what remains."""
 
 import time
-from collections.abc import Sequence
 
-from autoresearch_ray.candidate.merge import Change, Together, merge_in_turn, theirs_onto, three_way
+from autoresearch_ray.candidate.merge import theirs_onto, three_way
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 from autoresearch_ray.candidate.rules import Checked
 from autoresearch_ray.decide.state import MergeIdea
@@ -35,12 +34,6 @@ class Merging:
             self._board.candidate(parent_sha).text, self._board.candidate(frontier.source_sha).text, text
         )
         return merged.source if merged.clean and self._valid(merged.source) else None
-
-    def together(self, changes: Sequence[tuple[str, str]], frontier: Standing) -> Together:
-        """The frontier with as many changes as fit, each a parent and its child by content hash, the best first."""
-        read = self._board.candidate
-        texts = [Change(read(parent).text, read(child).text) for parent, child in changes]
-        return merge_in_turn(read(frontier.source_sha).text, texts, self._valid)
 
     def queue_merge(self, idea: MergeIdea) -> None:
         """A change that was found beside the frontier, on the frontier: what merges of it is tried.

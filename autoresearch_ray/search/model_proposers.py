@@ -241,6 +241,7 @@ def experiment_view(settings: RunSettings) -> ExperimentView:
         torch=settings.versions.get("torch", ""),
         train_tokens=data.train.tokens if data else 0,
         bytes_per_token=data.train_bytes_per_token if data else 0.0,
+        document_tokens=data.train.tokens // max(1, data.train.documents) if data else 0,
         eval_tokens=data.val.tokens if data else 0,
         counted_bpb=_score_counts(data) if data else (),
     )

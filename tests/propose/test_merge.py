@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
-from autoresearch_ray.candidate.merge import Change, merge_in_turn, theirs_onto, three_way
+from autoresearch_ray.candidate.merge import theirs_onto, three_way
 
 KNOBS = read_knobs(TRAIN)
 VALUES = st.dictionaries(st.sampled_from(KNOBS), st.floats(0, 1), max_size=4).map(
@@ -89,34 +89,27 @@ def test_a_constant_that_one_side_removed_stays_removed() -> None:
     assert "EPS" not in merged.source
 
 
-def test_changes_are_merged_in_turn_and_what_conflicts_with_an_earlier_one_is_left_out() -> None:
-    texts = [
+def test_changes_of_other_places_merge_one_after_another_and_what_conflicts_does_not() -> None:
+    source, clean = TRAIN, []
+    for text in (
         set_constants(TRAIN, {"DEPTH": 6}),
         TRAIN.replace("total + part", "total - part"),
         TRAIN.replace("total + part", "total @ part"),  # the line that the second has changed
         set_constants(TRAIN, {"DEPTH": 7}),  # the value that the first has changed
         set_constants(TRAIN, {"WARMDOWN": 0.5}),
-    ]
-    made = merge_in_turn(TRAIN, [Change(TRAIN, text) for text in texts], lambda _: True)
-    assert made.fitted == (True, True, False, False, True)
-    wanted = set_constants(TRAIN, {"DEPTH": 6, "WARMDOWN": 0.5}).replace("total + part", "total - part")
-    assert made.source == wanted
-    again = merge_in_turn(made.source, [Change(TRAIN, texts[0])], lambda _: True)
-    assert again.fitted == (True,) and again.source == made.source, "what is there already fits"
-
-
-def test_a_change_that_makes_an_invalid_text_is_left_out_and_the_next_is_merged_without_it() -> None:
-    longer, deeper = TRAIN.replace("    return model\n", "    model.eval()\n    return model\n"), {"DEPTH": 6}
-    changes = [Change(TRAIN, longer), Change(TRAIN, set_constants(TRAIN, deeper))]
-    made = merge_in_turn(TRAIN, changes, lambda text: len(text.splitlines()) <= len(TRAIN.splitlines()))
-    assert made.fitted == (False, True)
-    assert made.source == set_constants(TRAIN, deeper)
+        set_constants(TRAIN, {"DEPTH": 6}),  # it is there already
+    ):
+        merged = three_way(TRAIN, source, text)
+        clean.append(merged.clean)
+        source = merged.source if merged.clean else source
+    assert clean == [True, True, False, False, True, True]
+    assert source == set_constants(TRAIN, {"DEPTH": 6, "WARMDOWN": 0.5}).replace("total + part", "total - part")
 
 
 def test_a_change_is_brought_along_from_the_text_that_it_was_made_from() -> None:
     deeper = set_constants(TRAIN, {"DEPTH": 6})
-    made = merge_in_turn(TRAIN, [Change(deeper, set_constants(deeper, {"BATCH_ROWS": 16}))], lambda _: True)
-    assert made.source == set_constants(TRAIN, {"BATCH_ROWS": 16}), "the step before it is no part of it"
+    merged = three_way(deeper, TRAIN, set_constants(deeper, {"BATCH_ROWS": 16}))
+    assert merged.source == set_constants(TRAIN, {"BATCH_ROWS": 16}), "the step before it is no part of it"
 
 
 def test_of_a_confirmed_change_the_values_are_set_anew_and_code_is_never_left_out_in_silence() -> None:

@@ -166,7 +166,7 @@ def test_it_says_where_the_search_stands_and_what_is_asked() -> None:
     assert PROGRAM.strip() in prompt.context and TRAIN.rstrip() in prompt.context
     assert "cpu: text of stdlib, sequences of 128 tokens, vocabulary 2048, 20 s of training" in prompt.context
     text = prompt.messages[0].text
-    assert "Frontier: val_bpb 1.6900 and J 1.7000 with 201 code lines (an estimate from all runs of it" in text
+    assert "Frontier: val_bpb 1.6900 and J 1.7000 with 201 code lines (an estimate for all seeds, by pairs" in text
     assert "in one run 391 steps within the budget (51.2 ms each; the machine's speed varies)" in text
     assert "parts of the budget: 5% 3.900, 10% 3.800, 20% 3.600, 35% 3.300, 50% 3.000" in text
     assert "It is the proven best." in text
@@ -233,7 +233,7 @@ def test_the_way_from_the_best_to_the_frontier_is_shown() -> None:
     story = Story()
     story.step("advance", TRAIN.replace("WARMDOWN = 0.5 ", "WARMDOWN = 0.6 "), 1.69, "longer decay")
     text = asking(story.view())
-    assert "| - WARMDOWN = 0.5 " in text and "| + WARMDOWN = 0.6 " in text
+    assert "The frontier differs from it by: WARMDOWN 0.5 -> 0.6." in text
     assert "Proven best: val_bpb" in text
 
 

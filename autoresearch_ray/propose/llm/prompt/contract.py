@@ -31,8 +31,9 @@ it. The module maps token ids `(B, T)` int64 to logits `(B, T, vocab_size)`. `ta
 
 The budget is wall-clock time on fixed hardware, so speed counts: what makes a step 10 % slower must earn it back.
 After `train` returns, the harness scores the module on text that was never trained on, in bits per byte (`val_bpb`,
-lower is better). It calls the module in eval mode with several rows at once and reads the logits of every position;
-scoring may take half as long as training, and the module sees nothing but the tokens of its call.
+lower is better). The module is saved with all that it holds, plain tensors too, and scored in another process: in eval
+mode, several rows at once, the logits of every position. Scoring may take half as long as training, and the module
+sees nothing but the tokens of its call.
 
 # How results are judged
 
@@ -65,7 +66,7 @@ on where you stop.
 - a script that does the same as one that was tried: other names, comments, formatting or ranges are no change
 - train.py and the program together above {lines} lines, comments and blank lines included
 - whatever fails a dry run on the CPU in float32: two optimiser steps at the model's full size on random tokens, with
-  few rows of at most 128 tokens. Check shapes, dtypes and devices first
+  few rows of at most 128 tokens, however many are asked for. Check shapes, dtypes and devices first
 
 A model that looks at later tokens than it may is caught and recorded as invalid.
 

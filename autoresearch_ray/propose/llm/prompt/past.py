@@ -166,6 +166,7 @@ class Past:
 
     def view(self, moment: Moment) -> SearchView:
         """What the next prompt is made of."""
+        self._take(moment.frontier.source_sha)  # its step may not have been told yet
         return SearchView(
             program=moment.program,
             experiment=moment.experiment,

@@ -44,7 +44,7 @@ def build_prompt(
     SettingsError if they leave the history less than 1,000 tokens, or as much for the answer.
     """
     system, context = system_text(view.complexity_price, view.form), context_text(view)
-    numbers, task = standing_text(view), task_text(view)
+    numbers, task = ("" if view.rebase else standing_text(view)), task_text(view)
     fixed = count(system) + count(context) + count(numbers) + count(task) + 8
     if window_tokens:
         room = window_tokens - RESERVE - fixed - HISTORY_TOKENS
@@ -62,7 +62,8 @@ def build_prompt(
             f"a prompt of {token_budget} tokens: contract, program and frontier take {fixed} of them, expected at "
             f"least {HISTORY_TOKENS} for the history; allow {fixed + HISTORY_TOKENS} tokens or shorten the program"
         )
-    asking = "\n\n".join(filter(None, (numbers, history_text(view, left, count), task)))
+    history = "" if view.rebase else history_text(view, left, count)  # to bring an idea along takes the two texts alone
+    asking = "\n\n".join(filter(None, (numbers, history, task)))
     return Prompt(system, context, (Message("user", asking),), answer_tokens)
 
 
@@ -84,9 +85,8 @@ def standing_text(view: SearchView) -> str:
     if view.best.text == view.frontier.text:
         lines.append("It is the start." if math.isnan(view.best.val_bpb) else "It is the proven best.")
     else:
-        lines.append(f"Proven best: {_standing_text(view.best, *sizes)}. The frontier differs from it by:")
-        change = difference(view.best.text, view.frontier.text)
-        lines += [QUOTE + printable(line) for line in (change.lines or (change.words(),))]
+        change = difference(view.best.text, view.frontier.text).words()
+        lines.append(f"Proven best: {_standing_text(view.best, *sizes)}. The frontier differs from it by: {change}.")
     if math.isnan(view.noise_sd):
         lines.append("Noise: not measured yet.")
     else:
@@ -131,8 +131,9 @@ def _data_text(experiment: ExperimentView) -> str:
         return ""
     return (
         f" There are {experiment.train_tokens:,} tokens to train on, of {experiment.bytes_per_token:.2f} bytes each on "
-        "average. A row is the document token and what follows in the text, over the ends of documents; rows come in a "
-        "random order, drawn from the seed, and none comes twice before all have come. A batch lies in memory: pulling "
+        f"average, in documents of {experiment.document_tokens:,} on average. A row is the document token and what "
+        "follows in the text, over the ends of documents; the rows of a document come apart, in a random order that "
+        "is drawn from the seed, and none comes twice before all have come. A batch lies in memory: pulling "
         "one takes microseconds, however it is used, and there is no limit to its rows but memory and the clock."
         f"{_reference_text(experiment)}"
     )
@@ -155,7 +156,7 @@ def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: 
         return f"not measured yet, {standing.code_lines} code lines"
     words = (
         f"val_bpb {standing.val_bpb:.4f} and J {standing.objective:.4f} with {standing.code_lines} code lines (an "
-        "estimate from all runs of it and of what it came from: the mean of its own few runs may differ)"
+        "estimate for all seeds, by pairs with what it came from: the mean of its own few runs may differ)"
     )
     usage = standing.usage
     if usage is None:

@@ -70,23 +70,29 @@ def knob_lines(view: SearchView) -> Iterator[str]:
                 continue  # code that came or went with its constants
             way = _way(change.before, change.after) if alone else AMONG_OTHERS
             tallies.setdefault(change.name, {}).setdefault(way, Tally()).add(candidate)
+    for name, found in list(tallies.items()):  # what one trial changed beside others is told with that trial
+        if found.keys() == {AMONG_OTHERS} and found[AMONG_OTHERS].tried == 1:
+            del tallies[name]
     knobs = _frontier_knobs(view)
     for name in [*(n for n in knobs if n in tallies), *(n for n in tallies if n not in knobs)]:
         ways = sorted(tallies[name].items(), key=lambda item: (item[0] == AMONG_OTHERS, -item[1].tried))[:VALUES]
         told = "; ".join(f"{way} {tally.words()}" for way, tally in ways)
         yield f"{name} ({knobs.get(name, 'no knob of the frontier')}): {told}"
-    untried = [name for name in knobs if name not in tallies]
+    moved = {change.name for candidate in view.candidates for change in candidate.constants}
+    untried = [name for name in knobs if name not in moved]
     if untried:
         yield f"knobs that were never moved: {', '.join(untried)}"
 
 
 def area_lines(view: SearchView) -> Iterator[str]:
-    """A line for each function that code changes touched, the most tried first."""
+    """A line for each function that code changes touched more than once, the most tried first."""
     tallies: dict[str, Tally] = {}
     for candidate in view.candidates:
         for place in candidate.places:
             tallies.setdefault(place, Tally()).add(candidate)
     for place, tally in sorted(tallies.items(), key=lambda item: -item[1].tried):
+        if tally.tried == 1:
+            return  # what was touched once is told with its trial
         yield f"{one_line(place, NAME)}: {tally.words()}"
 
 

@@ -31,6 +31,7 @@ class ExperimentView:
     torch: str = ""  # its version
     train_tokens: int = 0  # of the text that is trained on; 0: not known
     bytes_per_token: float = 0.0  # of that text, on average
+    document_tokens: int = 0  # of a document of that text, on average
     eval_tokens: int = 0  # that are scored
     counted_bpb: tuple[float, ...] = ()  # what counts of 1, 2 ... tokens in a row reach on the validation text
 
