@@ -167,7 +167,7 @@ def test_it_says_where_the_search_stands_and_what_is_asked() -> None:
     assert "cpu: text of stdlib, sequences of 128 tokens, vocabulary 2048, 20 s of training" in prompt.context
     text = prompt.messages[0].text
     assert "Frontier: val_bpb 1.6900 and J 1.7000 with 201 code lines (an estimate for all seeds, by pairs" in text
-    assert "in one run 391 steps within the budget (51.2 ms each; the machine's speed varies)" in text
+    assert "in one run 391 steps within the budget (50 ms each; the machine's speed varies)" in text
     assert "parts of the budget: 5% 3.900, 10% 3.800, 20% 3.600, 35% 3.300, 50% 3.000" in text
     assert "It is the proven best." in text
     assert "the sd of one run's J is 0.0070 (12 degrees of freedom)" in text
@@ -187,7 +187,7 @@ def test_it_says_how_much_text_there_is_and_how_much_of_it_the_frontier_reads() 
     assert "There are 1,000,000 tokens to train on, of 3.50 bytes each" in prompt.context
     assert usage is not None
     part = usage.tokens_per_second * view.experiment.budget_seconds / 1_000_000
-    assert f"tokens/s ({part:.0%} of the training text)" in prompt.messages[0].text
+    assert f"tokens/s pulled ({part:.0%} of the training text, trained on or not)" in prompt.messages[0].text
 
 
 def test_calls_at_the_same_time_are_asked_for_different_ideas_and_share_all_before_the_task() -> None:

@@ -8,7 +8,7 @@ from pasts import HELD_OUT, TRAIN, Story, long_story, tell
 
 from autoresearch_ray.propose.llm.prompt.past import Past, view_of
 from autoresearch_ray.propose.llm.prompt.view import CandidateView
-from autoresearch_ray.records import Candidate, Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
+from autoresearch_ray.records import Candidate, Decision, History, Purpose, RejectedIdea, Result, Step, Trial, TrialRow
 
 LONGER = TRAIN.replace("WARMDOWN = 0.5 ", "WARMDOWN = 0.6 ")
 CODE = TRAIN.replace("        return h @ weights[-1]", "        return h.abs() @ weights[-1]")
@@ -168,3 +168,15 @@ def test_lines_left_count_the_program_and_every_line_of_the_frontier() -> None:
     used = len(view.program.splitlines()) + len(view.frontier.text.splitlines())
     assert view.lines_left == 630 - used
     assert replace(view, program=view.program + "one\nmore\n").lines_left == 628 - used
+
+
+def test_the_difference_to_the_parent_is_that_on_equal_seeds() -> None:
+    story = Story()
+    for number, text, score in ((0, TRAIN, 1.80), (1, TRAIN, 1.66), (0, LONGER, 1.79), (1, LONGER, 1.64)):
+        proposal = story.proposal(text, "longer", "knobs")
+        purpose: Purpose = "baseline" if text == TRAIN else "screen" if number == 0 else "confirm"
+        story.trials += 1
+        trial = Trial(f"t{story.trials:05d}", proposal, purpose, 1, 0.0, seed_number=number)
+        story.tell(trial)
+        story.result(trial.trial_id, score)
+    assert only(story).difference == pytest.approx(-0.015), "not 1.715 less the 1.7275 that is expected of the start"

@@ -25,6 +25,7 @@ from autoresearch_ray.propose.llm.prompt.view import (
     Usage,
 )
 from autoresearch_ray.records import (
+    OWN_SEED,
     Decision,
     History,
     Proposal,
@@ -89,6 +90,7 @@ class Past:
         self._children: dict[str, list[_Candidate]] = {}  # by the parent's sha
         self._usage: dict[str, Usage] = {}
         self._scores: dict[str, float] = {}  # val_bpb of what is or was frontier
+        self._by_seed: dict[str, dict[int, float]] = {}  # val_bpb of a source on the numbered seeds that it ran on
         self._steps: dict[int, StepView] = {}
         self._rejected: dict[str, RejectedIdea] = {}
         self._tried: dict[str, Trial] = {}  # the first of each proposal, by its id
@@ -118,6 +120,9 @@ class Past:
         sha = trial.proposal.source_sha
         if result.status == "ok":
             self._usage[sha] = _usage(result)
+            self._by_seed.setdefault(sha, {}).setdefault(trial.seed_number, result.val_bpb)
+            for child in self._children.get(sha, ()):
+                child.view = None
         candidate = self._candidates.get(sha)
         if candidate is not None:
             error = result.error[-ERROR_CHARACTERS:]
@@ -216,10 +221,18 @@ class Past:
 
     def _candidate_view(self, candidate: _Candidate) -> CandidateView:
         if candidate.view is None:
-            proposal = candidate.trial.proposal
-            parent_bpb = self._scores.get(proposal.parent_sha, math.nan)
-            candidate.view = _view(candidate, parent_bpb, proposal.source_sha in self._taken)
+            taken = candidate.trial.proposal.source_sha in self._taken
+            candidate.view = _view(candidate, self._difference_in_score(candidate), taken)
         return candidate.view
+
+    def _difference_in_score(self, candidate: _Candidate) -> float:
+        """To its parent on the seeds that both ran on, else to what is expected of the parent; NaN if one has none."""
+        proposal = candidate.trial.proposal
+        ours, theirs = (self._by_seed.get(sha, {}) for sha in (proposal.source_sha, proposal.parent_sha))
+        both = [ours[seed] - theirs[seed] for seed in ours if seed in theirs and seed != OWN_SEED]
+        if both:
+            return sum(both) / len(both)
+        return _mean_score(candidate) - self._scores.get(proposal.parent_sha, math.nan)
 
     def _step_view(self, step: Step) -> StepView:
         """A keep or a drop is said by the advances that it judged: its own record names a replicate."""
@@ -263,12 +276,16 @@ def view_of(history: History, moment: Moment) -> SearchView:
     return past.view(moment)
 
 
-def _view(candidate: _Candidate, parent_bpb: float, taken: bool) -> CandidateView:
+def _mean_score(candidate: _Candidate) -> float:
+    scores = [run.val_bpb for run in candidate.runs.values() if run.status == "ok"]
+    return sum(scores) / len(scores) if scores else math.nan
+
+
+def _view(candidate: _Candidate, difference: float, taken: bool) -> CandidateView:
     proposal, what, decision = candidate.trial.proposal, candidate.difference, candidate.decision
     runs = list(candidate.runs.values())
     scores = [run.val_bpb for run in runs if run.status == "ok"]
     failed = next((run for run in runs if run.status != "ok"), None)
-    val_bpb = sum(scores) / len(scores) if scores else math.nan
     return CandidateView(
         trial_id=candidate.trial.trial_id,
         kind=proposal.kind,
@@ -280,8 +297,8 @@ def _view(candidate: _Candidate, parent_bpb: float, taken: bool) -> CandidateVie
         places=tuple(name for name, _, _ in what.places),
         status=failed.status if failed and not scores else "ok",
         runs=len(scores),
-        val_bpb=val_bpb,
-        difference=val_bpb - parent_bpb,
+        val_bpb=_mean_score(candidate),
+        difference=difference,
         steps=max((run.steps for run in runs), default=0),
         expected=proposal.expected_effect,
         verdict=decision.verdict if decision else None,
@@ -295,7 +312,23 @@ def _usage(result: Result) -> Usage:
     seconds = result.training_seconds
     curve = tuple((point.seconds / seconds, point.train_bpb) for point in result.curve) if seconds > 0 else ()
     told = tuple((part, bpb) for part, bpb in curve if not math.isnan(bpb))
-    return Usage(result.steps, result.tokens_per_second, result.parameters, result.peak_memory_mb, told, result.profile)
+    return Usage(
+        result.steps,
+        result.tokens_per_second,
+        result.parameters,
+        result.peak_memory_mb,
+        told,
+        result.profile,
+        _step_seconds(result),
+    )
+
+
+def _step_seconds(result: Result) -> float:
+    """A step's, without what came before the first; 0 where there is none."""
+    first, last = (result.curve[0], result.curve[-1]) if result.curve else (None, None)
+    if first is not None and last is not None and last.step > first.step:
+        return (last.seconds - first.seconds) / (last.step - first.step)
+    return result.training_seconds / result.steps if result.steps else 0.0
 
 
 def _reason(decision: Decision | None, failed: _Run | None) -> str:

@@ -39,7 +39,7 @@ LONG_STEPS = 12  # the others are told shortly
 TITLE = """\
 # What was tried
 
-Candidates are told as: trial [proposer] val_bpb (difference to its parent's val_bpb; what its proposer expected),
+Candidates are told as: trial [proposer] val_bpb (difference to its parent on equal seeds; what its proposer expected),
 training steps within the budget, what followed: hypothesis [change]."""
 NOTHING = "## In flight: nothing else is being tried at this moment"
 WHOLE_DIFFS = 8  # of the best and of the latest, where a diff says more than its words

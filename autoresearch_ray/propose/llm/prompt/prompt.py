@@ -162,20 +162,17 @@ def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: 
     if usage is None:
         return words
     read = usage.tokens_per_second * budget_seconds
-    part = f" ({read / train_tokens:.0%} of the training text)" if train_tokens else ""
+    part = f" ({read / train_tokens:.0%} of the training text, trained on or not)" if train_tokens else ""
     return (
         f"{words}; in one run {usage.steps} steps within the budget "
-        f"({_milliseconds(budget_seconds, usage.steps)} each; the machine's speed varies), "
-        f"{usage.tokens_per_second:,.0f} tokens/s{part}, "
+        f"({_milliseconds(usage.step_seconds)} each; the machine's speed varies), "
+        f"{usage.tokens_per_second:,.0f} tokens/s pulled{part}, "
         f"{usage.parameters:,} parameters, {usage.peak_memory_mb:,.0f} MB at the peak"
     )
 
 
-def _milliseconds(seconds: float, steps: int) -> str:
-    if not steps:
-        return "none"
-    each = 1000 * seconds / steps
-    return f"{each:,.0f} ms" if each >= 100 else f"{each:.3g} ms"
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
 
 
 def _curve_text(standing: StandingView) -> list[str]:

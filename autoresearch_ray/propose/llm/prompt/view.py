@@ -46,6 +46,7 @@ class Usage:
     peak_memory_mb: float
     curve: tuple[tuple[float, float], ...] = ()  # (part of the budget, bpb on training text)
     profile: tuple[tuple[int, float], ...] = ()  # (line of the script, its share of the training time)
+    step_seconds: float = 0.0  # of one step; 0: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class CandidateView:
     status: Status
     runs: int  # that gave a score
     val_bpb: float  # their mean
-    difference: float  # to its parent's val_bpb, below 0 is better; NaN if one of the two has none
+    difference: float  # to its parent on the seeds that both ran on, below 0 is better; NaN if one has no score
     steps: int  # of training within the budget
     expected: float  # the difference that its proposer expected; NaN if it did not say
     verdict: Verdict | None  # None: not decided yet
