@@ -4,12 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from autoresearch_ray.candidate.difference import difference
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.propose.llm.session import Idea
 from autoresearch_ray.records import Candidate, Proposal
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases, idea_of
+
+
+def code_differs(board: Board, one_sha: str, other_sha: str) -> bool:
+    """Whether more than values of constants lies between two candidates."""
+    one, other = (board.candidate(sha).text for sha in (one_sha, other_sha))
+    return one != other and bool(difference(one, other).places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +30,18 @@ class Arrivals:
     check: Callable[[str], None]
 
     def enqueue(self, idea: Idea, parent: str, name: str) -> Literal["queued", "sent back", "known"]:
-        """Queue the idea on the frontier as it is now; if it conflicts there, it goes back to the model."""
+        """Queue the idea on the frontier as it is now.
+
+        Where it conflicts there, or other code has come in meanwhile, it goes back to the model: two changes of code
+        may fit as texts and make no sense together.
+        """
         brought = self._bring(idea, parent)
-        if brought is None:
+        if brought is None or code_differs(self.board, parent, brought[1]):
             self.board.put_candidate(Candidate.of(idea.text))
-            stale = self._proposal(idea, idea.text, parent, 1, name)
-            return "sent back" if self.rebases.send_back(stale) else "known"
+            if self.rebases.send_back(self._proposal(idea, idea.text, parent, 1, name)):
+                return "sent back"
+        if brought is None:
+            return "known"
         text, parent, version = brought
         proposal = self._proposal(idea, text, parent, version, name)
         return "queued" if self.board.enqueue(proposal, Candidate.of(text), normal_sha(text)) else "known"

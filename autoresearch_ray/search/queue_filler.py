@@ -20,6 +20,7 @@ from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.propose.own import OwnTuner, load_tuner
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
 from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Result, Standing, Trial
+from autoresearch_ray.search.arrivals import code_differs
 from autoresearch_ray.search.merging import Merging, asks_back, reject_as_moved
 from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.settings import OWN_TUNER, TUNERS, ProposerSpec, RunSettings
@@ -104,11 +105,14 @@ class ProposerLoop:
         return [proposal for proposal in queued if is_fresh(proposal, state, estimate, oldest)]
 
     def _sent_back(self, stale: Proposal, frontier: Standing) -> bool:
-        """Whether a model's idea conflicts with the frontier and goes back to the model to be rebased."""
+        """Whether a model's idea goes back to the model to be rebased: it conflicts, or other code has come in."""
         if stale.kind != "code" or not asks_back(self._board, self._settings, stale.proposer):
             return False
         text = self._board.candidate(stale.source_sha).text
-        return self._merging.bring_onto(text, stale.parent_sha, frontier) is None and self._rebases.take_back(stale)
+        stays = self._merging.bring_onto(text, stale.parent_sha, frontier) is not None
+        if stays and not code_differs(self._board, stale.parent_sha, frontier.source_sha):
+            return False
+        return self._rebases.take_back(stale)
 
     def _bring_along(self, stale: Proposal, frontier: Standing) -> list[Proposal]:
         """A model's idea on the new frontier, if it fits there, or a merge; a tuner's values are better chosen anew."""

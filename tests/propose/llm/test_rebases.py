@@ -225,3 +225,20 @@ def test_a_confirmed_idea_whose_model_has_stopped_is_kept_among_the_rejected_one
     board.put_proposer(ProposerStatus(MODEL, "stopped"))
     Merging(board, settings).queue_merge(idea_of(board, settings, IDEA, MODEL, move_frontier(board)))
     assert HOPE in rejected_words(board) and board.queue() == [] and Rebases(board.store).open() == []
+
+
+@pytest.mark.parametrize(
+    ("won", "goes_back"), [(("flatten(0, 1)", "flatten(0, 1) * 1.5"), True), (("LR = 0.1 ", "LR = 0.2 "), False)]
+)
+def test_an_idea_goes_back_where_other_code_has_won_though_the_texts_would_merge(
+    board: Board, tmp_path: Path, scratch: Path, won: tuple[str, str], goes_back: bool
+) -> None:
+    settings = settings_with(tmp_path, "http://127.0.0.1:1")
+    idea = waiting_idea(board, settings)
+    moved = CANDIDATE.replace(*won)
+    assert moved != CANDIDATE
+    move_frontier(board, moved)
+    ProposerLoop(board, settings).fill()
+    assert Rebases(board.store).open() == ([idea] if goes_back else [])
+    waiting = [proposal for proposal in board.queue() if proposal.kind == "code"]
+    assert [proposal.parent_sha for proposal in waiting] == ([] if goes_back else [Candidate.of(moved).sha])
