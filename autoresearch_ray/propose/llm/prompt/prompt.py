@@ -152,10 +152,10 @@ def _reference_text(experiment: ExperimentView) -> str:
 
 
 def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: int) -> str:
-    if math.isnan(standing.val_bpb):
-        return f"not measured yet, {standing.code_lines} code lines"
     words = (
-        f"val_bpb {standing.val_bpb:.4f} and J {standing.objective:.4f} with {standing.code_lines} code lines (an "
+        f"not measured yet, {standing.code_lines} code lines"
+        if math.isnan(standing.val_bpb)
+        else f"val_bpb {standing.val_bpb:.4f} and J {standing.objective:.4f} with {standing.code_lines} code lines (an "
         "estimate for all seeds, by pairs with what it came from: the mean of its own few runs may differ)"
     )
     usage = standing.usage
