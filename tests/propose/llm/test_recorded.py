@@ -1,4 +1,4 @@
-"""Answers of a real mind to this project's prompts, kept from two runs: they are read, they fit, and the rules pass them.
+"""Answers of a real mind to this project's prompts, kept from two runs: they are read, fit, and the rules pass them.
 
 Each stands beside the train.py that its prompt showed. What came of them is in docs/measurements.md.
 """

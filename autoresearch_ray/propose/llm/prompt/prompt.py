@@ -44,7 +44,7 @@ def build_prompt(
     SettingsError if they leave the history less than 1,000 tokens, or as much for the answer.
     """
     system, context = system_text(view.complexity_price, view.form), context_text(view)
-    numbers, task = ("" if view.rebase else standing_text(view)), task_text(view)
+    numbers, task = standing_text(view), task_text(view)
     fixed = count(system) + count(context) + count(numbers) + count(task) + 8
     if window_tokens:
         room = window_tokens - RESERVE - fixed - HISTORY_TOKENS
@@ -82,6 +82,8 @@ def standing_text(view: SearchView) -> str:
     lines = ["# Where the search stands", "", f"Frontier: {_standing_text(view.frontier, *sizes)}."]
     lines += _curve_text(view.frontier)
     lines += _profile_text(view.frontier)
+    if view.rebase is not None:
+        return "\n".join(lines)
     if view.best.text == view.frontier.text:
         lines.append("It is the start." if math.isnan(view.best.val_bpb) else "It is the proven best.")
     else:
