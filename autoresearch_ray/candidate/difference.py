@@ -18,6 +18,7 @@ NAMED = 4  # places in the words of a change
 
 CONSTANT = re.compile(r"([A-Z][A-Z0-9_]*)\s*(?::[^=]+)?=(?!=)\s*(.*?)\s*(?:\s#.*)?$")
 OUTER = re.compile(r"(?:async\s+def|def|class)\s+(\w+)|([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)|(import|from)\b")
+BEGINS = re.compile(rf"{OUTER.pattern}|\s*@|\s+(?:async\s+)?def\s")
 METHOD = re.compile(r"\s+(?:async\s+)?def\s+(\w+)")
 
 
@@ -35,7 +36,9 @@ class Difference:
     """A change between two texts."""
 
     constants: tuple[ConstantChange, ...]
-    places: tuple[tuple[str, int, int], ...]  # (function or method, lines added, lines removed), constants left out
+    places: tuple[
+        tuple[str, int, int], ...
+    ]  # (function or method, lines added, removed), constants and comments left out
     lines: tuple[str, ...]  # the first of the diff, each with + or -
 
     def words(self) -> str:
@@ -114,14 +117,16 @@ def _collect(found: _Found, sign: str, lines: Sequence[str], start: int, end: in
         if constant is not None:
             values[constant[1]] = constant[2]
             place = None
-        elif line.strip():
-            place = _place(lines, number) if place is None or OUTER.match(line) or METHOD.match(line) else place
+        elif line.strip() and not line.lstrip().startswith("#"):
+            place = _place(lines, number) if place is None or BEGINS.match(line) else place
             added, removed = found.places.get(place, (0, 0))
             found.places[place] = (added + (sign == "+"), removed + (sign == "-"))
 
 
 def _place(lines: Sequence[str], number: int) -> str:
     """The function, method or module-level name whose definition holds the line."""
+    while lines[number].lstrip().startswith("@") and number + 1 < len(lines):
+        number += 1  # a decorator belongs to what follows
     method = ""
     for line in reversed(lines[: number + 1]):
         if line[:1].isspace():

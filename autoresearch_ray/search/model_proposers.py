@@ -20,6 +20,7 @@ from pathlib import Path
 from autoresearch_ray.benchmark.data.dataset import Dataset, look_up
 from autoresearch_ray.benchmark.data.reference import score_counts
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
+from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.codec import from_json
@@ -243,6 +244,7 @@ def experiment_view(settings: RunSettings) -> ExperimentView:
         bytes_per_token=data.train_bytes_per_token if data else 0.0,
         document_tokens=data.train.tokens // max(1, data.train.documents) if data else 0,
         eval_tokens=data.val.tokens if data else 0,
+        startup_seconds=job_for(experiment, "", "", 0, device="cpu", memory_mb=0).startup_limit,
         counted_bpb=_score_counts(data) if data else (),
     )
 

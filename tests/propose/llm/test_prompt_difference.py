@@ -74,3 +74,14 @@ def test_the_spans_turn_one_text_into_the_other(old: list[str], new: list[str]) 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_any_two_texts_have_a_difference(one: str, other: str) -> None:
     assert difference(one, other).words()
+
+
+def test_a_decorator_belongs_to_what_follows_and_a_comment_to_nothing() -> None:
+    before = "class Net:\n    def one(self):\n        return 1\n"
+    after = (
+        "# A part\nRATE = 2\n"
+        + before
+        + "\n    # the other\n    @torch.no_grad()\n    def two(self):\n        return 2\n"
+    )
+    found = difference(before, after)
+    assert found.places == (("Net.two", 3, 0),) and [change.name for change in found.constants] == ["RATE"]

@@ -123,9 +123,14 @@ def _experiment_text(experiment: ExperimentView) -> str:
     return (
         f"{experiment.name}: text of {experiment.data}, sequences of {experiment.seq_len} tokens, vocabulary "
         f"{experiment.vocab_size}, {experiment.budget_seconds:g} s of training on {share} of {experiment.device} "
-        f"(amp {experiment.amp}), {beside}. torch {experiment.torch or 'as installed'}."
+        f"(amp {experiment.amp}), {beside}. torch {experiment.torch or 'as installed'}.{_startup_text(experiment)}"
         f"{_data_text(experiment)}"
     )
+
+
+def _startup_text(experiment: ExperimentView) -> str:
+    limit = experiment.startup_seconds
+    return f" Start-up and warm-up, before the first batch, may take {limit:g} s." if limit else ""
 
 
 def _data_text(experiment: ExperimentView) -> str:

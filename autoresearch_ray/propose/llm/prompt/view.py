@@ -33,6 +33,7 @@ class ExperimentView:
     bytes_per_token: float = 0.0  # of that text, on average
     document_tokens: int = 0  # of a document of that text, on average
     eval_tokens: int = 0  # that are scored
+    startup_seconds: float = 0.0  # that a script may take to its first batch; 0: not known
     counted_bpb: tuple[float, ...] = ()  # what counts of 1, 2 ... tokens in a row reach on the validation text
 
 
