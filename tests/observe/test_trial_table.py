@@ -54,6 +54,7 @@ DESIGNED = [
     "checks",
     "decision",
     "decision_reason",
+    "holdout_gain",
     "decided_at",
     "code_lines",
     "expected_gain",
