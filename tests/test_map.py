@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+import figures
+
 PACKAGE = Path(__file__).parents[1] / "autoresearch_ray"
 MAP = (PACKAGE / "README.md").read_text()
 MODULES = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
@@ -46,3 +48,10 @@ def has(scope: ast.Module | ast.ClassDef, names: list[str]) -> bool:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name == names[0]:
             return len(names) == 1 or (isinstance(node, ast.ClassDef) and has(node, names[1:]))
     return False
+
+
+def test_hardly_a_function_begins_with_a_participle() -> None:
+    nodes = [node for module in figures.read_package(PACKAGE) for node in module.nodes]
+    functions = [node for node in nodes if isinstance(node, figures.Function)]
+    found = sorted({function.name for function in functions if figures.begins_with_participle(function)})
+    assert len(found) <= len(functions) / 50, found
