@@ -75,6 +75,7 @@ class Desk:
     waiting: Callable[[str], int]  # a proposer's proposals in the queue
     number: Callable[[], int]  # of the next conversation
     named: Callable[[str], str]  # a proposal by its id, as a model knows it
+    ran_as: Callable[[str], str]  # the same; "" if it has not run
     bring_onto: Callable[[str, str], tuple[str, str, int] | None]  # as of Arrivals
     rebases: Rebases
     check: Callable[[str], None]
@@ -197,7 +198,8 @@ class Writer:
         """Ask for a stale idea on the frontier as it is now; it is queued there, asked for again, or given up."""
         name, rebases = f"{self.spec.name}-{self.desk.number():05d}", self.desk.rebases
         texts = [self.desk.board.candidate(sha).text for sha in (stale.parent_sha, stale.source_sha)]
-        view = replace(self.desk.view(1), rebase=RebaseView(stale.hypothesis, *texts), form=form_of(self.spec))
+        asked = RebaseView(stale.hypothesis, texts[0], texts[1], ran_as=self.desk.ran_as(stale.proposal_id))
+        view = replace(self.desk.view(1), rebase=asked, form=form_of(self.spec))
         if not await asyncio.to_thread(rebases.begin, stale):
             await self._give_up(stale, ())
             return Conversation((), ())

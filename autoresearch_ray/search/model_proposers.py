@@ -128,6 +128,7 @@ class Writers:
             view=self._view,
             number=lambda: next(self._numbers),
             named=self._past.name_of,
+            ran_as=self._past.ran_as,
             waiting=lambda label: sum(proposal.proposer == label for proposal in self._queue.values()),
             bring_onto=self._bring_onto,
             rebases=Rebases(self._board.store),

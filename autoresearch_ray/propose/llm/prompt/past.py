@@ -156,6 +156,10 @@ class Past:
         """An idea took no slot; they come in order."""
         self._rejected.setdefault(idea.name, idea)
 
+    def ran_as(self, proposal_id: str) -> str:
+        """As `name_of`; "" for a proposal that has not run."""
+        return self.name_of(proposal_id) if proposal_id in self._tried else ""
+
     def name_of(self, proposal_id: str) -> str:
         """A proposal as a model knows it: by its trial, with what came of it."""
         trial = self._tried.get(proposal_id)

@@ -19,6 +19,7 @@ class RebaseView:
     hypothesis: str
     base: str
     text: str
+    ran_as: str = ""  # its trial and what came of it; "" if it has not run
 
 
 def rebase_text(rebase: RebaseView, frontier: str, lines_left: int, form: str) -> str:
@@ -34,7 +35,8 @@ def rebase_text(rebase: RebaseView, frontier: str, lines_left: int, form: str) -
         withdraw = f"answer with one line instead: `{WITHDRAWN}:` and why."
     return "\n\n".join(
         (
-            f"An idea of yours was made from an earlier train.py: {one_line(rebase.hypothesis, 600)}",
+            f"An idea of yours was made from an earlier train.py: {one_line(rebase.hypothesis, 600)}\n"
+            + (f"There it ran as {rebase.ran_as}." if rebase.ran_as else "It has not run yet."),
             f"This was its change:\n{_quote_diff(rebase.base, rebase.text)}",
             "Meanwhile other changes have won, and the two could not be merged. From that earlier text to the train.py "
             f"above this has changed:\n{_quote_diff(rebase.base, frontier)}",
