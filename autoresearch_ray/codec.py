@@ -59,6 +59,9 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     if kind is float:
         return _float
     arguments = get_args(kind)
+    if get_origin(kind) is tuple and arguments[-1] is not Ellipsis:
+        items = [_reader(argument) for argument in arguments]
+        return lambda values: tuple([item(value) for item, value in zip(items, values, strict=True)])
     if get_origin(kind) is tuple:
         item = _reader(arguments[0])
         return lambda values: tuple([item(value) for value in values])

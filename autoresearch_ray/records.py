@@ -24,7 +24,7 @@ Verdict = Literal["measure", "promising", "discard", "advance", "keep", "drop"]
 StepKind = Literal["start", "advance", "keep", "drop"]
 Isolation = Literal["strict", "best", "none"]  # of candidates
 Strength = Literal["off", "normal", "full"]  # of the probes of a model: full for a proof
-Refusal = Literal["edit", "rule", "duplicate", "dry_run", "answer", "moved"]  # moved: it fits the frontier no more
+Refusal = Literal["edit", "rule", "duplicate", "alike", "dry_run", "answer", "moved"]  # moved: it fits no more
 
 HELD = "held for a human to see"  # in the error of a result that is held
 
@@ -146,6 +146,7 @@ class Result:
     strength: str = ""  # of the probes: normal, or full for a proof; "" in what was stored before they were noted
     checks: tuple[str, ...] = ()  # what was probed and held; none without a score
     profile: tuple[tuple[int, float], ...] = ()  # (line of train.py, its share of the training time); on a CPU alone
+    learned: tuple[tuple[str, tuple[float, ...]], ...] = ()  # (name, numbers) of the model's smallest parameters
     held: bool = False  # it is too good to be true, and somebody should look; its status is invalid
     expected_bpb: float = math.nan  # of a screen that was ended early: the val_bpb that its curve promised
 

@@ -16,6 +16,8 @@ from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.observe.facts import noise
+from autoresearch_ray.propose.llm.calls import Answer
+from autoresearch_ray.propose.llm.prices import Price
 from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.view import SearchView
@@ -24,11 +26,11 @@ from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
-from autoresearch_ray.records import Candidate, History, Standing, Step
-from autoresearch_ray.search.model_access import AskedMind, Mind, Model, connect_model, model_keys
+from autoresearch_ray.records import Candidate, History, Standing, Step, dollars
+from autoresearch_ray.search.model_access import AskedMind, Mind, Model, connect_model, model_keys, price_of
 from autoresearch_ray.search.model_proposer import form_of
 from autoresearch_ray.search.model_proposers import experiment_view, start_standing
-from autoresearch_ray.settings import MODELS, OWN, Request, RunSettings
+from autoresearch_ray.settings import MODELS, OWN, PROVIDERS, Request, RunSettings
 from autoresearch_ray.store.connect import read_run
 
 
@@ -65,7 +67,9 @@ def ask_model(asking: Asking, say: Callable[[str], None]) -> tuple[str, Autorese
     """What the model proposes: each idea as a diff, or why it is none; and what ended the asking, if something did."""
     view = _view(asking)
     conversation = _ask(asking, view, say)
-    return _outcome_text(conversation, view.frontier.text), conversation.error
+    spec = asking.settings.proposers[0]
+    price = price_of(spec, asking.settings) if spec.name in PROVIDERS else None
+    return _outcome_text(conversation, view.frontier.text, price), conversation.error
 
 
 def _view(asking: Asking) -> SearchView:
@@ -145,7 +149,7 @@ async def _conversation(asking: Asking, view: SearchView, mind: Mind, say: Calla
         dry_runner.close()
 
 
-def _outcome_text(conversation: Conversation, source: str) -> str:
+def _outcome_text(conversation: Conversation, source: str, price: Price | None) -> str:
     parts = []
     for outcome in conversation.outcomes:
         parts.append(f"idea {outcome.number}: {outcome.hypothesis}")
@@ -160,5 +164,17 @@ def _outcome_text(conversation: Conversation, source: str) -> str:
     given, made = sum(a.input_tokens for a in answers), sum(a.output_tokens for a in answers)
     seconds = sum(answer.seconds for answer in answers)
     calls = f"{len(answers)} call{'s' if len(answers) > 1 else ''}"
-    parts += [f"{calls}, {given} tokens in, {made} out, {seconds:.1f} s"] if answers else []
+    parts += [f"{calls}, {given} tokens in, {made} out, {_cost(answers, price)}, {seconds:.1f} s"] if answers else []
     return "\n\n".join(parts) + "\n" if parts else ""
+
+
+def _cost(answers: list[Answer], price: Price | None) -> str:
+    """As the calls say themselves, else by the price of the tokens."""
+    told = [answer.micros for answer in answers if answer.micros is not None]
+    if len(told) == len(answers):
+        return dollars(sum(told))
+    if price is None:
+        return "cost not known"
+    return dollars(
+        sum(price.micros(a.input_tokens, a.cached_tokens, a.written_tokens, a.output_tokens) for a in answers)
+    )

@@ -18,6 +18,8 @@ from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.settings import KNOWN_PROPOSERS, ask
 
+PRICE_HELP = "dollars per million tokens, where they are not known or are others for you"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
@@ -28,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--proposer", required=True, metavar="NAME:MODEL", help=KNOWN_PROPOSERS)
     parser.add_argument("--llm-base-url", help="of a vLLM, Ollama or llama.cpp server, for openai:MODEL")
     parser.add_argument("--context-tokens", type=int, help="window of the model (default: as a refusal names it)")
+    parser.add_argument("--price", action="append", default=[], metavar="MODEL=IN,OUT[,CACHED]", help=PRICE_HELP)
     parser.add_argument("--program", type=Path, help="what steers the search (default: program.md)")
     parser.add_argument("--run", type=Path, help="ask as in the middle of this run (default: before the first trial)")
     parser.add_argument("--ideas", type=int, default=3, help="how many to ask for (default: 3)")
@@ -42,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             program=options.program,
             llm_base_url=options.llm_base_url,
             context_tokens=options.context_tokens,
+            prices=tuple(options.price),
         )
         asked = asking(request, options.run, options.ideas)
         if options.dry_run:

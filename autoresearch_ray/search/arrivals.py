@@ -47,9 +47,14 @@ class Arrivals:
         return "queued" if self.board.enqueue(proposal, Candidate.of(text), normal_sha(text)) else "known"
 
     def settle(self, stale: Proposal, idea: Idea, parent: str) -> str | None:
-        """Queue a rebased idea with its own hypothesis; its proposal's name, None if it fits no more or is known."""
+        """Queue a rebased idea with its own hypothesis; its proposal's name, None if it fits no more or is known.
+
+        One that fits no more waits in its new form, so that it need not be rebased from the start again.
+        """
         brought = self._bring(idea, parent)
         if brought is None:
+            late = self._proposal(idea, idea.text, parent, stale.parent_revision, stale.proposal_id)
+            self.rebases.renew(stale, replace(late, hypothesis=stale.hypothesis), Candidate.of(idea.text))
             return None
         text, parent, version = brought
         proposal = self._proposal(idea, text, parent, version, f"{idea_of(stale)}.{version}r")

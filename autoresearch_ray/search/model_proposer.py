@@ -24,7 +24,7 @@ from autoresearch_ray.errors import (
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
-from autoresearch_ray.propose.llm.session import Accept, Conversation, DryRun, Gates, Idea, Rejection
+from autoresearch_ray.propose.llm.session import Accept, Alike, Conversation, DryRun, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
 from autoresearch_ray.search.arrivals import Arrivals
@@ -71,11 +71,13 @@ class Desk:
 
     board: Board
     slots: Callable[[], int]
+    has_scores: Callable[[], bool]  # whether anything was measured: before that there is nothing to go by
     view: Callable[[int], SearchView]  # how many ideas to ask for -> what the prompt is made of
     waiting: Callable[[str], int]  # a proposer's proposals in the queue
     number: Callable[[], int]  # of the next conversation
     named: Callable[[str], str]  # a proposal by its id, as a model knows it
     ran_as: Callable[[str], str]  # the same; "" if it has not run
+    alike: Callable[[str], Alike | None]  # a hypothesis -> what it is like
     bring_onto: Callable[[str, str], tuple[str, str, int] | None]  # as of Arrivals
     rebases: Rebases
     check: Callable[[str], None]
@@ -136,7 +138,9 @@ class Writer:
         return [idea for idea in waiting if idea.proposer == self.spec.label and idea_of(idea) not in self._rebasing]
 
     def _count_wanted(self) -> int:
-        """Ideas that nobody waits for yet and that no call under way will bring; below 0 where there are too many."""
+        """Ideas that nobody waits for yet and that no call under way will bring; 0 or less while none are wanted."""
+        if not self.desk.has_scores():
+            return 0
         coming = self._ideas_a_call * len(self._under_way)
         return self.desk.slots() + AHEAD - self.desk.waiting(self.spec.label) - coming
 
@@ -188,7 +192,8 @@ class Writer:
             elif made == "known":
                 await self._remember(name, idea.number, "moved", idea.hypothesis, MOVED)
 
-        conversation = await self._hold_conversation(name, view, calls, queued, accept)
+        gates = Gates(self.desk.check, self._name_if_known, self.desk.dry_run, self.desk.alike)
+        conversation = await self._hold_conversation(name, view, gates, calls, queued, accept)
         for outcome in conversation.outcomes:
             if isinstance(outcome, Rejection) and outcome.number:
                 await self._remember(name, outcome.number, outcome.reason, outcome.hypothesis, outcome.detail)
@@ -210,7 +215,8 @@ class Writer:
             if rebased is not None:
                 queued.append(rebased)
 
-        conversation = await self._hold_conversation(name, view, calls, queued, accept)
+        gates = Gates(self.desk.check, self._name_if_known, self.desk.dry_run)
+        conversation = await self._hold_conversation(name, view, gates, calls, queued, accept)
         if conversation.error is not None and not conversation.exchanges:
             await asyncio.to_thread(rebases.unask, stale)
         elif not queued and not conversation.ideas:  # one that came too late is asked for again
@@ -224,10 +230,9 @@ class Writer:
         await asyncio.to_thread(self.desk.rebases.give_up, stale, reject_as_moved(stale, words[:DETAIL]))
 
     async def _hold_conversation(
-        self, name: str, view: SearchView, calls: list[Call], queued: list[str], accept: Accept
+        self, name: str, view: SearchView, gates: Gates, calls: list[Call], queued: list[str], accept: Accept
     ) -> Conversation:
         """One conversation, and its transcript."""
-        gates = Gates(self.desk.check, self._name_if_known, self.desk.dry_run)
         conversation = await self.mind.converse(view, gates, accept)
         await asyncio.to_thread(write_transcript, self.desk.folder / f"{name}.json.gz", calls, conversation, queued)
         return conversation

@@ -28,9 +28,11 @@ from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.paths import CALLS_FOLDER
 from autoresearch_ray.propose.llm.metered import Call, Metered
 from autoresearch_ray.propose.llm.prompt.past import Moment, Past
+from autoresearch_ray.propose.llm.prompt.untrusted import quote_end
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, SearchView
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
+from autoresearch_ray.propose.llm.session import Alike
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
@@ -125,10 +127,12 @@ class Writers:
         desk = Desk(
             board=self._board,
             slots=lambda: self._settings.slots,
+            has_scores=self._past.has_scores,
             view=self._view,
             number=lambda: next(self._numbers),
             named=self._past.name_of,
             ran_as=self._past.ran_as,
+            alike=self._alike,
             waiting=lambda label: sum(proposal.proposer == label for proposal in self._queue.values()),
             bring_onto=self._bring_onto,
             rebases=Rebases(self._board.store),
@@ -137,6 +141,13 @@ class Writers:
             folder=self._folder / CALLS_FOLDER,
         )
         return Writer(spec, self._mind(spec, window, spending), desk, window)
+
+    def _alike(self, hypothesis: str) -> Alike | None:
+        found = self._past.find_alike(hypothesis, self._queue.values())
+        if found is None:
+            return None
+        words = f"{self._past.name_of(found.proposal_id)}:\n{quote_end(found.hypothesis, 4, 600)}"
+        return Alike(found.proposal_id, words)
 
     async def _dry_run(self, text: str) -> str | None:
         return await self._dry_runner.run(text)

@@ -1,6 +1,6 @@
 """Ideas of models that conflict with a frontier that has moved on: each goes back to its proposer, to be rebased.
 
-    rebase/<idea>   its Proposal as it was made, until it is settled
+    rebase/<idea>   its Proposal as it was last made, until it is settled
     asked/<idea>    how often its proposer was asked about it, over the whole run
 
 Every change is one transaction: killed anywhere, an idea is neither lost nor asked about more than ASKED times.
@@ -78,6 +78,15 @@ class Rebases:
             Delete(key),
         ]
         return self._store.txn(conditions, writes).succeeded
+
+    def renew(self, stale: Proposal, rebased: Proposal, candidate: Candidate) -> None:
+        """An idea that was overtaken while it was rebased: it waits as it is now, not as it was first made."""
+        key = f"rebase/{idea_of(stale)}"
+        writes: list[Op] = [
+            Put(f"source/{candidate.sha}", candidate.encode()),
+            Put(key, to_json(rebased).encode()),
+        ]
+        self._store.txn([Compare(key, "version", ">", 0)], writes)
 
     def give_up(self, stale: Proposal, rejected: RejectedIdea) -> None:
         """The idea takes no slot, and the next prompts tell of it."""

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from small_run import settings_of, write_experiment
+from small_run import measure_baseline, settings_of, write_experiment
 
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.candidate.knobs import read_knobs
@@ -21,7 +21,6 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe.table import load_trials
 from autoresearch_ray.propose.llm.session import Gates, Idea, Rejection
 from autoresearch_ray.propose.own import OwnIdea, OwnProposer, OwnTuner, load_proposer, load_tuner
-from autoresearch_ray.records import Candidate
 from autoresearch_ray.search.model_proposers import Writers
 from autoresearch_ray.settings import ask, parse_proposer
 from autoresearch_ray.store.board import Board
@@ -143,7 +142,7 @@ def test_a_class_proposes_in_a_run_or_pauses_with_its_error(
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
         board.put_settings(settings.model_dump_json().encode())
-        board.put_candidate(Candidate.of(settings.baseline))
+        measure_baseline(board, settings)
         with closing(Writers(board, settings, tmp_path, {label: ""})):
             deadline = time.monotonic() + 60
             while not (board.queue() or any(one.state == "pausing" for one in board.proposers())):

@@ -155,6 +155,7 @@ class Execution:
             held=status == "invalid" and "failure" in self._events and self._events["failure"].held,
             curve=tuple(self._curve),
             profile=measured.profile,
+            learned=measured.learned,
             strength=self._job.strength,
             checks=tuple(done.checks.split()) if done is not None and ok else (),
         )

@@ -89,6 +89,7 @@ class Event:
     parameters: int = 0
     peak_memory_mb: float = 0.0
     profile: tuple[tuple[int, float], ...] = ()  # as of a Result
+    learned: tuple[tuple[str, tuple[float, ...]], ...] = ()  # as of a Result
     device_name: str = ""
     checks: str = ""  # what was probed and held, words
 

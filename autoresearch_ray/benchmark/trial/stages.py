@@ -31,6 +31,7 @@ from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.failures import LENGTH, STATUSES
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job, late_saving, overtime, too_many_cores
 from autoresearch_ray.benchmark.trial.judge import Files, Remote, judge
+from autoresearch_ray.benchmark.trial.learned import plain_parameters
 from autoresearch_ray.benchmark.trial.line_profile import MOST_LINES
 from autoresearch_ray.benchmark.trial.model_process import run_model
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
@@ -254,6 +255,7 @@ class Stages:
                 tokens=trained.tokens,
                 peak_memory_mb=trained.peak_memory_mb,
                 profile=trained.profile,
+                learned=trained.learned,
                 checks=f"clock cores speed {event.checks}",
             )
         self._host.tell(event)
@@ -283,6 +285,7 @@ def _plain(event: Event) -> Event:
         tokens=int(_number(event.tokens)),
         peak_memory_mb=_number(event.peak_memory_mb),
         profile=tuple((int(_number(line)), _number(share)) for line, share in event.profile[:MOST_LINES]),
+        learned=plain_parameters(event.learned),
     )
 
 

@@ -24,6 +24,7 @@ from autoresearch_ray.benchmark.trial import device as devices
 from autoresearch_ray.benchmark.trial.drytask import DryTask
 from autoresearch_ray.benchmark.trial.failures import LENGTH, describe, keep_spare_memory
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
+from autoresearch_ray.benchmark.trial.learned import read_small_parameters
 from autoresearch_ray.benchmark.trial.line_profile import LineProfile, Profile
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout
 from autoresearch_ray.benchmark.trial.task import Task
@@ -73,6 +74,7 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
             tokens=task.tokens,
             peak_memory_mb=devices.peak_memory_mb(task.device),
             profile=profile,
+            learned=read_small_parameters(model),
         )
         _say(channel, trained)
         if _saved(model, saved, channel):

@@ -12,6 +12,18 @@ HEAD = re.compile(r"^(diff --git |--- |\+\+\+ |index [0-9a-f]+\.\.).*$")
 LANGUAGES = ("diff", "patch", "udiff")  # of a code block
 
 
+def read_patch(text: str) -> list[Block]:
+    """The hunks of a unified diff of one file, as blocks; [] without any."""
+    lines, blocks, start = text.splitlines(), [], 0
+    while start < len(lines):
+        if not HUNK.match(lines[start]):
+            start += 1
+            continue
+        block, start = read_hunk(lines, start + 1)
+        blocks += [block] if block else []
+    return blocks
+
+
 def read_hunk(lines: list[str], start: int) -> tuple[Block | None, int]:
     """The block that begins at this line, behind the `@@`, and where it ends; None if there are no lines of a diff."""
     while start < len(lines) and HEAD.match(lines[start]):

@@ -8,7 +8,7 @@ from autoresearch_ray.propose.llm.prompt.untrusted import quote_end
 from autoresearch_ray.propose.llm.prompt.view import Form
 from autoresearch_ray.text import one_line
 
-Reason = Literal["edit", "rule", "duplicate", "dry_run", "answer"]
+Reason = Literal["edit", "rule", "duplicate", "alike", "dry_run", "answer"]
 
 TRACE_LINES, TRACE_CHARACTERS = 24, 3_000
 DETAIL = 4_000  # characters
@@ -16,6 +16,7 @@ WHAT = {
     "edit": "its edits do not apply",
     "rule": "a rule refuses it",
     "duplicate": "it is not new",
+    "alike": "it is described like another",
     "dry_run": "it fails the dry run on the CPU",
     "answer": "it cannot be read",
 }

@@ -22,6 +22,10 @@ from autoresearch_ray.propose.llm.repair import CUT, EMPTY, THOUGHT, UNCHANGED, 
 
 REPAIRS = 2  # calls after the first
 SAID = 500  # characters of an answer without ideas that are kept
+ALIKE = (
+    "This is how that one was described:\n{words}\nIf yours differs in what matters, give it once more as it is, and "
+    "say in its hypothesis what differs. Else put another idea in its place."
+)
 SAME_AS_FRONTIER = "the frontier: names, comments, formatting and ranges are no change; change what it does"
 
 
@@ -34,12 +38,21 @@ class DryRun(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """What a new idea's hypothesis is like."""
+
+    name: str  # of the trial or proposal
+    words: str  # what became of it, and how it was described
+
+
+@dataclass(frozen=True, slots=True)
 class Gates:
-    """What a text must pass before it may take a slot, from the cheapest to the dearest."""
+    """What a text must pass before it may take a slot, from the cheapest to the dearest; `alike` only asks back."""
 
     check: Callable[[str], None]  # CandidateError: a rule refuses it
     known: Callable[[str], str | None]  # what it repeats: a trial, or what is queued
     dry_run: DryRun
+    alike: Callable[[str], Alike | None] = lambda hypothesis: None  # an idea in other words that is or was tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +110,11 @@ class _Progress:
     gates: Gates
     accept: Accept
     form: Form
+    repairs: int  # calls after the first, at most
     seen: dict[str, str]  # normal sha -> what it is: the frontier, and the ideas accepted here
     outcomes: list[Idea | Rejection] = field(default_factory=list)
     failures: dict[int, Failure] = field(default_factory=dict)  # by number: what may still be mended
+    told: set[str] = field(default_factory=set)  # names of what was told to be alike: who insists may try
 
 
 async def propose(
@@ -117,7 +132,7 @@ async def propose(
     A ProviderError ends the conversation and stands in it. What gates and `accept` raise beside CandidateError goes on
     to the caller, cancellation too.
     """
-    progress = _Progress(source, gates, accept, form, {normal_sha(source): SAME_AS_FRONTIER})
+    progress = _Progress(source, gates, accept, form, repairs, {normal_sha(source): SAME_AS_FRONTIER})
     exchanges: list[Exchange] = []
     error: ProviderError | None = None
     following: Prompt | None = prompt
@@ -135,7 +150,7 @@ async def propose(
 
 async def settle_ideas(ideas: tuple[ParsedIdea, ...], source: str, gates: Gates, accept: Accept) -> Conversation:
     """The outcomes of ideas that came without a model, and so without repairs. Errors as of `propose`."""
-    progress = _Progress(source, gates, accept, "folder", {normal_sha(source): SAME_AS_FRONTIER})
+    progress = _Progress(source, gates, accept, "folder", 0, {normal_sha(source): SAME_AS_FRONTIER})
     await _settle(progress, ideas, repaired=0)
     _give_up(progress, [], None)
     return Conversation(tuple(progress.outcomes), ())
@@ -218,6 +233,10 @@ async def _judge(progress: _Progress, number: int, idea: ParsedIdea, repaired: i
     known = progress.seen.get(sha) or progress.gates.known(text)
     if known is not None:
         return fail("duplicate", f"It does the same as {known}.")
+    alike = progress.gates.alike(idea.hypothesis) if repaired < progress.repairs else None
+    if alike is not None and alike.name not in progress.told:
+        progress.told.add(alike.name)
+        return fail("alike", ALIKE.format(words=alike.words))
     trace = await progress.gates.dry_run(text)
     if trace is not None:
         return fail("dry_run", trace)

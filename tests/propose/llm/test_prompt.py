@@ -312,13 +312,13 @@ def test_the_lines_that_take_the_time_and_the_scores_of_counts_are_told() -> Non
     story = Story()
     trial_id = story.trial(TRAIN, "the start again", purpose="baseline", kind="baseline")
     line = next(n for n, text in enumerate(TRAIN.splitlines(), 1) if "loss.backward()" in text or "backward(" in text)
-    story.tell(
-        Result(trial_id, "ok", val_bpb=1.7, steps=10, training_seconds=20.0, profile=((line, 0.421), (9999, 0.1)))
-    )
+    profile, learned = ((line, 0.421), (9999, 0.1)), (("skip", (0.1, -0.25)), ("a\nb", (math.nan,)))
+    story.tell(Result(trial_id, "ok", val_bpb=1.7, steps=10, training_seconds=20.0, profile=profile, learned=learned))
     view = story.view()
     counted = replace(view.experiment, train_tokens=1_000_000, eval_tokens=32_768, counted_bpb=(4.81, 3.02, 2.77))
     prompt = build_prompt(replace(view, experiment=counted))
     assert f"largest first):\n|  42%  {TRAIN.splitlines()[line - 1].strip()}\n" in prompt.messages[0].text
+    assert "after that run:\n| skip: 0.1, -0.25\n| a b: nan\n" in prompt.messages[0].text
     assert "smoothed counts of the training text alone: single tokens 4.81, pairs 3.02, triples 2.77." in prompt.context
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from small_run import SERVER, descendants, settings_of, wait_gone, write_experiment
+from small_run import SERVER, descendants, measure_baseline, settings_of, wait_gone, write_experiment
 from wire import Fail, WireServer
 
 from autoresearch_ray.cluster.proposer_actor import proposing
-from autoresearch_ray.records import Candidate
 from autoresearch_ray.settings import ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import serving
@@ -27,7 +26,7 @@ def at_work(folder: Path, url: str, namespace: str) -> Iterator[Board]:
     settings = settings_of(ask(experiment=write_experiment(folder), program=folder / "program.md", **options))
     with serving(folder, settings, namespace) as (store, address):
         board = Board(store)
-        board.put_candidate(Candidate.of(settings.baseline))
+        measure_baseline(board, settings)
         with proposing(settings, address, folder, {MODEL: "sk-of-nobody-0123456789"}):
             yield board
 

@@ -133,6 +133,36 @@ def test_an_answer_that_meets_another_new_frontier_is_rebased_as_well(tmp_path: 
     assert rebased.hypothesis == HOPE and rebased.source_sha == Candidate.of(REBASED).sha
 
 
+def test_an_idea_that_is_overtaken_twice_is_asked_about_as_it_was_rebased(tmp_path: Path, scratch: Path) -> None:
+    third = FRONTIER.replace("Adam(model.parameters(), lr=LR / 10)", "AdamW(model.parameters(), lr=LR / 20)")
+    before = "torch.optim.AdamW(model.parameters(), lr=LR / 20)"
+    after = "torch.optim.AdamW(model.parameters(), lr=LR / 20, betas=(0.95, 0.99))"
+    boards: list[Board] = []
+
+    def reply(request: Request) -> Reply:
+        if ASKING not in request.text:
+            return Say("Nothing comes to my mind.")
+        standing = boards[0].frontier()
+        if standing is not None and standing.version == 3:
+            return Say(BLOCK.format(hypothesis=HOPE, before=before, after=after))
+        move_frontier(boards[0], third, 3)
+        return Say(ANSWER)
+
+    with WireServer("openai", reply) as server:
+        settings = settings_with(tmp_path, server.url)
+        with writing(tmp_path, settings) as board:
+            boards.append(board)
+            waiting_idea(board, settings)
+            ProposerLoop(board, settings).fill()
+            until(lambda: any(proposal.kind == "code" for proposal in board.queue()))
+            (rebased,) = [proposal for proposal in board.queue() if proposal.kind == "code"]
+            assert board.candidate(rebased.source_sha).text == third.replace(before, after)
+        _, again = [request.text for request in server.requests if ASKING in request.text]
+    assert (rebased.proposal_id, rebased.hypothesis) == ("wopenai-00001-1.3r", HOPE)
+    assert "| +    optimizer = torch.optim.Adam(model.parameters(), lr=LR / 10, betas=(0.95, 0.99))" in again
+    assert "momentum=0.9" not in again, "what it was before it was rebased"
+
+
 @pytest.mark.parametrize("kills", [1, 2])
 def test_a_killed_question_is_asked_again_once_and_then_given_up(tmp_path: Path, scratch: Path, kills: int) -> None:
     """Killed between the question and its answer: the count was written before."""

@@ -12,7 +12,7 @@ from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import OverloadedError, ProviderError, ProviderRefusedError
 from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
-from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea, Rejection, propose
+from autoresearch_ray.propose.llm.session import Alike, Conversation, Gates, Idea, Rejection, propose
 
 PROMPT = Prompt("system", "context", (Message("user", "Propose."),), 8_000)
 TRACE = "Traceback:\n  File train.py, line 98\nRuntimeError: shape '[8]' is invalid\x1b[0m\n"
@@ -63,7 +63,7 @@ def answered(text: str, stop: str = "end") -> Answer:
     return Answer(text, stop, "model-1", 100, 50, 20, 1.5)  # type: ignore[arg-type]
 
 
-def gates(script: Script, known: dict[str, str] | None = None) -> Gates:
+def gates(script: Script, known: dict[str, str] | None = None, alike: Alike | None = None) -> Gates:
     async def dry_run(text: str) -> str | None:
         script.log.append("dry run")
         await asyncio.sleep(0)
@@ -72,11 +72,14 @@ def gates(script: Script, known: dict[str, str] | None = None) -> Gates:
     def repeats(text: str) -> str | None:
         return (known or {}).get(normal_sha(text))
 
-    return Gates(lambda text: check_candidate(text, 40), repeats, dry_run)
+    return Gates(lambda text: check_candidate(text, 40), repeats, dry_run, lambda hypothesis: alike)
 
 
 def talk(
-    *answers: str | Answer | ProviderError, known: dict[str, str] | None = None, repairs: int = 2
+    *answers: str | Answer | ProviderError,
+    known: dict[str, str] | None = None,
+    alike: Alike | None = None,
+    repairs: int = 2,
 ) -> tuple[Conversation, Script]:
     """The whole conversation; `log` tells the order of calls, dry runs and accepted ideas."""
     script = Script(list(answers))
@@ -84,7 +87,7 @@ def talk(
     async def accept(accepted: Idea) -> None:
         script.log.append(f"accept {accepted.number}")
 
-    conversation = asyncio.run(propose(script, PROMPT, TRAIN, gates(script, known), accept, repairs=repairs))
+    conversation = asyncio.run(propose(script, PROMPT, TRAIN, gates(script, known, alike), accept, repairs=repairs))
     assert len(script.prompts) <= repairs + 1
     return conversation, script
 
@@ -169,6 +172,25 @@ def test_what_was_tried_or_waits_is_a_duplicate_and_is_not_run() -> None:
     assert "It does the same as t00017." in script.prompts[1].messages[-1].text
     assert rejections(conversation) == [(1, "duplicate")]
     assert "dry run" not in script.log
+
+
+LIKE = Alike("p9", "t00009, which ended as crash:\n| A square of the progress.")
+
+
+def test_an_idea_that_is_described_like_a_failed_one_is_asked_about_once_and_then_tried() -> None:
+    conversation, script = talk(idea(POWER), idea(POWER), alike=LIKE)
+    assert "it is described like another" in script.asked and "| A square of the progress.\n" in script.asked
+    assert [(found.number, found.repairs) for found in conversation.ideas] == [(1, 1)] and rejections(
+        conversation
+    ) == []
+    assert script.log.count("dry run") == 1
+
+
+def test_an_idea_that_is_not_sent_again_cost_no_run_and_without_repairs_nothing_is_asked() -> None:
+    conversation, script = talk(idea(POWER), "I give up.", "I give up.", alike=LIKE)
+    assert rejections(conversation) == [(1, "alike")] and "dry run" not in script.log
+    conversation, _ = talk(idea(POWER), alike=LIKE, repairs=0)
+    assert [found.number for found in conversation.ideas] == [1]
 
 
 def test_the_same_idea_twice_in_one_answer_is_one_idea() -> None:

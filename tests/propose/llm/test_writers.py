@@ -2,6 +2,7 @@
 leaves neither process nor folder behind."""
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from small_run import SERVER, descendants, settings_of, wait_gone, write_experiment
+from small_run import SERVER, descendants, measure_baseline, settings_of, wait_gone, write_experiment
 from wire import Say, WireServer
 
 from autoresearch_ray.errors import SettingsError
@@ -47,12 +48,14 @@ def settings_with(folder: Path, url: str) -> RunSettings:
 
 
 @contextmanager
-def writing(folder: Path, settings: RunSettings) -> Iterator[Board]:
+def writing(folder: Path, settings: RunSettings, *, measured: bool = True) -> Iterator[Board]:
     """A run's models at work on a board of their own, and nothing left of them afterwards."""
     with SqliteStore(folder / "state.db") as store:
         board = Board(store)
         board.put_settings(settings.model_dump_json().encode())
         board.put_candidate(Candidate.of(settings.baseline))
+        if measured:
+            measure_baseline(board, settings)
         before = servers()  # of other tests
         writers = Writers(board, settings, folder, KEYS)
         try:
@@ -110,6 +113,19 @@ def test_any_other_failure_is_said_in_its_own_words_and_what_was_paid_is_counted
     assert status.detail.startswith(f"{MODEL}: FileExistsError: ") and status.detail.endswith("/calls'")
     assert status.conversations == 1 and status.tokens > 0
     assert list(scratch.iterdir()) == []
+
+
+def test_no_model_is_asked_before_something_is_measured(tmp_path: Path, scratch: Path) -> None:
+    with WireServer("openai", [Say("Nothing comes to my mind.")]) as server:
+        settings = settings_with(tmp_path, server.url)
+        with writing(tmp_path, settings, measured=False) as board:
+            wait_for(lambda found: found.state == "ok", board)
+            time.sleep(1.5)
+            assert server.requests == []
+        with writing(tmp_path, settings) as board:
+            wait_for(lambda found: found.conversations > 0, board)
+        told = r"Frontier: val_bpb 1\.5000 and J 1\.50\d\d with \d+ code lines \(of 1 run so far\)"
+        assert re.search(told, server.requests[0].text)
 
 
 def test_a_model_that_cannot_be_set_up_is_said_before_anything_is_started(

@@ -10,11 +10,12 @@ know is kept: never the held-out score.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from autoresearch_ray.candidate.difference import Difference, difference
 from autoresearch_ray.candidate.rules import MAX_LINES
+from autoresearch_ray.propose.llm.prompt.descriptions import Descriptions
 from autoresearch_ray.propose.llm.prompt.view import (
     CandidateView,
     ExperimentView,
@@ -95,6 +96,7 @@ class Past:
         self._rejected: dict[str, RejectedIdea] = {}
         self._tried: dict[str, Trial] = {}  # the first of each proposal, by its id
         self._stack: list[tuple[str, StepView]] = []  # the frontiers since the best
+        self._descriptions = Descriptions()  # of models' ideas, by proposal
         self._best = ""
         self._taken: set[str] = set()  # what was frontier once, and what was merged into it
 
@@ -110,6 +112,8 @@ class Past:
             candidate = _Candidate(trial, self._difference(proposal.parent_sha, proposal.source_sha))
             self._candidates[proposal.source_sha] = candidate
             self._children.setdefault(proposal.parent_sha, []).append(candidate)
+            if proposal.kind == "code":
+                self._descriptions.add(proposal.proposal_id, proposal.hypothesis)
 
     def note_result(self, result: Result) -> None:
         """A trial has its result."""
@@ -156,6 +160,10 @@ class Past:
         """An idea took no slot; they come in order."""
         self._rejected.setdefault(idea.name, idea)
 
+    def has_scores(self) -> bool:
+        """Whether anything was measured yet."""
+        return bool(self._usage)
+
     def ran_as(self, proposal_id: str) -> str:
         """As `name_of`; "" for a proposal that has not run."""
         return self.name_of(proposal_id) if proposal_id in self._tried else ""
@@ -173,6 +181,22 @@ class Past:
             return f"{trial.trial_id}, which ended as {view.status}"
         return f"{trial.trial_id}, which reached val_bpb {view.val_bpb:.4f}"
 
+    def find_alike(self, hypothesis: str, queued: Iterable[Proposal]) -> Proposal | None:
+        """The idea that is or was tried in vain and is described almost like this one; of models' ideas alone."""
+        waiting = {proposal.proposal_id: proposal for proposal in queued if proposal.kind == "code"}
+        for proposal in waiting.values():
+            self._descriptions.add(proposal.proposal_id, proposal.hypothesis)
+        tried = {c.trial.proposal.proposal_id: c.trial.proposal for c in self._candidates.values() if self._in_vain(c)}
+        name = self._descriptions.nearest(hypothesis, waiting.keys() | tried.keys())
+        return None if name is None else waiting.get(name) or tried[name]
+
+    def _in_vain(self, candidate: _Candidate) -> bool:
+        """It failed, lost, or is still running."""
+        proposal = candidate.trial.proposal
+        if proposal.kind != "code" or proposal.source_sha in self._taken:
+            return False
+        return candidate.decision is None or candidate.decision.verdict == "discard"
+
     def view(self, moment: Moment) -> SearchView:
         """What the next prompt is made of."""
         self._take(moment.frontier.source_sha)  # its step may not have been told yet
@@ -182,8 +206,8 @@ class Past:
             complexity_price=moment.complexity_price,
             line_limit=MAX_LINES,
             advance_sd=moment.advance_sd,
-            frontier=self._standing(moment.frontier),
-            best=self._standing(moment.best),
+            frontier=self._standing(moment.frontier, moment.complexity_price),
+            best=self._standing(moment.best, moment.complexity_price),
             noise_sd=moment.noise_sd,
             noise_degrees=moment.noise_degrees,
             candidates=tuple(self._candidate_view(c) for c in self._candidates.values() if c.runs),
@@ -207,14 +231,21 @@ class Past:
         candidate = self._candidates.get(trial.proposal.source_sha) if trial else None
         return candidate.trial.trial_id if candidate else trial_id
 
-    def _standing(self, standing: Standing) -> StandingView:
-        return StandingView(
+    def _standing(self, standing: Standing, complexity_price: float) -> StandingView:
+        """Before the start has all its runs, it stands at the mean of those that it has."""
+        view = StandingView(
             text=self._source(standing.source_sha),
             code_lines=standing.code_lines,
             val_bpb=standing.val_bpb,
             objective=standing.objective,
             usage=self._usage.get(standing.source_sha),
         )
+        scores = list(self._by_seed.get(standing.source_sha, {}).values())
+        if not math.isnan(standing.val_bpb) or not scores:
+            return view
+        mean = sum(scores) / len(scores)
+        objective = mean + complexity_price * standing.code_lines
+        return replace(view, val_bpb=mean, objective=objective, runs=len(scores))
 
     def _take(self, sha: str) -> None:
         taken = self._candidates.get(sha)
@@ -324,6 +355,7 @@ def _usage(result: Result) -> Usage:
         told,
         result.profile,
         _step_seconds(result),
+        result.learned,
     )
 
 

@@ -31,6 +31,7 @@ REFUSALS: dict[Refusal, str] = {
     "rule": "a rule refused it",
     "dry_run": "it failed the dry run",
     "duplicate": "it was not new",
+    "alike": "it was described like another, and not sent again",
     "edit": "its edits did not apply (the idea is open)",
     "answer": "it could not be read (the idea is open)",
     "moved": "the frontier moved on while it was made, and it did not fit there (the idea is open)",

@@ -17,7 +17,7 @@ from autoresearch_ray.propose.llm.prompt.rebase_text import rebase_text
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, fence_source
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentView, SearchView, StandingView
-from autoresearch_ray.text import printable
+from autoresearch_ray.text import one_line, printable
 
 PROMPT_TOKENS = 24_000  # a fourth of it are contract, program and a frontier of 250 lines
 TASK_HEADING = "# Your task"
@@ -82,6 +82,7 @@ def standing_text(view: SearchView) -> str:
     lines = ["# Where the search stands", "", f"Frontier: {_standing_text(view.frontier, *sizes)}."]
     lines += _curve_text(view.frontier)
     lines += _profile_text(view.frontier)
+    lines += _learned_text(view.frontier)
     if view.rebase is not None:
         return "\n".join(lines)
     if view.best.text == view.frontier.text:
@@ -162,8 +163,8 @@ def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: 
     words = (
         f"not measured yet, {standing.code_lines} code lines"
         if math.isnan(standing.val_bpb)
-        else f"val_bpb {standing.val_bpb:.4f} and J {standing.objective:.4f} with {standing.code_lines} code lines (an "
-        "estimate for all seeds, by pairs with what it came from: the mean of its own few runs may differ)"
+        else f"val_bpb {standing.val_bpb:.4f} and J {standing.objective:.4f} with {standing.code_lines} code lines "
+        f"({_score_origin(standing.runs)})"
     )
     usage = standing.usage
     if usage is None:
@@ -178,6 +179,12 @@ def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: 
     )
 
 
+def _score_origin(runs: int) -> str:
+    if runs:
+        return f"of {runs} run{'s' if runs > 1 else ''} so far"
+    return "an estimate for all seeds, by pairs with what it came from: the mean of its own few runs may differ"
+
+
 def _milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
 
@@ -190,6 +197,18 @@ def _curve_text(standing: StandingView) -> list[str]:
     nearest = [min(curve, key=lambda point: abs(point[0] - wanted)) for wanted in CURVE]
     told = dict.fromkeys(f"{part:.0%} {bpb:.3f}" for part, bpb in nearest)
     return [f"Its bpb on training text at parts of the budget: {', '.join(told)}."]
+
+
+def _learned_text(standing: StandingView) -> list[str]:
+    """What became of its gates and scales."""
+    learned = standing.usage.learned if standing.usage else ()
+    if not learned:
+        return []
+    told = (
+        f"{QUOTE}{printable(one_line(name, 60))}: {', '.join(f'{number:.4g}' for number in numbers)}"
+        for name, numbers in learned
+    )
+    return ["Its smallest parameters after that run:", *told]
 
 
 def _profile_text(standing: StandingView) -> list[str]:

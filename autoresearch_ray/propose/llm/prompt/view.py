@@ -48,6 +48,7 @@ class Usage:
     curve: tuple[tuple[float, float], ...] = ()  # (part of the budget, bpb on training text)
     profile: tuple[tuple[int, float], ...] = ()  # (line of the script, its share of the training time)
     step_seconds: float = 0.0  # of one step; 0: not known
+    learned: tuple[tuple[str, tuple[float, ...]], ...] = ()  # (name, numbers) of its smallest parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class StandingView:
     val_bpb: float = math.nan
     objective: float = math.nan
     usage: Usage | None = None
+    runs: int = 0  # whose mean the score is; 0: an estimate
 
 
 @dataclass(frozen=True, slots=True)
