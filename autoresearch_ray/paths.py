@@ -1,6 +1,7 @@
 """The names of a run's files and folders, below `runs/<tag>/`, and how a file is written there.
 
-Everything but the store and `trials/` can be made again from the store.
+Everything but the store, `trials/`, `suggestions/` and what was measured after the run (`transfers.jsonl`,
+`ablations.jsonl`) can be made again from the store.
 """
 
 import os
@@ -21,6 +22,9 @@ TABLE_FILE = "trials.parquet"
 RESULTS_FILE = "results.tsv"
 REPORT_FILE = "report.html"
 PICTURE_FILE = "progress.png"
+SUGGESTIONS_FOLDER = "suggestions"  # ideas of a person that wait for the driver
+ABLATIONS_FILE = "ablations.jsonl"  # what `ablate` measured
+TRANSFERS_FILE = "transfers.jsonl"  # what `transfer` measured
 ORIGIN_FILE = ".storage.json"  # what the folder knows of its copy in a bucket
 LOCK_FILE = ".driver.lock"  # held by the launch that runs
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import psutil
 
 from autoresearch_ray.driver.new_run import new_run
+from autoresearch_ray.records import Candidate, Proposal, Result, Trial
 from autoresearch_ray.settings import Request, RunSettings
+from autoresearch_ray.store.board import Board
 
 SERVER = "autoresearch_ray.benchmark.trial.server"  # what a process list shows of a slot's processes
 assert importlib.util.find_spec(SERVER), f"{SERVER} has moved: tests that look for its processes would find none"
@@ -60,6 +62,14 @@ def settings_of(request: Request) -> RunSettings:
     """The settings of a new run on this machine, its data not looked at."""
     run = new_run(request, request.tag or "x")
     return run.settle(run.slots or 1)
+
+
+def measure_baseline(board: Board, settings: RunSettings) -> None:
+    """The start of a run has a result: before it no model is asked."""
+    sha = board.put_candidate(Candidate.of(settings.baseline))
+    start = Proposal("baseline", "baseline", "search", sha, sha, 1, "the baseline")
+    board.start(Trial("t00001", start, "baseline", seed=1, claimed_at=0.0))
+    board.finish(Result("t00001", "ok", val_bpb=1.5))
 
 
 def start_launch(folder: Path, *arguments: str, before: Sequence[str] = (), **variables: str) -> subprocess.Popen[str]:

@@ -1,16 +1,22 @@
-"""A terminal that closes in the middle of a whole run, which is stored in a folder and pushed to a git remote."""
+"""A terminal that closes in the middle of a whole run, which is stored in a folder and pushed to a git remote.
 
+A person's idea waits for it to go on.
+"""
+
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
-from small_run import branches, descendants, git, read_until, start_launch, wait_gone, write_experiment
+from small_run import CANDIDATE, branches, descendants, git, read_until, start_launch, wait_gone, write_experiment
 
 from autoresearch_ray.observe.facts import summarise
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.records import ProposerStatus
+from autoresearch_ray.search.suggestion_watch import PERSON
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.history import read_history
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -40,9 +46,14 @@ def test_a_hang_up_saves_everything_and_the_run_that_goes_on_is_stored_and_pushe
     with SqliteStore(run / "state.db") as store:  # as if a model had been there that is gone
         Board(store).put_proposer(ProposerStatus("openai:gone", "stopped", "openai:gone: the key was refused"))
         assert Spending(store).reserve("c1", "openai:gone", 250_000) == "reserved"
+    (tmp_path / "mine.py").write_text(CANDIDATE.replace("torch.optim.SGD(", "torch.optim.Adam("))
+    suggest = [sys.executable, "-m", "autoresearch_ray.suggest", str(run), "mine.py", "--hypothesis", "Adam, by hand."]
+    home = os.environ | {"AUTORESEARCH_HOME": str(tmp_path / "home")}
+    said = subprocess.run(suggest, cwd=tmp_path, env=home, capture_output=True, text=True, timeout=120)
+    assert said.stdout == "passed the rules and a dry run; the run takes it when it is resumed\n", said.stderr
     (tmp_path / "run").write_text("import subprocess, sys\nsys.exit(subprocess.call(sys.argv[1:]))\n")
     under_uv = ["bash", "-c", 'exec -a uv "$0" run "$@"', sys.executable]  # a process that looks like `uv run` to Ray
-    resume = ["--resume", "--tag", "x", "--trials", str(done + 3), *places]
+    resume = ["--resume", "--tag", "x", "--trials", str(done + 8), *places]
     driver = start_launch(tmp_path, *resume, before=under_uv)
     output = driver.communicate(timeout=120)[0]
     assert driver.returncode == 0 and "slot was lost" not in output, output
@@ -56,7 +67,10 @@ def test_a_hang_up_saves_everything_and_the_run_that_goes_on_is_stored_and_pushe
     starts = [row.result.started_at for row in rows if row.result]
     pause = began - max(before)
     assert summarise(history).wall_seconds == pytest.approx(max(ends) - min(starts) - pause)
-    assert len(rows) == done + 3 and all(row.result for row in rows)
+    assert len(rows) == done + 8 and all(row.result for row in rows)
+    (mine,) = [row for row in rows if row.trial.proposal.proposer == PERSON]
+    assert mine.result and mine.result.status == "ok" and mine.trial.proposal.hypothesis == "Adam, by hand."
+    assert "a person's idea is queued: Adam, by hand." in output and list((run / "suggestions").iterdir()) == []
     tip = git(run / "lineage", "rev-parse", "autoresearch/x")
     assert branches(tmp_path / "remote.git") == f"refs/heads/autoresearch/x {tip}" and "not pushed" not in output
     assert (tmp_path / "kept" / "x" / "head-0002" / "report.html").exists()

@@ -31,11 +31,11 @@ def shares(weights: Mapping[str, float], earned: Mapping[str, Earned]) -> dict[s
 
 
 def choose(queued: Sequence[Proposal], weights: Mapping[str, float], earned: Mapping[str, Earned]) -> Proposal:
-    """The queued proposal that runs next: merges first, then the oldest of who is furthest behind its share."""
+    """The queued proposal that runs next: merges and a person's first, then the oldest of who is furthest behind."""
     assert queued, "nothing is queued"
     for proposal in queued:
         if proposal.proposer not in weights:
-            return proposal  # the search's own
+            return proposal  # the search's own, or a person's
     share = shares(weights, earned)
     return min(
         queued, key=lambda proposal: (earned.get(proposal.proposer, Earned()).trials + 1) / share[proposal.proposer]

@@ -34,6 +34,7 @@ from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whol
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.model_access import model_keys
 from autoresearch_ray.search.program_watch import ProgramWatch
+from autoresearch_ray.search.suggestion_watch import SuggestionWatch
 from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, ask
 from autoresearch_ray.store.board import Board
 
@@ -150,6 +151,7 @@ def _drive(
         if uploads is not None:
             stack.enter_context(uploads.following(searcher.give_way))
         stack.enter_context(ProgramWatch(board, program_path(request.program)))
+        stack.enter_context(SuggestionWatch(board, settings, folder, progress.say))
         stack.enter_context(proposing(settings, address, folder, keys))
         stack.enter_context(progress.showing(folder, settings, search, watch))
         stack.enter_context(progress.hearing(board))

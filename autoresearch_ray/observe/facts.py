@@ -163,6 +163,15 @@ def best_sha(history: History) -> str:
     return levels[-1].step.source_sha if levels else start_sha(history)
 
 
+def frontier_sha(history: History) -> str:
+    """The hash of what new proposals start from; the starting candidate's until it has moved."""
+    best = frontier = ""
+    for step in history.steps:
+        best = step.source_sha if step.kind in ("start", "keep") else best
+        frontier = step.source_sha if step.kind in ("start", "advance") else best if step.kind == "drop" else frontier
+    return frontier or start_sha(history)
+
+
 def trials_of(history: History, source_sha: str) -> list[TrialRow]:
     """The finished runs of one candidate that were not picked for their score."""
     return [

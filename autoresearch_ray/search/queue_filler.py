@@ -182,4 +182,4 @@ class ProposerLoop:
     def _last_number(self, trials: Iterable[Trial]) -> int:
         names = [trial.proposal.proposal_id for trial in trials]
         names += [proposal.proposal_id for proposal in self._board.queue()]
-        return max((int(name[1:]) for name in names if name.startswith("p")), default=0)
+        return max((int(name[1:]) for name in names if name[:1] == "p" and name[1:].isdigit()), default=0)

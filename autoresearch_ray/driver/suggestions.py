@@ -1,0 +1,91 @@
+"""A person's train.py or patch, checked as a model's idea would be, and left where the run's driver finds it."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import filelock
+
+from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.benchmark.trial.dryrun import DryRunner
+from autoresearch_ray.candidate.difference import diff_lines
+from autoresearch_ray.candidate.normal_form import normal_sha
+from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.errors import CandidateError, SettingsError
+from autoresearch_ray.observe import facts
+from autoresearch_ray.paths import LOCK_FILE
+from autoresearch_ray.propose.llm.diffs import read_patch
+from autoresearch_ray.propose.llm.edits import apply_edits
+from autoresearch_ray.records import History
+from autoresearch_ray.search.suggestion_watch import Suggestion
+from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.store.connect import read_run
+
+PATCHES = (".patch", ".diff")
+
+
+def check_suggestion(run_dir: Path, file: Path, hypothesis: str) -> Suggestion:
+    """What the file suggests to the run. SettingsError where it is nothing that could be tried."""
+    history = read_run(run_dir)
+    settings = RunSettings.model_validate_json(json.dumps(history.settings))
+    text, parent_sha = _read_candidate(file, history, settings)
+    try:
+        check_candidate(text, len(settings.program.splitlines()))
+        normal = normal_sha(text)
+    except CandidateError as error:
+        raise SettingsError(f"{file}: {error}") from None
+    for row in history.rows:
+        proposal = row.trial.proposal
+        candidate = history.candidates.get(proposal.source_sha)
+        if candidate is not None and normal_sha(candidate.text) == normal:
+            raise SettingsError(f"{file}: does the same as {row.trial.trial_id} of this run; change what it does")
+    trace = _dry_run(text, settings)
+    if trace is not None:
+        raise SettingsError(f"{file}: fails a dry run on the CPU; nothing was queued\n{trace}")
+    said = hypothesis.strip() or f"As suggested in {file.name}."
+    return Suggestion(text, parent_sha, said, time.time())
+
+
+def is_running(run_dir: Path) -> bool:
+    """Whether a launch drives this run now."""
+    lock = filelock.FileLock(run_dir / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _read_candidate(file: Path, history: History, settings: RunSettings) -> tuple[str, str]:
+    """The suggested text, and the sha of the run's candidate that it was made from."""
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: cannot be read ({error}); expected a train.py or a patch of one") from None
+    shas = dict.fromkeys((facts.frontier_sha(history), facts.best_sha(history), facts.start_sha(history)))
+    known = {sha: history.candidates[sha].text for sha in shas if sha in history.candidates}
+    if not known:
+        raise SettingsError(f"{history.settings.get('tag', 'the run')}: its start is not measured yet; try again soon")
+    if file.suffix not in PATCHES:
+        return text, min(known, key=lambda sha: len(diff_lines(known[sha], text)))
+    blocks = read_patch(text)
+    if not blocks:
+        raise SettingsError(f"{file}: has no hunk (`@@`); expected a unified diff of the run's train.py")
+    faults = ""
+    for sha, source in known.items():
+        patched = apply_edits(source, blocks)
+        if isinstance(patched, str):
+            return patched, sha
+        faults = faults or str(patched[0])
+    raise SettingsError(f"{file}: applies neither to the frontier nor to the best or the start; {faults}")
+
+
+def _dry_run(text: str, settings: RunSettings) -> str | None:
+    prepare(settings.experiment)
+    runner = DryRunner(settings.experiment, settings.isolation)
+    try:
+        return asyncio.run(runner.run(text))
+    finally:
+        runner.close()

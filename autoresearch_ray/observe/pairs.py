@@ -1,0 +1,55 @@
+"""Pairs of runs on equal seeds: one of a run's best, one of something else that it is compared with."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import t as student_t
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """val_bpb of both on one seed; NaN where that side failed."""
+
+    seed: int
+    other: float
+    best: float
+
+    @property
+    def gain(self) -> float:
+        """What the best is better; NaN where a side failed."""
+        return self.other - self.best
+
+
+def whole_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """Those in which both have a score."""
+    return [pair for pair in pairs if math.isfinite(pair.gain)]
+
+
+def mean_gain(pairs: Sequence[Pair]) -> tuple[float, float, float]:
+    """Mean and its 95 % bounds by Student's t, of the pairs that are whole; NaN for what too few pairs do not tell."""
+    gains = [pair.gain for pair in whole_pairs(pairs)]
+    if not gains:
+        return math.nan, math.nan, math.nan
+    mean = statistics.fmean(gains)
+    if len(gains) < 2:
+        return mean, math.nan, math.nan
+    reach = float(student_t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1)) * statistics.stdev(gains) / len(gains) ** 0.5
+    return mean, mean - reach, mean + reach
+
+
+def gain_words(pairs: Sequence[Pair]) -> str:
+    """The mean gain with its bounds, as people read it; "–" for none."""
+    mean, low, high = mean_gain(pairs)
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:+.4f}" + (f" ({low:+.4f} to {high:+.4f})" if math.isfinite(low) else "")
+
+
+def count_words(pairs: Sequence[Pair]) -> str:
+    """How many pairs are whole, and how many are not."""
+    whole = len(whole_pairs(pairs))
+    return f"{whole}" + (f" ({len(pairs) - whole} failed)" if whole < len(pairs) else "")

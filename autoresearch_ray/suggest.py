@@ -1,0 +1,45 @@
+"""A person's idea for a run: a changed train.py, or a patch, goes into its queue before all others.
+
+    python -m autoresearch_ray.suggest RUN_DIR FILE [--hypothesis "why it should help"]
+
+FILE is a whole train.py, or a unified diff (.patch, .diff) of the run's frontier, best or start. It passes the same
+rules and dry run as a model's idea, is judged by the same proofs, and is brought onto the frontier as it is by then. A
+run that is under way takes it at once, another when it is resumed. Exit status: 0 handed over, 2 it cannot be tried.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoresearch_ray.driver.suggestions import check_suggestion, is_running
+from autoresearch_ray.errors import AutoresearchError
+from autoresearch_ray.output import STDERR, STDOUT
+from autoresearch_ray.search.suggestion_watch import leave_suggestion
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m autoresearch_ray.suggest", description="Put an idea of your own into a run's queue."
+    )
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a run's folder, such as runs/TAG")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a train.py, or a .patch of the run's")
+    parser.add_argument("--hypothesis", default="", help="why it should help; it becomes the commit's message")
+    options = parser.parse_args(arguments)
+    try:
+        suggestion = check_suggestion(options.run_dir, options.file, options.hypothesis)
+        leave_suggestion(options.run_dir, suggestion)
+    except AutoresearchError as error:
+        STDERR.write(f"error: {error}\n")
+        return 2
+    except OSError as error:
+        STDERR.write(f"error: {options.run_dir}: cannot be written ({error.strerror}); expected the run's own user\n")
+        return 2
+    when = "the launch that runs takes it now" if is_running(options.run_dir) else "the run takes it when it is resumed"
+    STDOUT.write(f"passed the rules and a dry run; {when}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
