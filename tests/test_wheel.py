@@ -1,6 +1,7 @@
 """The built wheel alone, in an environment without the checkout: its commands run in an empty folder."""
 
 import os
+import re
 import site
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+EXAMPLE = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.S)[0]  # a user's proposer
 pytestmark = pytest.mark.alone  # a whole run
 
 
@@ -58,3 +60,8 @@ def test_an_installed_wheel_searches_and_trains_in_an_empty_folder(python: Path,
         python, "-m", "autoresearch_ray.train", "experiments/cpu.yaml", "--budget-seconds", "1", cwd=folder, **home
     )
     assert "\nval_bpb:  " in trained, trained
+
+    (folder / "mine.py").write_text(EXAMPLE)
+    asked = ["autoresearch_ray.propose", "experiments/cpu.yaml", "--proposer", "own:mine:Smoothing"]
+    proposed = run(python, "-m", *asked, cwd=folder, **home)
+    assert "+SMOOTHING = 0.02" in proposed and "label_smoothing=SMOOTHING)" in proposed and "rejected" not in proposed

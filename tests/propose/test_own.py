@@ -1,7 +1,6 @@
 """A class of the user's proposes beside the tuner, by the example that the docs give and through every gate."""
 
 import asyncio
-import os
 import re
 import subprocess
 import sys
@@ -48,22 +47,8 @@ def converse(proposer: Any, text: str) -> tuple[list[Idea], list[Rejection]]:
     return accepted, [outcome for outcome in conversation.outcomes if isinstance(outcome, Rejection)]
 
 
-def test_the_example_is_short_and_proposes_what_it_says(tmp_path: Path) -> None:
-    assert len(EXAMPLE.splitlines()) < 40
-    (tmp_path / "mine.py").write_text(EXAMPLE)
-    command = [sys.executable, "-m", "autoresearch_ray.propose", str(ROOT / "experiments" / "cpu.yaml")]
-    environment = os.environ | {"AUTORESEARCH_HOME": str(tmp_path / "home")}
-    done = subprocess.run(
-        [*command, "--proposer", "own:mine:Smoothing"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "+SMOOTHING = 0.02" in done.stdout and "label_smoothing=SMOOTHING)" in done.stdout
-    assert "rejected" not in done.stdout and "Traceback" not in done.stderr
+def test_the_example_is_short() -> None:
+    assert len(EXAMPLE.splitlines()) < 40  # what it proposes is seen in test_wheel
 
 
 def test_good_ideas_are_accepted_and_others_rejected_with_the_gate_that_they_failed() -> None:
