@@ -28,17 +28,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hypothesis", default="", help="why it should help; it becomes the commit's message")
     options = parser.parse_args(arguments)
     try:
-        suggestion = check_suggestion(options.run_dir, options.file, options.hypothesis)
+        suggestion = check_suggestion(options.run_dir, options.file, options.hypothesis, _say)
         leave_suggestion(options.run_dir, suggestion)
     except AutoresearchError as error:
-        STDERR.write(f"error: {error}\n")
+        _say(f"error: {error}")
         return 2
     except OSError as error:
-        STDERR.write(f"error: {options.run_dir}: cannot be written ({error.strerror}); expected the run's own user\n")
+        _say(f"error: {options.run_dir}: cannot be written ({error.strerror}); expected the run's own user")
         return 2
     when = "the launch that runs takes it now" if is_running(options.run_dir) else "the run takes it when it is resumed"
     STDOUT.write(f"passed the rules and a dry run; {when}\n")
     return 0
+
+
+def _say(line: str) -> None:
+    STDERR.write(line + "\n")
 
 
 if __name__ == "__main__":

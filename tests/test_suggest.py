@@ -9,7 +9,9 @@ import pytest
 from small_run import settings_of, write_experiment
 from test_transfer import BETTER, SGD, START, run_folder
 
+from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.codec import to_json
+from autoresearch_ray.driver.suggestions import _write_constants
 from autoresearch_ray.records import Candidate, Standing
 from autoresearch_ray.search.suggestion_watch import Suggestion, SuggestionWatch, leave_suggestion
 from autoresearch_ray.settings import RunSettings, ask
@@ -126,6 +128,19 @@ def test_a_file_and_a_patch_are_handed_over_with_the_candidate_that_they_were_ma
     left = [path.read_text() for path in sorted((run / "suggestions").iterdir())]
     assert Candidate.of(START).sha in left[0] and HOPE in left[0]
     assert Candidate.of(BETTER).sha in left[1] and "As suggested in idea.patch." in left[1]
+
+
+def test_a_text_made_from_the_experiments_own_train_py_gets_the_experiments_constants(tmp_path: Path) -> None:
+    shipped = START.replace("WIDTH = 16 ", "WIDTH = 64 ").replace("ROWS = 4 ", "ROWS = 32 ")
+    (tmp_path / "shipped.py").write_text(shipped)
+    settings = settings_of(ask(experiment=write_experiment(tmp_path, START), program=tmp_path / "program.md"))
+    experiment = settings.experiment.replace(candidate=str(tmp_path / "shipped.py"), constants={"WIDTH": 16, "ROWS": 4})
+    mine = shipped.replace(STEP, "        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n" + STEP)
+    assert normal_sha(_write_constants(mine, START, experiment) or "") == normal_sha(MINE)
+    wide = mine.replace("WIDTH = 64 ", "WIDTH = 48 ")
+    written = _write_constants(wide, START, experiment) or ""
+    assert "WIDTH = 48 " in written and "ROWS = 4 " in written, "what was changed there is meant"
+    assert _write_constants(MINE, START, experiment) is None
 
 
 @pytest.mark.parametrize(

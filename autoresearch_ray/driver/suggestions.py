@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import filelock
@@ -10,9 +11,11 @@ import filelock
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.difference import diff_lines
+from autoresearch_ray.candidate.knobs import constants, set_constants
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import CandidateError, SettingsError
+from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe import facts
 from autoresearch_ray.paths import LOCK_FILE
 from autoresearch_ray.propose.llm.diffs import read_patch
@@ -25,11 +28,11 @@ from autoresearch_ray.store.connect import read_run
 PATCHES = (".patch", ".diff")
 
 
-def check_suggestion(run_dir: Path, file: Path, hypothesis: str) -> Suggestion:
+def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[str], None]) -> Suggestion:
     """What the file suggests to the run. SettingsError where it is nothing that could be tried."""
     history = read_run(run_dir)
     settings = RunSettings.model_validate_json(json.dumps(history.settings))
-    text, parent_sha = _read_candidate(file, history, settings)
+    text, parent_sha = _read_candidate(file, history, settings, say)
     try:
         check_candidate(text, len(settings.program.splitlines()))
         normal = normal_sha(text)
@@ -58,7 +61,7 @@ def is_running(run_dir: Path) -> bool:
     return False
 
 
-def _read_candidate(file: Path, history: History, settings: RunSettings) -> tuple[str, str]:
+def _read_candidate(file: Path, history: History, settings: RunSettings, say: Callable[[str], None]) -> tuple[str, str]:
     """The suggested text, and the sha of the run's candidate that it was made from."""
     try:
         text = file.read_text()
@@ -69,7 +72,12 @@ def _read_candidate(file: Path, history: History, settings: RunSettings) -> tupl
     if not known:
         raise SettingsError(f"{history.settings.get('tag', 'the run')}: its start is not measured yet; try again soon")
     if file.suffix not in PATCHES:
-        return text, min(known, key=lambda sha: len(diff_lines(known[sha], text)))
+        nearest = min(known, key=lambda sha: len(diff_lines(known[sha], text)))
+        written = _write_constants(text, known[nearest], settings.experiment)
+        if written is None:
+            return text, nearest
+        say("made from the experiment's train.py: the experiment's constants are written into it, as a launch does")
+        return written, facts.start_sha(history)
     blocks = read_patch(text)
     if not blocks:
         raise SettingsError(f"{file}: has no hunk (`@@`); expected a unified diff of the run's train.py")
@@ -80,6 +88,22 @@ def _read_candidate(file: Path, history: History, settings: RunSettings) -> tupl
             return patched, sha
         faults = faults or str(patched[0])
     raise SettingsError(f"{file}: applies neither to the frontier nor to the best or the start; {faults}")
+
+
+def _write_constants(text: str, nearest: str, experiment: Experiment) -> str | None:
+    """A text that was made from the experiment's own train.py, with the constants that the experiment sets.
+
+    What the text itself sets to another value than that train.py stays. None for a text that is nearer to `nearest`.
+    """
+    try:
+        shipped = Path(experiment.candidate).read_text()
+        if not experiment.constants or len(diff_lines(shipped, text)) >= len(diff_lines(nearest, text)):
+            return None
+        before, own = constants(shipped), constants(text)
+        kept = {name for name, value in own.items() if name in before and before[name] == value}
+        return set_constants(text, {name: value for name, value in experiment.constants.items() if name in kept})
+    except (OSError, UnicodeDecodeError, CandidateError):
+        return None
 
 
 def _dry_run(text: str, settings: RunSettings) -> str | None:
