@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from autoresearch_ray.candidate.merge import three_way
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.codec import from_json, to_json
@@ -99,7 +100,7 @@ class SuggestionWatch:
         try:
             text = self._merging.bring_onto(suggestion.text, suggestion.parent_sha, frontier)
             if text is None:
-                self._refuse(name, suggestion, "moved", MOVED)
+                self._refuse(name, suggestion, "moved", f"{MOVED} ({self._conflict(suggestion, frontier)})")
                 return
             check_candidate(text, len((self._board.program() or self._program).splitlines()))
             normal = normal_sha(text)
@@ -124,6 +125,11 @@ class SuggestionWatch:
             self._say(f"a person's idea is queued: {words}")
         else:
             self._refuse(name, suggestion, "duplicate", f"it does the same as proposal {known}")
+
+    def _conflict(self, suggestion: Suggestion, frontier: Standing) -> str:
+        """What of it does not go with the frontier."""
+        base, ours = (self._board.candidate(sha).text for sha in (suggestion.parent_sha, frontier.source_sha))
+        return "; ".join(three_way(base, ours, suggestion.text).conflicts[:3]) or "the merged text breaks a rule"
 
     def _refuse(self, name: str, suggestion: Suggestion, refusal: Refusal, why: str) -> None:
         self._board.put_rejected(RejectedIdea(name, PERSON, refusal, suggestion.hypothesis, why, time.time()))
