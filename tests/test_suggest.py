@@ -11,7 +11,7 @@ from test_transfer import BETTER, SGD, START, run_folder
 
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.codec import to_json
-from autoresearch_ray.driver.suggestions import _write_constants
+from autoresearch_ray.driver.suggestions import write_constants
 from autoresearch_ray.records import Candidate, Standing
 from autoresearch_ray.search.suggestion_watch import Suggestion, SuggestionWatch, leave_suggestion
 from autoresearch_ray.settings import RunSettings, ask
@@ -136,11 +136,11 @@ def test_a_text_made_from_the_experiments_own_train_py_gets_the_experiments_cons
     settings = settings_of(ask(experiment=write_experiment(tmp_path, START), program=tmp_path / "program.md"))
     experiment = settings.experiment.replace(candidate=str(tmp_path / "shipped.py"), constants={"WIDTH": 16, "ROWS": 4})
     mine = shipped.replace(STEP, "        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n" + STEP)
-    assert normal_sha(_write_constants(mine, START, experiment) or "") == normal_sha(MINE)
+    assert normal_sha(write_constants(mine, START, experiment) or "") == normal_sha(MINE)
     wide = mine.replace("WIDTH = 64 ", "WIDTH = 48 ")
-    written = _write_constants(wide, START, experiment) or ""
+    written = write_constants(wide, START, experiment) or ""
     assert "WIDTH = 48 " in written and "ROWS = 4 " in written, "what was changed there is meant"
-    assert _write_constants(MINE, START, experiment) is None
+    assert write_constants(MINE, START, experiment) is None
 
 
 @pytest.mark.parametrize(

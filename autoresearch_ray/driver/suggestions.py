@@ -73,7 +73,7 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
         raise SettingsError(f"{history.settings.get('tag', 'the run')}: its start is not measured yet; try again soon")
     if file.suffix not in PATCHES:
         nearest = min(known, key=lambda sha: len(diff_lines(known[sha], text)))
-        written = _write_constants(text, known[nearest], settings.experiment)
+        written = write_constants(text, known[nearest], settings.experiment)
         if written is None:
             return text, nearest
         say("made from the experiment's train.py: the experiment's constants are written into it, as a launch does")
@@ -90,7 +90,7 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
     raise SettingsError(f"{file}: applies neither to the frontier nor to the best or the start; {faults}")
 
 
-def _write_constants(text: str, nearest: str, experiment: Experiment) -> str | None:
+def write_constants(text: str, nearest: str, experiment: Experiment) -> str | None:
     """A text that was made from the experiment's own train.py, with the constants that the experiment sets.
 
     What the text itself sets to another value than that train.py stays. None for a text that is nearer to `nearest`.

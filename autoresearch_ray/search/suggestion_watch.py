@@ -5,22 +5,19 @@
 A run that is not under way takes them when it is resumed. Killed between two writes, one is queued once.
 """
 
-import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from autoresearch_ray.candidate.merge import three_way
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.errors import CandidateError, FencedError, RecordError, StoreError
+from autoresearch_ray.errors import CandidateError, RecordError
 from autoresearch_ray.paths import SUGGESTIONS_FOLDER, write_whole
 from autoresearch_ray.records import Candidate, Proposal, Refusal, RejectedIdea, Standing
+from autoresearch_ray.search.file_watch import FileWatch
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
@@ -29,8 +26,6 @@ from autoresearch_ray.text import one_line
 MOVED = "it conflicts with what has won meanwhile; make it anew from the frontier"
 PERSON = "person"  # the proposer of what is suggested; no proposer of a run has this name, so it goes first
 LOOK_SECONDS = 0.5
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,7 @@ def leave_suggestion(run_dir: Path, suggestion: Suggestion) -> Path:
     return path
 
 
-class SuggestionWatch:
+class SuggestionWatch(FileWatch):
     """Queues what is left there, from a thread; `say` is told of each. Leaving `with` ends it."""
 
     def __init__(self, board: Board, settings: RunSettings, run_dir: Path, say: Callable[[str], None]) -> None:
@@ -60,25 +55,7 @@ class SuggestionWatch:
         self._folder = run_dir / SUGGESTIONS_FOLDER
         self._program = settings.program
         self._merging = Merging(board, settings)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="suggestions", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _follow(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
-            try:
-                self.take()
-            except FencedError:
-                return
-            except (StoreError, OSError) as error:
-                logger.warning("%s: %s; trying again", self._folder, error)
+        super().__init__(str(self._folder), self.take, LOOK_SECONDS)
 
     def take(self) -> None:
         """Queue or refuse what is there now; before the start is measured there is nothing to queue it on."""
