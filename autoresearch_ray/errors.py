@@ -4,6 +4,7 @@
     ├── SettingsError            a request or an experiment file is wrong
     ├── DataError                a corpus or a cache cannot be used
     ├── CandidateError           a candidate's text breaks its contract
+    ├── DirectivesError          a text is no directives
     ├── RecordError              a stored text is not the record that was expected (a ValueError too)
     ├── StoreError               the state store refused or failed
     │   ├── CompactedError       the asked revision was compacted away
@@ -39,6 +40,10 @@ class DataError(AutoresearchError):
 
 class CandidateError(AutoresearchError):
     """A candidate's text breaks its contract."""
+
+
+class DirectivesError(AutoresearchError):
+    """A text is no directives."""
 
 
 class RecordError(AutoresearchError, ValueError):

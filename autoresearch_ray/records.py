@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.paths import CANDIDATE_FILE
 
 Kind = Literal["baseline", "knobs", "code", "merge", "replicate"]
@@ -91,6 +92,8 @@ class Proposal:
     lines_removed: int = 0
     expected_effect: float = math.nan  # on val_bpb, as its proposer said
     merged: tuple[str, ...] = ()  # of a merge: the candidates whose own changes it brings onto its parent
+    direction: str = ""  # the direction that its model was asked to look in
+    dollars: float = 0.0  # that its asking cost, and what its model was asked in vain before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,3 +306,5 @@ class History:
     rejected: tuple[RejectedIdea, ...] = ()  # in the order of their rejection
     launches: tuple[float, ...] = ()  # when a driver began, in order; none in runs of version 0.1
     charges: tuple[Charge, ...] = ()  # of all calls of models
+    findings: Findings | None = None  # what all results say together, as of the last look
+    directives: tuple[Directives, ...] = ()  # every version, in order

@@ -146,6 +146,15 @@ def parse_proposer(text: object) -> object:
         raise ValueError(f"weight {weight_text!r} is wrong; expected a number above 0") from None
 
 
+def parse_director(text: object) -> object:
+    """`PROVIDER:MODEL` as a ProposerSpec, or none; ValueError says what is wrong with it."""
+    if not isinstance(text, str) or text == NONE:
+        return text
+    if text.partition(":")[0] not in PROVIDERS:
+        raise ValueError(f"a director is a model; expected one of {', '.join(f'{name}:MODEL' for name in PROVIDERS)}")
+    return parse_proposer(text)
+
+
 def _check_names(specs: tuple[ProposerSpec, ...]) -> tuple[ProposerSpec, ...]:
     if len({spec.label for spec in specs}) < len(specs):
         raise ValueError("names one twice; say each once, with its weight")
@@ -201,6 +210,9 @@ class Request(FrozenModel):
     proposers: Annotated[
         tuple[Annotated[ProposerSpec, BeforeValidator(parse_proposer)], ...], AfterValidator(_check_names)
     ] = _option(f"who proposes: {KNOWN_PROPOSERS}; repeatable (default: tpe)", "NAME[:MODEL][=WEIGHT]", ())
+    director: Annotated[ProposerSpec | Literal["none"], BeforeValidator(parse_director)] | None = _option(
+        "a model that reads all results and says where the others are to look; none ends it", "NAME:MODEL"
+    )
     program: Path | None = _option("what steers the search (default: program.md)", "FILE")
     seed: int | None = _option("seed of the search and of its trials (default: 0)", "N", ge=0)
     resume: bool = _option("continue the run of --tag", default=False)
@@ -287,6 +299,7 @@ class RunTerms(FrozenModel):
     sharing: tuple[CoRun, ...] = ()  # what --gpus-per-trial auto measured
     accelerator: str = ""  # the kind of GPU that the run is pinned to, as Ray calls it; "" for any
     proposers: tuple[ProposerSpec, ...]
+    director: ProposerSpec | None = None  # the model that writes the directives
     seed: int
     early_stop: EarlyStop
     llm_base_url: str  # of an OpenAI-compatible server; "" for the provider's own
@@ -311,6 +324,16 @@ class RunTerms(FrozenModel):
         """Of a GPU, that Ray sets aside for a trial; logical GPUs may be shared out for training on CPUs too."""
         wanted = self.device == "cuda" or self.experiment.device == "cpu"
         return self.experiment.gpus_per_trial if wanted else 0.0
+
+    @property
+    def has_models(self) -> bool:
+        """Whether anybody reads directives."""
+        return any(spec.name in MODELS for spec in self.proposers)
+
+    @property
+    def director_label(self) -> str:
+        """How statuses and bills call the director; "" without one."""
+        return f"director {self.director.label}" if self.director else ""
 
     def oldest_parent(self, version: int) -> int:
         """The first frontier version whose proposals are still tried while the frontier is at `version`."""

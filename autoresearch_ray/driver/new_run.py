@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,7 @@ from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.propose.llm.providers.surroundings import check_address
 from autoresearch_ray.settings import (
     AUTO,
+    MODELS,
     NONE,
     SQLITE,
     ProposerSpec,
@@ -60,6 +62,7 @@ def new_run(
         hours=request.hours,
         device=device,
         proposers=request.proposers or (ProposerSpec(name="tpe"),),
+        director=choose_director(request, None, request.proposers),
         seed=request.seed or 0,
         early_stop=request.early_stop or "none",
         llm_base_url=choose_base_url(request, default=""),
@@ -106,6 +109,19 @@ def choose_staleness(request: Request, default: int | None) -> int | None:
     if request.max_staleness is None:
         return default
     return None if request.max_staleness == NONE else request.max_staleness
+
+
+def choose_director(
+    request: Request, default: ProposerSpec | None, proposers: Sequence[ProposerSpec]
+) -> ProposerSpec | None:
+    """The model that directs; None for none. SettingsError where there would be nobody to direct."""
+    chosen = default if request.director is None else None if request.director == NONE else request.director
+    if request.director is not None and chosen is not None and not any(spec.name in MODELS for spec in proposers):
+        raise SettingsError(
+            f"--director {chosen.label}: no language model proposes, so nobody would read what it writes; add "
+            f"--proposer {chosen.label}"
+        )
+    return chosen
 
 
 def choose_base_url(request: Request, default: str) -> str:

@@ -9,6 +9,7 @@ import json
 from autoresearch_ray.benchmark.sandbox.walls import check_reached, try_walls
 from autoresearch_ray.driver.new_run import (
     choose_base_url,
+    choose_director,
     choose_staleness,
     count_slots,
     override_experiment,
@@ -45,6 +46,7 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
         "trials": request.trials or stored.trials,
         "hours": request.hours,  # of this launch
         "proposers": request.proposers or stored.proposers,
+        "director": choose_director(request, stored.director, request.proposers or stored.proposers),
         "isolation": request.isolation or stored.isolation,
         "llm_base_url": choose_base_url(request, stored.llm_base_url),
         "context_tokens": request.context_tokens or stored.context_tokens,

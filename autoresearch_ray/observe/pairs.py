@@ -31,13 +31,17 @@ def whole_pairs(pairs: Sequence[Pair]) -> list[Pair]:
 
 def mean_gain(pairs: Sequence[Pair]) -> tuple[float, float, float]:
     """Mean and its 95 % bounds by Student's t, of the pairs that are whole; NaN for what too few pairs do not tell."""
-    gains = [pair.gain for pair in whole_pairs(pairs)]
-    if not gains:
+    return mean_interval([pair.gain for pair in whole_pairs(pairs)])
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and its 95 % bounds by Student's t; NaN for what too few values do not tell."""
+    if not values:
         return math.nan, math.nan, math.nan
-    mean = statistics.fmean(gains)
-    if len(gains) < 2:
+    mean = statistics.fmean(values)
+    if len(values) < 2:
         return mean, math.nan, math.nan
-    reach = float(student_t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1)) * statistics.stdev(gains) / len(gains) ** 0.5
+    reach = float(student_t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
     return mean, mean - reach, mean + reach
 
 

@@ -20,6 +20,21 @@ def code_differs(board: Board, one_sha: str, other_sha: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What an idea was asked for under."""
+
+    direction: str = ""
+    dollars: float = 0.0  # that it cost
+
+    def mark(self, proposal: Proposal) -> Proposal:
+        """The proposal with that."""
+        return replace(proposal, direction=self.direction, dollars=self.dollars)
+
+
+NOTHING_ASKED = Asked()
+
+
+@dataclass(frozen=True, slots=True)
 class Arrivals:
     """Of one model. Any thread may call."""
 
@@ -29,7 +44,9 @@ class Arrivals:
     bring_onto: Callable[[str, str], tuple[str, str, int] | None]  # text, its parent -> text, parent, version now
     check: Callable[[str], None]
 
-    def enqueue(self, idea: Idea, parent: str, name: str) -> Literal["queued", "sent back", "known"]:
+    def enqueue(
+        self, idea: Idea, parent: str, name: str, asked: Asked = NOTHING_ASKED
+    ) -> Literal["queued", "sent back", "known"]:
         """Queue the idea on the frontier as it is now.
 
         Where it conflicts there, or other code has come in meanwhile, it goes back to the model: two changes of code
@@ -38,15 +55,15 @@ class Arrivals:
         brought = self._bring(idea, parent)
         if brought is None or code_differs(self.board, parent, brought[1]):
             self.board.put_candidate(Candidate.of(idea.text))
-            if self.rebases.send_back(self._proposal(idea, idea.text, parent, 1, name)):
+            if self.rebases.send_back(asked.mark(self._proposal(idea, idea.text, parent, 1, name))):
                 return "sent back"
         if brought is None:
             return "known"
         text, parent, version = brought
-        proposal = self._proposal(idea, text, parent, version, name)
+        proposal = asked.mark(self._proposal(idea, text, parent, version, name))
         return "queued" if self.board.enqueue(proposal, Candidate.of(text), normal_sha(text)) else "known"
 
-    def settle(self, stale: Proposal, idea: Idea, parent: str) -> str | None:
+    def settle(self, stale: Proposal, idea: Idea, parent: str, dollars: float = 0.0) -> str | None:
         """Queue a rebased idea with its own hypothesis; its proposal's name, None if it fits no more or is known.
 
         One that fits no more waits in its new form, so that it need not be rebased from the start again.
@@ -54,11 +71,14 @@ class Arrivals:
         brought = self._bring(idea, parent)
         if brought is None:
             late = self._proposal(idea, idea.text, parent, stale.parent_revision, stale.proposal_id)
-            self.rebases.renew(stale, replace(late, hypothesis=stale.hypothesis), Candidate.of(idea.text))
+            late = replace(late, hypothesis=stale.hypothesis, direction=stale.direction, dollars=stale.dollars)
+            self.rebases.renew(stale, late, Candidate.of(idea.text))
             return None
         text, parent, version = brought
         proposal = self._proposal(idea, text, parent, version, f"{idea_of(stale)}.{version}r")
-        proposal = replace(proposal, hypothesis=stale.hypothesis)
+        proposal = replace(
+            proposal, hypothesis=stale.hypothesis, direction=stale.direction, dollars=stale.dollars + dollars
+        )
         settled = self.rebases.settle(stale, proposal, Candidate.of(text), normal_sha(text))
         return proposal.proposal_id if settled else None
 

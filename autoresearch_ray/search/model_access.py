@@ -67,6 +67,8 @@ def model_keys(run: RunTerms) -> Iterator[dict[str, str]]:
     A key that there is none of is asked for at the terminal.
     """
     models = [spec for spec in run.proposers if spec.name in MODELS]
+    if run.director is not None and run.director.label not in {spec.label for spec in models}:
+        models.append(run.director)
     for spec in run.proposers:
         if spec.name == OWN_TUNER:
             load_tuner(spec.model)

@@ -21,13 +21,15 @@ from autoresearch_ray.errors import (
     ProviderRefusedError,
     StoreError,
 )
+from autoresearch_ray.guidance import OPEN, Directives
+from autoresearch_ray.propose.director.subjects import SUBJECTS
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
 from autoresearch_ray.propose.llm.session import Accept, Alike, Conversation, DryRun, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.window import Window
-from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
-from autoresearch_ray.search.arrivals import Arrivals
+from autoresearch_ray.records import MICROS, Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
+from autoresearch_ray.search.arrivals import Arrivals, Asked
 from autoresearch_ray.search.merging import reject_as_moved
 from autoresearch_ray.search.model_access import Mind
 from autoresearch_ray.search.transcript import write_transcript
@@ -42,16 +44,6 @@ AHEAD = 2  # ideas waiting, beyond one a slot
 FAILED_SECONDS = (15.0, 240.0)  # the pause after a failed call, doubled up to the second while it goes on failing
 FRUITLESS_SECONDS = (4.0, 240.0)  # and after a conversation without an idea: nothing new is likely at once
 LOOK_SECONDS = 1.0
-FOCI = (
-    "attention",
-    "the optimiser or its schedule",
-    "MLP, activation or normalisation",
-    "the speed of a step",
-    "initialisation, embeddings or the output layer",
-    "deleting what earns nothing",
-    "how the weights of several steps or blocks are combined",
-    "batches, sequence lengths or the loss",
-)
 DETAIL = 1_000  # characters of the reason of a rejection that are kept
 CONFLICT = "the frontier has moved on, and the two conflict"
 MOVED = "the frontier changed, or another proposer had the same idea, while this one was made"
@@ -80,9 +72,26 @@ class Desk:
     alike: Callable[[str], Alike | None]  # a hypothesis -> what it is like
     bring_onto: Callable[[str, str], tuple[str, str, int] | None]  # as of Arrivals
     rebases: Rebases
+    directives: Callable[[], Directives]  # the newest
+    choose_direction: Callable[
+        [Directives, Sequence[str]], str
+    ]  # those of conversations under way -> the next; "": any
     check: Callable[[str], None]
     dry_run: DryRun
     folder: Path  # of the transcripts
+
+
+@dataclass(slots=True)
+class Bill:
+    """What a conversation's calls cost, as far as no idea has it on its account yet."""
+
+    calls: list[Call]
+    taken: int = 0  # of the calls
+
+    def take(self) -> int:
+        """Millionths of a dollar, each call once."""
+        fresh, self.taken = self.calls[self.taken :], len(self.calls)
+        return sum(call.charge.micros for call in fresh)
 
 
 @dataclass(slots=True)
@@ -96,6 +105,8 @@ class Writer:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _rebasing: set[str] = field(default_factory=set)  # ideas that a conversation is about
+    _asking: list[str] = field(default_factory=list)  # directions of the conversations under way
+    _owed_micros: int = 0  # that was spent on what brought no idea: the next idea's to earn back
     _barren: int = 0  # conversations in a row that brought no idea
     _arrivals: Arrivals = field(init=False)
     _status: ProposerStatus = field(init=False)
@@ -178,26 +189,52 @@ class Writer:
         """Ask, queue what passes (its proposals' names are added to `queued`), and keep what was said."""
         number = self.desk.number()
         name = f"{self.spec.name}-{number:05d}"
+        directives, direction = await self._choose_direction()
         view = replace(
             self.desk.view(self._ideas_a_call),
-            focus=FOCI[number % len(FOCI)] if len(self._under_way) > 1 else "",  # they see the same prompt
+            focus="" if directives.directions else self._vary(number),
+            directives=None if directives.off else directives,
+            direction="" if direction == OPEN else direction,
             form=form_of(self.spec),
         )
-        parent = Candidate.of(view.frontier.text).sha
+        parent, bill = Candidate.of(view.frontier.text).sha, Bill(calls)
 
         async def accept(idea: Idea) -> None:
-            made = await asyncio.to_thread(self._arrivals.enqueue, idea, parent, f"w{name}-{idea.number}")
+            asked = Asked(direction, self._bill(bill))
+            made = await asyncio.to_thread(self._arrivals.enqueue, idea, parent, f"w{name}-{idea.number}", asked)
             if made == "queued":
                 queued.append(f"w{name}-{idea.number}")
             elif made == "known":
                 await self._remember(name, idea.number, "moved", idea.hypothesis, MOVED)
 
         gates = Gates(self.desk.check, self._name_if_known, self.desk.dry_run, self.desk.alike)
-        conversation = await self._hold_conversation(name, view, gates, calls, queued, accept)
+        self._asking.append(direction)
+        try:
+            conversation = await self._hold_conversation(name, view, gates, calls, queued, accept)
+        finally:
+            self._asking.remove(direction)
+            self._owed_micros += bill.take()
         for outcome in conversation.outcomes:
             if isinstance(outcome, Rejection) and outcome.number:
                 await self._remember(name, outcome.number, outcome.reason, outcome.hypothesis, outcome.detail)
         return conversation
+
+    async def _choose_direction(self) -> tuple[Directives, str]:
+        """The newest directives, and which of their directions this asking is about."""
+        directives = await asyncio.to_thread(self.desk.directives)
+        if directives.off or not directives.directions:
+            return directives, ""
+        return directives, self.desk.choose_direction(directives, self._asking)
+
+    def _vary(self, number: int) -> str:
+        """A subject, where several calls see the same prompt; "" for anything."""
+        subjects = tuple(SUBJECTS)
+        return subjects[number % len(subjects)] if len(self._under_way) > 1 else ""
+
+    def _bill(self, bill: "Bill") -> float:
+        """Dollars that an idea has to earn back: of its conversation so far, and of those before that brought none."""
+        owed, self._owed_micros = self._owed_micros + bill.take(), 0
+        return owed / MICROS
 
     async def _rebase(self, stale: Proposal, calls: list[Call], queued: list[str]) -> Conversation:
         """Ask for a stale idea on the frontier as it is now; it is queued there, asked for again, or given up."""
@@ -208,15 +245,16 @@ class Writer:
         if not await asyncio.to_thread(rebases.begin, stale):
             await self._give_up(stale, ())
             return Conversation((), ())
-        parent = Candidate.of(view.frontier.text).sha
+        parent, bill = Candidate.of(view.frontier.text).sha, Bill(calls)
 
         async def accept(idea: Idea) -> None:
-            rebased = await asyncio.to_thread(self._arrivals.settle, stale, idea, parent)
+            rebased = await asyncio.to_thread(self._arrivals.settle, stale, idea, parent, self._bill(bill))
             if rebased is not None:
                 queued.append(rebased)
 
         gates = Gates(self.desk.check, self._name_if_known, self.desk.dry_run)
         conversation = await self._hold_conversation(name, view, gates, calls, queued, accept)
+        self._owed_micros += bill.take()
         if conversation.error is not None and not conversation.exchanges:
             await asyncio.to_thread(rebases.unask, stale)
         elif not queued and not conversation.ideas:  # one that came too late is asked for again

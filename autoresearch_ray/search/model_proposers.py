@@ -9,42 +9,40 @@ Keys come in as plain text, because they have travelled here, and go no further 
 import asyncio
 import itertools
 import logging
-import math
 import re
 import threading
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
-from autoresearch_ray.benchmark.data.dataset import Dataset, look_up
-from autoresearch_ray.benchmark.data.reference import score_counts
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
-from autoresearch_ray.benchmark.trial.job import job_for
-from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.codec import from_json
-from autoresearch_ray.decide.state import SearchState
+from autoresearch_ray.errors import StoreError
+from autoresearch_ray.guidance import NO_DIRECTIVES, OPEN, Directives
 from autoresearch_ray.paths import CALLS_FOLDER
+from autoresearch_ray.propose.llm.calls import Ask
 from autoresearch_ray.propose.llm.metered import Call, Metered
-from autoresearch_ray.propose.llm.prompt.past import Moment, Past
 from autoresearch_ray.propose.llm.prompt.untrusted import quote_end
-from autoresearch_ray.propose.llm.prompt.view import ExperimentView, SearchView
+from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.session import Alike
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
-from autoresearch_ray.records import Candidate, Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial
+from autoresearch_ray.search.director import Director
+from autoresearch_ray.search.experiment_view import experiment_view
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.model_access import AskedMind, Mind, Model, connect_model, price_of
 from autoresearch_ray.search.model_proposer import Desk, Writer, calls_here
+from autoresearch_ray.search.past_reader import PastReader
 from autoresearch_ray.settings import MODELS, OWN, ProposerSpec, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
 from autoresearch_ray.store.rebases import Rebases
 
+OPEN_SHARE = 0.5  # of the askings, beside the largest share of a direction: these may bring anything
 CONVERSATION = re.compile(rf"w?(?:{'|'.join(MODELS)})-(\d+)")  # in the names of transcripts, ideas and proposals
 
 logger = logging.getLogger(__name__)
@@ -55,7 +53,8 @@ class Writers:
 
     def __init__(self, board: Board, settings: RunSettings, folder: Path, keys: Mapping[str, str]) -> None:
         """SettingsError where a model cannot be set up; then nothing was started."""
-        self._board, self._settings, self._folder = board, settings, folder
+        self._board, self._folder = board, folder
+        self._reader = PastReader(board, settings)
         self._keys = {label: Key(text) for label, text in keys.items()}
         self._specs = [spec for spec in settings.proposers if spec.name in MODELS]
         self._loop = asyncio.new_event_loop()
@@ -63,15 +62,14 @@ class Writers:
         self._closing = threading.Lock()
         self._died: BaseException | None = None
         self._merging = Merging(board, settings)
-        self._queue: dict[str, Proposal] = {}
-        self._past = Past(lambda sha: board.candidate(sha).text)
-        self._read_past()
         self._numbers = itertools.count(1 + self._last_number())
         self._models: list[Model] = []
         spending = Spending(self._board.store, settings.max_cost_usd, settings.max_calls)
+        self._directives = NO_DIRECTIVES
         self._writers = [self._writer(spec, spending) for spec in self._specs]
+        self._director = self._make_director(settings.director, spending) if settings.director else None
         self._task = self._loop.create_task(self._write())
-        self._dry_runner = DryRunner(self._settings.experiment, self._settings.isolation, (self._folder,))
+        self._dry_runner = DryRunner(self._reader.settings.experiment, self._reader.settings.isolation, (self._folder,))
         self._thread.start()
 
     def close(self) -> None:
@@ -109,6 +107,8 @@ class Writers:
             async with asyncio.TaskGroup() as group:
                 for writer in self._writers:
                     group.create_task(writer.run())
+                if self._director is not None:
+                    group.create_task(self._director.run())
             await asyncio.Event().wait()  # all have ended; the thread is ended from outside
         finally:
             for model in self._models:
@@ -117,25 +117,41 @@ class Writers:
     def _mind(self, spec: ProposerSpec, window: Window, spending: Spending) -> Mind:
         if spec.name == OWN:
             return OwnProposer(load_proposer(spec.model))
-        model = connect_model(spec, self._keys[spec.label], self._settings)
+        return AskedMind(self._ask(spec, spec.label, spending), window)
+
+    def _ask(self, spec: ProposerSpec, who: str, spending: Spending) -> Ask:
+        """The model as an Ask whose calls are paid and retried."""
+        model = connect_model(spec, self._keys[spec.label], self._reader.settings)
         self._models.append(model)
-        price = price_of(spec, self._settings)
-        return AskedMind(Retrying(Metered(model, spec.label, price, spending, on_call=_note)), window)
+        return Retrying(Metered(model, who, price_of(spec, self._reader.settings), spending, on_call=_note))
+
+    def _make_director(self, spec: ProposerSpec, spending: Spending) -> Director:
+        label = self._reader.settings.director_label
+        return Director(
+            label=label,
+            ask=self._ask(spec, label, spending),
+            board=self._board,
+            view=lambda: self._view(0),
+            folder=self._folder / CALLS_FOLDER,
+            slots=lambda: self._reader.settings.slots,
+        )
 
     def _writer(self, spec: ProposerSpec, spending: Spending) -> Writer:
-        window = Window(self._settings.context_tokens or 0)
+        window = Window(self._reader.settings.context_tokens or 0)
         desk = Desk(
             board=self._board,
-            slots=lambda: self._settings.slots,
-            has_scores=self._past.has_scores,
+            slots=lambda: self._reader.settings.slots,
+            has_scores=self._reader.past.has_scores,
             view=self._view,
             number=lambda: next(self._numbers),
-            named=self._past.name_of,
-            ran_as=self._past.ran_as,
+            named=self._reader.past.name_of,
+            ran_as=self._reader.past.ran_as,
             alike=self._alike,
-            waiting=lambda label: sum(proposal.proposer == label for proposal in self._queue.values()),
+            waiting=lambda label: sum(proposal.proposer == label for proposal in self._reader.queue.values()),
             bring_onto=self._bring_onto,
             rebases=Rebases(self._board.store),
+            directives=self._read_directives,
+            choose_direction=self._choose_direction,
             check=self._check,
             dry_run=self._dry_run,
             folder=self._folder / CALLS_FOLDER,
@@ -143,10 +159,10 @@ class Writers:
         return Writer(spec, self._mind(spec, window, spending), desk, window)
 
     def _alike(self, hypothesis: str) -> Alike | None:
-        found = self._past.find_alike(hypothesis, self._queue.values())
+        found = self._reader.past.find_alike(hypothesis, self._reader.queue.values())
         if found is None:
             return None
-        words = f"{self._past.name_of(found.proposal_id)}:\n{quote_end(found.hypothesis, 4, 600)}"
+        words = f"{self._reader.past.name_of(found.proposal_id)}:\n{quote_end(found.hypothesis, 4, 600)}"
         return Alike(found.proposal_id, words)
 
     async def _dry_run(self, text: str) -> str | None:
@@ -157,122 +173,39 @@ class Writers:
         names = [path.name for path in (self._folder / CALLS_FOLDER).glob("*-*.json.gz")]
         names += [idea.name for idea in self._board.rejections()]
         names += [trial.proposal.proposal_id for trial in self._board.trials()]
-        names += self._queue
+        names += self._reader.queue
         found = (CONVERSATION.match(name) for name in names)
         return max((int(match[1]) for match in found if match), default=0)
 
-    def _read_past(self) -> None:
-        """Everything so far, in the order that `Past` wants."""
-        board = self._board
-        for step in board.steps():
-            self._past.note_step(step)
-        for trial in board.trials():
-            self._past.note_trial(trial)
-        for result in board.results():
-            self._past.note_result(result)
-        for decision in board.decisions():
-            self._past.note_decision(decision)
-        for idea in board.rejections():
-            self._past.note_rejection(idea)
-        self._queue = {proposal.proposal_id: proposal for proposal in board.queue()}
-
     def _absorb(self, events: tuple[Event, ...]) -> None:
-        for event in events:
-            folder, _, name = event.kv.key.partition("/")
-            if folder == "queue" and event.kind == "delete":
-                self._queue.pop(name, None)
-            if event.kind == "put":
-                self._learn(folder, event.kv.value)
+        self._reader.absorb(events)
         for writer in self._writers:
             writer.changed.set()
-
-    def _learn(self, folder: str, value: bytes) -> None:
-        if folder == "settings":
-            self._settings = RunSettings.model_validate_json(value)
-        elif folder == "queue":
-            proposal = from_json(Proposal, value)
-            self._queue[proposal.proposal_id] = proposal
-        elif folder == "trial":
-            self._past.note_trial(from_json(Trial, value))
-        elif folder == "result":
-            self._past.note_result(from_json(Result, value))
-        elif folder == "decision":
-            self._past.note_decision(from_json(Decision, value))
-        elif folder == "rejected":
-            self._past.note_rejection(from_json(RejectedIdea, value))
-        elif folder == "step":
-            self._past.note_step(from_json(Step, value))
+        if self._director is not None:
+            self._director.changed.set()
 
     def _view(self, ideas: int) -> SearchView:
-        settings, frontier = self._settings, self._frontier()
-        text, _ = self._board.search_state()
-        ledger = (from_json(SearchState, text) if text is not None else SearchState()).ledger
-        moment = Moment(
-            program=self._program(),
-            experiment=experiment_view(settings),
-            complexity_price=settings.rules.complexity_price,
-            advance_sd=settings.rules.worthwhile_sd,
-            frontier=frontier,
-            best=self._board.best() or frontier,
-            noise_sd=ledger.sd,
-            noise_degrees=ledger.degrees,
-            queued=tuple(self._queue.values()),
-            ideas=ideas,
-        )
-        return self._past.view(moment)
+        return self._reader.view(ideas, experiment_view(self._reader.settings))
 
-    def _frontier(self) -> Standing:
-        return self._board.frontier() or start_standing(self._settings.baseline)
+    def _read_directives(self) -> Directives:
+        """The newest; where the store cannot be read, those of the last time."""
+        with suppress(StoreError):
+            self._directives = self._board.directives(self._directives)
+        return self._directives
+
+    def _choose_direction(self, directives: Directives, asking: Sequence[str]) -> str:
+        weights = {direction.name: direction.share for direction in directives.directions}
+        weights[OPEN] = OPEN_SHARE * max(weights.values())
+        waiting = Counter(proposal.direction for proposal in self._reader.queue.values())
+        return self._reader.portfolio.furthest_behind(weights, weights, waiting + Counter(asking))
 
     def _bring_onto(self, text: str, parent: str) -> tuple[str, str, int] | None:
-        frontier = self._frontier()
+        frontier = self._reader.frontier()
         brought = self._merging.bring_onto(text, parent, frontier)
         return None if brought is None else (brought, frontier.source_sha, frontier.version)
 
     def _check(self, text: str) -> None:
-        check_candidate(text, len(self._program().splitlines()))
-
-    def _program(self) -> str:
-        return self._board.program() or self._settings.program
-
-
-def experiment_view(settings: RunSettings) -> ExperimentView:
-    """What a prompt says of a run's experiment."""
-    experiment = settings.experiment
-    data = look_up(experiment)
-    return ExperimentView(
-        name=experiment.name,
-        data=experiment.data,
-        seq_len=experiment.seq_len,
-        vocab_size=experiment.vocab_size,
-        budget_seconds=experiment.budget_seconds,
-        device=str(settings.hardware["device"]),
-        amp=experiment.amp,
-        slots=settings.slots,
-        threads=max(1, int(experiment.cpus_per_trial)),
-        gpus=settings.gpu_share,
-        torch=settings.versions.get("torch", ""),
-        train_tokens=data.train.tokens if data else 0,
-        bytes_per_token=data.train_bytes_per_token if data else 0.0,
-        document_tokens=data.train.tokens // max(1, data.train.documents) if data else 0,
-        eval_tokens=data.val.tokens if data else 0,
-        startup_seconds=job_for(experiment, "", "", 0, device="cpu", memory_mb=0).startup_limit,
-        counted_bpb=_score_counts(data) if data else (),
-    )
-
-
-@cache
-def _score_counts(data: Dataset) -> tuple[float, ...]:
-    try:
-        return score_counts(data)
-    except (OSError, ValueError, MemoryError):  # the cache was cleared meanwhile: a prompt can do without
-        return ()
-
-
-def start_standing(baseline: str) -> Standing:
-    """The starting candidate as the frontier, before it is measured."""
-    nan = math.nan
-    return Standing(Candidate.of(baseline).sha, nan, nan, code_lines(baseline), version=1, since=0.0)
+        check_candidate(text, len(self._reader.program().splitlines()))
 
 
 def _note(call: Call) -> None:

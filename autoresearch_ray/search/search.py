@@ -21,7 +21,7 @@ from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.panel import screen_seed
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
-from autoresearch_ray.decide.portfolio import Earned, choose
+from autoresearch_ray.decide.portfolio import Portfolio, choose
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.errors import LineageError
@@ -77,7 +77,7 @@ class Search:
         self._merging = Merging(board, settings)
         self._curves = Curves(settings)
         self._weights = {spec.label: spec.weight for spec in settings.proposers}
-        self._earned: dict[str, Earned] = {}
+        self._portfolio = Portfolio()
         self._idle_since: float | None = None
         self._trial_seconds: deque[float] = deque(maxlen=32)
         self._recover()
@@ -131,6 +131,7 @@ class Search:
             return None
         self._idle_since = None
         self._claimed += 1
+        self._portfolio.note_trial(trial)
         self.in_flight[trial.trial_id] = trial
         return trial
 
@@ -141,6 +142,7 @@ class Search:
         self._trial_seconds.append(result.total_seconds)
         if trial is not None:
             self._curves.add(trial, result)
+            self._portfolio.note_result(result)
             self._settle(trial, result)
 
     def stop_rule(self, trial: Trial) -> StopRule | None:
@@ -203,17 +205,12 @@ class Search:
     def _screen(self, queued: list[Proposal]) -> Trial | None:
         """The proposal of who is furthest behind its share of the slots."""
         while queued:
-            proposal = choose(queued, self._weights, self._earned)
+            proposal = choose(queued, self._weights, self._portfolio)
             trial = self._trial(proposal, "screen", screen_seed(self._state.ledger, proposal.parent_sha))
             if self._board.claim(trial):
-                self._count(proposal.proposer, trials=1)
                 return trial
             queued.remove(proposal)
         return None
-
-    def _count(self, proposer: str, trials: int = 0, advances: int = 0) -> None:
-        before = self._earned.get(proposer, Earned())
-        self._earned[proposer] = Earned(before.trials + trials, before.advances + advances)
 
     def _fresh_queue(self) -> list[Proposal]:
         queued = self._board.queue()
@@ -279,8 +276,8 @@ class Search:
         self._state, (_, self._revision) = settled.state, self._board.search_state()
         if new_best is not None:
             self._estimate = Estimate(settled.state.ledger, self._estimate)
-        for step in settled.steps:
-            self._count(step.proposer, advances=step.kind == "advance")
+        for decision in settled.decisions:
+            self._portfolio.note_decision(decision)
         if settled.steps:
             self._commit()
         if settled.steps and settled.steps[0].kind == "start":
@@ -329,9 +326,11 @@ class Search:
         self._commit()
         trials = {trial.trial_id: trial for trial in self._board.trials()}
         for trial in trials.values():
-            self._count(trial.proposal.proposer, trials=trial.purpose == "screen")
-        for step in self._board.steps():
-            self._count(step.proposer, advances=step.kind == "advance")
+            self._portfolio.note_trial(trial)
+        for result in self._board.results():
+            self._portfolio.note_result(result)
+        for decision in self._board.decisions():
+            self._portfolio.note_decision(decision)
         waiting = {outcome.trial_id for outcome in self._state.waiting}  # looked at already, decided with the noise
         undecided = [result for result in self._board.open_results() if result.trial_id not in waiting]
         for result in undecided:

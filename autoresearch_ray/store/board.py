@@ -11,6 +11,7 @@
     frontier, best            a Standing
     step/<index>              a Step; commit/<index> its commit hash, once
     program                   program.md as it is now
+    findings                  Findings as they are now; directives/<version> Directives, each once
     proposer/<name>           a ProposerStatus
     rejected/<name>           a RejectedIdea
     rebase/<idea>             a Proposal that goes back to its model; asked/<idea> how often (`rebases.py`)
@@ -32,6 +33,7 @@ from collections.abc import Iterable, Sequence
 
 from autoresearch_ray.codec import to_json
 from autoresearch_ray.errors import LineageError, StoreError
+from autoresearch_ray.guidance import NO_DIRECTIVES, Directives, Findings
 from autoresearch_ray.records import (
     Candidate,
     Decision,
@@ -48,7 +50,9 @@ from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, 
 from autoresearch_ray.store.driver_lease import KEY, Tenure
 from autoresearch_ray.store.history import (
     all_under,
+    directives_key,
     history_of,
+    read_directives,
     read_history,
     read_record,
     read_rejected,
@@ -258,6 +262,23 @@ class Board:
         value = text.encode()
         unchanged = self.store.txn([Compare("program", "value", "==", value)], [], [Put("program", value)]).succeeded
         return not unchanged
+
+    def findings(self) -> Findings | None:
+        """What all results say together, as of the last look."""
+        kv = self.store.get("findings")
+        return read_record(Findings, kv) if kv else None
+
+    def put_findings(self, findings: Findings) -> None:
+        """Keep the newest findings."""
+        self.store.put("findings", _bytes(findings))
+
+    def directives(self, known: Directives = NO_DIRECTIVES) -> Directives:
+        """The newest version; `known` saves reading what came before it."""
+        return max(read_directives(self.store, known.version), default=known, key=lambda one: one.version)
+
+    def put_directives(self, directives: Directives) -> bool:
+        """Write this version; False when somebody else has written it: read theirs and make the next one."""
+        return self._put_once(directives_key(directives.version), _bytes(directives))
 
     def put_proposer(self, status: ProposerStatus) -> None:
         """Say how a model does."""

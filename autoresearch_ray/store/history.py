@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import StoreError
+from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.records import Candidate, Charge, Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
 from autoresearch_ray.store.contract import Found, KeyValue, Reads
 from autoresearch_ray.store.sqlite import reads
@@ -71,6 +72,8 @@ def history_of(store: Reads) -> History:
         candidates={_name(kv): read_value(kv, Candidate.decode) for kv in sources if _name(kv) in named},
         rejected=read_rejected(store, now),
         launches=tuple(sorted(float(_name(kv)) for kv in all_under(store, "launch/", now))),
+        findings=next(iter(records_under(store, "findings", Findings, now)), None),
+        directives=tuple(read_directives(store, revision=now)),
         charges=tuple(records_under(store, "spent/", Charge, now)),
     )
 
@@ -78,6 +81,16 @@ def history_of(store: Reads) -> History:
 def read_rejected(store: Reads, revision: int = 0) -> tuple[RejectedIdea, ...]:
     """The ideas that took no slot, oldest first."""
     return tuple(sorted(records_under(store, "rejected/", RejectedIdea, revision), key=lambda idea: idea.at))
+
+
+def read_directives(store: Reads, after_version: int = 0, revision: int = 0) -> list[Directives]:
+    """The versions after this one, in order."""
+    return records_under(store, "directives/", Directives, revision, after=directives_key(after_version))
+
+
+def directives_key(version: int) -> str:
+    """Where a version of the directives is."""
+    return f"directives/{version:06d}"
 
 
 def records_under(store: Reads, prefix: str, kind: type[T], revision: int = 0, after: str = "") -> list[T]:

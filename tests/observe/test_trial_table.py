@@ -28,6 +28,8 @@ DESIGNED = [
     "parent_sha",
     "merged",
     "hypothesis",
+    "direction",
+    "dollars",
     "purpose",
     "seed",
     "seed_number",

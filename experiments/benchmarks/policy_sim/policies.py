@@ -10,7 +10,7 @@ from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.panel import screen_seed
 from autoresearch_ray.decide.plan import Replicate, plan
 from autoresearch_ray.decide.state import MergeIdea, Outcome, SearchState
-from autoresearch_ray.records import Proposal, Trial
+from autoresearch_ray.records import Decision, Proposal, Trial
 from autoresearch_ray.settings import Rules
 from policy_sim.worlds import Changes, World
 
@@ -112,9 +112,12 @@ class Run:
         if merge is not None:
             return self._trial(number, merge, "screen", screen_seed(self.state.ledger, merge.parent_sha))
         frontier = self.state.frontier.source_sha if self.state.frontier else "start"
-        child = self._named(self.sets[frontier] | {next(proposals)})
-        proposal = Proposal(f"p{number}", "knobs", "tpe", child, frontier, version, "")
+        proposal = self._propose(number, frontier, version, proposals)
         return self._trial(number, proposal, "screen", screen_seed(self.state.ledger, frontier))
+
+    def _propose(self, number: int, frontier: str, version: int, proposals: "itertools.count[int]") -> Proposal:
+        child = self._named(self.sets[frontier] | {next(proposals)})
+        return Proposal(f"p{number}", "knobs", "tpe", child, frontier, version, "")
 
     def _next_merge(self, version: int) -> Proposal | None:
         while self.queue:
@@ -152,6 +155,7 @@ class Run:
             self.found.wins += 1
             self.found.false_wins += self._truth(best.source_sha) >= self._truth(before.source_sha)
         self.queue += settled.merges
+        self._note(trial, settled.decisions)
         if self.log:
             told = settled.decisions[0] if settled.decisions else None
             self.log(
@@ -159,6 +163,9 @@ class Run:
                 f" seed {trial.seed_number:<8} y {value:6.2f} true {self.world.truth(changes):6.2f}"
                 f" {told.verdict if told else '':10}{told.reason if told else ''}"
             )
+
+    def _note(self, trial: Trial, decisions: tuple[Decision, ...]) -> None:
+        """A trial has ended, and what follows."""
 
     def _named(self, changes: Changes) -> str:
         self.sets[name_of(changes)] = changes

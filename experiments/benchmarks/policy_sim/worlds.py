@@ -54,13 +54,7 @@ class World:
     def effect(self, change: int) -> float:
         """What the change adds to J by itself; below 0 it improves."""
         if change not in self._effects:
-            family, kind = self._family, self._uniform(1, change)
-            size = family.size * math.exp(-change / family.decay)
-            draw = -math.log(1 - self._uniform(2, change))
-            if kind < family.good:
-                self._effects[change] = -size * draw
-            else:
-                self._effects[change] = 0.0 if kind < family.good + family.null else family.bad * draw
+            self._effects[change] = self._draw(self._family, change, change)
         return self._effects[change]
 
     def truth(self, changes: Changes) -> float:
@@ -79,6 +73,14 @@ class World:
             + self._normal(3, 0, seed) * self._seed_sd
             + self._normal(5, number, seed) * self._machine_sd
         )
+
+    def _draw(self, family: Family, change: int, number: int) -> float:
+        """The effect of a change that is the `number`th of its family."""
+        kind, size = self._uniform(1, change), family.size * math.exp(-number / family.decay)
+        draw = -math.log(1 - self._uniform(2, change))
+        if kind < family.good:
+            return -size * draw
+        return 0.0 if kind < family.good + family.null else family.bad * draw
 
     def _interaction(self, a: int, b: int) -> float:
         if self._uniform(6, a, b) >= self._incompatible:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from autoresearch_ray.candidate.difference import Difference, difference
 from autoresearch_ray.candidate.rules import MAX_LINES
+from autoresearch_ray.guidance import Findings
 from autoresearch_ray.propose.llm.prompt.descriptions import Descriptions
 from autoresearch_ray.propose.llm.prompt.view import (
     CandidateView,
@@ -57,6 +58,7 @@ class Moment:
     noise_degrees: int
     queued: tuple[Proposal, ...]
     ideas: int  # to ask for
+    findings: Findings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,10 @@ class Past:
         """An idea took no slot; they come in order."""
         self._rejected.setdefault(idea.name, idea)
 
+    def count_tried(self) -> int:
+        """The candidates that have run."""
+        return sum(bool(candidate.runs) for candidate in self._candidates.values())
+
     def has_scores(self) -> bool:
         """Whether anything was measured yet."""
         return bool(self._usage)
@@ -215,6 +221,7 @@ class Past:
             in_flight=self._in_flight(moment.queued),
             rejected=tuple(self._rejected.values()),
             ideas=moment.ideas,
+            findings=moment.findings,
         )
 
     def _in_flight(self, queued: tuple[Proposal, ...]) -> tuple[FlightView, ...]:
@@ -340,6 +347,7 @@ def _view(candidate: _Candidate, difference: float, taken: bool) -> CandidateVie
         reason=_reason(decision, failed),
         taken=taken,
         error=failed.error if failed else "",
+        direction=proposal.direction,
     )
 
 

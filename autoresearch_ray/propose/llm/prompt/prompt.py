@@ -12,6 +12,7 @@ from autoresearch_ray.candidate.difference import difference
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prompt.contract import system_text
+from autoresearch_ray.propose.llm.prompt.guidance_text import guidance_text
 from autoresearch_ray.propose.llm.prompt.past_text import VERDICTS, history_text
 from autoresearch_ray.propose.llm.prompt.rebase_text import rebase_text
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
@@ -44,8 +45,8 @@ def build_prompt(
     SettingsError if they leave the history less than 1,000 tokens, or as much for the answer.
     """
     system, context = system_text(view.complexity_price, view.form), context_text(view)
-    numbers, task = standing_text(view), task_text(view)
-    fixed = count(system) + count(context) + count(numbers) + count(task) + 8
+    numbers, guidance, task = standing_text(view), guidance_text(view), task_text(view)
+    fixed = count(system) + count(context) + count(numbers) + count(guidance) + count(task) + 8
     if window_tokens:
         room = window_tokens - RESERVE - fixed - HISTORY_TOKENS
         if room < ANSWER_LEAST:
@@ -63,7 +64,7 @@ def build_prompt(
             f"least {HISTORY_TOKENS} for the history; allow {fixed + HISTORY_TOKENS} tokens or shorten the program"
         )
     history = "" if view.rebase else history_text(view, left, count)  # to bring an idea along takes the two texts alone
-    asking = "\n\n".join(filter(None, (numbers, history, task)))
+    asking = "\n\n".join(filter(None, (numbers, history, guidance, task)))
     return Prompt(system, context, (Message("user", asking),), answer_tokens)
 
 
@@ -111,6 +112,9 @@ def task_text(view: SearchView) -> str:
         f"{TASK_HEADING}\n\n{asked} It has {len(view.frontier.text.splitlines())} lines now and may grow by at most "
         f"{max(0, view.lines_left)} more, comments and blank lines included."
     )
+    if view.direction:
+        yours = "Make it one" if view.form == "folder" or view.ideas == 1 else "Make them ideas"
+        text += f" {yours} of direction {view.direction} above, unless the results show that nothing is left there."
     if view.focus:
         yours = "yours" if view.form == "folder" else "one of yours"
         text += f" Others are asked the same at this moment; so that ideas differ, make {yours} about {view.focus}."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from autoresearch_ray.candidate.difference import ConstantChange
+from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.records import Kind, RejectedIdea, Status, StepKind, Verdict
 
@@ -85,6 +86,7 @@ class CandidateView:
     reason: str
     taken: bool  # its change is in the frontier or was in one before
     error: str  # the end of it, as the program wrote it: foreign text
+    direction: str = ""  # that it was made in
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,9 @@ class SearchView:
     ideas: int  # to ask for
     rebase: RebaseView | None = None  # the one idea to bring onto the frontier, in the place of new ones
     form: Form = "edits"  # how the answer is given
+    findings: Findings | None = None  # what all results say together
+    directives: Directives | None = None  # where the search is to look; None before there are any
+    direction: str = ""  # of the directives, that this asking is about; "" for anything
     focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
 
     @property

@@ -1,0 +1,51 @@
+"""Directives by statistics alone, for a run without a director: which subjects go on, and which were not looked at."""
+
+import math
+
+from autoresearch_ray.guidance import STATISTICS, Direction, Directives, Findings, SubjectRecord
+from autoresearch_ray.propose.director.directives import MOST_DIRECTIONS, number_directions
+
+FAIR_TRIAL = 3  # ideas of a subject, after which their mean counts
+UNTRIED_SHARE, OPEN_SHARE = 0.7, 0.5  # beside 1 of a subject that brings something
+
+
+def direct_by_statistics(findings: Findings, before: Directives) -> Directives:
+    """The version after `before`. A subject whose ideas lose for certain is left out and named as not worth trying."""
+    directions, stops = list[Direction](), list[str]()
+    records = sorted(findings.subjects, key=lambda record: (-record.advanced, -_or_zero(record.gain)))
+    for record in records:
+        if _is_dead(record, findings):
+            stops.append(f"{record.subject} ({_words(record)})")
+        elif record.tried:
+            share = 1.0 if record.advanced else OPEN_SHARE
+            directions.append(Direction("", record.subject, _words(record), share))
+    directions += [
+        Direction("", subject, "nobody has tried it", UNTRIED_SHARE) for subject in findings.untried_subjects
+    ]
+    written = Directives(
+        version=before.version + 1,
+        author=STATISTICS,
+        directions=tuple(directions[:MOST_DIRECTIONS]),
+        stops=tuple(stops),
+        note=findings.reason,
+        results=findings.results,
+        at=findings.at,
+    )
+    return number_directions(written, before)
+
+
+def _is_dead(record: SubjectRecord, findings: Findings) -> bool:
+    """It had its trial, nothing of it advanced, and a worthwhile gain lies above what its mean may be."""
+    if record.advanced or record.tried < FAIR_TRIAL:
+        return False
+    return record.failed == record.tried or record.high < findings.outlook.bound
+
+
+def _words(record: SubjectRecord) -> str:
+    mean = f", mean gain {record.gain:+.4f} bpb" if math.isfinite(record.gain) else ""
+    failed = f", {record.failed} failed" if record.failed else ""
+    return f"{record.advanced} of {record.tried} advanced{failed}{mean}"
+
+
+def _or_zero(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
