@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.paths import CALLS_FOLDER
 from autoresearch_ray.propose.llm.metered import Call, Metered
+from autoresearch_ray.propose.llm.prompt.earlier_text import earlier_text
 from autoresearch_ray.propose.llm.prompt.past import Moment, Past
 from autoresearch_ray.propose.llm.prompt.untrusted import quote_end
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, SearchView
@@ -43,6 +45,7 @@ from autoresearch_ray.search.model_proposer import Desk, Writer, calls_here
 from autoresearch_ray.settings import MODELS, OWN, ProposerSpec, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
+from autoresearch_ray.store.earlier import read_earlier
 from autoresearch_ray.store.rebases import Rebases
 
 CONVERSATION = re.compile(rf"w?(?:{'|'.join(MODELS)})-(\d+)")  # in the names of transcripts, ideas and proposals
@@ -66,6 +69,7 @@ class Writers:
         self._queue: dict[str, Proposal] = {}
         self._past = Past(lambda sha: board.candidate(sha).text)
         self._read_past()
+        self._earlier = earlier_text(read_earlier(board.store)) if settings.from_run else ""
         self._numbers = itertools.count(1 + self._last_number())
         self._models: list[Model] = []
         spending = Spending(self._board.store, settings.max_cost_usd, settings.max_calls)
@@ -219,7 +223,7 @@ class Writers:
             queued=tuple(self._queue.values()),
             ideas=ideas,
         )
-        return self._past.view(moment)
+        return replace(self._past.view(moment), earlier=self._earlier)
 
     def _frontier(self) -> Standing:
         return self._board.frontier() or start_standing(self._settings.baseline)

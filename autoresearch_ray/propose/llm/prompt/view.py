@@ -130,6 +130,7 @@ class SearchView:
     ideas: int  # to ask for
     rebase: RebaseView | None = None  # the one idea to bring onto the frontier, in the place of new ones
     form: Form = "edits"  # how the answer is given
+    earlier: str = ""  # what is told of an earlier run that this one starts from, as a section
     focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
 
     @property
