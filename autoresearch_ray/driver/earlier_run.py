@@ -124,7 +124,7 @@ def describe_conditions(terms: RunTerms) -> dict[str, str]:
     return {
         **_describe_experiment(terms.experiment),
         "data set": terms.dataset_fingerprint[:12],
-        "device": f"{terms.device} {terms.hardware.get('device', '')} {terms.accelerator}".strip(),
+        "hardware": f"{terms.device} {terms.hardware.get('device', '')} {terms.accelerator}".strip(),
     }
 
 
@@ -136,7 +136,7 @@ def _compare(there: dict[str, str], here: dict[str, str]) -> Iterator[str]:
     """What differs, in words."""
     for name in {**there, **here}:
         if there.get(name) != here.get(name):
-            yield f"{name} {there.get(name, 'not known')}, here {here.get(name, 'not known')}"
+            yield f"{name} {there.get(name) or 'not known'}, here {here.get(name) or 'not known'}"
 
 
 def _learn(found: FoundRun, price: float) -> EarlierRun:
