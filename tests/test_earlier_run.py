@@ -36,20 +36,12 @@ from autoresearch_ray.store.sqlite.store import SqliteStore
 
 def test_what_is_known_is_in_the_store_before_the_run_has_begun(tmp_path: Path) -> None:
     run, _ = asked(tmp_path, earlier_folder(tmp_path))
-    scores = tuple(
-        KnobScore({f"KNOB_{i}": 0.1234567 * number for i in range(20)}, 1.0 * number) for number in range(2_000)
-    )
-    earlier = replace(run.earlier or pytest.fail(), scores=scores)
-    begin(tmp_path / "state.db", run.settle(1).model_dump_json().encode(), earlier)
+    begin(tmp_path / "state.db", run.settle(1).model_dump_json().encode(), run.earlier)
     with SqliteStore(tmp_path / "state.db") as store:
-        assert read_earlier(store) == earlier
-        pages = store.range("earlier", 0).kvs
-        assert max(len(kv.value) for kv in pages) < 500_000 and len(pages) == 21, "etcd takes about a megabyte"
-        settings = store.get("settings")
-        assert settings and all(kv.mod_revision < settings.mod_revision for kv in pages)
-        put_earlier(store, replace(earlier, scores=scores[:1]))  # a launch that was killed before it began, again
-        assert read_earlier(store) == replace(earlier, scores=scores[:1])
-    assert read_run(tmp_path).earlier == replace(earlier, scores=())
+        kvs, settings = store.range("earlier").kvs, store.get("settings")
+        assert read_earlier(store) == run.earlier and len(kvs) == 2
+        assert settings and all(kv.mod_revision < settings.mod_revision for kv in kvs)
+    assert run.earlier and read_run(tmp_path).earlier == replace(run.earlier, scores=())
 
 
 def test_lessons_are_short_quoted_lines_without_what_is_held_out(tmp_path: Path) -> None:
