@@ -1,7 +1,7 @@
 """The names of a run's files and folders, below `runs/<tag>/`, and how a file is written there.
 
-Everything but the store, `trials/`, `suggestions/` and what was measured after the run (`transfers.jsonl`,
-`ablations.jsonl`) can be made again from the store.
+Everything but the store, `trials/`, what a person left for the driver (`suggestions/`, `directives/`) and what was
+measured after the run (`transfers.jsonl`, `ablations.jsonl`) can be made again from the store.
 """
 
 import os
@@ -22,6 +22,7 @@ TABLE_FILE = "trials.parquet"
 RESULTS_FILE = "results.tsv"
 REPORT_FILE = "report.html"
 PICTURE_FILE = "progress.png"
+DIRECTIVES_FOLDER = "directives"  # a person's edits of the directives, that wait for the driver
 SUGGESTIONS_FOLDER = "suggestions"  # ideas of a person that wait for the driver
 ABLATIONS_FILE = "ablations.jsonl"  # what `ablate` measured
 TRANSFERS_FILE = "transfers.jsonl"  # what `transfer` measured

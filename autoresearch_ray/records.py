@@ -286,6 +286,28 @@ def dollars(micros: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class KnobScore:
+    """What an earlier run measured of some knob values."""
+
+    values: dict[str, Any]  # by name
+    objective: float  # J
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """What a run knows of the one that it starts from."""
+
+    tag: str
+    conditions: dict[str, str]  # that scores depend on, by name
+    val_bpb: float  # of its best, as it was proven
+    wins: int
+    objective: float  # J of its best, the mean of its runs: where its scores are to be seen from
+    lessons: str  # for a prompt, in lines that are quoted: hypotheses and errors are foreign text
+    scores: tuple[KnobScore, ...] = ()  # oldest first
+    differs: str = ""  # where its conditions are others, in words; then it has no scores here
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRow:
     """A trial with what has become of it so far."""
 
@@ -308,3 +330,4 @@ class History:
     charges: tuple[Charge, ...] = ()  # of all calls of models
     findings: Findings | None = None  # what all results say together, as of the last look
     directives: tuple[Directives, ...] = ()  # every version, in order
+    earlier: EarlierRun | None = None  # that it started from, without its scores

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment, FrozenModel, expectation
-from autoresearch_ray.records import CoRun, Isolation
+from autoresearch_ray.records import CoRun, EarlierRun, Isolation
 
 EarlyStop = Literal["none", "paired"]
 TunerName = Literal["tpe", "random"]
@@ -177,6 +177,14 @@ def _parse_staleness(value: object) -> object:
     return value
 
 
+def _parse_run(said: object) -> object:
+    if not isinstance(said, (str, Path)):
+        return said
+    if not str(said).strip("/ "):
+        raise ValueError("expected a run's folder such as runs/TAG, or STORAGE_URL/TAG")
+    return str(said).rstrip("/")
+
+
 def _check_tag(tag: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", tag):
         raise ValueError("expected letters, digits, '.', '_' and '-', 64 at most")
@@ -214,6 +222,9 @@ class Request(FrozenModel):
         "a model that reads all results and says where the others are to look; none ends it", "NAME:MODEL"
     )
     program: Path | None = _option("what steers the search (default: program.md)", "FILE")
+    from_run: Annotated[str, BeforeValidator(_parse_run)] | None = _option(
+        "start from the best of this run, and know what it learned: its folder, or STORAGE_URL/TAG", "RUN"
+    )
     seed: int | None = _option("seed of the search and of its trials (default: 0)", "N", ge=0)
     resume: bool = _option("continue the run of --tag", default=False)
     address: str | None = _option("join this Ray cluster (default: start Ray here)", "A")
@@ -300,6 +311,7 @@ class RunTerms(FrozenModel):
     accelerator: str = ""  # the kind of GPU that the run is pinned to, as Ray calls it; "" for any
     proposers: tuple[ProposerSpec, ...]
     director: ProposerSpec | None = None  # the model that writes the directives
+    from_run: str = ""  # whose best it starts from, as it was said; "" for none
     seed: int
     early_stop: EarlyStop
     llm_base_url: str  # of an OpenAI-compatible server; "" for the provider's own
@@ -375,6 +387,7 @@ class RequestedRun(RunTerms):
     slots: Annotated[int, Field(ge=1)] | None  # asked for, as before, or as fit here; None: to be counted
     follows: bool  # takes more slots when nodes join
     measures_sharing: bool  # finds the share of a GPU by trials
+    earlier: EarlierRun | None = None  # that it starts from; of a new run alone
 
     def settle(self, slots: int, **changes: Any) -> RunSettings:
         """The settings with this number of slots, and other changes."""

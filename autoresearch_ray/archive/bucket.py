@@ -38,17 +38,17 @@ RETRIED = re.compile(
 EXPECTED = "expected s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, file:///FOLDER or a mounted folder"
 
 
-def normal_url(text: str) -> str:
-    """The URL that a person meant; a folder's is absolute. SettingsError."""
+def normal_url(text: str, option: str = "--storage") -> str:
+    """The URL that a person meant; a folder's is absolute. SettingsError names the option."""
     if text and not re.match(r"\w+:", text):
         return Path(text).expanduser().resolve().as_uri()
     url = urlsplit(text)
     if "@" in url.netloc:
-        raise SettingsError("--storage: credentials do not belong into the URL; set AWS_ACCESS_KEY_ID and its like")
+        raise SettingsError(f"{option}: credentials do not belong into the URL; set AWS_ACCESS_KEY_ID and its like")
     is_bucket = url.scheme in ("s3", "gs") and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", url.netloc)
     is_folder = url.scheme == "file" and not url.netloc and len(url.path) > 1
     if not (is_bucket or is_folder) or url.query or url.fragment:
-        raise SettingsError(f"--storage {text}: {EXPECTED}")
+        raise SettingsError(f"{option} {text}: {EXPECTED}")
     return text.rstrip("/")
 
 

@@ -111,10 +111,11 @@ def claim(storage: RunStorage, run: RunTerms, folder: Path, revision: int) -> Ma
     return manifest
 
 
-def restore(storage: RunStorage, folder: Path, say: Say) -> bool:
+def restore(storage: RunStorage, folder: Path, say: Say, *, whole: bool = True) -> bool:
     """Make the run's folder from the storage; False when there is nothing. StorageError, StoreError.
 
-    The store comes last: a folder without one is no run's, and is restored again. The lineage is made from the store.
+    Not `whole`: without the files of trials and calls. The store comes last: a folder without one is no run's, and is
+    restored again. The lineage is made from the store.
     """
     for _ in range(LOOKS):
         newest = storage.newest()
@@ -125,8 +126,9 @@ def restore(storage: RunStorage, folder: Path, say: Say) -> bool:
         if state is None and newest.store == SQLITE:
             continue  # replaced meanwhile
         _note(folder, Origin(uuid.uuid4().hex, newest.number))
-        finished = read_finished(state)[1] if state is not None else None
-        count = _fetch_files(storage, newest.epoch, folder, finished)
+        finished = read_finished(state)[1] if state is not None and whole else None
+        count = _fetch_files(storage, newest.epoch, folder, finished) if whole else 0
+        _fetch_settings(storage, newest.epoch, folder)
         if state is not None:
             state.replace(folder / STATE_FILE)
             for beside in folder.glob(f"{state.name}*"):  # of its readers
@@ -163,15 +165,18 @@ def _fetch_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Path 
 
 
 def _fetch_files(storage: RunStorage, epoch: int, folder: Path, finished: set[str] | None) -> int:
-    """The settings, and the files of finished trials (None: of all) and of calls; returns how many."""
+    """The files of finished trials (None: of all) and of calls; returns how many."""
     wanted = {f"{TRIALS_FOLDER}/{path}": name for path, name in _trials(storage, epoch, finished)}
     wanted |= {f"{CALLS_FOLDER}/{path}": name for path, name in storage.launches(CALLS_FOLDER, epoch).items()}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda item: _fetch(storage, item[1], folder / item[0]), wanted.items()))
+    return len(wanted)
+
+
+def _fetch_settings(storage: RunStorage, epoch: int, folder: Path) -> None:
     for number in range(epoch, 0, -1):
         if _fetch(storage, f"{storage.folder(number)}/{SETTINGS_FILE}", folder / SETTINGS_FILE):
-            break
-    return len(wanted)
+            return
 
 
 def _trials(storage: RunStorage, epoch: int, finished: set[str] | None) -> Iterable[tuple[str, str]]:

@@ -18,6 +18,7 @@ from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.observe.facts import noise
 from autoresearch_ray.propose.llm.calls import Answer
 from autoresearch_ray.propose.llm.prices import Price
+from autoresearch_ray.propose.llm.prompt.earlier_text import earlier_text
 from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.view import SearchView
@@ -91,7 +92,8 @@ def _view(asking: Asking) -> SearchView:
         ideas=asking.ideas,
     )
     candidates = {start.source_sha: Candidate.of(asking.settings.baseline)} | history.candidates
-    return replace(view_of(replace(history, candidates=candidates), moment), form=form_of(asking.settings.proposers[0]))
+    view = view_of(replace(history, candidates=candidates), moment)
+    return replace(view, form=form_of(asking.settings.proposers[0]), earlier=earlier_text(history.earlier))
 
 
 def standings(history: History, price: float) -> tuple[Standing, Standing] | None:

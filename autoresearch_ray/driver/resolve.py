@@ -15,6 +15,7 @@ from autoresearch_ray.archive.bucket import normal_url
 from autoresearch_ray.archive.push import check_remote
 from autoresearch_ray.archive.restore import check_free, check_ours, restore, storage_of
 from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.driver.earlier_run import find_run, start_from
 from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_address
 from autoresearch_ray.driver.resume import resume_run
 from autoresearch_ray.errors import SettingsError, StorageError
@@ -50,7 +51,9 @@ def resolve(request: Request, say: Say) -> tuple[RequestedRun, Path]:
             experiment = find_experiment()
             say(_experiment_words(experiment))
             request = request.replace(experiment=experiment)
+        found = None if request.from_run is None else find_run(request.from_run)
         run = new_run(request, folder.name, state=state, storage=url or "", address=ray_address(request))
+        run = run if found is None else start_from(found, run, say)
     if run.storage:
         _check_storage(run, folder, fresh=not request.resume)
     return run, folder

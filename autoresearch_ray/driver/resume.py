@@ -25,7 +25,7 @@ from autoresearch_ray.settings import (
     option_name,
 )
 
-MAY_NOT_CHANGE = ("seed",)
+MAY_NOT_CHANGE = ("seed", "from_run")
 
 
 def resume_run(request: Request, stored: RunSettings, storage: str | None) -> RequestedRun:
@@ -36,8 +36,9 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
     for name in MAY_NOT_CHANGE:
         said, was = getattr(request, name), getattr(stored, name)
         if said not in (None, was):
+            known = "none" if was == "" else was
             raise SettingsError(
-                f"{option_name(name)} {said}: run {stored.tag} has {was}; leave it out, or use a new --tag"
+                f"{option_name(name)} {said}: run {stored.tag} has {known}; leave it out, or use a new --tag"
             )
     if request.isolation is not None:
         check_reached(request.isolation, try_walls(request.isolation))

@@ -26,11 +26,14 @@ from autoresearch_ray.cluster.metrics import metering
 from autoresearch_ray.cluster.session import NAMESPACE, Cluster, dashboard_line, join_here, ray_for
 from autoresearch_ray.cluster.settle import Room, settle
 from autoresearch_ray.driver.console import Progress, resume_command
+from autoresearch_ray.driver.earlier_run import know
 from autoresearch_ray.driver.interrupts import Interrupts
 from autoresearch_ray.driver.new_run import program_path
 from autoresearch_ray.driver.resolve import keep_folder, prepare_data, resolve
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
+from autoresearch_ray.records import EarlierRun
+from autoresearch_ray.search.directives_watch import DirectivesWatch
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.model_access import model_keys
 from autoresearch_ray.search.program_watch import ProgramWatch
@@ -83,7 +86,8 @@ def drive(request: Request) -> RunOutcome:
                 interrupts.listen()
                 settings = settle(run, fingerprint, cluster, progress.say)
                 progress.say(dashboard_line(cluster))
-                return _drive(settings, folder, request, keys, progress, interrupts, follows=run.follows)
+                earlier = know(run, settings, progress.say)
+                return _drive(settings, folder, request, keys, progress, interrupts, earlier, follows=run.follows)
 
 
 @contextlib.contextmanager
@@ -118,6 +122,7 @@ def _drive(
     keys: dict[str, str],
     progress: Progress,
     interrupts: Interrupts,
+    earlier: EarlierRun | None,
     *,
     follows: bool,
 ) -> RunOutcome:
@@ -129,7 +134,7 @@ def _drive(
     from autoresearch_ray.store.driver_lease import Tenure
 
     with contextlib.ExitStack() as stack:
-        store, address = stack.enter_context(serving(folder, settings, NAMESPACE))
+        store, address = stack.enter_context(serving(folder, settings, NAMESPACE, earlier))
         board = Board(store, stack.enter_context(Tenure(store, say=progress.say)))
         board.put_settings(settings.model_dump_json().encode())
         board.note_launch(time.time())
@@ -152,6 +157,7 @@ def _drive(
             stack.enter_context(uploads.following(searcher.give_way))
         stack.enter_context(ProgramWatch(board, program_path(request.program)))
         stack.enter_context(SuggestionWatch(board, settings, folder, progress.say))
+        stack.enter_context(DirectivesWatch(board, folder, progress.say))
         stack.enter_context(proposing(settings, address, folder, keys))
         stack.enter_context(progress.showing(folder, settings, search, watch))
         stack.enter_context(progress.hearing(board))

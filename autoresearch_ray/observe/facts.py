@@ -186,6 +186,13 @@ def steps_by_trial(history: History) -> dict[str, Step]:
     return {step.trial_id: step for kind in ("advance", "keep") for step in history.steps if step.kind == kind}
 
 
+def taken_shas(history: History) -> set[str]:
+    """The candidates that were frontier or best, and those whose changes were merged into one."""
+    taken = {step.source_sha for step in history.steps}
+    merged = (row.trial.proposal for row in history.rows if row.trial.proposal.source_sha in taken)
+    return taken | {part for proposal in merged for part in proposal.merged}
+
+
 def describe_trials(history: History) -> list[str]:
     """What each trial tried, in words; of one that settled a win, what the win is (its own word is "again")."""
     won = {win.step.trial_id: win.hypothesis for win in wins(history)}

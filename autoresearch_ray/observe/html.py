@@ -16,7 +16,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from autoresearch_ray.candidate.difference import compare_constants, diff_lines
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, guidance
 from autoresearch_ray.observe.ablations import HEADS as ABLATION_HEADS
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows
 from autoresearch_ray.observe.curves import learning_curves
@@ -63,6 +63,7 @@ def report_html(
         ablation_heads=ABLATION_HEADS,
         ablation=ablation_rows(ablations[-1]) if ablations else [],
         ablation_is_old=bool(ablations) and ablations[-1].best_sha != facts.best_sha(history),
+        **_guidance(history),
         constants=_constants(history),
         curves=Markup(learning_curves(history)),
         failures=_failures(history),
@@ -125,6 +126,28 @@ def _win(history: History, win: facts.Win) -> dict[str, object]:
         "commit": one_line(win.commit, WORDS)[:10],
         "checks": one_line(", ".join(step.checks), WORDS),
         "diff": _diff(_text(history, win.parent_sha), _text(history, step.source_sha)),
+    }
+
+
+def _guidance(history: History) -> dict[str, object]:
+    """What all results say, and where the search was sent because of it."""
+    findings = history.findings
+    newest = history.directives[-1] if history.directives else None
+    return {
+        "findings": findings,
+        "knob_heads": guidance.KNOB_HEADS,
+        "knobs": guidance.knob_rows(findings) if findings else [],
+        "subject_heads": guidance.SUBJECT_HEADS,
+        "subjects": guidance.subject_rows(findings) if findings else [],
+        "directives": newest,
+        "directives_note": one_line(newest.note, WORDS) if newest else "",
+        "directives_author": one_line(newest.author, 100) if newest else "",
+        "stops": [one_line(stop, WORDS) for stop in newest.stops] if newest else [],
+        "wanted": guidance.directives_rows(newest) if newest else [],
+        "direction_heads": guidance.DIRECTION_HEADS,
+        "directions": guidance.direction_rows(history),
+        "proposer_heads": guidance.PROPOSER_HEADS,
+        "proposers": guidance.proposer_rows(history),
     }
 
 

@@ -1,13 +1,10 @@
 """Pairs of runs on equal seeds: one of a run's best, one of something else that it is compared with."""
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import t as student_t
-
-CONFIDENCE = 0.95
+from autoresearch_ray.intervals import mean_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +29,6 @@ def whole_pairs(pairs: Sequence[Pair]) -> list[Pair]:
 def mean_gain(pairs: Sequence[Pair]) -> tuple[float, float, float]:
     """Mean and its 95 % bounds by Student's t, of the pairs that are whole; NaN for what too few pairs do not tell."""
     return mean_interval([pair.gain for pair in whole_pairs(pairs)])
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and its 95 % bounds by Student's t; NaN for what too few values do not tell."""
-    if not values:
-        return math.nan, math.nan, math.nan
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return mean, math.nan, math.nan
-    reach = float(student_t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return mean, mean - reach, mean + reach
 
 
 def gain_words(pairs: Sequence[Pair]) -> str:

@@ -80,9 +80,9 @@ class KnobTuner(Protocol):
     ) -> Mapping[str, Value] | None:
         """New values of some of the frontier's knobs, by name; None if nothing is left to try.
 
-        `observations` are the latest 2,000 results, the oldest first: values by knob and J, lower is better, NaN of a
-        failure. `running` are the values in flight and in the queue. What was tried is not tried again: it is asked
-        once more, eight times at most.
+        `observations` are the latest 2,000 results, the oldest first, those of an earlier run before all others: values
+        by knob and J, lower is better, NaN of a failure. `running` are the values in flight and in the queue. What was
+        tried is not tried again: it is asked once more, eight times at most.
         """
 
 

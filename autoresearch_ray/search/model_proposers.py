@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
@@ -23,6 +24,7 @@ from autoresearch_ray.guidance import NO_DIRECTIVES, OPEN, Directives
 from autoresearch_ray.paths import CALLS_FOLDER
 from autoresearch_ray.propose.llm.calls import Ask
 from autoresearch_ray.propose.llm.metered import Call, Metered
+from autoresearch_ray.propose.llm.prompt.earlier_text import earlier_text
 from autoresearch_ray.propose.llm.prompt.untrusted import quote_end
 from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.providers.keys import Key
@@ -40,6 +42,7 @@ from autoresearch_ray.search.past_reader import PastReader
 from autoresearch_ray.settings import MODELS, OWN, ProposerSpec, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
+from autoresearch_ray.store.earlier import read_earlier
 from autoresearch_ray.store.rebases import Rebases
 
 OPEN_SHARE = 0.5  # of the askings, beside the largest share of a direction: these may bring anything
@@ -62,6 +65,7 @@ class Writers:
         self._closing = threading.Lock()
         self._died: BaseException | None = None
         self._merging = Merging(board, settings)
+        self._earlier = earlier_text(read_earlier(board.store)) if settings.from_run else ""
         self._numbers = itertools.count(1 + self._last_number())
         self._models: list[Model] = []
         spending = Spending(self._board.store, settings.max_cost_usd, settings.max_calls)
@@ -185,7 +189,8 @@ class Writers:
             self._director.changed.set()
 
     def _view(self, ideas: int) -> SearchView:
-        return self._reader.view(ideas, experiment_view(self._reader.settings))
+        view = self._reader.view(ideas, experiment_view(self._reader.settings))
+        return replace(view, earlier=self._earlier)
 
     def _read_directives(self) -> Directives:
         """The newest; where the store cannot be read, those of the last time."""

@@ -23,9 +23,11 @@ from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Result
 from autoresearch_ray.search.arrivals import code_differs
 from autoresearch_ray.search.merging import Merging, asks_back, reject_as_moved
 from autoresearch_ray.search.older_state import is_older
+from autoresearch_ray.search.prior import Prior
 from autoresearch_ray.settings import OWN_TUNER, TUNERS, ProposerSpec, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
+from autoresearch_ray.store.earlier import read_earlier
 from autoresearch_ray.store.rebases import Rebases
 
 SLOTS_A_PROPOSAL = 16  # one queued for so many slots and one more: those made before the last results cost gain
@@ -51,10 +53,13 @@ class ProposerLoop:
         self._known: dict[str, dict[str, Value]] = {}  # knob values by source
         trials = {trial.trial_id: trial for trial in board.trials()}
         self._running = {trial.trial_id: trial for trial in board.open_trials()}
-        recent = board.results()[-REMEMBERED:]
+        self._prior = Prior(read_earlier(board.store) if settings.from_run else None)
+        results = board.results()
         self._observations = deque(
-            (self._observation(trials[result.trial_id], result) for result in recent), REMEMBERED
+            (self._observation(trials[result.trial_id], result) for result in results[-REMEMBERED:]), REMEMBERED
         )
+        for result in results:
+            self._note_start(trials[result.trial_id], result)
         self._next = 1 + self._last_number(trials.values())
 
     def _make_tuner(self, spec: ProposerSpec, rng: np.random.Generator) -> Tuner | OwnTuner:
@@ -78,7 +83,9 @@ class ProposerLoop:
                 self._running[name] = from_json(Trial, event.kv.value)
             elif folder == "result" and name in self._running:
                 result = from_json(Result, event.kv.value)
-                self._observations.append(self._observation(self._running.pop(name), result))
+                trial = self._running.pop(name)
+                self._observations.append(self._observation(trial, result))
+                self._note_start(trial, result)
 
     def fill(self) -> int:
         """Drop stale proposals and add fresh ones until the queue is deep enough; returns how many were added."""
@@ -153,8 +160,9 @@ class ProposerLoop:
         parent = self._board.candidate(parent_sha).text
         in_flight = [trial.proposal.source_sha for _, trial in sorted(self._running.items())]
         running = [self._values(sha) for sha in [*in_flight, *(proposal.source_sha for proposal in queued)]]
+        known = (*self._prior.observations(), *self._observations)[-REMEMBERED:]
         for _ in range(ATTEMPTS):
-            suggestion = self._tuners[name].suggest(read_knobs(parent), tuple(self._observations), running)
+            suggestion = self._tuners[name].suggest(read_knobs(parent), known, running)
             if suggestion is None:
                 return None
             proposal, text = knob_proposal(parent, suggestion, f"p{self._next:06d}", name, parent_sha, version)
@@ -163,6 +171,10 @@ class ProposerLoop:
                 return proposal
             running.append(self._values_of(text))
         return None
+
+    def _note_start(self, trial: Trial, result: Result) -> None:
+        if trial.purpose == "baseline":
+            self._prior.note_start(self._observation(trial, result).objective)
 
     def _observation(self, trial: Trial, result: Result) -> Observation:
         sha = trial.proposal.source_sha

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from autoresearch_ray.errors import SettingsError, StoreError
 from autoresearch_ray.paths import SETTINGS_FILE, STATE_FILE
-from autoresearch_ray.records import History
+from autoresearch_ray.records import EarlierRun, History
 from autoresearch_ray.settings import SQLITE, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Store
+from autoresearch_ray.store.earlier import put_earlier
 from autoresearch_ray.store.history import history_of, read_history, read_settings
 from autoresearch_ray.store.sqlite import files
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -59,24 +60,37 @@ def read_stored_settings(folder: Path, state: str) -> bytes | None:
     return Board(_etcd(state, folder, FIRST_SECONDS)).settings()
 
 
-def begin(path: Path, settings: bytes) -> None:
-    """A run's store in a file that appears with its settings in it: one that is there can be resumed. No Ray."""
+def begin(path: Path, settings: bytes, earlier: EarlierRun | None = None) -> None:
+    """A run's store in a file that appears with its settings in it: one that is there can be resumed. No Ray.
+
+    What the run knows of an earlier one is there from the beginning, too.
+    """
     with tempfile.TemporaryDirectory() as scratch, SqliteStore(Path(scratch) / path.name) as store:
+        if earlier is not None:
+            put_earlier(store, earlier)
         Board(store).put_settings(settings)
         files.copy(store.path, path)
 
 
 @contextmanager
-def serving(folder: Path, settings: RunSettings, namespace: str) -> Iterator[tuple[Store, str]]:
-    """The run's store for all its processes, and its address; what was started for it is stopped at the end."""
+def serving(
+    folder: Path, settings: RunSettings, namespace: str, earlier: EarlierRun | None = None
+) -> Iterator[tuple[Store, str]]:
+    """The run's store for all its processes, and its address; what was started for it is stopped at the end.
+
+    In the store of a new run stands what it knows of an `earlier` one, before its settings do.
+    """
     state, name = settings.state, f"state-{settings.tag}-{settings.created_at:.0f}"
     if state != SQLITE:
-        yield _etcd(state, folder), f"{state}#{folder.resolve().name}"
+        etcd = _etcd(state, folder)
+        if earlier is not None:
+            put_earlier(etcd, earlier)
+        yield etcd, f"{state}#{folder.resolve().name}"
         return
     from autoresearch_ray.store.actor.client import start_state_actor
 
     if not (folder / STATE_FILE).exists():
-        begin(folder / STATE_FILE, settings.model_dump_json().encode())
+        begin(folder / STATE_FILE, settings.model_dump_json().encode(), earlier)
     store = start_state_actor(folder / STATE_FILE, name, namespace)
     try:
         yield store, f"{namespace}/{name}"

@@ -11,7 +11,18 @@ from typing import Any, TypeVar
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.guidance import Directives, Findings
-from autoresearch_ray.records import Candidate, Charge, Decision, History, RejectedIdea, Result, Step, Trial, TrialRow
+from autoresearch_ray.records import (
+    Candidate,
+    Charge,
+    Decision,
+    EarlierRun,
+    History,
+    RejectedIdea,
+    Result,
+    Step,
+    Trial,
+    TrialRow,
+)
 from autoresearch_ray.store.contract import Found, KeyValue, Reads
 from autoresearch_ray.store.sqlite import reads
 from autoresearch_ray.store.sqlite.check import check
@@ -64,8 +75,9 @@ def history_of(store: Reads) -> History:
     named = {trial.proposal.source_sha for trial in trials} | {step.source_sha for step in steps}
     named |= {trial.proposal.parent_sha for trial in trials}
     sources = all_under(store, "source/", now)
+    settings = _settings(store, now)
     return History(
-        settings=_settings(store, now),
+        settings=settings,
         rows=tuple(TrialRow(t, results.get(t.trial_id), decisions.get(t.trial_id)) for t in trials),
         steps=steps,
         commits={int(_name(kv)): read_value(kv, bytes.decode) for kv in all_under(store, "commit/", now)},
@@ -75,6 +87,7 @@ def history_of(store: Reads) -> History:
         findings=next(iter(records_under(store, "findings", Findings, now)), None),
         directives=tuple(read_directives(store, revision=now)),
         charges=tuple(records_under(store, "spent/", Charge, now)),
+        earlier=_earlier(store, now) if settings.get("from_run") else None,
     )
 
 
@@ -141,6 +154,11 @@ def _settings(store: Reads, revision: int) -> dict[str, Any]:
     for kv in store.range("settings", limit=1, revision=revision).kvs:
         return dict(read_value(kv, json.loads))
     raise StoreError("the store has no settings; expected those of a run that has begun")
+
+
+def _earlier(store: Reads, revision: int) -> EarlierRun | None:
+    found = store.range("earlier", limit=1, revision=revision).kvs
+    return next((read_record(EarlierRun, kv) for kv in found if kv.key == "earlier"), None)
 
 
 def _name(kv: KeyValue) -> str:

@@ -70,8 +70,9 @@ def test_the_models_own_address_comes_back_by_none(stored: RunSettings) -> None:
 
 @pytest.mark.parametrize("option", MAY_NOT_CHANGE)
 def test_what_may_not_change_is_refused_unless_it_is_the_same(stored: RunSettings, option: str) -> None:
+    stored = stored.replace(from_run="runs/a")
     same = getattr(stored, option)
-    other = {"seed": 7}[option]
+    other = {"seed": 7, "from_run": "runs/b"}[option]
     assert getattr(resume_run(ask(tag="x", resume=True, **{option: same}), stored, None), option) == same
     with pytest.raises(SettingsError, match=rf"{other}: run x has {same}; leave it out"):
         resume_run(ask(tag="x", resume=True, **{option: other}), stored, None)

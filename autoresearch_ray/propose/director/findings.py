@@ -18,7 +18,7 @@ import numpy as np
 from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice, Value
 from autoresearch_ray.guidance import Advice, Findings, Interaction, KnobEffect, Outlook, SubjectRecord
-from autoresearch_ray.observe.pairs import mean_interval
+from autoresearch_ray.intervals import mean_interval
 from autoresearch_ray.propose.director.subjects import SUBJECTS, subject_of
 from autoresearch_ray.propose.llm.prompt.summary import failure_groups
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView

@@ -346,3 +346,15 @@ def test_what_the_frontier_took_is_no_gain_that_it_left() -> None:
     gains = section(text, "Largest gains that the frontier did not take")
     assert "less momentum" in gains and "decay for longer" not in gains
     assert "taken by the frontier: decay for longer" in text
+
+
+def test_what_an_earlier_run_learned_stands_before_the_history_where_there_is_room(long: SearchView) -> None:
+    earlier = "# What an earlier run learned\n\n" + "| gain 0.1: Wider.\n" * 60
+    text = asking(replace(long, earlier=earlier))
+    assert text.index("# What an earlier run learned") < text.index("# What was tried")
+    told, without = (build_prompt(replace(long, earlier=one), 24_000) for one in (earlier, ""))
+    assert token_count(whole(told)) <= 24_000 and told.context == without.context and told.system == without.system
+    with pytest.raises(SettingsError) as refused:
+        asking(long, 3_000)
+    least = int(re.findall(r"allow (\d+) tokens", str(refused.value))[0])
+    assert "earlier run" not in asking(replace(long, earlier=earlier), least + 100), "the history comes first"

@@ -15,10 +15,11 @@ from small_run import SERVER, descendants, measure_baseline, settings_of, wait_g
 from wire import Say, WireServer
 
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import Candidate, ProposerStatus
+from autoresearch_ray.records import Candidate, EarlierRun, ProposerStatus
 from autoresearch_ray.search.model_proposers import Writers
 from autoresearch_ray.settings import RunSettings, ask
 from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.earlier import put_earlier
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 MODEL = "openai:gpt-x"
@@ -126,6 +127,21 @@ def test_no_model_is_asked_before_something_is_measured(tmp_path: Path, scratch:
             wait_for(lambda found: found.conversations > 0, board)
         told = r"Frontier: val_bpb 1\.5000 and J 1\.50\d\d with \d+ code lines \(of 1 run so far\)"
         assert re.search(told, server.requests[0].text)
+
+
+def test_a_model_is_told_what_an_earlier_run_learned(tmp_path: Path, scratch: Path) -> None:
+    with WireServer("openai", [Say("Nothing comes to my mind.")]) as server:
+        settings = settings_with(tmp_path, server.url)
+        earlier = EarlierRun("monday", {}, 1.5, 1, 1.5, "Won, and in train.py already:\n| gain 0.1: Wider.")
+        for known in (settings.replace(from_run="runs/monday"), settings):
+            with SqliteStore(tmp_path / "state.db") as store:
+                put_earlier(store, earlier)
+            with writing(tmp_path, known) as board:
+                wait_for(lambda found: found.conversations > 0, board)
+            (tmp_path / "state.db").unlink()
+        told, untold = server.requests[0].text, server.requests[-1].text
+    assert "from the best of run monday." in told and "| gain 0.1: Wider." in told
+    assert "monday" not in untold, "left by another launch"
 
 
 def test_a_model_that_cannot_be_set_up_is_said_before_anything_is_started(

@@ -63,8 +63,10 @@ def build_prompt(
             f"a prompt of {token_budget} tokens: contract, program and frontier take {fixed} of them, expected at "
             f"least {HISTORY_TOKENS} for the history; allow {fixed + HISTORY_TOKENS} tokens or shorten the program"
         )
+    earlier = "" if view.rebase or count(view.earlier) > left - HISTORY_TOKENS else view.earlier
+    left -= count(earlier) + 1 if earlier else 0
     history = "" if view.rebase else history_text(view, left, count)  # to bring an idea along takes the two texts alone
-    asking = "\n\n".join(filter(None, (numbers, history, guidance, task)))
+    asking = "\n\n".join(filter(None, (numbers, earlier, history, guidance, task)))
     return Prompt(system, context, (Message("user", asking),), answer_tokens)
 
 

@@ -135,6 +135,7 @@ class SearchView:
     findings: Findings | None = None  # what all results say together
     directives: Directives | None = None  # where the search is to look; None before there are any
     direction: str = ""  # of the directives, that this asking is about; "" for anything
+    earlier: str = ""  # what is told of an earlier run that this one starts from, as a section
     focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
 
     @property

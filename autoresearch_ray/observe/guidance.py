@@ -1,0 +1,136 @@
+"""Findings and directions as a person reads them: lines for a terminal, rows for the report."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from autoresearch_ray.guidance import OPEN, Directives, Findings
+from autoresearch_ray.observe import facts
+from autoresearch_ray.records import Decision, History, TrialRow
+from autoresearch_ray.text import one_line
+
+KNOB_HEADS = ("knob", "moved", "candidates", "gain of a typical move, bpb", "sure of its sign")
+SUBJECT_HEADS = ("ideas about", "tried", "taken", "failed", "took no slot", "mean gain, bpb", "why not")
+DIRECTION_HEADS = ("direction", "title", "tried", "taken", "mean gain, bpb", "slot hours", "dollars")
+PROPOSER_HEADS = ("proposer", "tried", "taken", "failed", "mean gain, bpb", "gain a slot-hour", "dollars")
+SHOWN_KNOBS, SHOWN_SUBJECTS = 16, 12
+
+
+def findings_lines(findings: Findings | None) -> Iterator[str]:
+    """What all results say, for a terminal."""
+    if findings is None:
+        yield "too few results to say anything yet"
+        return
+    yield f"after {findings.results} candidates: {findings.advice}. {findings.reason}"
+    yield f"noise: sd {findings.noise_sd:.4f} of one run, {findings.pair_sd:.4f} of a pair; {_power(findings)}"
+    for row in (*knob_rows(findings)[:8], *subject_rows(findings)):
+        yield "  " + "  ".join(cell for cell in row if cell)
+    if findings.untried_knobs:
+        yield f"  never moved: {', '.join(findings.untried_knobs)}"
+    if findings.untried_subjects:
+        yield f"  no idea yet about: {'; '.join(findings.untried_subjects)}"
+    for one in findings.interactions:
+        yield f"  together: {one.measured:+.4f}, as a sum {one.expected:+.4f}: {one_line(one.what, 80)}"
+
+
+def knob_rows(findings: Findings) -> list[tuple[str, ...]]:
+    """A row for each knob and way, the surest first, under KNOB_HEADS."""
+    return [
+        (
+            one_line(effect.name, 60),
+            one_line(effect.way, 60),
+            str(effect.tried),
+            _gain(effect.gain, effect.low, effect.high),
+            "helps" if effect.low > 0 else "harms" if effect.high < 0 else "not certain",
+        )
+        for effect in findings.knobs[:SHOWN_KNOBS]
+    ]
+
+
+def subject_rows(findings: Findings) -> list[tuple[str, ...]]:
+    """A row for each subject of models' ideas, under SUBJECT_HEADS."""
+    return [
+        (
+            record.subject,
+            str(record.tried),
+            str(record.advanced),
+            str(record.failed),
+            str(record.refused),
+            _gain(record.gain, record.low, record.high),
+            one_line(record.why, 120),
+        )
+        for record in findings.subjects[:SHOWN_SUBJECTS]
+    ]
+
+
+def direction_rows(history: History) -> list[tuple[str, ...]]:
+    """What came of each direction, under DIRECTION_HEADS; [] where none was ever followed."""
+    titles = {OPEN: "anything that its model found best"}
+    taken = facts.taken_shas(history)
+    for directives in history.directives:
+        titles |= {direction.name: direction.title for direction in directives.directions}
+    found = list[tuple[str, ...]]()
+    for name in sorted(titles, key=lambda name: (len(name), name)):
+        rows = [row for row in _screens(history) if row.trial.proposal.direction == name]
+        if rows:
+            account = _account(rows, taken)
+            found.append((name, one_line(titles[name], 120), *account[:2], *account[3:]))
+    return found
+
+
+def proposer_rows(history: History) -> list[tuple[str, ...]]:
+    """What each proposer brought, under PROPOSER_HEADS."""
+    taken, found = facts.taken_shas(history), list[tuple[str, ...]]()
+    for name in dict.fromkeys(row.trial.proposal.proposer for row in _screens(history)):
+        rows = [row for row in _screens(history) if row.trial.proposal.proposer == name]
+        tried, won, failed, mean, _, cost = _account(rows, taken)
+        gained = sum(max(0.0, gain) for gain in _gains([row for row in rows if _is_in(row, taken)]))
+        hours = _hours(rows)
+        found.append(
+            (one_line(name, 80), tried, won, failed, mean, f"{gained / hours:.4f}" if hours > 0 else "–", cost)
+        )
+    return found
+
+
+def directives_rows(directives: Directives) -> list[tuple[str, str, str]]:
+    """(title, reason, share) of each direction."""
+    return [(one_line(d.title, 160), one_line(d.reason, 500), f"{d.share:g}") for d in directives.directions]
+
+
+def _screens(history: History) -> list[TrialRow]:
+    return [row for row in history.rows if row.trial.purpose == "screen" and row.result is not None]
+
+
+def _account(rows: Sequence[TrialRow], taken: set[str]) -> tuple[str, str, str, str, str, str]:
+    """Tried, taken, failed, mean gain, slot hours, dollars: of screens, as text."""
+    won = sum(_is_in(row, taken) for row in rows)
+    failed = sum(row.result.status != "ok" for row in rows if row.result is not None)
+    gains = _gains(rows)
+    mean = f"{sum(gains) / len(gains):+.4f}" if gains else "–"
+    cost = sum(row.trial.proposal.dollars for row in rows)
+    return str(len(rows)), str(won), str(failed), mean, f"{_hours(rows):.2f}", f"{cost:.2f}" if cost else "–"
+
+
+def _gains(rows: Sequence[TrialRow]) -> list[float]:
+    """What each candidate was expected to gain over the frontier of its moment, where that is known."""
+    decisions: list[Decision] = [row.decision for row in rows if row.decision is not None]
+    return [decision.expected_gain for decision in decisions if math.isfinite(decision.expected_gain)]
+
+
+def _hours(rows: Sequence[TrialRow]) -> float:
+    return sum(row.result.total_seconds for row in rows if row.result is not None) / 3600
+
+
+def _is_in(row: TrialRow, taken: set[str]) -> bool:
+    return row.trial.proposal.source_sha in taken
+
+
+def _gain(gain: float, low: float, high: float) -> str:
+    if not math.isfinite(gain):
+        return "–"
+    return f"{gain:+.4f}" + (f" ({low:+.4f} to {high:+.4f})" if math.isfinite(low) else "")
+
+
+def _power(findings: Findings) -> str:
+    bound = findings.outlook.bound
+    pairs = findings.pairs_to_show(bound)
+    return f"a gain of {bound:.4f} is seen after {pairs} pairs" if pairs else "too little is known of it"
