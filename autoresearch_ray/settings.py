@@ -31,6 +31,7 @@ AGENT: Literal["agent"] = "agent"  # a coding agent's command line
 SERVER = r"@(?=https?://)"  # between a model and its server's address
 OWN: Literal["own"] = "own"  # a class of the user's
 OWN_TUNER: Literal["tuner"] = "tuner"  # one that tunes knobs
+ABLATION = "ablation"  # the proposer of what takes out parts of a best
 MODELS = (*PROVIDERS, AGENT, OWN)  # who writes code
 AGENTS = "agent:claude, agent:codex, agent:gemini, agent:opencode, agent:'COMMAND'"
 CLASSES = f"{OWN}:MODULE:CLASS, {OWN_TUNER}:MODULE:CLASS"
@@ -65,6 +66,7 @@ class Rules:
     removal_margin: float = 0.0  # bpb that all removals since the last gain may cost; 0: none is proven
     min_removal_pairs: int = 10  # of the proof of a removal
     max_removal_pairs: int = 20
+    plateau_trials: int = 30  # without a move of the frontier, after which removals are proven beside proposals
     reserve_trials: int = 2  # kept for a proof before the run ends
     early_stop_below: float = 0.02  # probability of a worthwhile step, below which a screen may end early
     early_stop_pairs: int = 12  # finished pairs of learning curves that must be known before

@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.errors import CompactedError, SettingsError, StoreError
 from autoresearch_ray.records import ProposerStatus
+from autoresearch_ray.search.ablator import Ablator
 from autoresearch_ray.search.analyst import Analyst
 from autoresearch_ray.search.model_access import adopt_sdk_environment, sdk_environment
 from autoresearch_ray.search.queue_filler import ProposerLoop
@@ -84,13 +85,15 @@ class ProposerActor:
         settings = RunSettings.model_validate_json(board.settings() or b"")
         loop = ProposerLoop(board, settings)
         with ExitStack() as stack:
-            analyst = Analyst(board, settings)
+            analyst, ablator = Analyst(board, settings), Ablator(board)
             listeners = [loop.absorb, analyst.absorb]
             if self._keys and (writers := self._start_writers(board, settings)) is not None:
                 listeners.append(stack.enter_context(closing(writers)).absorb)
             while not self._stop.is_set():
                 loop.fill()
-                analyst.look()
+                findings = analyst.look()
+                if findings is not None:
+                    ablator.fill(findings)
                 batch = board.store.watch("", seen + 1, WATCH_SECONDS)
                 seen = batch.revision
                 for listen in listeners:

@@ -1,8 +1,8 @@
 """What a free slot does next: pure, from the decisions' state and what is in flight.
 
 In this order: measure the baseline, run a frontier that has one run once more, run the likeliest contender once more,
-replicate for a proof that is open or due, run a proposal. Where nothing is ready: replicate for the proof of a removal,
-else the best. None: there is nothing to do now.
+replicate for a proof that is open or due, run a proposal. Where nothing is ready, or the frontier has not moved for
+long: replicate for the proof of a removal. Where nothing is ready at all: the best. None: there is nothing to do now.
 """
 
 from collections.abc import Sequence
@@ -68,12 +68,24 @@ def plan(
         return Replicate("confirm", again.source_sha, again.source_sha, number)
     if proof is not None:
         return proof
+    if (idle and not ready) or (not last and _is_plateau(state, rules, in_flight, slots)):
+        removal = _for_removal(state, estimate, rules, in_flight, trials_left)
+        if removal is not None:
+            return removal
     if ready:
         return Screen()
-    if not idle:
-        return None
-    removal = _for_removal(state, estimate, rules, in_flight, trials_left)
-    return removal or Replicate("idle", state.best.source_sha, state.best.source_sha)
+    return Replicate("idle", state.best.source_sha, state.best.source_sha) if idle else None
+
+
+def _is_plateau(state: SearchState, rules: Rules, in_flight: Sequence[Trial], slots: int) -> bool:
+    """Whether nothing has moved the proven frontier for so long that a part of the slots may prove removals."""
+    assert state.frontier is not None
+    frontier = state.ledger.get(state.frontier.source_sha)
+    if state.unproven or frontier is None:
+        return False
+    still = state.ledger.entries[-1].number - frontier.number
+    removing = sum(trial.purpose == "remove" for trial in in_flight)
+    return still >= rules.plateau_trials and removing < max(1, slots // 4)
 
 
 def _last_proof(state: SearchState, estimate: Estimate, rules: Rules, trials_left: float) -> bool:

@@ -59,7 +59,8 @@ class Director:
                 continue
             self.changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self.changed.wait()
 
     async def _read(self) -> Directives | None:
         with contextlib.suppress(StoreError):  # they are looked at again soon

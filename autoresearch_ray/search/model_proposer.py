@@ -157,10 +157,9 @@ class Writer:
 
     async def _something_changed(self) -> None:
         self.changed.clear()
-        try:
-            await asyncio.wait_for(self.changed.wait(), LOOK_SECONDS)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):  # `wait_for` of Python 3.11 may swallow a cancellation, `timeout` does not
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self.changed.wait()
 
     async def _converse(self, stale: Proposal | None) -> None:
         """One conversation, for new ideas or a stale one, whatever becomes of it, and the pause if there is no idea."""

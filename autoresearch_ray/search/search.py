@@ -30,11 +30,12 @@ from autoresearch_ray.search.early_stop import Curves
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.older_state import is_older, read_older
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings import ABLATION, RunSettings
 from autoresearch_ray.store.board import Board
 
 BASELINE_ATTEMPTS = 2  # failures of the starting candidate before the run gives up
 IDLE_SHARE = 0.5  # of the budget that a slot waits for a proposal before it replicates instead
+ABLATION_WEIGHT = 0.5  # of a proposer's
 IDLE_SECONDS = 2.0  # instead, on a share of a GPU: its neighbours train faster while it waits
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Search:
         self.baseline_bpb = next((s.val_bpb for s in board.steps() if s.kind == "start"), math.nan)
         self._merging = Merging(board, settings)
         self._curves = Curves(settings)
-        self._weights = {spec.label: spec.weight for spec in settings.proposers}
+        self._weights = {spec.label: spec.weight for spec in settings.proposers} | {ABLATION: ABLATION_WEIGHT}
         self._portfolio = Portfolio()
         self._idle_since: float | None = None
         self._trial_seconds: deque[float] = deque(maxlen=32)

@@ -12,14 +12,17 @@ from autoresearch_ray.decide.panel import PROOFS
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.records import Trial
+from autoresearch_ray.settings import Rules
 
-REMOVALS = replace(RULES, removal_margin=0.02)
+REMOVALS = replace(RULES, removal_margin=0.02, plateau_trials=100_000)
 
 
-def planned(state: SearchState, *running: Trial, ready: bool = False, left: float = 100) -> object:
+def planned(
+    state: SearchState, *running: Trial, ready: bool = False, left: float = 100, rules: Rules = REMOVALS
+) -> object:
     estimate = Estimate(state.ledger)
     more = {"baseline_sha": "base", "trials_left": left, "slots": 2, "ready": ready, "idle": True}
-    return plan(state, estimate, REMOVALS, running, **more)  # type: ignore[arg-type]
+    return plan(state, estimate, rules, running, **more)  # type: ignore[arg-type]
 
 
 def with_removal(state: SearchState, name: str = "short", parent: str = "base", lines: int = 86) -> SearchState:
@@ -48,6 +51,15 @@ def test_a_removal_is_run_in_pairs_with_the_best_where_nothing_else_is_ready(sta
     assert planned(state, ready=True) == Screen(), "a proposal goes first"
     assert planned(state, left=10) == Replicate("idle", "base", "base"), "it could not be ended"
     assert planned(started) == Replicate("idle", "base", "base")
+
+
+def test_a_removal_is_proven_beside_proposals_where_the_frontier_has_not_moved_for_long(started: SearchState) -> None:
+    state, patient = with_removal(started), replace(REMOVALS, plateau_trials=30)
+    first = planned(state, ready=True, rules=patient)
+    assert first == Replicate("remove", "short", "base", PROOFS)
+    running = flight("remove", "short", "base", PROOFS)
+    assert planned(state, running, ready=True, rules=patient) == Screen(), "the other slots go on"
+    assert planned(started, ready=True, rules=patient) == Screen(), "there is none"
 
 
 def test_code_that_costs_nothing_goes_and_the_frontier_goes_with_it(started: SearchState) -> None:

@@ -31,6 +31,7 @@ OF_THE_EXPERIMENT = {"budget_seconds", "gpus_per_trial", "cpus_per_trial"}  # wh
 MAY_CHANGE = {
     "trials": 30,
     "proposers": ("random",),
+    "director": "openai:mine",
     "isolation": "none",
     "llm_base_url": "http://127.0.0.1:1/v1",
     "context_tokens": 8_192,
@@ -45,7 +46,8 @@ MAY_CHANGE = {
 
 @pytest.fixture
 def stored(tmp_path: Path) -> RunSettings:
-    return settings_of(Request(experiment=write_experiment(tmp_path), slots=1, program=tmp_path / "program.md"))
+    experiment = write_experiment(tmp_path)
+    return settings_of(ask(experiment=experiment, slots=1, program=tmp_path / "program.md", proposers=("openai:mine",)))
 
 
 def test_every_option_is_of_a_launch_or_may_change_or_may_not() -> None:

@@ -22,6 +22,7 @@ from autoresearch_ray.intervals import mean_interval
 from autoresearch_ray.propose.director.subjects import SUBJECTS, subject_of
 from autoresearch_ray.propose.llm.prompt.summary import failure_groups
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView
+from autoresearch_ray.settings import ABLATION
 from autoresearch_ray.text import last_line, one_line
 
 LATEST = 2_000  # screened candidates that findings stand on
@@ -221,7 +222,7 @@ def _advise(
     if open_gains:
         return "combine", f"{told}; {len(open_gains)} promising changes are not in the frontier yet"
     wins = sum(step.kind == "keep" for step in view.steps)
-    if wins and not any(candidate.proposer == "ablation" for candidate in view.candidates):
+    if wins and not any(candidate.proposer == ABLATION for candidate in view.candidates):
         return "ablate", f"{told}; what the wins brought may be more than is needed"
     if untried_knobs or untried_subjects:
         return "explore", f"{told}; untried: {', '.join([*untried_subjects[:2], *untried_knobs[:4]])}"

@@ -1,0 +1,115 @@
+"""The parts of a best: every change that led to it, and the best without it.
+
+A part is a constant that has another value than at the start, what one advance of the lineage changed in the code, or
+one hunk of that. Code is taken out by a merge: from after the change to before it, onto the best. Where later changes
+build on it, that conflicts.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from autoresearch_ray.candidate.difference import compare_constants, difference, find_changed_spans
+from autoresearch_ray.candidate.knobs import constants, set_constants
+from autoresearch_ray.candidate.merge import three_way
+from autoresearch_ray.candidate.normal_form import code_lines, normal_sha
+from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.records import Step
+from autoresearch_ray.text import one_line
+
+CONFLICT = "cannot go alone: later changes build on it"
+HYPOTHESIS = 120  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the best."""
+
+    what: str
+    without: str | None  # the best without it; None where it cannot go alone
+    code_lines: int = 0  # that go with it
+    fault: str = ""
+
+
+def parts_of(steps: Sequence[Step], start_sha: str, best_sha: str, text_of: Callable[[str], str]) -> list[Part]:
+    """The parts of the best, oldest first; two that leave the same program are one, and what is gone is none."""
+    best = text_of(best_sha)
+    seen, parts = {normal_sha(best)}, list[Part]()
+    found = [*_constants(text_of(start_sha), best)]
+    for before_sha, after_sha, hypothesis in _changes(steps, best_sha):
+        found += _code(text_of(before_sha), text_of(after_sha), best, hypothesis)
+    for part in found:
+        normal = normal_sha(part.without) if part.without is not None else part.what
+        if normal not in seen:
+            seen.add(normal)
+            parts.append(part)
+    return parts
+
+
+def _changes(steps: Sequence[Step], best_sha: str) -> list[tuple[str, str, str]]:
+    """(before, after, hypothesis) of every advance between the start and this best, oldest first."""
+    found: list[tuple[str, str, str]] = []
+    best, proven = "", 0  # what the latest keep or start stands at, and how many changes led there
+    for step in steps:
+        if step.kind == "start":
+            best = step.source_sha
+        elif step.kind == "advance":
+            found.append((found[-1][1] if len(found) > proven else best, step.source_sha, step.hypothesis))
+        elif step.kind == "drop":
+            del found[proven:]
+        else:
+            ends = [place for place, change in enumerate(found) if change[1] == step.source_sha]
+            if not ends or ends[-1] < proven:  # a best that came beside the frontier
+                found.insert(proven, (best, step.source_sha, step.hypothesis))
+            proven = 1 + [change[1] for change in found].index(step.source_sha, proven)
+            best = step.source_sha
+            if best == best_sha:
+                return found[:proven]
+    return found[:proven]
+
+
+def _constants(start: str, best: str) -> list[Part]:
+    """Each constant of both that has another value now, back at its start."""
+    before = constants(start)
+    return [
+        Part(
+            f"{change.name} {change.before} -> {change.after}", set_constants(best, {change.name: before[change.name]})
+        )
+        for change in compare_constants(start, best)
+        if change.before and change.after and change.name in before and change.name in constants(best)
+    ]
+
+
+def _code(before: str, after: str, best: str, hypothesis: str) -> list[Part]:
+    """What an advance changed in the code, and each hunk of that; values of constants are parts of their own."""
+    change = difference(before, after)
+    if not change.places:
+        return []
+    words = f"{one_line(hypothesis, HYPOTHESIS)} [{one_line(change.words(), HYPOTHESIS)}]"
+    kept = {name: value for name, value in constants(after).items() if name in constants(before)}
+    before = set_constants(before, kept)
+    whole = _without(before, after, best, words) or Part(words, None, 0, CONFLICT)
+    hunks = [_without(text, after, best, f"{place}, of: {words}") for text, place in _undo_hunks(before, after)]
+    return [whole, *(hunk for hunk in hunks if hunk is not None)]
+
+
+def _without(undone: str, after: str, best: str, words: str) -> Part | None:
+    """The best without what lies between these two; None where it cannot go alone."""
+    try:
+        merged = three_way(after, best, undone)
+        if not merged.clean:
+            return None
+        check_candidate(merged.source)
+    except CandidateError:
+        return None
+    return Part(words, merged.source, code_lines(best) - code_lines(merged.source))
+
+
+def _undo_hunks(before: str, after: str) -> Iterator[tuple[str, str]]:
+    """(the text with one hunk undone, what it touches), where there are several."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    spans = list(find_changed_spans(old, new))
+    if len(spans) > 1:
+        for i1, i2, j1, j2 in spans:
+            text = "".join([*new[:j1], *old[i1:i2], *new[j2:]])
+            yield text, one_line(difference(text, after).words(), HYPOTHESIS)
