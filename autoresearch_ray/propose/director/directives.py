@@ -20,10 +20,8 @@ from autoresearch_ray.text import one_line
 
 MOST_DIRECTIONS, MOST_STOPS = 6, 6
 TITLE, REASON, STOP, NOTE = 120, 400, 200, 700  # characters
-KEY = re.compile(
-    r"^(?:##+\s*)?[\s*_`>-]*(?:\d+[.)])?[\s*_`]*(note|direction|reason|share|stop)[*_`\s]*:[*_`]*\s*(.*)$",
-    re.IGNORECASE,
-)
+KEYS = r"(note|direction|reason|share|stop)"
+KEY = re.compile(rf"^(?:##+\s*)?[\s*_`>-]*(?:\d+[.)])?[\s*_`]*{KEYS}[*_`\s]*:[*_`]*\s*(.*)$", re.IGNORECASE)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from pasts import EXPERIMENT, PROGRAM, TRAIN
 
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.ranges import Choice
+from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.driver.simulated_run import simulate_run
@@ -107,8 +108,6 @@ def test_knob_effects_are_those_of_a_ridge_regression_on_the_trial_table(run: Pa
 
 
 def json_state(text: bytes | None) -> SearchState:
-    from autoresearch_ray.codec import from_json
-
     assert text is not None
     return from_json(SearchState, text)
 
