@@ -15,7 +15,7 @@ from pathlib import Path
 from autoresearch_ray.driver.suggestions import check_suggestion, is_running
 from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.search.suggestion_watch import leave_suggestion
+from autoresearch_ray.search.watches.suggestions import leave_suggestion
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

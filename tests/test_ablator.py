@@ -9,10 +9,11 @@ from small_run import CANDIDATE, settings_of, write_experiment
 
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.guidance import Findings, Outlook
+from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.records import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.ablator import Ablator
 from autoresearch_ray.search.search import Finished, Search
-from autoresearch_ray.settings import ABLATION, RunSettings, ask
+from autoresearch_ray.settings import RunSettings, ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -13,7 +13,7 @@ from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, Findings, KnobEffect, Outlook, SubjectRecord
 from autoresearch_ray.propose.director.directives import parse_directives
-from autoresearch_ray.search.directives_watch import DirectivesWatch, Edit, leave_edit
+from autoresearch_ray.search.watches.directives import DirectivesWatch, Edit, leave_edit
 from autoresearch_ray.settings import RunSettings, ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.history import read_directives

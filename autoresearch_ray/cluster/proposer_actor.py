@@ -20,14 +20,14 @@ from autoresearch_ray.errors import CompactedError, SettingsError, StoreError
 from autoresearch_ray.records import ProposerStatus
 from autoresearch_ray.search.ablator import Ablator
 from autoresearch_ray.search.analyst import Analyst
-from autoresearch_ray.search.model_access import adopt_sdk_environment, sdk_environment
+from autoresearch_ray.search.models.access import adopt_sdk_environment, sdk_environment
 from autoresearch_ray.search.queue_filler import ProposerLoop
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import connect
 
 if TYPE_CHECKING:
-    from autoresearch_ray.search.model_proposers import Writers
+    from autoresearch_ray.search.models.proposers import Writers
 
 WATCH_SECONDS = 5.0
 RETRY_SECONDS = (2.0, 240.0)  # before it starts afresh, doubled up to the second while it goes on failing
@@ -101,7 +101,7 @@ class ProposerActor:
 
     def _start_writers(self, board: Board, settings: RunSettings) -> "Writers | None":
         """The models; None where they cannot be set up on this machine, which is said, or when the end has come."""
-        from autoresearch_ray.search.model_proposers import Writers  # and with it torch
+        from autoresearch_ray.search.models.proposers import Writers  # and with it torch
 
         with self._starting:
             if self._stop.is_set():

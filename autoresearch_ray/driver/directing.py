@@ -15,7 +15,7 @@ from autoresearch_ray.observe.guidance import direction_rows, findings_lines
 from autoresearch_ray.paths import DIRECTIVES_FOLDER
 from autoresearch_ray.propose.director.directives import directives_text
 from autoresearch_ray.records import History
-from autoresearch_ray.search.directives_watch import Action, Edit, apply_edit, leave_edit
+from autoresearch_ray.search.watches.directives import Action, Edit, apply_edit, leave_edit
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 

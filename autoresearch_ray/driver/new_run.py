@@ -23,16 +23,8 @@ from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment, load_experiment
 from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.propose.llm.providers.surroundings import check_address
-from autoresearch_ray.settings import (
-    AUTO,
-    MODELS,
-    NONE,
-    SQLITE,
-    ProposerSpec,
-    Request,
-    RequestedRun,
-    Rules,
-)
+from autoresearch_ray.proposer_spec import MODELS, NONE, ProposerSpec
+from autoresearch_ray.settings import AUTO, SQLITE, Request, RequestedRun, Rules
 
 PACKAGES = ("ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
 

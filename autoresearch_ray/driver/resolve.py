@@ -20,14 +20,8 @@ from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_addres
 from autoresearch_ray.driver.resume import resume_run
 from autoresearch_ray.errors import SettingsError, StorageError
 from autoresearch_ray.paths import PACKAGE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER
-from autoresearch_ray.settings import (
-    NONE,
-    SQLITE,
-    Request,
-    RequestedRun,
-    RunSettings,
-    default_tag,
-)
+from autoresearch_ray.proposer_spec import NONE
+from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, default_tag
 from autoresearch_ray.store.connect import check_state, read_stored_settings, state_of
 from autoresearch_ray.store.history import read_finished
 

@@ -33,11 +33,11 @@ from autoresearch_ray.driver.resolve import keep_folder, prepare_data, resolve
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
 from autoresearch_ray.records import EarlierRun
-from autoresearch_ray.search.directives_watch import DirectivesWatch
 from autoresearch_ray.search.lineage import Lineage
-from autoresearch_ray.search.model_access import model_keys
-from autoresearch_ray.search.program_watch import ProgramWatch
-from autoresearch_ray.search.suggestion_watch import SuggestionWatch
+from autoresearch_ray.search.models.access import model_keys
+from autoresearch_ray.search.watches.directives import DirectivesWatch
+from autoresearch_ray.search.watches.program import ProgramWatch
+from autoresearch_ray.search.watches.suggestions import SuggestionWatch
 from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, ask
 from autoresearch_ray.store.board import Board
 

@@ -21,7 +21,7 @@ from autoresearch_ray.paths import LOCK_FILE
 from autoresearch_ray.propose.llm.diffs import read_patch
 from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.records import History
-from autoresearch_ray.search.suggestion_watch import Suggestion
+from autoresearch_ray.search.watches.suggestions import Suggestion
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 

@@ -19,12 +19,13 @@ from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.propose.own import OwnTuner, load_tuner
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
+from autoresearch_ray.proposer_spec import OWN_TUNER, TUNERS, ProposerSpec
 from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Result, Standing, Trial
-from autoresearch_ray.search.arrivals import code_differs
 from autoresearch_ray.search.merging import Merging, asks_back, reject_as_moved
+from autoresearch_ray.search.models.arrivals import code_differs
 from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.search.prior import Prior
-from autoresearch_ray.settings import OWN_TUNER, TUNERS, ProposerSpec, RunSettings
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
 from autoresearch_ray.store.earlier import read_earlier

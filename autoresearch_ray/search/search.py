@@ -25,12 +25,13 @@ from autoresearch_ray.decide.portfolio import Portfolio, choose
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.errors import LineageError
+from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.records import OWN_SEED, Candidate, Decision, Proposal, Purpose, Result, Step, Trial
 from autoresearch_ray.search.early_stop import Curves
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.older_state import is_older, read_older
-from autoresearch_ray.settings import ABLATION, RunSettings
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 
 BASELINE_ATTEMPTS = 2  # failures of the starting candidate before the run gives up

@@ -12,7 +12,7 @@ from state_records import proposal, result, trial
 
 from autoresearch_ray.errors import FencedError, StoreError
 from autoresearch_ray.records import Candidate
-from autoresearch_ray.search.program_watch import ProgramWatch
+from autoresearch_ray.search.watches.program import ProgramWatch
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Store
 from autoresearch_ray.store.driver_lease import KEY, Tenure

@@ -22,7 +22,7 @@ from autoresearch_ray.intervals import mean_interval
 from autoresearch_ray.propose.director.subjects import SUBJECTS, subject_of
 from autoresearch_ray.propose.llm.prompt.summary import failure_groups
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView
-from autoresearch_ray.settings import ABLATION
+from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.text import last_line, one_line
 
 LATEST = 2_000  # screened candidates that findings stand on

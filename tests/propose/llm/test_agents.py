@@ -14,7 +14,7 @@ from pasts import Story
 from small_run import CANDIDATE
 from stand_ins import install
 
-from autoresearch_ray import settings
+from autoresearch_ray import proposer_spec
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import (
     BadAnswerError,
@@ -267,7 +267,7 @@ def test_an_agent_is_named_with_its_model_or_as_a_command(text: str, model: str,
 
 
 def test_the_agents_that_the_help_names_are_those_that_there_are() -> None:
-    assert re.findall(r"agent:(\w+)", settings.AGENTS) == list(AGENTS)
+    assert re.findall(r"agent:(\w+)", proposer_spec.AGENTS) == list(AGENTS)
 
 
 def test_which_agent_must_be_said() -> None:

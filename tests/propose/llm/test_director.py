@@ -17,8 +17,8 @@ from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Finding
 from autoresearch_ray.propose.director.directives import parse_directives
 from autoresearch_ray.records import Candidate, RejectedIdea
 from autoresearch_ray.search.analyst import Analyst
-from autoresearch_ray.search.directives_watch import DirectivesWatch, Edit, leave_edit
-from autoresearch_ray.search.model_proposers import Writers
+from autoresearch_ray.search.models.proposers import Writers
+from autoresearch_ray.search.watches.directives import DirectivesWatch, Edit, leave_edit
 from autoresearch_ray.settings import RunSettings, ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -177,7 +177,11 @@ def test_one_that_is_killed_in_a_call_has_written_nothing_and_its_successor_asks
 def test_a_person_s_edit_wins_over_a_director_that_is_writing_and_holds_until_it_is_released(tmp_path: Path) -> None:
     said = list[str]()
     writes = threading.Event()
-    models = Models(before=lambda: writes.wait(60) and None)
+
+    def wait() -> None:
+        writes.wait(60)
+
+    models = Models(before=wait)
     with WireServer("openai", models) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
         board.put_findings(findings(8))
         wait_until(lambda: models.directed)

@@ -3,6 +3,7 @@
 import ast
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,7 +113,7 @@ def json_state(text: bytes | None) -> SearchState:
     return from_json(SearchState, text)
 
 
-def gain_on_equal_seeds(table: pd.DataFrame, trial: "pd.Series[object]") -> float:
+def gain_on_equal_seeds(table: pd.DataFrame, trial: "pd.Series[Any]") -> float:
     """What a candidate's runs gained over its parent's on the seeds of both; NaN without one."""
     scored = table[table.status == "ok"]
     own, parent = (scored[scored.source_sha == sha] for sha in (trial.source_sha, trial.parent_sha))

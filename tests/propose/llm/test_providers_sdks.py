@@ -15,7 +15,7 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.connect import connect
 from autoresearch_ray.propose.llm.providers.known import KNOWN
 from autoresearch_ray.propose.llm.providers.provider import Provider
-from autoresearch_ray.settings import PROVIDERS
+from autoresearch_ray.proposer_spec import PROVIDERS
 
 SDKS = {"anthropic": "anthropic", "gemini": "google.genai", "openai": "openai"}
 

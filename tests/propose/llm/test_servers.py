@@ -10,7 +10,7 @@ from wire_client import PROMPT
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.keys import Key
-from autoresearch_ray.search.model_access import connect_model, model_keys
+from autoresearch_ray.search.models.access import connect_model, model_keys
 from autoresearch_ray.settings import RequestedRun, ask
 
 

@@ -16,7 +16,7 @@ from wire import Say, WireServer
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.records import Candidate, EarlierRun, ProposerStatus
-from autoresearch_ray.search.model_proposers import Writers
+from autoresearch_ray.search.models.proposers import Writers
 from autoresearch_ray.settings import RunSettings, ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.earlier import put_earlier

@@ -16,7 +16,7 @@ from autoresearch_ray.errors import DirectivesError, RecordError
 from autoresearch_ray.guidance import PERSON, Directives
 from autoresearch_ray.paths import DIRECTIVES_FOLDER, write_whole
 from autoresearch_ray.propose.director.directives import parse_directives
-from autoresearch_ray.search.file_watch import FileWatch
+from autoresearch_ray.search.watches.file_watch import FileWatch
 from autoresearch_ray.store.board import Board
 
 Action = Literal["edit", "pin", "release", "off", "on"]

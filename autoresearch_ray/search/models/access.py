@@ -24,7 +24,8 @@ from autoresearch_ray.propose.llm.providers.surroundings import check_address
 from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates
 from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.propose.own import load_proposer, load_tuner
-from autoresearch_ray.settings import AGENT, MODELS, OWN, OWN_TUNER, PROVIDERS, ProposerSpec, RunTerms
+from autoresearch_ray.proposer_spec import AGENT, MODELS, OWN, OWN_TUNER, PROVIDERS, ProposerSpec
+from autoresearch_ray.settings import RunTerms
 
 ADDRESSES = re.compile(
     r"(openai|anthropic|google|gemini|azure)_|aws_(region|default_region|profile|\w+_file)|(https?|all|no)_proxy$|ssl_cert_|requests_ca_bundle$",

@@ -21,8 +21,8 @@ from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.session import Conversation, Exchange
 from autoresearch_ray.records import ProposerStatus
-from autoresearch_ray.search.model_proposer import calls_here
-from autoresearch_ray.search.transcript import write_transcript
+from autoresearch_ray.search.models.proposer import calls_here
+from autoresearch_ray.search.models.transcript import write_transcript
 from autoresearch_ray.store.board import Board
 
 EVERY, EVERY_SHARE = 8, 0.1  # screens between two versions: so many, and this part of those so far

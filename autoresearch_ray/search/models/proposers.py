@@ -33,13 +33,14 @@ from autoresearch_ray.propose.llm.session import Alike
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
-from autoresearch_ray.search.director import Director
-from autoresearch_ray.search.experiment_view import experiment_view
+from autoresearch_ray.proposer_spec import MODELS, OWN, ProposerSpec
 from autoresearch_ray.search.merging import Merging
-from autoresearch_ray.search.model_access import AskedMind, Mind, Model, connect_model, price_of
-from autoresearch_ray.search.model_proposer import Desk, Writer, calls_here
+from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, price_of
+from autoresearch_ray.search.models.director import Director
+from autoresearch_ray.search.models.experiment_view import experiment_view
+from autoresearch_ray.search.models.proposer import Desk, Writer, calls_here
 from autoresearch_ray.search.past_reader import PastReader
-from autoresearch_ray.settings import MODELS, OWN, ProposerSpec, RunSettings
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Event
 from autoresearch_ray.store.earlier import read_earlier

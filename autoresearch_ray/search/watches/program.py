@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.search.file_watch import FileWatch
+from autoresearch_ray.search.watches.file_watch import FileWatch
 from autoresearch_ray.store.board import Board
 
 LOOK_SECONDS = 0.3

@@ -28,12 +28,12 @@ from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
 from autoresearch_ray.propose.llm.session import Accept, Alike, Conversation, DryRun, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.window import Window
+from autoresearch_ray.proposer_spec import AGENT, OWN, ProposerSpec
 from autoresearch_ray.records import MICROS, Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
-from autoresearch_ray.search.arrivals import Arrivals, Asked
 from autoresearch_ray.search.merging import reject_as_moved
-from autoresearch_ray.search.model_access import Mind
-from autoresearch_ray.search.transcript import write_transcript
-from autoresearch_ray.settings import AGENT, OWN, ProposerSpec
+from autoresearch_ray.search.models.access import Mind
+from autoresearch_ray.search.models.arrivals import Arrivals, Asked
+from autoresearch_ray.search.models.transcript import write_transcript
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases, idea_of
 
