@@ -23,12 +23,15 @@ from rich.console import Console
 from rich.live import Live
 
 from autoresearch_ray.errors import StoreError
+from autoresearch_ray.guidance import NO_DIRECTIVES, STATISTICS, Directives
+from autoresearch_ray.observe.lines import COLUMNS
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
 from autoresearch_ray.output import STDOUT
 from autoresearch_ray.records import Decision, ProposerStatus, Result, Step, Trial, TrialRow
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
+from autoresearch_ray.text import one_line
 
 REFRESH_SECONDS = 120.0  # of the run's files, and after each win
 SCREEN_SECONDS = 0.5
@@ -40,7 +43,7 @@ class Progress:
     """Tells a person how a run goes. The search calls `decided`; a thread draws."""
 
     def __init__(self, plain: bool) -> None:
-        self._console = Console(file=STDOUT.as_it_is(), highlight=False, soft_wrap=True)  # type: ignore[arg-type]  # a file as rich needs it
+        self._console = Console(file=STDOUT.as_it_is(), highlight=False, soft_wrap=True, emoji=False)  # type: ignore[arg-type]  # a file as rich needs it
         self._live = not plain and can_draw(self._console)
         self._lines: deque[str] = deque(maxlen=SHOWN_DECISIONS)
         self._rows: dict[str, tuple[Trial, Result]] = {}
@@ -82,7 +85,7 @@ class Progress:
 
     @contextlib.contextmanager
     def hearing(self, board: Board) -> Iterator[None]:
-        """Tell of models that pause, stop or answer again, as they say it themselves."""
+        """Tell of models that pause, stop or answer again, of new advice, and of new directions."""
         ended = threading.Event()
         thread = threading.Thread(target=self._hear, args=(board, ended), name="hearing", daemon=True)
         thread.start()
@@ -96,7 +99,9 @@ class Progress:
 
     def _hear(self, board: Board, ended: threading.Event) -> None:
         told: dict[str, tuple[str, str]] = {}
-        is_last = False
+        advice, directives, is_last = "", NO_DIRECTIVES, False
+        with contextlib.suppress(StoreError):  # those of an earlier launch are no news
+            directives = board.directives()
         while not is_last:
             is_last = ended.wait(HEAR_SECONDS)
             with contextlib.suppress(StoreError):
@@ -105,6 +110,13 @@ class Progress:
                     if told.get(status.name, ("ok", "")) != news:
                         self._tell(_model_news(status))
                     told[status.name] = news
+                findings, newest = board.findings(), board.directives(directives)
+                if findings is not None and findings.advice not in (advice, "wait"):
+                    self._tell(f"after {findings.results} candidates: {findings.advice}; {findings.reason}")
+                    advice = findings.advice
+                if newest.version > directives.version and newest.author != STATISTICS:
+                    self._tell(_directions_line(newest))
+                directives = newest
 
     def summary(self, folder: Path, settings: RunSettings, interrupted: bool) -> tuple[str, ...]:
         """Bring all files up to date and say how the run ended."""
@@ -189,6 +201,11 @@ def _model_news(status: ProposerStatus) -> str:
         return f"{status.name}: {status.detail or 'answers again'}"
     way = "asked again later" if status.state == "pausing" else "not asked again in this launch"
     return f"{status.detail or status.name}; {way}, the others go on"
+
+
+def _directions_line(directives: Directives) -> str:
+    titles = "; ".join(direction.title for direction in directives.directions) or "none"
+    return one_line(f"directions by {directives.author}: {titles}", COLUMNS)
 
 
 def _model_line(status: ProposerStatus) -> str:
