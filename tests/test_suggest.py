@@ -169,3 +169,38 @@ def test_what_cannot_be_tried_is_one_clear_error(
     said = capsys.readouterr().err
     assert said.startswith(f"error: {file}: ") and words in said.splitlines()[0]
     assert not (run / "suggestions").exists()
+
+
+def test_what_won_in_another_run_is_merged_onto_the_frontier(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    run, other = run_folder(here, START, BETTER), run_folder(there, MINE)
+    assert main([str(run), "--from-run", str(other)]) == 0
+    assert "1 win of " in capsys.readouterr().out
+    with SqliteStore(run / "state.db") as store:
+        board = Board(store)
+        settings = RunSettings.model_validate_json(board.settings() or b"")
+        (said,) = taken(board, settings, run)
+        (proposal,) = board.queue()
+        text = board.candidate(proposal.source_sha).text
+    assert "torch.optim.Adam" in text and "clip_grad_norm_" in text
+    assert "As it won in x: a hypothesis" in said and proposal.parent_sha == Candidate.of(BETTER).sha
+
+
+def test_there_must_be_a_file_or_another_run_with_a_win(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other").mkdir()
+    run, other = run_folder(tmp_path, BETTER), run_folder(tmp_path / "other")
+    for arguments, words in (
+        ([], "expected a FILE, or --from-run RUN"),
+        (["a.py", "--from-run", str(other)], "expected a FILE, or --from-run RUN"),
+        (["--from-run", str(other)], "has no win; expected a run that has proven something"),
+        (["--from-run", str(run)], "is the run itself; expected another one"),
+        (["--from-run", "nowhere"], "nowhere"),
+    ):
+        assert main([str(run), *arguments]) == 2
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1
+    assert not (run / "suggestions").exists()

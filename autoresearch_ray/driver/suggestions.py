@@ -50,6 +50,29 @@ def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[
     return Suggestion(text, parent_sha, said, time.time())
 
 
+def wins_of(other_dir: Path, run_dir: Path) -> list[Suggestion]:
+    """Each win of another run as a suggestion to this one, oldest first. SettingsError where there is none to take."""
+    history, other = read_run(run_dir), read_run(other_dir)
+    if not history.steps:
+        raise SettingsError(f"{run_dir}: its start is not measured yet; try again soon")
+    if run_dir.resolve() == other_dir.resolve():
+        raise SettingsError(f"{other_dir}: is the run itself; expected another one")
+    wins = facts.wins(other)
+    if not wins:
+        raise SettingsError(f"{other_dir}: has no win; expected a run that has proven something")
+    tag, now = other.settings.get("tag", other_dir.name), time.time()
+    return [
+        Suggestion(
+            text=other.candidates[win.step.source_sha].text,
+            parent_sha=win.parent_sha,
+            hypothesis=f"As it won in {tag}: {win.hypothesis}",
+            at=now + 1e-3 * win.number,  # files are taken in this order
+            parent_text=other.candidates[win.parent_sha].text,
+        )
+        for win in wins
+    ]
+
+
 def is_running(run_dir: Path) -> bool:
     """Whether a launch drives this run now."""
     lock = filelock.FileLock(run_dir / LOCK_FILE)

@@ -36,6 +36,7 @@ class Suggestion:
     parent_sha: str  # of the run's candidate that it was made from
     hypothesis: str
     at: float  # seconds since the epoch
+    parent_text: str = ""  # where the run does not know its parent: another run's
 
 
 def leave_suggestion(run_dir: Path, suggestion: Suggestion) -> Path:
@@ -74,6 +75,8 @@ class SuggestionWatch(FileWatch):
 
     def _settle(self, name: str, suggestion: Suggestion, frontier: Standing) -> None:
         words = one_line(suggestion.hypothesis, 100)
+        if suggestion.parent_text:
+            self._board.put_candidate(Candidate.of(suggestion.parent_text))
         try:
             text = self._merging.bring_onto(suggestion.text, suggestion.parent_sha, frontier)
             if text is None:
