@@ -60,7 +60,7 @@ def test_findings_and_directions_are_shown(run: Path, capsys: pytest.CaptureFixt
     assert shown.startswith("after 12 candidates: explore. 1 of the last 40 advanced\n")
     for words in (
         "a gain of 0.0040 is seen after 7 pairs",
-        "LR  raised  3  +0.0120 (+0.0040 to +0.0200)  helps",
+        "LR    raised  3           +0.0120 (+0.0040 to +0.0200)  helps",
         "never moved: ROWS",
         "version 1, by director openai:x",
         "direction: Schedules",

@@ -11,7 +11,14 @@ from pathlib import Path
 from autoresearch_ray.driver.suggestions import is_running
 from autoresearch_ray.errors import DirectivesError, SettingsError
 from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Directives
-from autoresearch_ray.observe.guidance import direction_rows, findings_lines
+from autoresearch_ray.observe.guidance import (
+    DIRECTION_HEADS,
+    PROPOSER_HEADS,
+    align,
+    direction_rows,
+    findings_lines,
+    proposer_rows,
+)
 from autoresearch_ray.paths import DIRECTIVES_FOLDER
 from autoresearch_ray.propose.director.directives import directives_text
 from autoresearch_ray.records import History
@@ -36,8 +43,8 @@ def show(run_dir: Path) -> Iterator[str]:
     yield ""
     newest = newest_directives(history)
     yield from _describe(newest)
-    for row in direction_rows(history):
-        yield "  ".join(row)
+    yield from align(DIRECTION_HEADS, direction_rows(history))
+    yield from align(PROPOSER_HEADS, proposer_rows(history))
     waiting = len(list((run_dir / DIRECTIVES_FOLDER).glob("*.json")))
     if waiting:
         yield f"{waiting} edit{'s' * (waiting > 1)} waiting for the run to go on"
@@ -94,4 +101,3 @@ def _describe(directives: Directives) -> Iterator[str]:
     state = ", switched off" if directives.off else ", pinned" if directives.pinned else ""
     yield f"directions, version {directives.version}, {who}, {when}, after {directives.results} results{state}"
     yield from directives_text(directives).rstrip().split("\n")
-    yield ""

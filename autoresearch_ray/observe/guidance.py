@@ -13,6 +13,7 @@ SUBJECT_HEADS = ("ideas about", "tried", "taken", "failed", "took no slot", "mea
 DIRECTION_HEADS = ("direction", "title", "tried", "taken", "mean gain, bpb", "slot hours", "dollars")
 PROPOSER_HEADS = ("proposer", "tried", "taken", "failed", "mean gain, bpb", "gain a slot-hour", "dollars")
 SHOWN_KNOBS, SHOWN_SUBJECTS = 16, 12
+SHOWN_LINES = 10  # knobs in a terminal
 
 
 def findings_lines(findings: Findings | None) -> Iterator[str]:
@@ -22,14 +23,25 @@ def findings_lines(findings: Findings | None) -> Iterator[str]:
         return
     yield f"after {findings.results} candidates: {findings.advice}. {findings.reason}"
     yield f"noise: sd {findings.noise_sd:.4f} of one run, {findings.pair_sd:.4f} of a pair; {_power(findings)}"
-    for row in (*knob_rows(findings)[:8], *subject_rows(findings)):
-        yield "  " + "  ".join(cell for cell in row if cell)
+    yield from align(KNOB_HEADS, knob_rows(findings)[:SHOWN_LINES])
     if findings.untried_knobs:
-        yield f"  never moved: {', '.join(findings.untried_knobs)}"
+        yield f"never moved: {', '.join(findings.untried_knobs)}"
+    yield from align(SUBJECT_HEADS, subject_rows(findings))
     if findings.untried_subjects:
-        yield f"  no idea yet about: {'; '.join(findings.untried_subjects)}"
+        yield f"no idea yet about: {'; '.join(findings.untried_subjects)}"
     for one in findings.interactions:
-        yield f"  together: {one.measured:+.4f}, as a sum {one.expected:+.4f}: {one_line(one.what, 80)}"
+        yield f"together {one.measured:+.4f}, as a sum {one.expected:+.4f}: {one_line(one.what, 80)}"
+
+
+def align(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table in columns, with an empty line before it; nothing without rows."""
+    if not rows:
+        return
+    table = [tuple(heads), *(tuple(row) for row in rows)]
+    widths = [max(len(row[place]) for row in table) for place in range(len(heads))]
+    yield ""
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def knob_rows(findings: Findings) -> list[tuple[str, ...]]:

@@ -19,7 +19,7 @@ from autoresearch_ray.guidance import Direction, Directives
 from autoresearch_ray.text import one_line
 
 MOST_DIRECTIONS, MOST_STOPS = 6, 6
-TITLE, REASON, STOP, NOTE = 120, 400, 200, 700  # characters
+TITLE, REASON, STOP, NOTE = 120, 500, 200, 700  # characters
 KEYS = r"(note|direction|reason|share|stop)"
 KEY = re.compile(rf"^(?:##+\s*)?[\s*_`>-]*(?:\d+[.)])?[\s*_`]*{KEYS}[*_`\s]*:[*_`]*\s*(.*)$", re.IGNORECASE)
 
