@@ -159,6 +159,9 @@ class Request(FrozenModel):
         "all that start near the frontier (default: none)",
         "N",
     )
+    complexity_price: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = _option(
+        "bits per byte that a line of code costs (default: 0.00005, upstream's 0.001 for 20 lines)", "P"
+    )
     isolation: Isolation | None = _option(
         f"of candidates: {', '.join(get_args(Isolation))} (default: best, the best that can be had)", "MODE"
     )

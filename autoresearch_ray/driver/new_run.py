@@ -8,6 +8,7 @@ import platform
 import shlex
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -66,7 +67,7 @@ def new_run(
         state=state,
         storage=storage,
         max_staleness=choose_staleness(request, default=None),
-        rules=Rules(removal_margin=experiment.removal_margin),
+        rules=choose_rules(request, experiment),
         baseline=_baseline(experiment, program),
         program=program,
         dataset_fingerprint="",
@@ -101,6 +102,12 @@ def choose_staleness(request: Request, default: int | None) -> int | None:
     if request.max_staleness is None:
         return default
     return None if request.max_staleness == NONE else request.max_staleness
+
+
+def choose_rules(request: Request, experiment: Experiment) -> Rules:
+    """The numbers of the decision, with what the launch and the experiment say."""
+    rules = Rules(removal_margin=experiment.removal_margin)
+    return rules if request.complexity_price is None else replace(rules, complexity_price=request.complexity_price)
 
 
 def choose_director(

@@ -40,6 +40,12 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
             raise SettingsError(
                 f"{option_name(name)} {said}: run {stored.tag} has {known}; leave it out, or use a new --tag"
             )
+    price = stored.rules.complexity_price
+    if request.complexity_price not in (None, price):
+        raise SettingsError(
+            f"--complexity-price {request.complexity_price:g}: run {stored.tag} has {price:g}, and all that it compared "
+            "stands on that; leave it out, or use a new --tag"
+        )
     if request.isolation is not None:
         check_reached(request.isolation, try_walls(request.isolation))
     address = ray_address(request)

@@ -1,16 +1,19 @@
 """Findings and directions as a person reads them: lines for a terminal, rows for the report."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from autoresearch_ray.guidance import OPEN, Directives, Findings
 from autoresearch_ray.observe import facts
+from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.records import Decision, History, TrialRow
 from autoresearch_ray.text import one_line
 
 KNOB_HEADS = ("knob", "moved", "candidates", "gain of a typical move, bpb", "sure of its sign")
 SUBJECT_HEADS = ("ideas about", "tried", "taken", "failed", "took no slot", "mean gain, bpb", "why not")
 DIRECTION_HEADS = ("direction", "title", "tried", "taken", "mean gain, bpb", "slot hours", "dollars")
+PART_HEADS = ("part of a best", "code lines", "runs", "worth, bpb", "what that says")
 PROPOSER_HEADS = ("proposer", "tried", "taken", "failed", "mean gain, bpb", "gain a slot-hour", "dollars")
 SHOWN_KNOBS, SHOWN_SUBJECTS = 16, 12
 SHOWN_LINES = 10  # knobs in a terminal
@@ -101,6 +104,30 @@ def proposer_rows(history: History) -> list[tuple[str, ...]]:
             (one_line(name, 80), tried, won, failed, mean, f"{gained / hours:.4f}" if hours > 0 else "–", cost)
         )
     return found
+
+
+def part_rows(history: History) -> list[tuple[str, ...]]:
+    """What the search found when it took its wins apart, the latest first, under PART_HEADS.
+
+    A part is worth what the best without it is expected to lose, by the ledger at its last decision.
+    """
+    price = facts.setting(history, "complexity_price", 0.0)
+    found: dict[str, tuple[str, ...]] = {}
+    runs = Counter(row.trial.proposal.source_sha for row in history.rows if facts.status(row) == "ok")
+    parts = {row.trial.proposal.source_sha: row.trial.proposal for row in _screens(history)}
+    for row in history.rows:
+        sha, decision = row.trial.proposal.source_sha, row.decision
+        part = parts.get(sha)
+        if part is None or part.proposer != ABLATION or decision is None:
+            continue
+        lines = part.lines_removed - part.lines_added
+        worth = -decision.expected_gain - price * lines  # lines have no part in what is shown here
+        half = 1.96 * decision.expected_sd
+        says = "failed" if math.isnan(worth) else "helps" if worth - half > 0 else "not certain"
+        says = "can go" if worth + half < price * lines else says
+        words = one_line(part.hypothesis.removeprefix("without "), 160)
+        found[sha] = (words, str(lines), str(runs[sha]), _gain(worth, worth - half, worth + half), says)
+    return list(found.values())[::-1]
 
 
 def directives_rows(directives: Directives) -> list[tuple[str, str, str]]:

@@ -146,6 +146,8 @@ def _guidance(history: History) -> dict[str, object]:
         "wanted": guidance.directives_rows(newest) if newest else [],
         "direction_heads": guidance.DIRECTION_HEADS,
         "directions": guidance.direction_rows(history),
+        "part_heads": guidance.PART_HEADS,
+        "parts": guidance.part_rows(history),
         "proposer_heads": guidance.PROPOSER_HEADS,
         "proposers": guidance.proposer_rows(history),
     }

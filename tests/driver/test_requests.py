@@ -1,5 +1,6 @@
 """A request, from what is typed to what a run keeps: every option is accounted for, every copy is checked."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ OF_ONE_LAUNCH = {
     "slots",
 }
 OF_THE_EXPERIMENT = {"budget_seconds", "gpus_per_trial", "cpus_per_trial"}  # which a resumed run keeps
+OF_THE_RULES = {"complexity_price"}  # in which its decisions stand
 MAY_CHANGE = {
     "trials": 30,
     "proposers": ("random",),
@@ -52,7 +54,7 @@ def stored(tmp_path: Path) -> RunSettings:
 
 def test_every_option_is_of_a_launch_or_may_change_or_may_not() -> None:
     kept = {"tag", "state", *MAY_NOT_CHANGE, *MAY_CHANGE}
-    assert set(Request.model_fields) == OF_ONE_LAUNCH | OF_THE_EXPERIMENT | kept
+    assert set(Request.model_fields) == OF_ONE_LAUNCH | OF_THE_EXPERIMENT | OF_THE_RULES | kept
     assert kept <= set(RunTerms.model_fields)
 
 
@@ -62,6 +64,14 @@ def test_what_may_change_is_changed_and_nothing_else(stored: RunSettings, option
     before, after = resume_run(ask(tag="x", resume=True), stored, None), resume_run(request, stored, None)
     changed = {name for name in RequestedRun.model_fields if getattr(before, name) != getattr(after, name)}
     assert changed == ({option} if option != "storage" else set()), "a storage is resolved to its URL before"
+
+
+def test_the_price_of_a_line_is_that_of_the_run(stored: RunSettings, tmp_path: Path) -> None:
+    request = ask(experiment=tmp_path / "e.yaml", program=tmp_path / "program.md", complexity_price=0.001)
+    assert settings_of(request).rules == replace(Rules(), complexity_price=0.001)
+    assert resume_run(ask(tag="x", resume=True, complexity_price=0.00005), stored, None).rules == stored.rules
+    with pytest.raises(SettingsError, match="--complexity-price 0.001: run x has 5e-05"):
+        resume_run(ask(tag="x", resume=True, complexity_price=0.001), stored, None)
 
 
 def test_the_models_own_address_comes_back_by_none(stored: RunSettings) -> None:

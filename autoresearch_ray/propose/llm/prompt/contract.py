@@ -152,9 +152,13 @@ def system_text(complexity_price: float, form: Form = "edits") -> str:
     """The system part of every prompt of a run, for models that answer in this form."""
     kinds = ", ".join(f"`{kind}(...)`" if kind == "choice" else f"`{kind}(low, high)`" for kind in KINDS)
     modules = fill(f"- imports of other modules than {KNOWN}", 118, subsequent_indent="  ")
-    price = {"price": f"{complexity_price:f}".rstrip("0"), "twenty": f"{20 * complexity_price:f}".rstrip("0")}
+    price = {"price": _spell(complexity_price), "twenty": _spell(20 * complexity_price)}
     parts = (
         {"independent": INDEPENDENT, "left_out": LEFT_OUT} if form == "edits" else {"independent": "", "left_out": ""}
     )
     system = SYSTEM.format(kinds=kinds, modules=modules, lines=MAX_LINES, **price, **parts)
     return system + (EDITS if form == "edits" else FOLDER) + "\n" + DATA
+
+
+def _spell(price: float) -> str:
+    return f"{price:f}".rstrip("0").rstrip(".")
