@@ -80,6 +80,11 @@ class Findings:
     advice: Advice
     reason: str
 
+    @property
+    def ideas(self) -> int:
+        """Ideas of models that have run."""
+        return sum(record.tried for record in self.subjects)
+
     def pairs_to_show(self, gain: float) -> int:
         """Pairs after which a true gain of this size is seen at 95 % in four of five cases."""
         if not gain > 0 or math.isnan(self.pair_sd):
@@ -108,6 +113,7 @@ class Directives:
     note: str  # what the results say, in a few sentences
     results: int  # that were known when it was written
     at: float  # seconds since the epoch
+    ideas: int = 0  # of models, that had run by then
     pinned: bool = False  # by a person: nobody else writes the next version
     off: bool = False  # by a person: no prompt shows it, and nobody writes another
     numbered: int = 0  # the last direction's number

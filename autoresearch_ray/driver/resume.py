@@ -43,8 +43,8 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
     price = stored.rules.complexity_price
     if request.complexity_price not in (None, price):
         raise SettingsError(
-            f"--complexity-price {request.complexity_price:g}: run {stored.tag} has {price:g}, and all that it compared "
-            "stands on that; leave it out, or use a new --tag"
+            f"--complexity-price {request.complexity_price:g}: run {stored.tag} has {price:g}, and its decisions stand "
+            "on that; leave it out, or use a new --tag"
         )
     if request.isolation is not None:
         check_reached(request.isolation, try_walls(request.isolation))

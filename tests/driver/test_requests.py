@@ -70,7 +70,7 @@ def test_the_price_of_a_line_is_that_of_the_run(stored: RunSettings, tmp_path: P
     request = ask(experiment=tmp_path / "e.yaml", program=tmp_path / "program.md", complexity_price=0.001)
     assert settings_of(request).rules == replace(Rules(), complexity_price=0.001)
     assert resume_run(ask(tag="x", resume=True, complexity_price=0.00005), stored, None).rules == stored.rules
-    with pytest.raises(SettingsError, match="--complexity-price 0.001: run x has 5e-05"):
+    with pytest.raises(SettingsError, match=r"--complexity-price 0\.001: run x has 5e-05"):
         resume_run(ask(tag="x", resume=True, complexity_price=0.001), stored, None)
 
 

@@ -11,7 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import geometric_mean
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def judge_outlook(screened: Sequence[CandidateView], view: SearchView) -> Outloo
     recent = [candidate for candidate in screened if candidate.verdict is not None][-RECENT:]
     gains = [max(0.0, -candidate.difference) for candidate in recent if _advanced(candidate)]
     bound = view.advance_sd * view.noise_sd
-    typical = fmean(gains) if gains else bound
+    typical = geometric_mean([max(gain, bound) for gain in gains]) if gains else bound  # one jump is no rule
     if not recent or math.isnan(bound):
         return Outlook(len(recent), len(gains), NEXT_SCREENS, math.nan, math.nan, bound, False)
     expected = NEXT_SCREENS * (len(gains) + 0.5) / (len(recent) + 1) * typical

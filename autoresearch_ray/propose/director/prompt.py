@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.guidance import Directives
-from autoresearch_ray.propose.director.directives import MOST_DIRECTIONS, MOST_STOPS
+from autoresearch_ray.propose.director.directives import MOST_DIRECTIONS, MOST_STOPS, REASON, TITLE
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prompt.guidance_text import findings_lines, prompt_lines
 from autoresearch_ray.propose.llm.prompt.past_text import history_text
@@ -31,6 +31,7 @@ What good directions are like:
   {MOST_DIRECTIONS} are cut off.
 - `share` is the part of the askings that it should get at first. What it earns decides after that.
 - `stop` names what is not worth a trial any more: clear failures, repeated ideas. {MOST_STOPS} at most.
+- A title has at most {TITLE} characters and a reason {REASON}; more is cut.
 - Values of constants that exist are the tuner's; a direction about them is wasted.
 - Keep a direction's title as it was where it should go on: it keeps its account then.
 - Noise is given. Do not read a story into differences of less than two sd.

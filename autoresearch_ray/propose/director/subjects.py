@@ -6,7 +6,11 @@ it need only be right often enough for rates to differ.
 
 import re
 
-SUBJECTS: dict[str, str] = {  # subject: stems that speak of it
+SUBJECTS: dict[str, str] = {  # subject: stems that speak of it; of equal ones the first counts
+    "what counting, copying or other knowledge without gradients can add": (
+        r"count|gram\b|grams\b|kneser|\bpriors?\b|statistic|copy|copied|induction|cache|repeats? its|already seen|"
+        r"\bpairs of|triples|frequen"
+    ),
     "attention": r"attenti|attend|heads?\b|quer|\bqk|\bkeys?\b|rope|rotary|window|causal",
     "the optimiser or its schedule": (
         r"optimi[sz]|muon|adam|\blrs?\b|learning rate|momentum|betas?\b|decay|warm-?up|warm-?down|cool-?down|schedul|"
@@ -25,19 +29,17 @@ SUBJECTS: dict[str, str] = {  # subject: stems that speak of it
     "batches, sequence lengths or the loss": (
         r"batch|half (?:of )?the rows|fewer rows|sequence|curriculum|\bloss\b|label smoothing|document"
     ),
-    "what counting, copying or other knowledge without gradients can add": (
-        r"count|gram\b|grams\b|kneser|\bpriors?\b|statistic|copy|copied|induction|\bpairs of|triples|frequen"
-    ),
 }
 OTHER = "something else"
 _PATTERNS = {subject: re.compile(stems) for subject, stems in SUBJECTS.items()}
 
 
 def subject_of(hypothesis: str, change: str = "") -> str:
-    """The subject that most words of an idea speak of; what the change names counts twice."""
-    words, named = hypothesis.lower(), change.lower().replace("_", " ")
-    counts = {
-        subject: len(pattern.findall(words)) + 2 * len(pattern.findall(named)) for subject, pattern in _PATTERNS.items()
-    }
+    """The subject that most words of a hypothesis speak of; what the change names decides where none do."""
+    return _most(hypothesis.lower()) or _most(change.lower().replace("_", " ")) or OTHER
+
+
+def _most(words: str) -> str:
+    counts = {subject: len(pattern.findall(words)) for subject, pattern in _PATTERNS.items()}
     most = max(counts.values())
-    return next(subject for subject, count in counts.items() if count == most) if most else OTHER
+    return next(subject for subject, count in counts.items() if count == most) if most else ""

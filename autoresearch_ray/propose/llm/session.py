@@ -16,7 +16,7 @@ from autoresearch_ray.errors import CandidateError, ProviderError
 from autoresearch_ray.propose.llm.answer import ParsedIdea, parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Message, Prompt
 from autoresearch_ray.propose.llm.edits import apply_edits
-from autoresearch_ray.propose.llm.prompt.rebase_text import withdrawal
+from autoresearch_ray.propose.llm.prompt.rebase_text import stands_as_merged, withdrawal
 from autoresearch_ray.propose.llm.prompt.view import Form
 from autoresearch_ray.propose.llm.repair import CUT, EMPTY, THOUGHT, UNCHANGED, UNREADABLE, Failure, Reason, repair_text
 
@@ -112,6 +112,7 @@ class _Progress:
     form: Form
     repairs: int  # calls after the first, at most
     seen: dict[str, str]  # normal sha -> what it is: the frontier, and the ideas accepted here
+    merged: ParsedIdea | None = None  # what an asking to rebase offers as it is
     outcomes: list[Idea | Rejection] = field(default_factory=list)
     failures: dict[int, Failure] = field(default_factory=dict)  # by number: what may still be mended
     told: set[str] = field(default_factory=set)  # names of what was told to be alike: who insists may try
@@ -126,13 +127,14 @@ async def propose(
     *,
     form: Form = "edits",
     repairs: int = REPAIRS,
+    merged: ParsedIdea | None = None,
 ) -> Conversation:
-    """Ask for ideas on `source`, the frontier that the prompt shows, and settle each.
+    """Ask for ideas on `source`, the frontier that the prompt shows, and settle each; `merged` may be taken as it is.
 
     A ProviderError ends the conversation and stands in it. What gates and `accept` raise beside CandidateError goes on
     to the caller, cancellation too.
     """
-    progress = _Progress(source, gates, accept, form, repairs, {normal_sha(source): SAME_AS_FRONTIER})
+    progress = _Progress(source, gates, accept, form, repairs, {normal_sha(source): SAME_AS_FRONTIER}, merged)
     exchanges: list[Exchange] = []
     error: ProviderError | None = None
     following: Prompt | None = prompt
@@ -162,6 +164,8 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
         progress.outcomes.append(Rejection(0, "answer", f"the model refused: {answer.text.strip()[:SAID]}", ""))
         return None
     ideas = parse_answer(answer.text, cut=answer.stop == "length")
+    if not ideas and progress.merged is not None and stands_as_merged(answer.text):
+        ideas = (progress.merged,)
     given_up = None if ideas else withdrawal(answer.text)
     if given_up is not None:
         progress.outcomes.append(Rejection(0, "answer", given_up[:SAID], ""))

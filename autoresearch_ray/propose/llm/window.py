@@ -7,10 +7,12 @@ What a server refuses as too long is asked again for a shorter answer, and if th
 What was learned counts for all later calls. A refused call costs nothing, and each makes what is asked for smaller.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 
 from autoresearch_ray.errors import SettingsError, TooLongError
+from autoresearch_ray.propose.llm.answer import ParsedIdea
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
 from autoresearch_ray.propose.llm.prompt.prompt import ANSWER_LEAST, ANSWER_TOKENS, RESERVE, build_prompt
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
@@ -109,7 +111,9 @@ async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gate
     while True:
         before = replace(window)
         conversation = await propose(
-            Fitting(ask, window), window.prompt(view), view.frontier.text, gates, accept, form=view.form
+            *(Fitting(ask, window), window.prompt(view), view.frontier.text, gates, accept),
+            form=view.form,
+            merged=_merged(view),
         )
         error = conversation.error
         if not isinstance(error, TooLongError):
@@ -118,3 +122,10 @@ async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gate
             return replace(conversation, error=None)
         if error.answer_tokens is not None or window == before:  # an answer that would be too short for an idea
             return conversation
+
+
+def _merged(view: SearchView) -> ParsedIdea | None:
+    """What an asking to rebase offers as it is."""
+    if view.rebase is None or not view.rebase.merged:
+        return None
+    return ParsedIdea(1, view.rebase.hypothesis, math.nan, (), view.rebase.merged, "")

@@ -25,7 +25,9 @@ from autoresearch_ray.search.models.proposer import calls_here
 from autoresearch_ray.search.models.transcript import write_transcript
 from autoresearch_ray.store.board import Board
 
-EVERY, EVERY_SHARE = 8, 0.1  # screens between two versions: so many, and this part of those so far
+FIRST, EVERY, EVERY_SHARE = 10, 8, 0.1  # screens before the first version, and between two: this part of those so far
+IDEAS = 4  # of models, that must have run between two versions
+PATIENCE = 3.0  # times as many screens are waited for at most, where models are slow
 REPAIRS = 1
 LOOK_SECONDS = 1.0
 FAILED_SECONDS = (15.0, 240.0)  # the pause after a failed call, doubled up to the second
@@ -72,8 +74,10 @@ class Director:
         if findings is None or before.is_closed:
             return False
         if before.author != self.label:
-            return findings.results > before.results or not before.version
-        return findings.results >= before.results + max(EVERY, self.slots(), EVERY_SHARE * findings.results)
+            return findings.results >= (before.results + 1 if before.version else FIRST)
+        new, ideas = findings.results - before.results, findings.ideas - before.ideas
+        every = max(EVERY, self.slots(), EVERY_SHARE * findings.results)
+        return new >= every and (ideas >= IDEAS or new >= PATIENCE * every)
 
     async def _direct(self, before: Directives) -> Exception | None:
         """Ask and write; what went wrong, None if a version was written, by whomever."""
@@ -108,6 +112,7 @@ class Director:
             exchanges.append(Exchange(prompt, answer))
             try:
                 made = parse_directives(answer.text, before, self.label, view.findings.results, time.time())
+                made = replace(made, ideas=view.findings.ideas)
                 break
             except DirectivesError as error:
                 if len(exchanges) > REPAIRS:

@@ -193,6 +193,7 @@ class Writer:
             self.desk.view(self._ideas_a_call),
             focus="" if directives.directions else self._vary(number),
             directives=None if directives.off else directives,
+            siblings=self._asking.count(direction) if directives.directions else 0,
             direction="" if direction == OPEN else direction,
             form=form_of(self.spec),
         )
@@ -239,7 +240,9 @@ class Writer:
         """Ask for a stale idea on the frontier as it is now; it is queued there, asked for again, or given up."""
         name, rebases = f"{self.spec.name}-{self.desk.number():05d}", self.desk.rebases
         texts = [self.desk.board.candidate(sha).text for sha in (stale.parent_sha, stale.source_sha)]
-        asked = RebaseView(stale.hypothesis, texts[0], texts[1], ran_as=self.desk.ran_as(stale.proposal_id))
+        merged = self.desk.bring_onto(texts[1], stale.parent_sha)
+        ran_as = self.desk.ran_as(stale.proposal_id)
+        asked = RebaseView(stale.hypothesis, texts[0], texts[1], ran_as, merged[0] if merged else "")
         view = replace(self.desk.view(1), rebase=asked, form=form_of(self.spec))
         if not await asyncio.to_thread(rebases.begin, stale):
             await self._give_up(stale, ())

@@ -115,14 +115,14 @@ def test_what_the_director_writes_is_in_the_next_prompts_and_what_comes_of_it_is
 ) -> None:
     models = Models()
     with WireServer("openai", models) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
-        board.put_findings(findings(8))
+        board.put_findings(findings(12))
         wait_until(lambda: board.directives().version)
         written = board.directives()
         known = len(models.proposed)
         board.drop([proposal.proposal_id for proposal in board.queue()])
         wait_until(lambda: any(proposal.direction == "d1" for proposal in board.queue()))
         told = next(request.text for request in models.proposed[known:] if "of direction d1 above" in request.text)
-    assert (written.author, written.version, written.results) == (LABEL, 1, 8)
+    assert (written.author, written.version, written.results) == (LABEL, 1, 12)
     assert "| d1: Optimisers beyond SGD. Why: t00007 gained 0.1" in told
     assert "| not worth trying any more: wider layers" in told
     assert told.index("# Directions") < told.index("# Your task")
@@ -136,7 +136,7 @@ def test_words_of_results_and_directives_stay_behind_their_quotes(tmp_path: Path
     evil = Interaction(EVIL, 0.03, -0.03, 0.001)
     with WireServer("openai", models) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
         board.put_rejected(RejectedIdea("w1", MODEL, "rule", EVIL, EVIL, 0.0))
-        board.put_findings(findings(8, interactions=(evil,)))
+        board.put_findings(findings(12, interactions=(evil,)))
         wait_until(lambda: board.directives().version)
         known = len(models.proposed)
         board.drop([proposal.proposal_id for proposal in board.queue()])
@@ -156,7 +156,7 @@ def test_one_that_is_killed_in_a_call_has_written_nothing_and_its_successor_asks
     with WireServer("openai", silent) as server:
         settings = settings_with(tmp_path, server.url)
         with at_work(tmp_path, settings) as board:
-            board.put_findings(findings(8))
+            board.put_findings(findings(12))
             wait_until(lambda: silent.directed)
         with SqliteStore(tmp_path / "state.db") as store:
             assert Board(store).directives() == NO_DIRECTIVES
@@ -165,7 +165,7 @@ def test_one_that_is_killed_in_a_call_has_written_nothing_and_its_successor_asks
         wait_until(lambda: board.directives().version)
         time.sleep(1.5)
         assert board.directives().version == 1 and len(speaking.directed) == 1, "it waits for more results"
-        board.put_findings(findings(17))
+        board.put_findings(findings(40))
         wait_until(lambda: board.directives().version == 2)
         assert "| d1: Optimisers beyond SGD" in speaking.directed[1].text and "no idea of it has run yet" in (
             speaking.directed[1].text
@@ -183,14 +183,14 @@ def test_a_person_s_edit_wins_over_a_director_that_is_writing_and_holds_until_it
 
     models = Models(before=wait)
     with WireServer("openai", models) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
-        board.put_findings(findings(8))
+        board.put_findings(findings(12))
         wait_until(lambda: models.directed)
         leave_edit(tmp_path, Edit("edit", "direction: Mine\nshare: 1\n", at=5.0))
         DirectivesWatch(board, tmp_path, said.append).take()
         writes.set()
         wait_until(lambda: any(status.name == LABEL for status in board.proposers()))
         mine = board.directives()
-        board.put_findings(findings(40))
+        board.put_findings(findings(60))
         time.sleep(1.5)
         assert (mine.version, mine.author, mine.pinned) == (1, PERSON, True)
         assert board.directives() == mine and len(models.directed) == 1
@@ -210,7 +210,7 @@ def test_a_person_s_edit_wins_over_a_director_that_is_writing_and_holds_until_it
 def test_an_answer_without_directions_is_asked_for_once_more(tmp_path: Path) -> None:
     models = Models("I see no reason to write any.")
     with WireServer("openai", models) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
-        board.put_findings(findings(8))
+        board.put_findings(findings(12))
         wait_until(lambda: any(status.name == LABEL and status.state == "pausing" for status in board.proposers()))
         (status,) = [status for status in board.proposers() if status.name == LABEL]
         assert len(models.directed) == 2 and "This could not be read" in models.directed[1].text
@@ -223,10 +223,10 @@ def test_its_calls_count_in_the_same_limit_and_statistics_direct_when_it_has_sto
         settings = settings_with(tmp_path, server.url, max_calls=1)
         with at_work(tmp_path, settings) as board:
             wait_until(lambda: models.proposed)
-            board.put_findings(findings(8))
+            board.put_findings(findings(12))
             wait_until(lambda: any(s.name == LABEL and s.state == "stopped" for s in board.proposers()))
             assert models.directed == [] and len(models.proposed) == 1
-            Analyst(board, settings)._direct(findings(8))
+            Analyst(board, settings)._direct(findings(12))
             assert board.directives().author == STATISTICS
 
 

@@ -111,6 +111,23 @@ def test_an_idea_that_its_proposer_gives_up_is_kept_among_the_rejected_ones(tmp_
         assert sum(ASKING in request.text for request in server.requests) == 1
 
 
+def test_an_idea_that_merges_may_be_taken_as_it_is(tmp_path: Path, scratch: Path) -> None:
+    with WireServer("openai", script(Say("`Still applies`."))) as server:
+        settings = settings_with(tmp_path, server.url)
+        with writing(tmp_path, settings) as board:
+            waiting_idea(board, settings)
+            won = CANDIDATE.replace("flatten(0, 1)", "flatten(0, 1) * 1.5")
+            move_frontier(board, won)
+            ProposerLoop(board, settings).fill()
+            until(lambda: any(proposal.kind == "code" for proposal in board.queue()))
+            (rebased,) = [proposal for proposal in board.queue() if proposal.kind == "code"]
+            text = board.candidate(rebased.source_sha).text
+        (asked,) = [request.text for request in server.requests if ASKING in request.text]
+    assert text == won.replace(SGD, "torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9)")
+    assert rebased.hypothesis == HOPE and rebased.parent_sha == Candidate.of(won).sha
+    assert "answer with one line: `still applies`" in asked
+
+
 def test_an_answer_that_meets_another_new_frontier_is_rebased_as_well(tmp_path: Path, scratch: Path) -> None:
     first = BLOCK.format(hypothesis=HOPE, before=SGD, after="torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9)")
     boards: list[Board] = []

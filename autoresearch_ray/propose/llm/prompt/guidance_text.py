@@ -57,7 +57,7 @@ def findings_lines(findings: Findings, *, whole: bool = False) -> Iterator[str]:
         parts += [f"{record.failed} failed"] if record.failed else []
         parts += [f"{record.refused} took no slot"] if record.refused else []
         yield f"- Ideas about {record.subject}: {', '.join(parts)}."
-        if record.why and whole:
+        if record.why and record.failed and whole:
             yield f"{QUOTE}{one_line(record.why, WORDS)}"
     if findings.untried_subjects:
         yield f"- No idea yet about: {'; '.join(findings.untried_subjects)}."
@@ -66,7 +66,7 @@ def findings_lines(findings: Findings, *, whole: bool = False) -> Iterator[str]:
             yield f"- Together they gained {one.measured:+.4f} where {one.expected:+.4f} was expected:"
             yield f"{QUOTE}{one_line(one.what, WORDS)}"
     if whole:
-        for effect in findings.knobs[:SURE_KNOBS]:
+        for effect in [one for one in findings.knobs if one.low > 0 or one.high < 0][:SURE_KNOBS]:
             words = gain_words(effect.gain, effect.low, effect.high)
             yield f"- {effect.name} {effect.way}: gain {words} for a typical move, {effect.tried} tried."
         if findings.untried_knobs:

@@ -116,7 +116,13 @@ def task_text(view: SearchView) -> str:
     )
     if view.direction:
         yours = "Make it one" if view.form == "folder" or view.ideas == 1 else "Make them ideas"
-        text += f" {yours} of direction {view.direction} above, unless the results show that nothing is left there."
+        text += (
+            f" {yours} of direction {view.direction} above. Leave it only if the results show that nothing is left "
+            "there, or that another direction is clearly worth more."
+        )
+    if view.siblings:
+        others = "Another is" if view.siblings == 1 else f"{view.siblings} others are"
+        text += f" {others} asked the same at this moment: leave them the idea that comes to mind first."
     if view.focus:
         yours = "yours" if view.form == "folder" else "one of yours"
         text += f" Others are asked the same at this moment; so that ideas differ, make {yours} about {view.focus}."
@@ -145,7 +151,9 @@ def _data_text(experiment: ExperimentView) -> str:
         return ""
     return (
         f" There are {experiment.train_tokens:,} tokens to train on, of {experiment.bytes_per_token:.2f} bytes each on "
-        f"average, in documents of {experiment.document_tokens:,} on average. A row is the document token and what "
+        f"average, in documents of {experiment.document_tokens:,} on average: "
+        f"{experiment.train_tokens // max(1, experiment.seq_len):,} rows of {experiment.seq_len}. "
+        "A row is the document token and what "
         "follows in the text, over the ends of documents; the rows of a document come apart, in a random order that "
         "is drawn from the seed, and none comes twice before all have come. A batch lies in memory: pulling "
         "one takes microseconds, however it is used, and there is no limit to its rows but memory and the clock."
@@ -202,7 +210,7 @@ def _curve_text(standing: StandingView) -> list[str]:
         return []
     nearest = [min(curve, key=lambda point: abs(point[0] - wanted)) for wanted in CURVE]
     told = dict.fromkeys(f"{part:.0%} {bpb:.3f}" for part, bpb in nearest)
-    return [f"Its bpb on training text at parts of the budget: {', '.join(told)}."]
+    return [f"Its bpb on training text at parts of the budget, each a mean since the last: {', '.join(told)}."]
 
 
 def _learned_text(standing: StandingView) -> list[str]:
@@ -233,10 +241,16 @@ def _noise_text(view: SearchView) -> str:
     sd, least = view.noise_sd, view.advance_sd * view.noise_sd
     return (
         f"Noise: the sd of one run's J is {sd:.4f} ({view.noise_degrees} degrees of freedom), so a difference of one "
-        f"run below {2 * sd:.4f} may be luck; runs with equal seeds differ by less. An idea whose first run is not "
+        f"run below {2 * sd:.4f} may be luck; {_pair_text(view)}. An idea whose first run is not "
         f"{least:.4f} or more below the frontier's J on the same seed is given up: look for ideas that are "
         f"worth several times that."
     )
+
+
+def _pair_text(view: SearchView) -> str:
+    if view.findings is None:
+        return "runs with equal seeds differ by less"
+    return f"a candidate and its parent on equal seeds differ by an sd of {view.findings.pair_sd:.4f} by chance"
 
 
 def _attempts_text(view: SearchView) -> str:

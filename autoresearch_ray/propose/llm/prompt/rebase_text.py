@@ -1,4 +1,4 @@
-"""The asking for one idea that conflicts with the frontier: its own diff, and what has changed since it was made."""
+"""The asking for one idea on a frontier that has moved: its own diff, and what has changed since it was made."""
 
 import difflib
 import re
@@ -9,6 +9,7 @@ from autoresearch_ray.text import one_line, printable
 
 DIFF_CHARACTERS = 20_000  # of each of the two diffs: what they conflict about may stand at their ends
 WITHDRAWN = "no longer applies"
+STANDS = "still applies"
 SAYS_SO = re.compile(rf"^\W*{WITHDRAWN}\b(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -20,6 +21,7 @@ class RebaseView:
     base: str
     text: str
     ran_as: str = ""  # its trial and what came of it; "" if it has not run
+    merged: str = ""  # the two as one text, where they merge; "" where they conflict
 
 
 def rebase_text(rebase: RebaseView, frontier: str, lines_left: int, form: str) -> str:
@@ -33,13 +35,21 @@ def rebase_text(rebase: RebaseView, frontier: str, lines_left: int, form: str) -
             "against the train.py above, keeping what has won."
         )
         withdraw = f"answer with one line instead: `{WITHDRAWN}:` and why."
+    if rebase.merged and form == "edits":
+        met = (
+            "Meanwhile other changes of code have won. The two merge as texts, but may not belong together. If the "
+            f"merged text makes sense as it is, answer with one line: `{STANDS}`, and it is tried so. From that "
+        )
+    elif rebase.merged:
+        met = "Meanwhile other changes of code have won. They may not belong together. From that "
+    else:
+        met = "Meanwhile other changes have won, and the two touch the same lines. From that "
     return "\n\n".join(
         (
             f"An idea of yours was made from an earlier train.py: {one_line(rebase.hypothesis, 600)}\n"
             + (f"There it ran as {rebase.ran_as}." if rebase.ran_as else "It has not run yet."),
             f"This was its change:\n{_quote_diff(rebase.base, rebase.text)}",
-            "Meanwhile other changes have won, and the two could not be merged. From that earlier text to the train.py "
-            f"above this has changed:\n{_quote_diff(rebase.base, frontier)}",
+            f"{met}earlier text to the train.py above this has changed:\n{_quote_diff(rebase.base, frontier)}",
             f"{bring} Add no other change. It may grow by at most {max(0, lines_left)} lines. If the idea makes no "
             f"sense there any more, or stands there already, {withdraw}",
         )
@@ -50,6 +60,11 @@ def withdrawal(answer: str) -> str | None:
     """Why a model gives an idea up, if its answer says so."""
     match = SAYS_SO.match(answer.strip())
     return match[1].strip(" :`*\n") or WITHDRAWN if match else None
+
+
+def stands_as_merged(answer: str) -> bool:
+    """Whether an answer takes the merged text as it is."""
+    return re.fullmatch(rf"\W*{STANDS}\b.{{0,200}}", answer.strip(), re.IGNORECASE | re.DOTALL) is not None
 
 
 def _quote_diff(before: str, after: str) -> str:

@@ -136,6 +136,7 @@ class SearchView:
     directives: Directives | None = None  # where the search is to look; None before there are any
     direction: str = ""  # of the directives, that this asking is about; "" for anything
     earlier: str = ""  # what is told of an earlier run that this one starts from, as a section
+    siblings: int = 0  # askings about the same at this moment
     focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
 
     @property
