@@ -4,10 +4,14 @@ import statistics
 
 import pytest
 from policies import POLICIES, row
+from policy_sim.arms import SCENARIOS, STRIDE, ArmsRun, ArmsWorld, Scenario
 from policy_sim.worlds import FAMILIES, World
+
+from autoresearch_ray.settings import Rules
 
 OURS, GREEDY = POLICIES["ours"], POLICIES["greedy, one seed"]
 START: frozenset[int] = frozenset()
+RULES = Rules(complexity_price=0.0)
 
 
 def test_a_world_is_the_same_for_every_policy_and_another_for_every_seed() -> None:
@@ -48,3 +52,27 @@ def test_where_no_change_does_anything_hardly_a_run_ends_with_a_win() -> None:
     found = [OURS(World(FAMILIES["nothing"], seed, 0.9), 100, 4) for seed in range(60)]
     assert sum(one.wins > 0 for one in found) <= 2 and all(one.best == 0 for one in found)
     assert row({"nothing": found}).count("0.00") == 2
+
+
+def test_slots_shared_as_earned_prove_more_where_proposers_differ() -> None:
+    def gains(earned: bool) -> list[float]:
+        scenario = SCENARIOS["strong and weak model"]
+        runs = (ArmsRun(ArmsWorld(scenario, seed, 0.9), 100, 4, RULES, earned=earned) for seed in range(8))
+        return [run().best for run in runs]
+
+    assert statistics.fmean(gains(True)) > 1.1 * statistics.fmean(gains(False))
+    assert gains(True) == gains(True)
+
+
+def test_a_direction_that_another_opens_does_nothing_before() -> None:
+    scenario = SCENARIOS["one opens another"]
+    world = ArmsWorld(scenario, 1, 0.9)
+    first = [n for n in range(1, 200) if world.effect(arm_of(scenario, 1) * STRIDE + n) < 0][:2]
+    opens = [arm_of(scenario, 1) * STRIDE + n for n in first]
+    late = next(c for n in range(1, 99) if world.effect(c := arm_of(scenario, 6) * STRIDE + n) < 0)
+    assert world.truth(frozenset({late})) == 0.0
+    assert world.truth(frozenset({*opens, late})) != world.truth(frozenset(opens))
+
+
+def arm_of(scenario: Scenario, direction: int) -> int:
+    return next(place for place, (_, d, _) in enumerate(scenario.arms) if d == direction)

@@ -151,7 +151,7 @@ def test_subjects_are_counted_with_student_s_interval_and_why_they_fail() -> Non
     [
         ("Muon's momentum warms up over the first fifth of the budget", ORDER),
         ("Two heads attend to the last tokens alone, so that induction comes early", "attention"),
-        ("Counts of pairs of tokens tell what the network takes half of the budget to learn", list(SUBJECTS)[0]),
+        ("Counts of pairs of tokens tell what the network takes half of the budget to learn", next(iter(SUBJECTS))),
         ("Fewer rows a batch at first: early gradients agree", "batches, sequence lengths or the loss"),
         ("Try again", OTHER),
     ],

@@ -168,7 +168,9 @@ def test_it_says_where_the_search_stands_and_what_is_asked() -> None:
     text = prompt.messages[0].text
     assert "Frontier: val_bpb 1.6900 and J 1.7000 with 201 code lines (an estimate for all seeds, by pairs" in text
     assert "in one run 391 steps within the budget (50 ms each; the machine's speed varies)" in text
-    assert "parts of the budget, each a mean since the last: 5% 3.900, 10% 3.800, 20% 3.600, 35% 3.300, 50% 3.000" in text
+    assert (
+        "parts of the budget, each a mean since the last: 5% 3.900, 10% 3.800, 20% 3.600, 35% 3.300, 50% 3.000" in text
+    )
     assert "It is the proven best." in text
     assert "the sd of one run's J is 0.0070 (12 degrees of freedom)" in text
     assert "below 0.0140 may be luck" in text and "0.0035 or more below the frontier's J on the same seed" in text
