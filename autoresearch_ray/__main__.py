@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "one trial, printed as upstream prints it",
     "prepare": "data and tokenizer into the cache",
     "report": "a run's table, picture and report, again",
+    "export": "tables of runs as CSV, parquet or JSON lines",
     "transfer": "does a run's win hold at another scale",
     "ablate": "what each part of a run's best is worth",
     "direct": "what all results say, and where models are asked to look",
