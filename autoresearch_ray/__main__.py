@@ -11,7 +11,7 @@ COMMANDS = {
     "launch": "search for a better train.py, and prove it",
     "train": "one trial, printed as upstream prints it",
     "prepare": "data and tokenizer into the cache",
-    "report": "a run's table, picture and report, again",
+    "report": "a run's table, picture and report, again; several runs side by side",
     "export": "tables of runs as CSV, parquet or JSON lines",
     "transfer": "does a run's win hold at another scale",
     "ablate": "what each part of a run's best is worth",
