@@ -328,6 +328,7 @@ class History:
     rejected: tuple[RejectedIdea, ...] = ()  # in the order of their rejection
     launches: tuple[float, ...] = ()  # when a driver began, in order; none in runs of version 0.1
     charges: tuple[Charge, ...] = ()  # of all calls of models
+    call_ids: tuple[str, ...] = ()  # of the charges, in their order
     findings: Findings | None = None  # what all results say together, as of the last look
     directives: tuple[Directives, ...] = ()  # every version, in order
     earlier: EarlierRun | None = None  # that it started from, without its scores

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from small_run import start_launch, write_experiment
 
+from autoresearch_ray import load_trials
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.observe.table import load_trials
 from autoresearch_ray.store.history import read_history
 
 TRICKY = """\

@@ -13,7 +13,8 @@ import psutil
 import pytest
 from small_run import SERVER, descendants, start_launch, wait_gone, write_experiment
 
-from autoresearch_ray.observe.table import trial_table, write_parquet
+from autoresearch_ray.observe.tables.formats import write_table
+from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.recompute import recompute_decisions
 from autoresearch_ray.store.history import read_history
@@ -96,7 +97,7 @@ def check_whole(run: Path, trials: int, scratch: Path) -> None:
     assert subprocess.run([*git, "fsck", "--strict"], check=True, capture_output=True, text=True).stdout == ""
     count = subprocess.run([*git, "rev-list", "--all", "--count"], check=True, capture_output=True, text=True).stdout
     assert int(count) == len(history.steps)
-    write_parquet(trial_table(history), scratch / "again.parquet")
+    write_table(trial_table(history), scratch / "again.parquet")
     assert (scratch / "again.parquet").read_bytes() == (run / "trials.parquet").read_bytes()
     again = recompute_decisions(run)
     assert len(again) == trials and again.agrees.all(), again[~again.agrees].to_string()

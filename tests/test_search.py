@@ -7,7 +7,7 @@ from small_run import settings_of, write_experiment
 
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.decide.panel import PROOFS
-from autoresearch_ray.observe.table import trial_table
+from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.records import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.queue_filler import SLOTS_A_PROPOSAL, ProposerLoop
 from autoresearch_ray.search.search import Search

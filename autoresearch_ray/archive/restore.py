@@ -14,7 +14,7 @@ import io
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from autoresearch_ray.store.sqlite.store import SqliteStore
 
 LOOKS = 5  # at a storage whose newest backup is replaced while it is fetched
 AT_ONCE = 16  # files fetched
+PARTS = (TRIALS_FOLDER, CALLS_FOLDER)  # folders of a run that are stored beside its store
 
 Say = Callable[[str], None]
 
@@ -111,11 +112,11 @@ def claim(storage: RunStorage, run: RunTerms, folder: Path, revision: int) -> Ma
     return manifest
 
 
-def restore(storage: RunStorage, folder: Path, say: Say, *, whole: bool = True) -> bool:
+def restore(storage: RunStorage, folder: Path, say: Say, parts: Collection[str] = PARTS) -> bool:
     """Make the run's folder from the storage; False when there is nothing. StorageError, StoreError.
 
-    Not `whole`: without the files of trials and calls. The store comes last: a folder without one is no run's, and is
-    restored again. The lineage is made from the store.
+    `parts`, of `PARTS`, are the folders that come with the store. The store comes last: a folder without one is no
+    run's, and is restored again. The lineage is made from the store.
     """
     for _ in range(LOOKS):
         newest = storage.newest()
@@ -126,8 +127,8 @@ def restore(storage: RunStorage, folder: Path, say: Say, *, whole: bool = True) 
         if state is None and newest.store == SQLITE:
             continue  # replaced meanwhile
         _note(folder, Origin(uuid.uuid4().hex, newest.number))
-        finished = read_finished(state)[1] if state is not None and whole else None
-        count = _fetch_files(storage, newest.epoch, folder, finished) if whole else 0
+        finished = read_finished(state)[1] if state is not None and TRIALS_FOLDER in parts else None
+        count = _fetch_files(storage, newest.epoch, folder, finished, parts)
         _fetch_settings(storage, newest.epoch, folder)
         if state is not None:
             state.replace(folder / STATE_FILE)
@@ -164,10 +165,15 @@ def _fetch_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Path 
     return path
 
 
-def _fetch_files(storage: RunStorage, epoch: int, folder: Path, finished: set[str] | None) -> int:
-    """The files of finished trials (None: of all) and of calls; returns how many."""
-    wanted = {f"{TRIALS_FOLDER}/{path}": name for path, name in _trials(storage, epoch, finished)}
-    wanted |= {f"{CALLS_FOLDER}/{path}": name for path, name in storage.launches(CALLS_FOLDER, epoch).items()}
+def _fetch_files(
+    storage: RunStorage, epoch: int, folder: Path, finished: set[str] | None, parts: Collection[str]
+) -> int:
+    """The files of finished trials (None: of all) and of calls, as far as they are wanted; returns how many."""
+    wanted: dict[str, str] = {}
+    if TRIALS_FOLDER in parts:
+        wanted |= {f"{TRIALS_FOLDER}/{path}": name for path, name in _trials(storage, epoch, finished)}
+    if CALLS_FOLDER in parts:
+        wanted |= {f"{CALLS_FOLDER}/{path}": name for path, name in storage.launches(CALLS_FOLDER, epoch).items()}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda item: _fetch(storage, item[1], folder / item[0]), wanted.items()))
     return len(wanted)

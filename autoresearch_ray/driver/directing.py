@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoresearch_ray.driver.suggestions import is_running
+from autoresearch_ray.driver.tables.sources import is_running
 from autoresearch_ray.errors import DirectivesError, SettingsError
 from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Directives
 from autoresearch_ray.observe.guidance import (

@@ -7,21 +7,16 @@ earlier = know(run, settings, say)         # what the new run's store keeps: sco
 
 import json
 import math
-import re
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 
-from autoresearch_ray.archive.bucket import normal_url
-from autoresearch_ray.archive.restore import restore, storage_of
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants, spell
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.driver.tables.sources import open_run
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe import facts
@@ -30,12 +25,10 @@ from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView
 from autoresearch_ray.records import EarlierRun, History, KnobScore, Standing
 from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
-from autoresearch_ray.store.connect import read_run, state_of
+from autoresearch_ray.store.connect import read_run
 
 SCORES = 2_000  # of the latest screens: as many as a tuner looks at
 LESSONS_FROM = 1_000  # of the latest trials
-MANIFESTS = "manifests"  # a folder of every run in a storage
-EXPECTED = "expected a run's folder such as runs/TAG, or STORAGE_URL/TAG"
 WITHOUT_EFFECT = {"name", "candidate", "trials"}  # fields of an experiment that no score depends on
 
 Say = Callable[[str], None]
@@ -54,7 +47,8 @@ class FoundRun:
 
 def find_run(said: str) -> FoundRun:
     """The run of this folder or storage. SettingsError where there is none to start from, StorageError, StoreError."""
-    history = _read(said)
+    with open_run(said, "--from-run") as folder:
+        history = read_run(folder)
     try:
         settings = RunSettings.model_validate_json(json.dumps(history.settings))
     except ValidationError:
@@ -193,25 +187,3 @@ def _tell(found: FoundRun, best: Standing, price: float) -> str:
         ideas=0,
     )
     return tell_lessons(view_of(replace(found.history, rows=found.history.rows[-LESSONS_FROM:]), moment))
-
-
-def _read(said: str) -> History:
-    """The past of the run that is named so."""
-    local = Path(unquote(urlsplit(said).path)) if said.startswith("file:") else Path(said).expanduser()
-    if re.match(r"\w+:", said) and not said.startswith("file:"):
-        base, _, tag = said.rpartition("/")
-        return _read_stored(said, normal_url(base, "--from-run"), tag)
-    if state_of(local) is not None:
-        return read_run(local)
-    if (local / MANIFESTS).is_dir():
-        return _read_stored(said, local.resolve().parent.as_uri(), local.resolve().name)
-    raise SettingsError(f"--from-run {said}: {'holds no run' if local.exists() else 'does not exist'}; {EXPECTED}")
-
-
-def _read_stored(said: str, url: str, tag: str) -> History:
-    """The past of a run that is kept in a storage; a copy of its store is fetched and removed again."""
-    with tempfile.TemporaryDirectory(prefix="autoresearch-earlier-") as scratch:
-        folder = Path(scratch) / tag
-        if not restore(storage_of(url, tag), folder, lambda line: None, whole=False) or state_of(folder) is None:
-            raise SettingsError(f"--from-run {said}: holds no run; {EXPECTED}")
-        return read_run(folder)

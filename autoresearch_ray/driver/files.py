@@ -9,7 +9,8 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe.ablations import read_ablations
 from autoresearch_ray.observe.html import report_html
 from autoresearch_ray.observe.plots import progress_png
-from autoresearch_ray.observe.table import results_tsv, trial_table, write_parquet
+from autoresearch_ray.observe.tables.formats import write_table
+from autoresearch_ray.observe.tables.trials import results_tsv, trial_table
 from autoresearch_ray.observe.transfers import read_transfers
 from autoresearch_ray.paths import PICTURE_FILE, REPORT_FILE, RESULTS_FILE, TABLE_FILE, write_whole
 from autoresearch_ray.records import History
@@ -29,7 +30,7 @@ def rebuild(run_dir: Path) -> History:
 def write_files(history: History, run_dir: Path) -> None:
     """Write table, picture and report of this history into a folder."""
     write_whole(run_dir / RESULTS_FILE, results_tsv(history).encode())
-    write_parquet(trial_table(history), run_dir / TABLE_FILE)
+    write_table(trial_table(history), run_dir / TABLE_FILE)
     progress_png(history, run_dir / PICTURE_FILE)
     transfers, ablations = read_transfers(run_dir), read_ablations(run_dir)
     report_html(history, run_dir / REPORT_FILE, run_dir / PICTURE_FILE, transfers, ablations)

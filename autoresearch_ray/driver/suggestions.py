@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import filelock
-
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.difference import diff_lines
@@ -17,7 +15,6 @@ from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe import facts
-from autoresearch_ray.paths import LOCK_FILE
 from autoresearch_ray.propose.llm.diffs import read_patch
 from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.records import History
@@ -71,17 +68,6 @@ def wins_of(other_dir: Path, run_dir: Path) -> list[Suggestion]:
         )
         for win in wins
     ]
-
-
-def is_running(run_dir: Path) -> bool:
-    """Whether a launch drives this run now."""
-    lock = filelock.FileLock(run_dir / LOCK_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        return True
-    lock.release()
-    return False
 
 
 def _read_candidate(file: Path, history: History, settings: RunSettings, say: Callable[[str], None]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.observe.table import load_trials
+from autoresearch_ray.observe.tables.trials import read_table
 from autoresearch_ray.paths import SETTINGS_FILE
 from autoresearch_ray.records import Decision
 from autoresearch_ray.settings import Rules, RunSettings
@@ -19,10 +19,10 @@ def recompute_decisions(run_dir: Path | str, rules: Rules | None = None) -> pd.D
     """Every decision of a run, made again from its table in the same order: a row a decided trial.
 
     Columns: trial_id, decision and decision_reason as stored; recomputed and recomputed_reason; agrees. `rules` are the
-    run's own if none are given. Decisions that an older version made by its own rules may disagree. Errors as
-    `load_trials`.
+    run's own if none are given. Decisions that an older version made by its own rules may disagree. SettingsError
+    where the folder has no table or no settings, DataError where the table cannot be read.
     """
-    table = load_trials(run_dir)
+    table = read_table(run_dir)
     made = {decision.trial_id: decision for decision in decisions_of(table, rules or _rules_of(Path(run_dir)))}
     decided = table[table.decision != ""].reset_index(drop=True)
     again = [made.get(str(trial_id)) for trial_id in decided.trial_id]

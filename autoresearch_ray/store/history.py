@@ -75,6 +75,7 @@ def history_of(store: Reads) -> History:
     named = {trial.proposal.source_sha for trial in trials} | {step.source_sha for step in steps}
     named |= {trial.proposal.parent_sha for trial in trials}
     sources = all_under(store, "source/", now)
+    spent = list(all_under(store, "spent/", now))
     settings = _settings(store, now)
     return History(
         settings=settings,
@@ -86,7 +87,8 @@ def history_of(store: Reads) -> History:
         launches=tuple(sorted(float(_name(kv)) for kv in all_under(store, "launch/", now))),
         findings=next(iter(records_under(store, "findings", Findings, now)), None),
         directives=tuple(read_directives(store, revision=now)),
-        charges=tuple(records_under(store, "spent/", Charge, now)),
+        charges=tuple(read_record(Charge, kv) for kv in spent),
+        call_ids=tuple(_name(kv) for kv in spent),
         earlier=_earlier(store, now) if settings.get("from_run") else None,
     )
 

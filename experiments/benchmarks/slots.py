@@ -19,7 +19,7 @@ def measured(table: pd.DataFrame) -> dict[str, float]:
     """Utilisation and gaps (seconds) of one run's table."""
     done = table[table["finished_at"].notna()].sort_values("started_at")
     wall = (done["finished_at"].max() - done["started_at"].min()).total_seconds()
-    slots = done.groupby(["node", "slot"])
+    slots = done.groupby(["node", "slot"], observed=True)
     gaps = []
     for _, trials in slots:
         batch = trials["started_at"] + pd.to_timedelta(trials["startup_seconds"], unit="s")

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "propose" / "llm"))
 from wire import Say, WireServer
 
-from autoresearch_ray.observe.table import load_trials
+from autoresearch_ray import load_trials
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "cpu.yaml"
 TRIALS, SLOTS, BUDGET_SECONDS, CALL_SECONDS = 16, 2, 10, 60.0

@@ -16,7 +16,7 @@ from small_run import write_experiment
 from autoresearch_ray.cluster.metrics import Gauging, metering
 from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.observe.screen import SlotView
-from autoresearch_ray.observe.table import trial_table
+from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.records import Result
 from autoresearch_ray.search.search import Finished, Search

@@ -37,7 +37,9 @@ def table(head: Host, tag: str) -> pd.DataFrame:
 
 def finished(head: Host, tag: str) -> pd.DataFrame:
     """Its rows that have a result, beside the living run."""
-    from_store = "from autoresearch_ray.observe.table import trial_table; from autoresearch_ray.store import connect"
+    from_store = (
+        "from autoresearch_ray.observe.tables.trials import trial_table; from autoresearch_ray.store import connect"
+    )
     read = "read = lambda folder: trial_table(connect.read_run(folder))"
     rows = printed_table(head, f"import pathlib; {from_store}; {read}; folder = pathlib.Path('runs/{tag}')")
     return rows[rows.status != "running"]

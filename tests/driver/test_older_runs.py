@@ -38,7 +38,7 @@ def run_dir(tmp_path: Path) -> Path:
 def equal_columns(table: pd.DataFrame, then: pd.DataFrame) -> None:
     """The rows that were finished then have the same values now; columns may have been added."""
     done = then[then.status != "running"].set_index("trial_id")
-    now = table.set_index("trial_id").loc[done.index, done.columns]
+    now = table.set_index("trial_id").loc[done.index, done.columns].astype(done.dtypes.to_dict())
     pd.testing.assert_frame_equal(now, done)
 
 

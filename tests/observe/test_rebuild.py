@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from histories import realistic
 
+from autoresearch_ray import load_trials
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.observe.table import load_trials
 from autoresearch_ray.records import History
 from autoresearch_ray.report import main
 from autoresearch_ray.store.board import Board

@@ -13,7 +13,8 @@ from histories import START, Writer, empty, realistic, with_text
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import DataError, SettingsError
 from autoresearch_ray.observe.seeds import seed_effects
-from autoresearch_ray.observe.table import load_trials, results_tsv, trial_table, write_parquet
+from autoresearch_ray.observe.tables.formats import write_table
+from autoresearch_ray.observe.tables.trials import read_table, results_tsv, trial_table
 from autoresearch_ray.records import OWN_SEED, History, Result, TrialRow
 
 DESIGNED = [
@@ -145,25 +146,25 @@ def test_parquet_is_identical_when_rebuilt(tmp_path: Path) -> None:
     history = realistic()
     stored = from_json(History, to_json(replace(history, commits={})))
     stored = replace(stored, commits=history.commits)  # JSON has no whole numbers as keys
-    for name, source in (("one", history), ("two", stored)):
-        write_parquet(trial_table(source), tmp_path / name)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"], "a temporary file was left"
+    for name, source in (("one.parquet", history), ("two.parquet", stored)):
+        write_table(trial_table(source), tmp_path / name)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.parquet", "two.parquet"], "a file was left"
 
 
 def test_what_was_written_is_loaded(tmp_path: Path) -> None:
     table = trial_table(realistic())
-    write_parquet(table, tmp_path / "trials.parquet")
-    pd.testing.assert_frame_equal(load_trials(tmp_path), table)
-    pd.testing.assert_frame_equal(load_trials(str(tmp_path)), table)
+    write_table(table, tmp_path / "trials.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path), table)
+    pd.testing.assert_frame_equal(read_table(str(tmp_path)), table)
 
 
 def test_loading_says_what_is_missing_or_damaged(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"trials\.parquet: does not exist; expected a run's folder"):
-        load_trials(tmp_path / "nowhere")
+        read_table(tmp_path / "nowhere")
     (tmp_path / "trials.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(DataError, match=r"cannot be read .* makes it again"):
-        load_trials(tmp_path)
+        read_table(tmp_path)
 
 
 def test_results_tsv_has_upstream_s_columns_for_finished_trials() -> None:
@@ -193,17 +194,17 @@ def test_no_text_breaks_a_tsv_line(hostile: str) -> None:
 
 def test_the_table_keeps_any_text_and_parquet_takes_it(hostile: str, tmp_path: Path) -> None:
     table = trial_table(with_text(realistic(), hostile))
-    write_parquet(table, tmp_path / "trials.parquet")
-    assert load_trials(tmp_path).hypothesis[0] == hostile.replace("\udc80", "?")
+    write_table(table, tmp_path / "trials.parquet")
+    assert read_table(tmp_path).hypothesis[0] == hostile.replace("\udc80", "?")
 
 
 def test_a_hundred_thousand_trials_make_a_table(hundred_thousand: History, tmp_path: Path) -> None:
     table = trial_table(hundred_thousand)
-    write_parquet(table, tmp_path / "trials.parquet")
-    assert len(load_trials(tmp_path)) == len(table) == 100_000
+    write_table(table, tmp_path / "trials.parquet")
+    assert len(read_table(tmp_path)) == len(table) == 100_000
     assert results_tsv(hundred_thousand).count("\n") == 100_001
     digest = hashlib.sha256((tmp_path / "trials.parquet").read_bytes()).hexdigest()
-    write_parquet(table, tmp_path / "trials.parquet")
+    write_table(table, tmp_path / "trials.parquet")
     assert hashlib.sha256((tmp_path / "trials.parquet").read_bytes()).hexdigest() == digest
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from small_run import measure_baseline, settings_of, write_experiment
 
+from autoresearch_ray import load_trials
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.observe.table import load_trials
 from autoresearch_ray.propose.llm.session import Gates, Idea, Rejection
 from autoresearch_ray.propose.own import OwnIdea, OwnProposer, OwnTuner, load_proposer, load_tuner
 from autoresearch_ray.proposer_spec import parse_proposer

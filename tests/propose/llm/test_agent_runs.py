@@ -10,7 +10,7 @@ from small_run import start_launch, write_experiment
 from stand_ins import install
 from test_model_runs import TIMID
 
-from autoresearch_ray.observe.table import load_trials
+from autoresearch_ray import load_trials
 from autoresearch_ray.store.history import read_history
 
 # Its first edit is the gain that no tuner finds here; the next ones break a rule, change nothing, and fail.

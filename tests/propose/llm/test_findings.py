@@ -17,7 +17,7 @@ from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.driver.simulated_run import simulate_run
 from autoresearch_ray.guidance import NO_DIRECTIVES, Direction, Directives, Findings
-from autoresearch_ray.observe.table import trial_table
+from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.paths import EXPERIMENTS, STATE_FILE
 from autoresearch_ray.propose.director.findings import find
 from autoresearch_ray.propose.director.statistical import direct_by_statistics

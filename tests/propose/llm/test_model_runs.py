@@ -19,7 +19,7 @@ import pytest
 from small_run import CANDIDATE, start_launch, write_experiment
 from wire import PROTOCOLS, Drop, Fail, Protocol, Reply, Request, Say, Script, WireServer
 
-from autoresearch_ray.observe.table import load_trials
+from autoresearch_ray import load_trials
 from autoresearch_ray.store.history import read_history
 
 SECRET = "sk-planted-3f9c1e77a5b24d0e"
@@ -163,7 +163,7 @@ def test_a_model_s_idea_is_tried_proven_and_committed_and_bad_ideas_and_models_c
         assert f"{name}: " in output, output
         assert is_told(server)
         assert all(any(SECRET in value for value in request.headers.values()) for request in server.requests)
-    ideas = table[table.kind == "code"].groupby("proposer").hypothesis.nunique()
+    ideas = table[table.kind == "code"].groupby("proposer", observed=True).hypothesis.nunique()
     assert set(ideas.index) == set(names) and (ideas == 1).all(), ideas
     assert (table.proposer == "tpe").any(), "the tuner stands in"
     (news,) = [line for line in lines if NEWS in line]

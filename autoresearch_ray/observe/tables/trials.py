@@ -3,15 +3,12 @@
 Made from the store's history alone, so that rebuilding it changes nothing. A failure has no score.
 """
 
-import io
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +16,8 @@ import pyarrow.parquet as pq
 from autoresearch_ray.errors import DataError, SettingsError
 from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.seeds import seed_effects
-from autoresearch_ray.paths import TABLE_FILE, write_whole
+from autoresearch_ray.observe.tables.columns import Dtype, Schema, make_series
+from autoresearch_ray.paths import TABLE_FILE
 from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.text import encodable, last_line, one_line
 
@@ -27,7 +25,6 @@ TSV_HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
 NO_COMMIT = "-------"
 DESCRIPTION_LIMIT = 400  # characters; the parquet file has all of it
 
-Dtype = Literal["string", "float64", "Int64", "time"]
 Origin = Literal["trial", "proposal", "result", "decision", "made"]
 
 
@@ -47,17 +44,19 @@ def _columns(origin: Origin, dtype: Dtype, *names: str) -> tuple[Column, ...]:
 
 COLUMNS = (
     Column("trial_id", "string", "trial"),
-    *_columns("proposal", "string", "proposal_id", "kind", "proposer"),
+    Column("proposal_id", "string", "proposal"),
+    *_columns("proposal", "category", "kind", "proposer"),
     Column("parent_revision", "Int64", "proposal"),
     *_columns("trial", "Int64", "staleness", "max_staleness"),
     *_columns("proposal", "string", "source_sha", "parent_sha"),
     Column("merged", "string", "made"),
-    *_columns("proposal", "string", "hypothesis", "direction"),
+    Column("hypothesis", "string", "proposal"),
+    Column("direction", "category", "proposal"),
     Column("dollars", "float64", "proposal"),
-    Column("purpose", "string", "trial"),
+    Column("purpose", "category", "trial"),
     *_columns("trial", "Int64", "seed", "seed_number"),
     Column("seed_effect", "float64", "made"),
-    Column("status", "string", "made"),
+    Column("status", "category", "made"),
     *_columns("made", "float64", "val_bpb", "holdout_bpb"),
     *_columns(
         "result", "float64", "expected_bpb", "training_seconds", "startup_seconds", "eval_seconds", "total_seconds"
@@ -67,12 +66,12 @@ COLUMNS = (
     Column("parameters", "Int64", "result"),
     Column("peak_memory_mb", "float64", "result"),
     Column("slot", "Int64", "result"),
-    *_columns("result", "string", "node", "device_name"),
+    *_columns("result", "category", "node", "device_name"),
     Column("gpus", "float64", "result"),
     Column("cotenants", "Int64", "result"),
-    Column("isolation", "string", "result"),
+    Column("isolation", "category", "result"),
     Column("checks", "string", "made"),
-    Column("decision", "string", "decision", "verdict"),
+    Column("decision", "category", "decision", "verdict"),
     Column("decision_reason", "string", "decision", "reason"),
     Column("holdout_gain", "float64", "decision"),
     Column("decided_at", "time", "decision"),
@@ -83,6 +82,7 @@ COLUMNS = (
     *_columns("result", "time", "started_at", "finished_at"),
     Column("error", "string", "result"),
 )
+SCHEMA: Schema = {column.name: column.dtype for column in COLUMNS}
 
 
 def trial_table(history: History) -> pd.DataFrame:
@@ -105,19 +105,12 @@ def trial_table(history: History) -> pd.DataFrame:
     columns = {}
     for column in COLUMNS:
         values = made[column.name] if column.origin == "made" else _read(places[column.origin], column)
-        columns[column.name] = _SERIES[column.dtype](values)
+        columns[column.name] = make_series(column.dtype, values)
     return pd.DataFrame(columns)
 
 
-def write_parquet(table: pd.DataFrame, path: Path) -> None:
-    """Write the table whole or not at all; equal tables give equal bytes."""
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer, compression="zstd")
-    write_whole(path, buffer.getvalue())
-
-
-def load_trials(run_dir: Path | str) -> pd.DataFrame:
-    """The trial table of a run. SettingsError if `run_dir` has none, DataError if it cannot be read."""
+def read_table(run_dir: Path | str) -> pd.DataFrame:
+    """The trial table in a run's folder, as it was written. SettingsError if there is none, DataError if unreadable."""
     path = Path(run_dir) / TABLE_FILE
     if not path.is_file():
         raise SettingsError(
@@ -170,29 +163,3 @@ def _checks(row: TrialRow) -> str:
 def _read(places: list[Any], column: Column) -> list[Any]:
     get = attrgetter(column.attribute or column.name)
     return [None if place is None else get(place) for place in places]
-
-
-def _strings(values: list[Any]) -> "pd.Series[Any]":
-    return pd.Series(["" if value is None else encodable(value) for value in values], dtype="string")
-
-
-def _floats(values: list[Any]) -> "pd.Series[Any]":
-    return pd.Series([math.nan if value is None else value for value in values], dtype="float64")
-
-
-def _counts(values: list[Any]) -> "pd.Series[Any]":
-    return pd.Series(pd.array(values, dtype="Int64"))
-
-
-def _times(values: list[Any]) -> "pd.Series[Any]":
-    """UTC to the microsecond; a moment of 0 means that it never came."""
-    moments = [np.datetime64(round(value * 1e6), "us") if value else np.datetime64("NaT", "us") for value in values]
-    return pd.Series(np.array(moments, dtype="datetime64[us]")).dt.tz_localize("UTC")
-
-
-_SERIES: dict[Dtype, Callable[[list[Any]], "pd.Series[Any]"]] = {
-    "string": _strings,
-    "float64": _floats,
-    "Int64": _counts,
-    "time": _times,
-}

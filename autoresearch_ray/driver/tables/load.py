@@ -1,0 +1,147 @@
+"""Tables of runs, from wherever the runs are: trials, lineage, calls of models, decisions, learning curves.
+
+    load_trials("runs/monday")                                  # of one run, finished or under way
+    load_trials(["runs/monday", "s3://bucket/tuesday"])         # of several, with a first column `run`
+
+Every column is described in docs/tables.md.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from autoresearch_ray.driver.tables.sources import EXPECTED, is_running, open_run
+from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.observe.tables import calls, curves, decisions, lineage, trials
+from autoresearch_ray.observe.tables.columns import Schema, categorise, complete, make_series
+from autoresearch_ray.paths import CALLS_FOLDER, SETTINGS_FILE, STATE_FILE, TABLE_FILE
+from autoresearch_ray.settings import SQLITE
+from autoresearch_ray.store.connect import read_run, state_of
+
+RUN: Schema = {"run": "category"}  # the first column where there are several runs
+
+Source = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What can be loaded of a run."""
+
+    schema: Schema
+    read: Callable[[Path], pd.DataFrame]  # from a run's folder
+    parts: tuple[str, ...] = ()  # folders that it is made of beside the store
+
+
+def load_trials(source: Source | Iterable[Source]) -> pd.DataFrame:
+    """The trials, one row each in the order of their ids.
+
+    `source` is a run's folder, a storage's URL with a tag (`s3://bucket/tag`, `gs://`, `file:///`, a mounted folder),
+    or a list of these: then a first column `run` has the tag, or the source itself where two runs share a tag. A run
+    under way is current: its table is made from its store where that is newer than the one in its folder.
+    SettingsError where there is no run, DataError or StoreError where one cannot be read, StorageError.
+    """
+    return load("trials", source)
+
+
+def load_lineage(source: Source | Iterable[Source]) -> pd.DataFrame:
+    """The steps of frontier and best, one row each, in order. Sources and errors as of `load_trials`."""
+    return load("lineage", source)
+
+
+def load_calls(source: Source | Iterable[Source]) -> pd.DataFrame:
+    """The calls of models, one row each, oldest first. Sources and errors as of `load_trials`."""
+    return load("calls", source)
+
+
+def load_decisions(source: Source | Iterable[Source]) -> pd.DataFrame:
+    """The decisions, one row each, in the order in which they were made. Sources and errors as of `load_trials`."""
+    return load("decisions", source)
+
+
+def load_curves(source: Source | Iterable[Source]) -> pd.DataFrame:
+    """The learning curves, one row a report of a trial. Sources and errors as of `load_trials`."""
+    return load("curves", source)
+
+
+def load(name: str, source: Source | Iterable[Source]) -> pd.DataFrame:
+    """The table of this name, one of `TABLES`. Sources and errors as of `load_trials`."""
+    table = TABLES[name]
+    if isinstance(source, (str, os.PathLike)):
+        return categorise(_read(table, _name(source))[1], table.schema)
+    if not isinstance(source, Iterable):
+        raise SettingsError(f"source {source!r}: {EXPECTED}, or a list of these")
+    names = [_name(one) for one in source]
+    if not names:
+        raise SettingsError(f"no source is given; {EXPECTED}, or a list of these")
+    twice = [said for said, count in Counter(names).items() if count > 1]
+    if twice:
+        raise SettingsError(f"source {twice[0]}: is named twice; expected each run once")
+    parts = [_read(table, said) for said in names]
+    tags = Counter(tag for tag, _ in parts)
+    for said, (tag, part) in zip(names, parts, strict=True):
+        part.insert(0, "run", make_series("category", [tag if tags[tag] == 1 else said] * len(part)))
+    return categorise(pd.concat([part for _, part in parts], ignore_index=True), {**RUN, **table.schema})
+
+
+def _name(source: object) -> str:
+    said = os.fspath(source) if isinstance(source, (str, os.PathLike)) else source
+    if not isinstance(said, str) or not said:
+        raise SettingsError(f"source {source!r}: {EXPECTED}")
+    return said
+
+
+def _read(table: Table, said: str) -> tuple[str, pd.DataFrame]:
+    """A run's tag and its table."""
+    with open_run(said, parts=table.parts) as folder:
+        return _tag_of(folder), complete(table.read(folder), table.schema)
+
+
+def _tag_of(folder: Path) -> str:
+    try:
+        settings = json.loads((folder / SETTINGS_FILE).read_text())
+    except (OSError, ValueError):
+        settings = None
+    tag = settings.get("tag") if isinstance(settings, dict) else None
+    return tag if isinstance(tag, str) and tag else folder.resolve().name
+
+
+def _read_trials(folder: Path) -> pd.DataFrame:
+    return trials.read_table(folder) if _has_current_table(folder) else trials.trial_table(read_run(folder))
+
+
+def _has_current_table(folder: Path) -> bool:
+    """Whether the folder's table is all there is to read, or is as new as its store."""
+    state, table = state_of(folder), folder / TABLE_FILE
+    if state is None or not table.is_file():
+        return state is None
+    if state != SQLITE:
+        return not is_running(folder)
+    changes = [_changed_at(folder / name) for name in (STATE_FILE, f"{STATE_FILE}-wal")]
+    return _changed_at(table) >= max(changes)
+
+
+def _changed_at(path: Path) -> int:
+    """When a file was written, in nanoseconds; 0 for one that is empty, as readers leave the log, or gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0
+    return stat.st_mtime_ns if stat.st_size else 0
+
+
+TABLES = {
+    "trials": Table(trials.SCHEMA, _read_trials),
+    "lineage": Table(lineage.SCHEMA, lambda folder: lineage.lineage_table(read_run(folder))),
+    "calls": Table(
+        calls.SCHEMA,
+        lambda folder: calls.call_table(read_run(folder), calls.read_transcripts(folder)),
+        (CALLS_FOLDER,),
+    ),
+    "decisions": Table(decisions.SCHEMA, lambda folder: decisions.decision_table(read_run(folder))),
+    "curves": Table(curves.SCHEMA, lambda folder: curves.curve_table(read_run(folder))),
+}
