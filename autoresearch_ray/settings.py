@@ -101,6 +101,12 @@ def _check_tag(tag: str) -> str:
     return tag
 
 
+def _check_command(command: str) -> str:
+    if not command.strip():
+        raise ValueError("expected a shell command")
+    return command
+
+
 def _option(meaning: str, metavar: str | None = None, default: Any = None, ge: int | None = None) -> Any:
     """A field of `Request`; `metavar` stands for its value in the command line's help."""
     return Field(default, description=meaning, ge=ge, json_schema_extra={"metavar": metavar} if metavar else None)
@@ -166,6 +172,12 @@ class Request(FrozenModel):
         "where the state is: sqlite or etcd://host:2379[,host2:2379] (default: sqlite)", "WHERE"
     )
     push_to: str | None = _option("push every win to this git remote", "REMOTE")
+    on_win: Annotated[str, AfterValidator(_check_command)] | None = _option(
+        "run this shell command after each proven win; it reads what was found as JSON on its standard input", "COMMAND"
+    )
+    on_end: Annotated[str, AfterValidator(_check_command)] | None = _option(
+        "the same when the launch ends, also when it is interrupted", "COMMAND"
+    )
     storage: str | None = _option(
         "keep a copy of everything there, and resume from it: s3://, gs://, a mounted folder; none ends it", "URL"
     )

@@ -181,6 +181,8 @@ CASES: dict[str, tuple[Case, str]] = {
     "an etcd that does not answer": (lambda p: [str(p.yaml), "--state", "etcd://127.0.0.1:1"], "127.0.0.1:1"),
     "an unknown isolation": (lambda p: [str(p.yaml), "--isolation", "paper"], "--isolation paper: expected one of"),
     "a remote that is none": (lambda p: [str(p.yaml), "--push-to", "gone.git"], "--push-to gone.git: git cannot"),
+    "an empty command": (lambda p: [str(p.yaml), "--on-win", " "], "--on-win ' ': expected a shell command"),
+    "an empty last command": (lambda p: [str(p.yaml), "--on-end", ""], "--on-end '': expected a shell command"),
     "a storage that is none": (lambda p: [str(p.yaml), "--storage", "ftp://x/y"], "--storage ftp://x/y: expected s3://"),
     "a storage with its password": (lambda p: [str(p.yaml), "--storage", "s3://a:b@c"], "credentials do not belong"),
     "a storage that does not answer": (lambda p: [str(p.yaml), "--storage", "s3://bucket"], "s3://bucket: "),

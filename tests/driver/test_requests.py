@@ -22,6 +22,8 @@ OF_ONE_LAUNCH = {
     "address",
     "program",
     "push_to",
+    "on_win",
+    "on_end",
     "submit",
     "plain",
     "hours",
