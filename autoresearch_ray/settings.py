@@ -34,6 +34,7 @@ from autoresearch_ray.proposer_spec import (
 from autoresearch_ray.records import CoRun, EarlierRun, Isolation
 
 EarlyStop = Literal["none", "paired"]
+TrackerName = Literal["wandb", "mlflow", "tensorboard"]
 SQLITE = "sqlite"  # for --state, the default
 AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
 
@@ -177,6 +178,9 @@ class Request(FrozenModel):
     )
     on_end: Annotated[str, AfterValidator(_check_command)] | None = _option(
         "the same when the launch ends, also when it is interrupted", "COMMAND"
+    )
+    log: tuple[TrackerName, ...] = _option(
+        f"tell the run to an experiment tracker: {', '.join(get_args(TrackerName))}; repeatable", "TOOL", ()
     )
     storage: str | None = _option(
         "keep a copy of everything there, and resume from it: s3://, gs://, a mounted folder; none ends it", "URL"

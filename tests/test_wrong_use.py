@@ -183,6 +183,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "a remote that is none": (lambda p: [str(p.yaml), "--push-to", "gone.git"], "--push-to gone.git: git cannot"),
     "an empty command": (lambda p: [str(p.yaml), "--on-win", " "], "--on-win ' ': expected a shell command"),
     "an empty last command": (lambda p: [str(p.yaml), "--on-end", ""], "--on-end '': expected a shell command"),
+    "an unknown tracker": (lambda p: [str(p.yaml), "--log", "paper"], "--log paper: expected one of"),
     "a storage that is none": (lambda p: [str(p.yaml), "--storage", "ftp://x/y"], "--storage ftp://x/y: expected s3://"),
     "a storage with its password": (lambda p: [str(p.yaml), "--storage", "s3://a:b@c"], "credentials do not belong"),
     "a storage that does not answer": (lambda p: [str(p.yaml), "--storage", "s3://bucket"], "s3://bucket: "),

@@ -32,6 +32,7 @@ from autoresearch_ray.driver.new_run import program_path
 from autoresearch_ray.driver.resolve import keep_folder, prepare_data, resolve
 from autoresearch_ray.driver.tools.commands import WinCommand, announce_end
 from autoresearch_ray.driver.tools.news import How, tell_end
+from autoresearch_ray.driver.tools.tracking import Tracking
 from autoresearch_ray.errors import SettingsError, StoreError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
 from autoresearch_ray.records import EarlierRun
@@ -167,6 +168,8 @@ def _drive(
             stack.enter_context(Pusher(folder / LINEAGE, branch, find_remote(request.push_to), progress.say, ready))
         if request.on_win is not None:
             stack.enter_context(WinCommand(request.on_win, board, settings, folder, progress.say))
+        for tracker in dict.fromkeys(request.log):
+            stack.enter_context(Tracking(tracker, board, settings, folder, lambda: search.slots, progress.say))
         if uploads is not None:
             stack.enter_context(uploads.following(searcher.give_way))
         stack.enter_context(ProgramWatch(board, program_path(request.program)))

@@ -24,6 +24,7 @@ OF_ONE_LAUNCH = {
     "push_to",
     "on_win",
     "on_end",
+    "log",
     "submit",
     "plain",
     "hours",

@@ -173,8 +173,8 @@ def test_a_win_waits_for_its_commit_but_not_forever(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_options_travel_with_a_job_of_a_cluster() -> None:
-    told = ["--on-win", "cat >>wins; echo --submit", "--on-end", "mail me"]
+    told = ["--on-win", "cat >>wins; echo --submit", "--on-end", "mail me", "--log", "wandb"]
     sent = without_option([*told, "--submit", "http://127.0.0.1:8265"])
     assert shlex.split(shlex.join(sent)) == told
     request = parse(sent)
-    assert request.on_win == told[1] and request.on_end == "mail me"
+    assert request.on_win == told[1] and request.on_end == "mail me" and request.log == ("wandb",)
