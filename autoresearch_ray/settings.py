@@ -34,6 +34,7 @@ from autoresearch_ray.proposer_spec import (
 from autoresearch_ray.records import CoRun, EarlierRun, Isolation
 
 EarlyStop = Literal["none", "paired"]
+TrackerName = Literal["wandb", "mlflow", "tensorboard"]
 SQLITE = "sqlite"  # for --state, the default
 AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
 
@@ -99,6 +100,12 @@ def _check_tag(tag: str) -> str:
     if ".." in tag or tag.endswith((".", ".lock")):
         raise ValueError("expected a name that git takes for a branch: without '..', '.' or '.lock' at its end")
     return tag
+
+
+def _check_command(command: str) -> str:
+    if not command.strip():
+        raise ValueError("expected a shell command")
+    return command
 
 
 def _option(meaning: str, metavar: str | None = None, default: Any = None, ge: int | None = None) -> Any:
@@ -169,6 +176,15 @@ class Request(FrozenModel):
         "where the state is: sqlite or etcd://host:2379[,host2:2379] (default: sqlite)", "WHERE"
     )
     push_to: str | None = _option("push every win to this git remote", "REMOTE")
+    on_win: Annotated[str, AfterValidator(_check_command)] | None = _option(
+        "run this shell command after each proven win; it reads what was found as JSON on its standard input", "COMMAND"
+    )
+    on_end: Annotated[str, AfterValidator(_check_command)] | None = _option(
+        "the same when the launch ends, also when it is interrupted", "COMMAND"
+    )
+    log: tuple[TrackerName, ...] = _option(
+        f"tell the run to an experiment tracker: {', '.join(get_args(TrackerName))}; repeatable", "TOOL", ()
+    )
     storage: str | None = _option(
         "keep a copy of everything there, and resume from it: s3://, gs://, a mounted folder; none ends it", "URL"
     )

@@ -12,7 +12,8 @@ LONGEST = {"test_store_differential.py", "test_isolation.py", "test_experiments.
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI, which installs what tests need, a skip for want of a package is a failure."""
     report = yield
-    if report.skipped and "apt-get install" in str(report.longrepr) and os.environ.get("AUTORESEARCH_CI"):
+    is_missing = any(words in str(report.longrepr) for words in ("apt-get install", "could not import"))
+    if report.skipped and is_missing and os.environ.get("AUTORESEARCH_CI"):
         report.outcome = "failed"
     return report
 

@@ -18,6 +18,7 @@ from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.driver.earlier_run import find_run, start_from
 from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_address
 from autoresearch_ray.driver.resume import resume_run
+from autoresearch_ray.driver.tools.tracking import check_tracker
 from autoresearch_ray.errors import SettingsError, StorageError
 from autoresearch_ray.paths import PACKAGE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER
 from autoresearch_ray.proposer_spec import NONE
@@ -34,6 +35,8 @@ def resolve(request: Request, say: Say) -> tuple[RequestedRun, Path]:
         raise SettingsError("git is not installed; the lineage of wins is kept in it, install git and launch again")
     if request.push_to is not None:
         check_remote(request.push_to)
+    for tracker in request.log:
+        check_tracker(tracker)
     url = _storage_url(request)
     if url and request.resume:
         _restore(request, url, say)

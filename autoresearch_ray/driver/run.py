@@ -30,7 +30,10 @@ from autoresearch_ray.driver.earlier_run import know
 from autoresearch_ray.driver.interrupts import Interrupts
 from autoresearch_ray.driver.new_run import program_path
 from autoresearch_ray.driver.resolve import keep_folder, prepare_data, resolve
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.driver.tools.commands import WinCommand, announce_end
+from autoresearch_ray.driver.tools.news import How, tell_end
+from autoresearch_ray.driver.tools.tracking import Tracking
+from autoresearch_ray.errors import SettingsError, StoreError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
 from autoresearch_ray.records import EarlierRun
 from autoresearch_ray.search.lineage import Lineage
@@ -40,6 +43,8 @@ from autoresearch_ray.search.watches.program import ProgramWatch
 from autoresearch_ray.search.watches.suggestions import SuggestionWatch
 from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, ask
 from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.connect import read_run
+from autoresearch_ray.text import one_line
 
 SILENT_SECONDS = 60.0  # that a slot may say nothing beyond what its trial may take
 
@@ -87,7 +92,15 @@ def drive(request: Request) -> RunOutcome:
                 settings = settle(run, fingerprint, cluster, progress.say)
                 progress.say(dashboard_line(cluster))
                 earlier = know(run, settings, progress.say)
-                return _drive(settings, folder, request, keys, progress, interrupts, earlier, follows=run.follows)
+                try:
+                    outcome = _drive(
+                        settings, folder, request, keys, progress, interrupts, earlier, follows=run.follows
+                    )
+                except Exception as error:
+                    _tell_end(request, settings, RunOutcome(folder, False, one_line(str(error)), ()), progress)
+                    raise
+                _tell_end(request, settings, outcome, progress)
+                return outcome
 
 
 @contextlib.contextmanager
@@ -153,6 +166,10 @@ def _drive(
             branch = f"refs/heads/autoresearch/{settings.tag}"
             ready = (lambda _: True) if uploads is None else uploads.holds
             stack.enter_context(Pusher(folder / LINEAGE, branch, find_remote(request.push_to), progress.say, ready))
+        if request.on_win is not None:
+            stack.enter_context(WinCommand(request.on_win, board, settings, folder, progress.say))
+        for tracker in dict.fromkeys(request.log):
+            stack.enter_context(Tracking(tracker, board, settings, folder, lambda: search.slots, progress.say))
         if uploads is not None:
             stack.enter_context(uploads.following(searcher.give_way))
         stack.enter_context(ProgramWatch(board, program_path(request.program)))
@@ -169,6 +186,20 @@ def _drive(
     if uploads is not None:
         uploads.finish()
     return RunOutcome(folder, interrupted, searcher.failure, summary)
+
+
+def _tell_end(request: Request, settings: RunSettings, outcome: RunOutcome, progress: Progress) -> None:
+    """Run the command of --on-end, if there is one."""
+    if request.on_end is None:
+        return
+    how: How = "failed" if outcome.failure else "interrupted" if outcome.interrupted else "finished"
+    try:
+        history = read_run(outcome.run_dir)
+    except StoreError as error:
+        progress.say(f"--on-end: not told, for the run's store cannot be read ({error})")
+        return
+    news = tell_end(history, settings, outcome.run_dir, how, outcome.failure, outcome.summary)
+    announce_end(request.on_end, news, progress.say)
 
 
 def _uploads(settings: RunSettings, folder: Path, board: Board, progress: Progress) -> Uploads | None:

@@ -17,6 +17,7 @@
     rebase/<idea>             a Proposal that goes back to its model; asked/<idea> how often (`rebases.py`)
     spending, spent/<call>    what model calls cost (`propose/llm/spending.py`)
     earlier, earlier/<page>   the EarlierRun that it starts from, once (`earlier.py`)
+    told/<who>                how far a command or a tracker was told (`told.py`)
     driver                    who drives the run (`driver_lease.py`)
     launch/<time>             when a driver began
 

@@ -1,0 +1,60 @@
+"""MLflow: a run of the experiment that MLFLOW_EXPERIMENT_NAME names, where MLFLOW_TRACKING_URI points.
+
+By its client alone, for the functions of the package itself keep an active run for the whole process.
+"""
+
+import logging
+import time
+
+from mlflow.entities import Experiment, Metric, Param
+from mlflow.environment_variables import MLFLOW_EXPERIMENT_NAME, MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+from mlflow.tracking import MlflowClient
+
+from autoresearch_ray.driver.tools.news import TrialNews, WinNews
+from autoresearch_ray.driver.tools.tracker import PROJECT, TrackedRun
+from autoresearch_ray.records import Candidate
+
+RUN_TAG = "autoresearch.run"  # by which a run is found again: MLflow makes its ids itself
+PARAMS_AT_ONCE = 100  # MLflow's limit
+
+
+class MLflow:
+    """A Tracker."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # standard output is the search's own
+        for name in ("mlflow", "alembic"):  # which tell of every table of a new database
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._client = MlflowClient()
+        experiment = _find_experiment(self._client, MLFLOW_EXPERIMENT_NAME.get() or PROJECT)
+        found = self._client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run.run_id}'", max_results=1)
+        made = found[0] if found else self._client.create_run(experiment, tags={RUN_TAG: run.run_id}, run_name=run.name)
+        self._run = made.info.run_id
+        self._client.update_run(self._run, status="RUNNING")
+        # A parameter that has a value keeps it there: what a resumed run has changed is in its settings.json.
+        new = [Param(name, value) for name, value in run.params.items() if name not in made.data.params]
+        for start in range(0, len(new), PARAMS_AT_ONCE):
+            self._client.log_batch(self._run, params=new[start : start + PARAMS_AT_ONCE])
+
+    def note_trial(self, news: TrialNews) -> None:
+        """One metric a value; all of them in one request."""
+        now = time.time_ns() // 1_000_000
+        metrics = [Metric(name, value, now, news.number) for name, value in news.metrics().items()]
+        self._client.log_batch(self._run, metrics=metrics)
+
+    def note_win(self, news: WinNews, candidate: Candidate) -> None:
+        """Files and diff under `wins/<number>/`."""
+        for path, text in (*candidate.files, ("change.diff", news.diff), ("hypothesis.txt", news.hypothesis)):
+            self._client.log_text(self._run, text, f"wins/{news.number:03d}/{path}")
+
+    def close(self) -> None:
+        """The run is finished, until it is opened again."""
+        self._client.set_terminated(self._run)
+
+    def abandon(self) -> None:
+        """Its requests are of a thread that ends with the process."""
+
+
+def _find_experiment(client: MlflowClient, name: str) -> str:
+    experiment: Experiment | None = client.get_experiment_by_name(name)
+    return str(experiment.experiment_id if experiment else client.create_experiment(name))

@@ -1,0 +1,183 @@
+"""What a team's tools are told of a run: a proven win, the end of a launch, a trial that was decided.
+
+As JSON (`codec.to_json`) the first two are what --on-win and --on-end commands read; docs/tools.md lists their fields.
+"""
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from autoresearch_ray.observe import facts
+from autoresearch_ray.paths import REPORT_FILE
+from autoresearch_ray.records import Candidate, History, TrialRow
+from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.told import StepAt
+from autoresearch_ray.text import encodable
+
+How = Literal["finished", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class WinNews:
+    """A proven win."""
+
+    event: Literal["win"]
+    tag: str
+    run_dir: str
+    experiment: str
+    number: int  # 1, 2, 3 ...
+    hypothesis: str
+    proposer: str
+    val_bpb: float
+    baseline: float  # val_bpb of the starting candidate
+    gain: float  # in bpb, with the price of code lines, over the best before it
+    gain_low: float  # 95 % interval
+    gain_high: float
+    probability: float  # that it is better than the best before it
+    removes: bool  # it takes out code, and is not much worse
+    commit: str  # "" if git has failed up to now
+    trial_id: str  # that settled it
+    diff: str  # from the best before it
+
+
+@dataclass(frozen=True, slots=True)
+class EndNews:
+    """The end of a launch."""
+
+    event: Literal["end"]
+    tag: str
+    run_dir: str
+    experiment: str
+    how: How
+    failure: str  # "" where nothing failed
+    trials: int  # with a result, over all launches
+    wins: int
+    baseline: float
+    best: float
+    gain: float  # in bpb, of all wins together
+    gain_low: float  # 95 % interval
+    gain_high: float
+    summary: tuple[str, ...]  # what the launch prints at its end
+    report: str  # the path of report.html
+
+
+@dataclass(frozen=True, slots=True)
+class TrialNews:
+    """A trial that was decided, and where the run stood then; NaN where nothing is known."""
+
+    number: int  # 1, 2, 3 ... in the order of decisions, over all launches
+    row: TrialRow
+    best: float
+    frontier: float
+    wins: int
+    utilisation: float  # of the slots, in this launch
+    dollars: float  # what all model calls of the run cost, reservations included
+
+    def metrics(self) -> dict[str, float]:
+        """What is known, by the names that trackers show."""
+        result = self.row.result
+        values = {
+            "val_bpb": facts.score(self.row),
+            "best": self.best,
+            "frontier": self.frontier,
+            "wins": float(self.wins),
+            "utilisation": self.utilisation,
+            "dollars": self.dollars,
+            "trial": float(self.row.trial.trial_id.lstrip("t")),
+            "training_seconds": result.training_seconds if result else math.nan,
+            "tokens_per_second": result.tokens_per_second if result else math.nan,
+            "peak_memory_mb": result.peak_memory_mb if result else math.nan,
+        }
+        return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """Where best and frontier stood at some revision."""
+
+    best: float = math.nan
+    frontier: float = math.nan
+    wins: int = 0
+
+
+def standings(steps: Sequence[StepAt], revision: int) -> Standings:
+    """What the steps up to this revision have come to."""
+    best = frontier = math.nan
+    wins = 0
+    for at in steps:
+        if at.revision > revision:
+            break
+        kind, score = at.step.kind, at.step.val_bpb
+        best = score if kind in ("start", "keep") else best
+        frontier = score if kind == "advance" else best
+        wins += kind == "keep"
+    return Standings(best, frontier, wins)
+
+
+def read_wins(board: Board) -> tuple[tuple[facts.Win, ...], float]:
+    """All wins so far, and the baseline's score. From the steps alone, for a long history takes seconds to read."""
+    steps = tuple(board.steps())
+    history = History(settings={}, rows=(), steps=steps, commits=board.commits(), candidates={})
+    return facts.wins(history), next((step.val_bpb for step in steps if step.kind == "start"), math.nan)
+
+
+def tell_win(win: facts.Win, baseline: float, board: Board, settings: RunSettings, folder: Path) -> WinNews:
+    """The news of this win."""
+    step = win.step
+    return WinNews(
+        event="win",
+        tag=settings.tag,
+        run_dir=str(folder),
+        experiment=settings.experiment.name,
+        number=win.number,
+        hypothesis=encodable(win.hypothesis),
+        proposer=step.proposer,
+        val_bpb=step.val_bpb,
+        baseline=baseline,
+        gain=step.gain,
+        gain_low=step.gain_low,
+        gain_high=step.gain_high,
+        probability=step.probability,
+        removes=step.removes,
+        commit=win.commit,
+        trial_id=step.trial_id,
+        diff=diff(board.candidate(win.parent_sha), board.candidate(step.source_sha)),
+    )
+
+
+def tell_end(
+    history: History, settings: RunSettings, folder: Path, how: How, failure: str, summary: tuple[str, ...]
+) -> EndNews:
+    """The news of a launch's end."""
+    known = facts.summarise(history)
+    return EndNews(
+        event="end",
+        tag=settings.tag,
+        run_dir=str(folder),
+        experiment=settings.experiment.name,
+        how=how,
+        failure=failure,
+        trials=known.trials,
+        wins=known.wins,
+        baseline=known.baseline,
+        best=known.best,
+        gain=known.gain,
+        gain_low=known.gain_low,
+        gain_high=known.gain_high,
+        summary=summary,
+        report=str(folder / REPORT_FILE),
+    )
+
+
+def diff(before: Candidate, after: Candidate) -> str:
+    """A unified diff of all their files, as `git apply` takes it."""
+    old, new = dict(before.files), dict(after.files)
+    lines: list[str] = []
+    for path in sorted({*old, *new}):
+        texts = (old.get(path, "").splitlines(), new.get(path, "").splitlines())
+        lines += difflib.unified_diff(*texts, f"a/{path}", f"b/{path}", lineterm="")
+    return "".join(f"{line}\n" for line in lines)
