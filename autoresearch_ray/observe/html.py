@@ -21,7 +21,7 @@ from autoresearch_ray.observe.ablations import HEADS as ABLATION_HEADS
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows
 from autoresearch_ray.observe.curves import learning_curves
 from autoresearch_ray.observe.lines import duration, price
-from autoresearch_ray.observe.page import render
+from autoresearch_ray.observe.page import page, render
 from autoresearch_ray.observe.transfers import HEADS as TRANSFER_HEADS
 from autoresearch_ray.observe.transfers import Transfer, transfer_rows
 from autoresearch_ray.paths import write_whole
@@ -44,18 +44,32 @@ def report_html(
     transfers: Sequence[Transfer] = (),
     ablations: Sequence[Ablation] = (),
 ) -> None:
-    """Write the report of a run into `path`, whole or not at all; `picture` is its progress.png.
+    """Write the report of a run into `path`, whole or not at all; `picture` is its progress.png."""
+    image = base64.b64encode(picture.read_bytes()).decode()
+    document = page(title_of(history), report_body(history, image, transfers, ablations))
+    write_whole(path, encodable(document).encode())
+
+
+def title_of(history: History) -> str:
+    """What the page is called."""
+    return one_line(facts.summarise(history).tag, 100) or "autoresearch"
+
+
+def report_body(
+    history: History, picture: str = "", transfers: Sequence[Transfer] = (), ablations: Sequence[Ablation] = ()
+) -> str:
+    """What the report says, as HTML within the page; `picture` is a PNG in base64.
 
     Of ablations the latest is shown, and of a best that has been replaced it is told so.
     """
     summary, wins = facts.summarise(history), facts.wins(history)
     named = (("experiment", summary.experiment), ("isolation", facts.isolation(history)))
-    document = render(
+    return render(
         "report.html",
-        title=one_line(summary.tag, 100) or "autoresearch",
+        title=title_of(history),
         note=" · ".join(f"{what} {one_line(value, WORDS)}" for what, value in named if value),
         cards=_cards(summary),
-        picture=base64.b64encode(picture.read_bytes()).decode(),
+        picture=picture,
         wins=[_win(history, win) for win in wins[-SHOWN_WINS:]],
         win_count=len(wins),
         transfer_heads=TRANSFER_HEADS,
@@ -75,7 +89,6 @@ def report_html(
         ],
         settings=visible(json.dumps(_shorten(history.settings), indent=2, ensure_ascii=False, default=str)),
     )
-    write_whole(path, encodable(document).encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""A run's page as of now: rendered from the living store when its revision has moved, else as it was.
+
+Any thread may ask. A render takes at most a fifth of the time, so that a long run that is watched keeps its cores.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch_ray.observe.ablations import read_ablations
+from autoresearch_ray.observe.html import report_body, title_of
+from autoresearch_ray.observe.page import encode_data, page
+from autoresearch_ray.observe.transfers import read_transfers
+from autoresearch_ray.records import History
+from autoresearch_ray.store.connect import read_revision, read_run
+from autoresearch_ray.text import encodable
+
+REST = 4.0  # times as long as a render took, before the next
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The page of a run at one revision of its store."""
+
+    revision: int
+    history: History
+    document: bytes  # HTML
+    data: bytes  # JSON: the revision, and the page's body
+
+
+class LivePage:
+    """The page of the run in a folder."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._clock = folder, clock
+        self._lock = threading.Lock()
+        self._latest: Rendered | None = None
+        self._rests_until = 0.0
+
+    def render(self) -> Rendered:
+        """The page at the store's revision, or a little before. SettingsError, StoreError when it cannot be read."""
+        with self._lock:
+            begin = self._clock()
+            if self._latest is not None and begin < self._rests_until:
+                return self._latest
+            revision = read_revision(self._folder)
+            if self._latest is None or revision != self._latest.revision:
+                self._latest = _render(self._folder, revision)
+                end = self._clock()
+                self._rests_until = end + REST * (end - begin)
+            return self._latest
+
+
+def _render(folder: Path, revision: int) -> Rendered:
+    """The history is read after the revision: what it has more of is rendered once more."""
+    history = read_run(folder)
+    body = report_body(history, transfers=read_transfers(folder), ablations=read_ablations(folder))
+    document = page(title_of(history), body, {"revision": revision}, is_live=True)
+    data = encode_data({"revision": revision, "body": body})
+    return Rendered(revision, history, encodable(document).encode(), encodable(data).encode())
