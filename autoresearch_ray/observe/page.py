@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).with_name("templates")
-SCRIPTS = ("table.js",)  # of every page
+SCRIPTS = ("table.js", "live.js", "start.js")  # one program, the last begins it
 
 
 def render(template: str, **values: object) -> str:
@@ -34,6 +34,7 @@ def page(title: str, body: str, data: object = None, is_live: bool = False) -> s
         data=Markup(encode_data(data)) if data is not None else "",
         script=Markup(_script()),
         policy=policy(is_live),
+        is_live=is_live,
     )
 
 

@@ -11,16 +11,22 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+from browser import Browser, browsing
 from histories import realistic
+from test_html_report import written
 from test_rebuild import stored
 
 from autoresearch_ray.live_page.page import LivePage
 from autoresearch_ray.live_page.server import PageServer
+from autoresearch_ray.observe.facts import summarise
 from autoresearch_ray.records import Proposal, Result, Trial
 from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.connect import read_run
 from autoresearch_ray.store.sqlite.store import SqliteStore
 from autoresearch_ray.watch import main
 
@@ -208,16 +214,95 @@ def test_no_path_leads_out_of_what_is_shown(server: PageServer, path: str) -> No
     assert status == 404 and SECRET.encode() not in content
 
 
-def test_the_command_says_where_and_ends_cleanly(run: Path) -> None:
+@pytest.fixture
+def tab(tmp_path: Path) -> Iterator[Browser]:
+    """A browser without a fault: at the end its console has complained of nothing."""
+    with browsing(tmp_path / "profile") as browser:
+        yield browser
+        assert browser.errors == []
+
+
+def shown_rows(tab: Browser) -> list[list[str]]:
+    """The cells of the trials that are to be seen, in their order."""
+    rows: list[list[str]] = tab.do(
+        "[...document.querySelectorAll('tr[data-trial]')].filter((row) => !row.hidden)"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    return rows
+
+
+def test_a_trial_arrives_without_reload_and_what_was_chosen_stays(server: PageServer, run: Path, tab: Browser) -> None:
+    tab.open(server.url)
+    tab.do("globalThis.opened = true; document.querySelector('th:nth-child(4)').click()")
+    tab.do("document.querySelector('input[type=search]').focus()")
+    for key in "code":
+        tab.press(key)
+    before = shown_rows(tab)
+    assert all("code" in " ".join(row) for row in before)
+    scores = [float(row[3]) for row in before if row[3] != "–"]
+    assert scores == sorted(scores) and len(before) > len(scores) > 1
+    tab.do("window.scrollTo(0, document.body.scrollHeight)")
+    tab.do("document.querySelector('tr[data-trial]:not([hidden])').id = 'same'")
+    scrolled = tab.do("window.scrollY")
+    add_trial(run, "t00090", "<script>alert(1)</script><img src=x onerror=alert(1)>", 1.5)
+    tab.wait("document.querySelector('tr[data-trial=t00090]')")
+    after = shown_rows(tab)
+    assert after[0][:4] == ["t00090", "code", "ok", "1.5000"], "sorted in"
+    assert after[0][7] == "<script>alert(1)</script><img src=x onerror=alert(1)>", "as text"
+    assert after[1:] == before and tab.do("globalThis.opened && document.activeElement.value") == "code"
+    assert tab.do("document.getElementById('same').dataset.trial") == before[0][0], "a row that is as it was stays"
+    assert abs(tab.do("window.scrollY") - scrolled) <= 60 and scrolled > 0
+    head = tab.do("document.querySelector('[data-section=head]').textContent")
+    assert f"trials{summarise(read_run(run)).trials}" in head, "cards follow"
+    assert {"/", "/data"} == {url.removeprefix(server.url.rstrip("/")) for url in tab.requests}
+
+
+def test_a_page_whose_server_has_ended_says_so(run: Path, tab: Browser) -> None:
+    with watching(run) as (process, url):
+        tab.open(url)
+        tab.wait("document.getElementById('state').textContent === 'live'")
+        process.kill()
+    tab.wait("document.getElementById('state').textContent.startsWith('the server has ended')")
+    assert all("ERR_CONNECTION" in error for error in tab.errors)
+    tab.errors.clear()
+
+
+def test_rows_are_filtered_by_kind_and_decision(tab: Browser, tmp_path: Path) -> None:
+    written(realistic(), tmp_path)
+    tab.open((tmp_path / "report.html").as_uri())
+
+    def choose(name: str, value: str) -> None:
+        script = f"document.querySelector('select[aria-label={name}]')"
+        tab.do(f"{script}.value = '{value}'; {script}.dispatchEvent(new Event('change'))")
+
+    choose("kind", "replicate")
+    assert {row[1] for row in shown_rows(tab)} == {"replicate"}
+    choose("decision", "keep")
+    assert [row[0] for row in shown_rows(tab)] == [
+        row.trial.trial_id for row in reversed(realistic().rows) if row.decision and row.decision.verdict == "keep"
+    ]
+    choose("kind", "")
+    choose("decision", "")
+    assert len(shown_rows(tab)) == len(realistic().rows)
+    assert tab.requests == [(tmp_path / "report.html").as_uri()]
+
+
+@contextmanager
+def watching(run: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command at work, and the URL that it has said."""
     command = [sys.executable, "-m", "autoresearch_ray.watch", str(run)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = re.fullmatch(rf"watching {run} at (http://127\.0\.0\.1:(\d+)/)\n", process.stdout.readline())
+        told = re.fullmatch(rf"watching {run} at (http://127\.0\.0\.1:\d+/)\n", process.stdout.readline())
         assert told
-        connection = http.client.HTTPConnection("127.0.0.1", int(told[2]), timeout=20)
-        connection.request("GET", "/")
-        assert connection.getresponse().status == 200
-        process.send_signal(signal.SIGINT)
+        yield process, told[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_says_where_and_ends_cleanly(run: Path, number: signal.Signals) -> None:
+    with watching(run) as (process, url):
+        assert b"cpu-night" in urlopen(url, timeout=20).read()
+        process.send_signal(number)
         assert process.communicate(timeout=20) == ("", "") and process.returncode == 0
 
 
