@@ -6,13 +6,15 @@ Any thread may ask. A render takes at most a fifth of the time, so that a long r
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from autoresearch_ray.live_page.run_files import trial_files
 from autoresearch_ray.observe.ablations import read_ablations
 from autoresearch_ray.observe.html import report_body, title_of
 from autoresearch_ray.observe.page import encode_data, page
 from autoresearch_ray.observe.transfers import read_transfers
+from autoresearch_ray.observe.trial_panel import trial_panel
 from autoresearch_ray.records import History
 from autoresearch_ray.store.connect import read_revision, read_run
 from autoresearch_ray.text import encodable
@@ -51,6 +53,16 @@ class LivePage:
                 end = self._clock()
                 self._rests_until = end + REST * (end - begin)
             return self._latest
+
+    def trial(self, trial_id: str) -> bytes | None:
+        """All about one trial as JSON, its files too; None if there is no such trial. Errors as `render`."""
+        history = self.render().history
+        panel = trial_panel(history, trial_id)
+        if panel is None:
+            return None
+        proposal = next(row.trial.proposal for row in history.rows if row.trial.trial_id == trial_id)
+        files = trial_files(self._folder, trial_id, proposal.proposal_id)
+        return encodable(encode_data({**asdict(panel), "files": files})).encode()
 
 
 def _render(folder: Path, revision: int) -> Rendered:

@@ -32,6 +32,7 @@ SHOWN = re.compile(
     rf"|{CALLS_FOLDER}/{NAME}\.json\.gz|{re.escape(SETTINGS_FILE)}|{re.escape(RESULTS_FILE)}",
     re.ASCII,
 )
+PROPOSED = re.compile(r"w(.+-\d+)-\d[\w.]*")  # a model's proposal: its conversation, and its number there
 
 
 def read_shown(folder: Path, path: str) -> bytes | None:
@@ -44,10 +45,16 @@ def read_shown(folder: Path, path: str) -> bytes | None:
     return _unpack(content) if path.endswith(".gz") else _cut(content)
 
 
-def trial_files(folder: Path, trial_id: str) -> list[str]:
-    """The paths of a trial's files that are there."""
+def trial_files(folder: Path, trial_id: str, proposal_id: str) -> list[str]:
+    """The paths of a trial's files that are there, and of the conversation that its proposal came from."""
     paths = [f"{TRIALS_FOLDER}/{trial_id}/{name}" for name in OF_A_TRIAL]
-    return [path for path in paths if SHOWN.fullmatch(path) and (folder / path).is_file()]
+    told = PROPOSED.fullmatch(proposal_id)
+    paths += [f"{CALLS_FOLDER}/{told[1]}.json.gz"] if told else []
+    return [
+        path
+        for path in paths
+        if SHOWN.fullmatch(path) and not (folder / path).is_symlink() and (folder / path).is_file()
+    ]
 
 
 def _read(folder: Path, parts: list[str]) -> bytes | None:

@@ -2,6 +2,7 @@
 
     GET /               the page
     GET /data           what it shows now, as JSON; 304 to who has this revision
+    GET /trial/ID       all about one trial, as JSON
     GET /files/PATH     a file of the run as plain text, see `run_files`
 
 A web page from elsewhere must not read it through a name of its own that leads to 127.0.0.1 (DNS rebinding): requests
@@ -84,6 +85,12 @@ class _Handler(BaseHTTPRequestHandler):
             tag = f'"{rendered.revision}"'
             is_known = self.headers.get("If-None-Match") == tag
             self._send(304 if is_known else 200, JSON, b"" if is_known else rendered.data, tag=tag)
+        elif path.startswith("/trial/"):
+            content = self.server.page.trial(path.removeprefix("/trial/"))
+            if content is None:
+                self._tell(404, "The run has no such trial")
+            else:
+                self._send(200, JSON, content)
         elif path.startswith("/files/"):
             content = read_shown(self.server.folder, path.removeprefix("/files/"))
             if content is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from autoresearch_ray.candidate.difference import compare_constants, diff_lines
+from autoresearch_ray.candidate.difference import compare_constants
 from autoresearch_ray.observe import facts, guidance
 from autoresearch_ray.observe.ablations import HEADS as ABLATION_HEADS
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows
@@ -24,17 +24,16 @@ from autoresearch_ray.observe.lines import duration, price
 from autoresearch_ray.observe.page import page, render
 from autoresearch_ray.observe.transfers import HEADS as TRANSFER_HEADS
 from autoresearch_ray.observe.transfers import Transfer, transfer_rows
+from autoresearch_ray.observe.trial_panel import diff_rows, embedded_panels, text_of
 from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.text import encodable, last_line, one_line, visible
 
 SHOWN_TRIALS = 2_000  # of the latest; the parquet file has all
 SHOWN_WINS = 100
-SHOWN_DIFF_LINES = 800
 WORDS = 600  # characters of a hypothesis or an error; the parquet file has all
 SETTING_LIMIT = 300  # characters of one value
 FAILURE_EXAMPLES = 3
-MARKS = {"+": "p", "-": "m", "@": "h"}  # classes of a diff's lines
 
 
 def report_html(
@@ -46,7 +45,9 @@ def report_html(
 ) -> None:
     """Write the report of a run into `path`, whole or not at all; `picture` is its progress.png."""
     image = base64.b64encode(picture.read_bytes()).decode()
-    document = page(title_of(history), report_body(history, image, transfers, ablations))
+    document = page(
+        title_of(history), report_body(history, image, transfers, ablations), {"panels": embedded_panels(history)}
+    )
     write_whole(path, encodable(document).encode())
 
 
@@ -138,7 +139,7 @@ def _win(history: History, win: facts.Win) -> dict[str, object]:
         "facts": told + [one_line(part, 60) for part in (step.proposer, step.trial_id) if part],
         "commit": one_line(win.commit, WORDS)[:10],
         "checks": one_line(", ".join(step.checks), WORDS),
-        "diff": _diff(_text(history, win.parent_sha), _text(history, step.source_sha)),
+        "diff": diff_rows(text_of(history, win.parent_sha), text_of(history, step.source_sha)),
     }
 
 
@@ -164,23 +165,8 @@ def _guidance(history: History) -> dict[str, object]:
     }
 
 
-def _diff(before: str | None, after: str | None) -> list[tuple[str, str]] | None:
-    """(class, line); None where a text is not in the store."""
-    if before is None or after is None:
-        return None
-    lines = diff_lines(visible(before), visible(after))
-    shown = [(MARKS.get(line[:1], ""), line) for line in lines[:SHOWN_DIFF_LINES]]
-    more = len(lines) - len(shown)
-    return [*shown, ("h", f"and {more:,} more lines")] if more else shown
-
-
-def _text(history: History, sha: str) -> str | None:
-    candidate = history.candidates.get(sha)
-    return candidate.text if candidate is not None else None
-
-
 def _constants(history: History) -> list[tuple[str, str, str]]:
-    before, after = (_text(history, sha) or "" for sha in (facts.start_sha(history), facts.best_sha(history)))
+    before, after = (text_of(history, sha) or "" for sha in (facts.start_sha(history), facts.best_sha(history)))
     return [
         (one_line(change.name, 80), one_line(change.before, 80) or "–", one_line(change.after, 80) or "–")
         for change in compare_constants(before, after)

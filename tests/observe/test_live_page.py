@@ -287,6 +287,56 @@ def test_rows_are_filtered_by_kind_and_decision(tab: Browser, tmp_path: Path) ->
     assert tab.requests == [(tmp_path / "report.html").as_uri()]
 
 
+def test_a_trial_opens_and_foreign_text_stays_text(server: PageServer, run: Path, tab: Browser) -> None:
+    hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    add_trial(run, "t00004x", hostile, 1.5)
+    tab.open(server.url)
+    tab.do("document.querySelector('tr[data-trial=t00004x]').click()")
+    tab.wait("document.getElementById('panel').open")
+    assert hostile in tab.do("document.getElementById('panel').textContent")
+    assert tab.do("document.querySelectorAll('#panel script, #panel img').length") == 0
+    tab.press("Escape")
+    tab.wait("!document.getElementById('panel').open")
+    tab.do("document.querySelector('tr[data-trial=t00004]').click()")
+    tab.wait("document.getElementById('panel').dataset.trial === 't00004'")
+    links = tab.do("[...document.querySelectorAll('#panel a')].map((link) => link.href)")
+    assert links == [f"{server.url}files/trials/t00004/{name}" for name in ("output.log", "curve.csv")]
+    lines = tab.do("[...document.querySelectorAll('#panel .diff .p')].map((line) => line.textContent)")
+    assert lines == ["+", "+A = 1"]
+    assert tab.do("document.querySelectorAll('#panel polyline').length") == 2, "its curve and its parent's"
+
+
+def test_keys_move_open_and_close(tab: Browser, tmp_path: Path) -> None:
+    written(realistic(), tmp_path)
+    tab.open((tmp_path / "report.html").as_uri())
+    tab.press("/")
+    assert tab.do("document.activeElement.type") == "search"
+    for key in "keep":
+        tab.press(key)
+    tab.press("Enter")
+    shown = [row[0] for row in shown_rows(tab)]
+    assert 2 <= len(shown) < 10
+    for key in "jjkj":
+        tab.press(key)
+    assert tab.do("document.querySelector('tr.active').dataset.trial") == shown[1]
+    tab.press("Enter")
+    tab.wait("document.getElementById('panel').open")
+    tab.press("k")
+    tab.wait(f"document.getElementById('panel').dataset.trial === '{shown[0]}'")
+    tab.press("Escape")
+    tab.wait("!document.getElementById('panel').open")
+
+
+def test_the_panel_and_the_table_say_the_same_numbers(server: PageServer, run: Path) -> None:
+    for row in read_run(run).rows:
+        status, headers, content = ask(server, f"/trial/{row.trial.trial_id}")
+        assert status == 200 and headers["Content-Type"] == "application/json"
+        told = dict(json.loads(content)["facts"])
+        score = row.result.val_bpb if row.result and row.result.status == "ok" else None
+        assert told.get("val_bpb") == (None if score is None else f"{score:.4f}")
+    assert ask(server, "/trial/t99999")[0] == ask(server, "/trial/")[0] == 404
+
+
 @contextmanager
 def watching(run: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command at work, and the URL that it has said."""

@@ -2,4 +2,5 @@
 
 rememberMarkup();
 dressTables();
+if (document.getElementById("panel")) listenToReader();
 if (isLive) followRun();
