@@ -11,6 +11,7 @@ from pathlib import Path
 
 from autoresearch_ray.live_page.run_files import trial_files
 from autoresearch_ray.observe.ablations import read_ablations
+from autoresearch_ray.observe.chart import chart
 from autoresearch_ray.observe.html import report_body, title_of
 from autoresearch_ray.observe.page import encode_data, page
 from autoresearch_ray.observe.transfers import read_transfers
@@ -29,7 +30,7 @@ class Rendered:
     revision: int
     history: History
     document: bytes  # HTML
-    data: bytes  # JSON: the revision, and the page's body
+    data: bytes  # JSON: the revision, what the charts draw, and the page's body
 
 
 class LivePage:
@@ -69,6 +70,7 @@ def _render(folder: Path, revision: int) -> Rendered:
     """The history is read after the revision: what it has more of is rendered once more."""
     history = read_run(folder)
     body = report_body(history, transfers=read_transfers(folder), ablations=read_ablations(folder))
-    document = page(title_of(history), body, {"revision": revision}, is_live=True)
-    data = encode_data({"revision": revision, "body": body})
+    drawn = {"revision": revision, "chart": asdict(chart(history))}
+    document = page(title_of(history), body, drawn, is_live=True)
+    data = encode_data({**drawn, "body": body})
     return Rendered(revision, history, encodable(document).encode(), encodable(data).encode())

@@ -10,7 +10,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from markupsafe import Markup
@@ -19,7 +19,9 @@ from autoresearch_ray.candidate.difference import compare_constants
 from autoresearch_ray.observe import facts, guidance
 from autoresearch_ray.observe.ablations import HEADS as ABLATION_HEADS
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows
+from autoresearch_ray.observe.chart import chart
 from autoresearch_ray.observe.curves import learning_curves
+from autoresearch_ray.observe.lineage_rows import lineage_rows, probability
 from autoresearch_ray.observe.lines import duration, price
 from autoresearch_ray.observe.page import page, render
 from autoresearch_ray.observe.transfers import HEADS as TRANSFER_HEADS
@@ -46,7 +48,9 @@ def report_html(
     """Write the report of a run into `path`, whole or not at all; `picture` is its progress.png."""
     image = base64.b64encode(picture.read_bytes()).decode()
     document = page(
-        title_of(history), report_body(history, image, transfers, ablations), {"panels": embedded_panels(history)}
+        title_of(history),
+        report_body(history, image, transfers, ablations),
+        {"chart": asdict(chart(history)), "panels": embedded_panels(history)},
     )
     write_whole(path, encodable(document).encode())
 
@@ -71,6 +75,7 @@ def report_body(
         note=" · ".join(f"{what} {one_line(value, WORDS)}" for what, value in named if value),
         cards=_cards(summary),
         picture=picture,
+        lineage=lineage_rows(history),
         wins=[_win(history, win) for win in wins[-SHOWN_WINS:]],
         win_count=len(wins),
         transfer_heads=TRANSFER_HEADS,
@@ -128,7 +133,7 @@ def _cards(summary: facts.Summary) -> list[_Card]:
 
 def _win(history: History, win: facts.Win) -> dict[str, object]:
     step = win.step
-    told = [f"better with probability {_probability(step.probability)}"] if math.isfinite(step.probability) else []
+    told = [f"better with probability {probability(step.probability)}"] if math.isfinite(step.probability) else []
     low_high = f" (95 %: {step.gain_low:.4f} to {step.gain_high:.4f})" if math.isfinite(step.gain_low) else ""
     return {
         "number": win.number,
@@ -237,7 +242,3 @@ def _runs(count: int) -> str:
 
 def _score(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else "–"
-
-
-def _probability(value: float) -> str:
-    return "> 0.999" if value > 0.999 else f"{value:.3f}"

@@ -32,6 +32,7 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.resize()
         self.call("Page.bringToFront")  # a page that is not seen does not poll
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
@@ -73,9 +74,13 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
+    def resize(self, width: int = 1280, height: int = 900) -> None:
+        """Give the window another size."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
     def picture(self, path: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """The window as a PNG."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.resize(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))

@@ -17,13 +17,13 @@ from urllib.request import urlopen
 
 import pytest
 from browser import Browser, browsing
-from histories import realistic
+from histories import empty, realistic
 from test_html_report import written
 from test_rebuild import stored
 
 from autoresearch_ray.live_page.page import LivePage
 from autoresearch_ray.live_page.server import PageServer
-from autoresearch_ray.observe.facts import summarise
+from autoresearch_ray.observe.facts import summarise, wins
 from autoresearch_ray.records import Proposal, Result, Trial
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
@@ -325,6 +325,45 @@ def test_keys_move_open_and_close(tab: Browser, tmp_path: Path) -> None:
     tab.wait(f"document.getElementById('panel').dataset.trial === '{shown[0]}'")
     tab.press("Escape")
     tab.wait("!document.getElementById('panel').open")
+
+
+def test_the_chart_has_a_point_a_trial_and_opens_it(server: PageServer, run: Path, tab: Browser) -> None:
+    tab.open(server.url)
+    history = read_run(run)
+    ended, won = [row for row in history.rows if row.result], wins(history)
+    count = "document.querySelectorAll('#progress circle.point').length"
+    assert tab.do(count) == len(ended) + len(won)
+    assert tab.do("document.querySelectorAll('#slots rect').length") == len(ended)
+    before = tab.do("document.querySelector('#progress .best').getAttribute('d')")
+    tab.do("document.getElementById('by-time').click()")
+    assert tab.do("document.querySelector('#progress .best').getAttribute('d')") != before
+    tab.do("document.getElementById('progress').scrollIntoView()")
+    spot = tab.do(
+        "(({x, y, width}) => [x + width / 2, y + width / 2])"
+        "(document.querySelector('#progress circle.advance').getBoundingClientRect())"
+    )
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+        tab.call("Input.dispatchMouseEvent", type=kind, x=spot[0], y=spot[1], button="left", clickCount=1)
+    tab.wait("document.getElementById('panel').open")
+    advance = next(step for step in history.steps if step.kind == "advance")
+    assert tab.do("document.getElementById('panel').dataset.trial") == advance.trial_id
+    told = tab.do("document.getElementById('tip').textContent")
+    assert told.startswith(f"{advance.trial_id} advance 1.7380MATRIX_LR 0.04")
+    add_trial(run, "t00090", "one more", 1.5)
+    tab.wait(f"{count} === {len(ended) + len(won) + 1}")
+
+
+def test_a_page_of_an_empty_run_comes_to_life(tab: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    stored(empty(), folder)
+    with watching(folder) as (process, url):
+        tab.open(url)
+        assert shown_rows(tab) == [] and tab.do("document.getElementById('progress').hidden")
+        add_trial(folder, "t00001", "the first", 1.5)
+        tab.wait("document.querySelector('tr[data-trial=t00001]')")
+        assert len(shown_rows(tab)) == 1 and not tab.do("document.getElementById('progress').hidden")
+        process.terminate()
 
 
 def test_the_panel_and_the_table_say_the_same_numbers(server: PageServer, run: Path) -> None:

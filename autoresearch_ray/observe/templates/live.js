@@ -50,6 +50,8 @@ function showNews(news) {
     else replaceSection(section, fresh);
   }
   dressTables();
+  chart = news.chart;
+  drawCharts();
 }
 
 // Rows that are as they were stay the elements that they are, with focus and all.

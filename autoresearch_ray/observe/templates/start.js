@@ -2,5 +2,9 @@
 
 rememberMarkup();
 dressTables();
-if (document.getElementById("panel")) listenToReader();
+if (document.getElementById("panel")) {
+  listenToReader();
+  listenToCharts();
+  drawCharts();
+}
 if (isLive) followRun();
