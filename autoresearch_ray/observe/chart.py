@@ -51,14 +51,14 @@ def chart(history: History) -> Chart:
     begin = min((moment for row in history.rows if (moment := _start(row)) is not None), default=0.0)
     first_run = max(0, len(history.rows) - SHOWN_RUNS)
     lanes = sorted({_slot(row) for row in history.rows[first_run:] if row.result})
-    steps = facts.steps_by_trial(history)
+    steps, words = facts.steps_by_trial(history), facts.describe_trials(history)
     every = math.ceil(len(history.rows) / SHOWN_POINTS) or 1
     trials = []
     for index, row in enumerate(history.rows):
         if index % every and index < first_run and row.trial.trial_id not in steps:
             continue
         lane = lanes.index(_slot(row)) if row.result and index >= first_run else -1
-        trials.append(_trial(row, index + 1, elapsed[index], lane, begin))
+        trials.append(_trial(row, index + 1, elapsed[index], words[index], lane, begin))
     return Chart(
         trials,
         len(history.rows),
@@ -68,7 +68,7 @@ def chart(history: History) -> Chart:
     )
 
 
-def _trial(row: TrialRow, number: int, elapsed: float, lane: int, begin: float) -> ChartTrial:
+def _trial(row: TrialRow, number: int, elapsed: float, words: str, lane: int, begin: float) -> ChartTrial:
     value, start, result = facts.score(row), _start(row), row.result
     return ChartTrial(
         trial=one_line(row.trial.trial_id, 100),
@@ -76,7 +76,7 @@ def _trial(row: TrialRow, number: int, elapsed: float, lane: int, begin: float) 
         elapsed=round(elapsed, 1),
         val_bpb=round(value, 4) if math.isfinite(value) else None,
         mark=_mark(row),
-        words=one_line(row.trial.proposal.hypothesis, WORDS),
+        words=one_line(words, WORDS),
         lane=lane,
         start=round(start - begin, 1) if start is not None and lane >= 0 else None,
         end=round(result.finished_at - begin, 1) if result and lane >= 0 else None,

@@ -366,6 +366,20 @@ def test_a_page_of_an_empty_run_comes_to_life(tab: Browser, tmp_path: Path) -> N
         process.terminate()
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_window(tab: Browser, tmp_path: Path, width: int) -> None:
+    written(realistic(), tmp_path)
+    tab.resize(width)
+    tab.open((tmp_path / "report.html").as_uri())
+    assert tab.do("document.documentElement.scrollWidth") <= width
+    tab.do("document.querySelector('tr[data-trial=t00019]').click()")
+    tab.wait("document.getElementById('panel').open")
+    assert tab.do("document.getElementById('panel').scrollWidth") <= width
+    tab.resize(width + 100)
+    tab.wait("document.querySelector('#progress svg').getBoundingClientRect().width > 0")
+    assert tab.do("document.documentElement.scrollWidth") <= width + 100
+
+
 def test_the_panel_and_the_table_say_the_same_numbers(server: PageServer, run: Path) -> None:
     for row in read_run(run).rows:
         status, headers, content = ask(server, f"/trial/{row.trial.trial_id}")

@@ -45,7 +45,7 @@ function winPoints(step, x, y) {
   const trials = new Map(chart.trials.map((trial) => [trial.number, trial]));
   return chart.best.slice(1).flatMap((level) => {
     const trial = trials.get(level[0]), [place, bpb] = step(level);
-    return trial ? [{ trial, x: x(place), y: y(bpb), mark: "keep" }] : [];
+    return trial ? [{ trial: { ...trial, val_bpb: bpb, mark: "win" }, x: x(place), y: y(bpb), mark: "keep" }] : [];
   });
 }
 
