@@ -10,8 +10,10 @@ for another host or from another origin are refused.
 """
 
 import socket
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from autoresearch_ray.errors import AutoresearchError
@@ -42,8 +44,10 @@ class PageServer(ThreadingHTTPServer):
         """Where the page is."""
         return f"http://{LOOPBACK}:{self.server_port}/"
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that has gone is no error."""
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that has gone is no error; all else is told on standard error."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -306,6 +306,21 @@ def test_a_trial_opens_and_foreign_text_stays_text(server: PageServer, run: Path
     assert tab.do("document.querySelectorAll('#panel polyline').length") == 2, "its curve and its parent's"
 
 
+@pytest.mark.parametrize("is_live", [True, False])
+def test_a_script_that_is_not_the_pages_own_does_not_run(
+    server: PageServer, tab: Browser, tmp_path: Path, is_live: bool
+) -> None:
+    written(realistic(), tmp_path)
+    tab.open(server.url if is_live else (tmp_path / "report.html").as_uri())
+    tab.do(
+        "document.body.append(make('script', {}, 'globalThis.bad = 1'), make('img', {onerror: 'bad = 1', src: 'x'}))"
+    )
+    tab.wait("document.querySelector('body > img').complete")
+    assert tab.do("'bad' in globalThis") is False
+    assert len(tab.errors) >= 2 and all("Content Security Policy" in error for error in tab.errors)
+    tab.errors.clear()
+
+
 def test_keys_move_open_and_close(tab: Browser, tmp_path: Path) -> None:
     written(realistic(), tmp_path)
     tab.open((tmp_path / "report.html").as_uri())
