@@ -39,7 +39,7 @@ class Chart:
     """Everything that is drawn."""
 
     trials: list[ChartTrial]
-    trial_count: int
+    every: int  # a point for each trial of so many, and for all that the lineage names; bars for all of the latest
     best: list[Place]
     frontier: list[Place]
     lanes: list[str]  # slots by name, with their node where there are several
@@ -61,7 +61,7 @@ def chart(history: History) -> Chart:
         trials.append(_trial(row, index + 1, elapsed[index], words[index], lane, begin))
     return Chart(
         trials,
-        len(history.rows),
+        every,
         _places(facts.best_levels(history), elapsed),
         _places(facts.frontier_levels(history), elapsed),
         _lane_names(lanes),

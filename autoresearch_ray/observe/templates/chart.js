@@ -18,7 +18,7 @@ function drawProgress(picture) {
   const x = (value) => EDGE.left + ((width - EDGE.left - EDGE.right) * value) / end;
   const y = (bpb) => EDGE.top + ((CHART_HEIGHT - EDGE.top - EDGE.bottom) * (high - Math.min(bpb, high))) / (high - low);
   const floor = CHART_HEIGHT - EDGE.bottom;
-  const points = chart.trials.filter(({ mark }) => mark !== "running").map((trial) => ({ trial,
+  const points = chart.trials.filter(isPoint).map((trial) => ({ trial,
     x: x(place(trial)), y: trial.val_bpb === null ? floor - 4 : y(trial.val_bpb),
     mark: trial.mark === "keep" ? "ok" : trial.mark }));
   points.push(...winPoints(step, x, y));
@@ -38,6 +38,11 @@ function drawProgress(picture) {
     ring.setAttribute("visibility", isNear ? "visible" : "hidden");
     return isNear ? found.trial : null;
   };
+}
+
+// Bars are there for all of the latest trials; points are not, or they would look like a crowd.
+function isPoint({ mark, number }) {
+  return mark === "keep" || mark === "advance" || (mark !== "running" && (number - 1) % chart.every === 0);
 }
 
 // A win stands at what its proof says: the trial that settled it may be a run of the best before it.
