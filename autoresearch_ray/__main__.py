@@ -16,6 +16,7 @@ COMMANDS = {
     "transfer": "does a run's win hold at another scale",
     "ablate": "what each part of a run's best is worth",
     "direct": "what all results say, and where models are asked to look",
+    "watch": "a run's page in a browser, alive while the run goes",
     "suggest": "an idea of your own into a run's queue",
     "propose": "ask a model for ideas, once",
     "simulate": "the same search on virtual slots, beside its peers",

@@ -73,6 +73,7 @@ class Progress:
         """While the run goes: the screen, or the lines alone."""
         self._folder, begin = folder, time.monotonic()
         self.say(_headline(folder, settings))
+        self.say(f"its page in a browser: python -m autoresearch_ray.watch {shlex.quote(_short(folder))}")
         try:
             if self._live:
                 with self._screen(lambda: self._snapshot(settings, search, watch, begin)):

@@ -10,31 +10,32 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
-from autoresearch_ray.candidate.difference import compare_constants, diff_lines
+from autoresearch_ray.candidate.difference import compare_constants
 from autoresearch_ray.observe import facts, guidance
 from autoresearch_ray.observe.ablations import HEADS as ABLATION_HEADS
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows
+from autoresearch_ray.observe.chart import chart
 from autoresearch_ray.observe.curves import learning_curves
+from autoresearch_ray.observe.lineage_rows import lineage_rows, probability
 from autoresearch_ray.observe.lines import duration, price
-from autoresearch_ray.observe.page import render
+from autoresearch_ray.observe.page import page, render
 from autoresearch_ray.observe.transfers import HEADS as TRANSFER_HEADS
 from autoresearch_ray.observe.transfers import Transfer, transfer_rows
+from autoresearch_ray.observe.trial_panel import diff_rows, embedded_panels, text_of
 from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.text import encodable, last_line, one_line, visible
 
 SHOWN_TRIALS = 2_000  # of the latest; the parquet file has all
 SHOWN_WINS = 100
-SHOWN_DIFF_LINES = 800
 WORDS = 600  # characters of a hypothesis or an error; the parquet file has all
 SETTING_LIMIT = 300  # characters of one value
 FAILURE_EXAMPLES = 3
-MARKS = {"+": "p", "-": "m", "@": "h"}  # classes of a diff's lines
 
 
 def report_html(
@@ -44,18 +45,37 @@ def report_html(
     transfers: Sequence[Transfer] = (),
     ablations: Sequence[Ablation] = (),
 ) -> None:
-    """Write the report of a run into `path`, whole or not at all; `picture` is its progress.png.
+    """Write the report of a run into `path`, whole or not at all; `picture` is its progress.png."""
+    image = base64.b64encode(picture.read_bytes()).decode()
+    document = page(
+        title_of(history),
+        report_body(history, image, transfers, ablations),
+        {"chart": asdict(chart(history)), "panels": embedded_panels(history)},
+    )
+    write_whole(path, encodable(document).encode())
+
+
+def title_of(history: History) -> str:
+    """What the page is called."""
+    return one_line(facts.summarise(history).tag, 100) or "autoresearch"
+
+
+def report_body(
+    history: History, picture: str = "", transfers: Sequence[Transfer] = (), ablations: Sequence[Ablation] = ()
+) -> str:
+    """What the report says, as HTML within the page; `picture` is a PNG in base64.
 
     Of ablations the latest is shown, and of a best that has been replaced it is told so.
     """
     summary, wins = facts.summarise(history), facts.wins(history)
     named = (("experiment", summary.experiment), ("isolation", facts.isolation(history)))
-    document = render(
+    return render(
         "report.html",
-        title=one_line(summary.tag, 100) or "autoresearch",
+        title=title_of(history),
         note=" · ".join(f"{what} {one_line(value, WORDS)}" for what, value in named if value),
         cards=_cards(summary),
-        picture=base64.b64encode(picture.read_bytes()).decode(),
+        picture=picture,
+        lineage=lineage_rows(history),
         wins=[_win(history, win) for win in wins[-SHOWN_WINS:]],
         win_count=len(wins),
         transfer_heads=TRANSFER_HEADS,
@@ -75,7 +95,6 @@ def report_html(
         ],
         settings=visible(json.dumps(_shorten(history.settings), indent=2, ensure_ascii=False, default=str)),
     )
-    write_whole(path, encodable(document).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +133,7 @@ def _cards(summary: facts.Summary) -> list[_Card]:
 
 def _win(history: History, win: facts.Win) -> dict[str, object]:
     step = win.step
-    told = [f"better with probability {_probability(step.probability)}"] if math.isfinite(step.probability) else []
+    told = [f"better with probability {probability(step.probability)}"] if math.isfinite(step.probability) else []
     low_high = f" (95 %: {step.gain_low:.4f} to {step.gain_high:.4f})" if math.isfinite(step.gain_low) else ""
     return {
         "number": win.number,
@@ -125,7 +144,7 @@ def _win(history: History, win: facts.Win) -> dict[str, object]:
         "facts": told + [one_line(part, 60) for part in (step.proposer, step.trial_id) if part],
         "commit": one_line(win.commit, WORDS)[:10],
         "checks": one_line(", ".join(step.checks), WORDS),
-        "diff": _diff(_text(history, win.parent_sha), _text(history, step.source_sha)),
+        "diff": diff_rows(text_of(history, win.parent_sha), text_of(history, step.source_sha)),
     }
 
 
@@ -153,23 +172,8 @@ def _guidance(history: History) -> dict[str, object]:
     }
 
 
-def _diff(before: str | None, after: str | None) -> list[tuple[str, str]] | None:
-    """(class, line); None where a text is not in the store."""
-    if before is None or after is None:
-        return None
-    lines = diff_lines(visible(before), visible(after))
-    shown = [(MARKS.get(line[:1], ""), line) for line in lines[:SHOWN_DIFF_LINES]]
-    more = len(lines) - len(shown)
-    return [*shown, ("h", f"and {more:,} more lines")] if more else shown
-
-
-def _text(history: History, sha: str) -> str | None:
-    candidate = history.candidates.get(sha)
-    return candidate.text if candidate is not None else None
-
-
 def _constants(history: History) -> list[tuple[str, str, str]]:
-    before, after = (_text(history, sha) or "" for sha in (facts.start_sha(history), facts.best_sha(history)))
+    before, after = (text_of(history, sha) or "" for sha in (facts.start_sha(history), facts.best_sha(history)))
     return [
         (one_line(change.name, 80), one_line(change.before, 80) or "–", one_line(change.after, 80) or "–")
         for change in compare_constants(before, after)
@@ -240,7 +244,3 @@ def _runs(count: int) -> str:
 
 def _score(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else "–"
-
-
-def _probability(value: float) -> str:
-    return "> 0.999" if value > 0.999 else f"{value:.3f}"

@@ -19,7 +19,7 @@ from autoresearch_ray.settings import SQLITE, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Store
 from autoresearch_ray.store.earlier import put_earlier
-from autoresearch_ray.store.history import history_of, read_history, read_settings
+from autoresearch_ray.store.history import history_of, read_history, read_settings, read_state_revision
 from autoresearch_ray.store.sqlite import files
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
@@ -117,6 +117,16 @@ def read_run(folder: Path) -> History:
     if state == SQLITE:
         return read_history(folder / STATE_FILE)
     return history_of(_etcd(state, folder))
+
+
+def read_revision(folder: Path) -> int:
+    """The revision of that run's store, by one short read. SettingsError if it is no run's."""
+    state = state_of(folder)
+    if state is None:
+        raise SettingsError(f"{folder / STATE_FILE}: does not exist; expected a run's folder such as runs/TAG")
+    if state == SQLITE:
+        return read_state_revision(folder / STATE_FILE)
+    return _etcd(state, folder).revision()
 
 
 def _etcd(state: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -> Store:

@@ -54,6 +54,16 @@ def read_settings(state_db: Path) -> bytes | None:
     return kv.value if kv else None
 
 
+def read_state_revision(state_db: Path) -> int:
+    """The revision of the store in this file. Errors as `read_history`."""
+    with (
+        closing(reads.open_readonly(state_db)) as connection,
+        storage_errors(state_db),
+        reads.snapshot(connection),
+    ):
+        return reads.current_revision(connection)
+
+
 def read_finished(state_db: Path) -> tuple[int, set[str]]:
     """The store's revision and the ids of the trials with a result, by index alone. Errors as `read_history`."""
     with (

@@ -1,0 +1,66 @@
+"""The lineage as a tree of lines: start and wins are its trunk, advances and failed proofs its branches."""
+
+import math
+from dataclasses import dataclass
+
+from autoresearch_ray.records import History, Step
+from autoresearch_ray.text import one_line
+
+SHOWN_STEPS = 200  # the latest
+WORDS = 240  # characters of a hypothesis
+
+
+@dataclass(frozen=True, slots=True)
+class LineageRow:
+    """A step: `place` is trunk or branch, `fate` of a branch says what became of it."""
+
+    trial: str
+    place: str
+    word: str  # start, win 1, advance, merge, failed proof
+    hypothesis: str
+    numbers: str
+    fate: str = ""  # "lost" for an advance that did not become a win
+
+
+def lineage_rows(history: History) -> list[LineageRow]:
+    """The latest steps in order."""
+    merged = {row.trial.proposal.proposal_id for row in history.rows if row.trial.proposal.kind == "merge"}
+    lost, rows, wins = _lost_steps(history), [], 0
+    for step in history.steps:
+        wins += step.kind == "keep"
+        word = {"start": "start", "keep": f"win {wins}", "drop": "failed proof"}.get(step.kind, "advance")
+        rows.append(
+            LineageRow(
+                one_line(step.trial_id, 100),
+                "trunk" if step.kind in ("start", "keep") else "branch",
+                "merge" if step.kind == "advance" and step.proposal_id in merged else word,
+                one_line(step.hypothesis, WORDS),
+                _numbers(step, history.commits.get(step.index, "")),
+                "lost" if step.index in lost or step.kind == "drop" else "",
+            )
+        )
+    return rows[-SHOWN_STEPS:]
+
+
+def probability(value: float) -> str:
+    """In three places; what is nearly certain is not called certain."""
+    return "> 0.999" if value > 0.999 else f"{value:.3f}"
+
+
+def _lost_steps(history: History) -> set[int]:
+    """The advances that a failed proof took back."""
+    lost, open_steps = set[int](), list[int]()
+    for step in history.steps:
+        if step.kind == "advance":
+            open_steps.append(step.index)
+        else:
+            lost.update(open_steps if step.kind == "drop" else ())
+            open_steps.clear()
+    return lost
+
+
+def _numbers(step: Step, commit: str) -> str:
+    parts = [f"val_bpb {step.val_bpb:.4f}"] if math.isfinite(step.val_bpb) else []
+    parts += [f"gain {step.gain:+.4f}"] if math.isfinite(step.gain) else []
+    parts += [f"P(better) {probability(step.probability)}"] if math.isfinite(step.probability) else []
+    return " · ".join([*parts, one_line(step.trial_id, 40), *([one_line(commit, 40)[:7]] if commit else [])])

@@ -1,0 +1,136 @@
+// Progress over trials or time, and the slots over time, as SVG. What a point is, its trial's panel says.
+
+const EDGE = { left: 52, right: 14, top: 10, bottom: 24 }, CHART_HEIGHT = 320, LANE = 16, NEAR = 16;
+let chart = embedded.chart;
+
+function drawCharts() {
+  if (!chart?.trials.length) return;
+  drawProgress(document.querySelector("#progress svg"));
+  drawSlots(document.querySelector("#slots svg"));
+}
+
+function drawProgress(picture) {
+  document.getElementById("progress").hidden = false;
+  const width = picture.parentElement.clientWidth, isTime = document.getElementById("by-time").checked;
+  const place = (trial) => (isTime ? trial.elapsed : trial.number);
+  const step = ([number, elapsed, bpb]) => [isTime ? elapsed : number, bpb];
+  const end = Math.max(...chart.trials.map(place), 1), [low, high] = scoreScale();
+  const x = (value) => EDGE.left + ((width - EDGE.left - EDGE.right) * value) / end;
+  const y = (bpb) => EDGE.top + ((CHART_HEIGHT - EDGE.top - EDGE.bottom) * (high - Math.min(bpb, high))) / (high - low);
+  const floor = CHART_HEIGHT - EDGE.bottom;
+  const points = chart.trials.filter(isPoint).map((trial) => ({ trial,
+    x: x(place(trial)), y: trial.val_bpb === null ? floor - 4 : y(trial.val_bpb),
+    mark: trial.mark === "keep" ? "ok" : trial.mark }));
+  points.push(...winPoints(step, x, y));
+  const ring = draw("circle", { class: "ring", r: 6, visibility: "hidden" });
+  picture.setAttribute("viewBox", `0 0 ${width} ${CHART_HEIGHT}`);
+  picture.setAttribute("height", CHART_HEIGHT);
+  picture.replaceChildren(...scoreMarks(low, high, y, width), ...placeMarks(end, isTime, x, CHART_HEIGHT),
+    ...points.map((point) => draw("circle", { class: `point ${point.mark}`, cx: point.x.toFixed(1),
+      cy: point.y.toFixed(1), r: point.mark === "keep" ? 5 : 3 })),
+    staircase(chart.frontier.map(step), end, x, y, "frontier"), staircase(chart.best.map(step), end, x, y, "best"), ring);
+  picture.nearest = (event) => {
+    const box = picture.getBoundingClientRect(), px = event.clientX - box.left, py = event.clientY - box.top;
+    const far = (point) => Math.hypot(point.x - px, point.y - py);
+    const found = points.reduce((a, b) => (far(b) < far(a) ? b : a), { x: -1e9, y: 0 });
+    const isNear = far(found) < NEAR;
+    for (const [name, value] of [["cx", found.x], ["cy", found.y]]) ring.setAttribute(name, value);
+    ring.setAttribute("visibility", isNear ? "visible" : "hidden");
+    return isNear ? found.trial : null;
+  };
+}
+
+// Bars are there for all of the latest trials; points are not, or they would look like a crowd.
+function isPoint({ mark, number }) {
+  return mark === "keep" || mark === "advance" || (mark !== "running" && (number - 1) % chart.every === 0);
+}
+
+// A win stands at what its proof says: the trial that settled it may be a run of the best before it.
+function winPoints(step, x, y) {
+  const trials = new Map(chart.trials.map((trial) => [trial.number, trial]));
+  return chart.best.slice(1).flatMap((level) => {
+    const trial = trials.get(level[0]), [place, bpb] = step(level);
+    return trial ? [{ trial: { ...trial, val_bpb: bpb, mark: "win" }, x: x(place), y: y(bpb), mark: "keep" }] : [];
+  });
+}
+
+// Outliers do not set the scale: they stand at its upper edge.
+function scoreScale() {
+  const scores = chart.trials.map((trial) => trial.val_bpb).filter((bpb) => bpb !== null).sort((a, b) => a - b);
+  const levels = [...chart.best, ...chart.frontier].map(([, , bpb]) => bpb);
+  const low = Math.min(scores[0] ?? 0, ...levels);
+  const high = Math.max(scores[Math.floor(0.95 * scores.length)] ?? 1, scores[Math.floor(0.95 * (scores.length - 1))] ?? 1,
+    ...levels);
+  const room = 0.06 * (high - low || 1);
+  return [low - 2 * room, high + room];
+}
+
+function scoreMarks(low, high, y, width) {
+  return [0.1, 0.3, 0.5, 0.7, 0.9].map((share) => low + share * (high - low)).flatMap((bpb) => [
+    draw("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(bpb), y2: y(bpb) }),
+    draw("text", { x: EDGE.left - 6, y: y(bpb) + 4, "text-anchor": "end" }, bpb.toFixed(3))]);
+}
+
+function placeMarks(end, isTime, x, height) {
+  return [0, 0.25, 0.5, 0.75, 1].map((share) => draw("text", { x: x(share * end), y: height - 6,
+    "text-anchor": share === 1 ? "end" : share ? "middle" : "start" },
+    isTime ? timeWords(share * end) : `${Math.round(share * end).toLocaleString("en")}`));
+}
+
+function timeWords(seconds) {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+function staircase(levels, end, x, y, name) {
+  const path = levels.map(([place, bpb], index) => `${index ? "H" : "M"}${x(place).toFixed(1)}` +
+    `${index ? "V" : " "}${y(bpb).toFixed(1)}`);
+  return draw("path", { class: `level ${name}`, d: levels.length ? `${path.join("")}H${x(end).toFixed(1)}` : "" });
+}
+
+function drawSlots(picture) {
+  const bars = chart.trials.filter(({ lane, start, end }) => lane >= 0 && start !== null && end !== null);
+  document.getElementById("slots").hidden = !bars.length;
+  if (!bars.length) return;
+  const width = picture.parentElement.clientWidth, height = LANE * chart.lanes.length + EDGE.bottom + 4;
+  const begin = Math.min(...bars.map(({ start }) => start)), end = Math.max(...bars.map((bar) => bar.end));
+  const left = 16 + 7 * Math.max(...chart.lanes.map(({ length }) => length));
+  const x = (moment) => left + ((width - left - EDGE.right) * (moment - begin)) / (end - begin || 1);
+  const marks = [0, 0.5, 1].map((share) => draw("text", { x: x(begin + share * (end - begin)), y: height - 6,
+    "text-anchor": share === 1 ? "end" : share ? "middle" : "start" }, timeWords(begin + share * (end - begin))));
+  picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  picture.setAttribute("height", height);
+  picture.replaceChildren(...marks,
+    ...chart.lanes.map((name, lane) => draw("text", { x: left - 8, y: LANE * lane + 13, "text-anchor": "end" }, name)),
+    ...bars.map((bar) => draw("rect", { class: `bar-of ${bar.mark}`, "data-trial": bar.trial, x: x(bar.start).toFixed(1),
+      y: LANE * bar.lane + 2, width: Math.max(1, x(bar.end) - x(bar.start) - 0.5).toFixed(1), height: LANE - 3 })));
+  picture.nearest = (event) => bars.find((bar) => bar.trial === event.target.dataset?.trial) ?? null;
+}
+
+function listenToCharts() {
+  const tip = document.getElementById("tip");
+  for (const picture of document.querySelectorAll("#progress svg, #slots svg")) {
+    picture.addEventListener("pointermove", (event) => {
+      const trial = picture.nearest?.(event);
+      tip.hidden = !trial;
+      picture.classList.toggle("near", Boolean(trial));
+      if (!trial) return;
+      const score = trial.val_bpb === null ? "" : ` ${trial.val_bpb.toFixed(4)}`;
+      tip.replaceChildren(make("b", {}, `${trial.trial} ${trial.mark}${score}`), make("br"), trial.words);
+      const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
+      tip.style.left = `${Math.max(8, Math.min(room, event.clientX + 12))}px`;
+      tip.style.top = `${event.clientY + 16}px`;
+    });
+    picture.addEventListener("pointerleave", () => { tip.hidden = true; });
+  }
+  document.querySelector("#progress svg").addEventListener("click", (event) => {
+    const trial = event.currentTarget.nearest?.(event);
+    if (trial) openPanel(trial.trial);
+  });
+  for (const choice of document.querySelectorAll("#progress input")) choice.addEventListener("change", drawCharts);
+  let width = document.body.clientWidth;
+  addEventListener("resize", () => {
+    if (width === (width = document.body.clientWidth)) return;
+    drawCharts();
+  });
+}
