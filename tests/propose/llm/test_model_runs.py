@@ -163,7 +163,8 @@ def test_a_model_s_idea_is_tried_proven_and_committed_and_bad_ideas_and_models_c
         assert f"{name}: " in output, output
         assert is_told(server)
         assert all(any(SECRET in value for value in request.headers.values()) for request in server.requests)
-    ideas = table[table.kind == "code"].groupby("proposer", observed=True).hypothesis.nunique()
+    code = table[(table.kind == "code") & (table.proposer != "ablation")]  # a slow run may take its wins apart
+    ideas = code.groupby("proposer", observed=True).hypothesis.nunique()
     assert set(ideas.index) == set(names) and (ideas == 1).all(), ideas
     assert (table.proposer == "tpe").any(), "the tuner stands in"
     (news,) = [line for line in lines if NEWS in line]
