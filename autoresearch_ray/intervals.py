@@ -18,3 +18,10 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
         return mean, math.nan, math.nan
     reach = float(student_t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
     return mean, mean - reach, mean + reach
+
+
+def interval_words(mean: float, low: float, high: float) -> str:
+    """A gain with its bounds as people read it; "–" for none."""
+    if not math.isfinite(mean):
+        return "–"
+    return f"{mean:+.4f}" + (f" ({low:+.4f} to {high:+.4f})" if math.isfinite(low) else "")

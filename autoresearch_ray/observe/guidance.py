@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from autoresearch_ray.guidance import OPEN, Directives, Findings
+from autoresearch_ray.intervals import interval_words
 from autoresearch_ray.observe import facts
 from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.records import Decision, History, TrialRow
@@ -54,7 +55,7 @@ def knob_rows(findings: Findings) -> list[tuple[str, ...]]:
             one_line(effect.name, 60),
             one_line(effect.way, 60),
             str(effect.tried),
-            _gain(effect.gain, effect.low, effect.high),
+            interval_words(effect.gain, effect.low, effect.high),
             "helps" if effect.low > 0 else "harms" if effect.high < 0 else "not certain",
         )
         for effect in findings.knobs[:SHOWN_KNOBS]
@@ -70,7 +71,7 @@ def subject_rows(findings: Findings) -> list[tuple[str, ...]]:
             str(record.advanced),
             str(record.failed),
             str(record.refused),
-            _gain(record.gain, record.low, record.high),
+            interval_words(record.gain, record.low, record.high),
             one_line(record.why, 120),
         )
         for record in findings.subjects[:SHOWN_SUBJECTS]
@@ -121,12 +122,12 @@ def part_rows(history: History) -> list[tuple[str, ...]]:
         if part is None or part.proposer != ABLATION or decision is None:
             continue
         lines = part.lines_removed - part.lines_added
-        worth = -decision.expected_gain - price * lines  # lines have no part in what is shown here
+        worth = price * lines - decision.expected_gain  # in val_bpb: J counts the lines that go as a gain
         half = 1.96 * decision.expected_sd
         says = "failed" if math.isnan(worth) else "helps" if worth - half > 0 else "not certain"
         says = "can go" if worth + half < price * lines else says
         words = one_line(part.hypothesis.removeprefix("without "), 160)
-        found[sha] = (words, str(lines), str(runs[sha]), _gain(worth, worth - half, worth + half), says)
+        found[sha] = (words, str(lines), str(runs[sha]), interval_words(worth, worth - half, worth + half), says)
     return list(found.values())[::-1]
 
 
@@ -161,12 +162,6 @@ def _hours(rows: Sequence[TrialRow]) -> float:
 
 def _is_in(row: TrialRow, taken: set[str]) -> bool:
     return row.trial.proposal.source_sha in taken
-
-
-def _gain(gain: float, low: float, high: float) -> str:
-    if not math.isfinite(gain):
-        return "–"
-    return f"{gain:+.4f}" + (f" ({low:+.4f} to {high:+.4f})" if math.isfinite(low) else "")
 
 
 def _power(findings: Findings) -> str:

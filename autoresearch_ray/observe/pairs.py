@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch_ray.intervals import mean_interval
+from autoresearch_ray.intervals import interval_words, mean_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,7 @@ def mean_gain(pairs: Sequence[Pair]) -> tuple[float, float, float]:
 
 def gain_words(pairs: Sequence[Pair]) -> str:
     """The mean gain with its bounds, as people read it; "–" for none."""
-    mean, low, high = mean_gain(pairs)
-    if math.isnan(mean):
-        return "–"
-    return f"{mean:+.4f}" + (f" ({low:+.4f} to {high:+.4f})" if math.isfinite(low) else "")
+    return interval_words(*mean_gain(pairs))
 
 
 def count_words(pairs: Sequence[Pair]) -> str:

@@ -8,7 +8,7 @@ from autoresearch_ray.candidate.difference import difference
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
 from autoresearch_ray.guidance import Findings
 from autoresearch_ray.proposer_spec import ABLATION
-from autoresearch_ray.records import Candidate, Proposal, Step
+from autoresearch_ray.records import Candidate, Proposal, Standing, Step
 from autoresearch_ray.search.parts import parts_of
 from autoresearch_ray.store.board import Board
 
@@ -29,15 +29,15 @@ class Ablator:
         best, frontier = self._board.best(), self._board.frontier()
         if best is None or frontier is None or best.source_sha != frontier.source_sha:
             return 0  # the frontier is to be proven first
-        if best.source_sha in self._done or not self._is_time(findings, self._board.steps()):
+        steps = self._board.steps()
+        if best.source_sha in self._done or not self._is_time(findings, steps):
             return 0
         self._done.add(best.source_sha)
-        steps = self._board.steps()
         parts = parts_of(steps, steps[0].source_sha, best.source_sha, lambda sha: self._board.candidate(sha).text)
         queued = 0
         for number, part in enumerate(parts, start=1):
             if part.without is not None:
-                queued += self._queue(part.what, part.without, f"a{frontier.version:05d}-{number:03d}")
+                queued += self._queue(part.what, part.without, frontier, f"a{frontier.version:05d}-{number:03d}")
         return queued
 
     def _is_time(self, findings: Findings, steps: list[Step]) -> bool:
@@ -45,9 +45,7 @@ class Ablator:
         since = next((place for place, sha in enumerate(reversed(keeps)) if sha in self._done), len(keeps))
         return since > 0 and (findings.outlook.is_plateau or since >= WINS)
 
-    def _queue(self, what: str, text: str, name: str) -> bool:
-        frontier = self._board.frontier()
-        assert frontier is not None
+    def _queue(self, what: str, text: str, frontier: Standing, name: str) -> bool:
         candidate = Candidate.of(text)
         before = self._board.candidate(frontier.source_sha).text
         added, removed = line_diff(before, text)

@@ -21,6 +21,7 @@ from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.session import Conversation, Exchange
 from autoresearch_ray.records import ProposerStatus
+from autoresearch_ray.search.models.pause import pause_seconds
 from autoresearch_ray.search.models.proposer import calls_here
 from autoresearch_ray.search.models.transcript import write_transcript
 from autoresearch_ray.store.board import Board
@@ -30,7 +31,6 @@ IDEAS = 4  # of models, that must have run between two versions
 PATIENCE = 3.0  # times as many screens are waited for at most, where models are slow
 REPAIRS = 1
 LOOK_SECONDS = 1.0
-FAILED_SECONDS = (15.0, 240.0)  # the pause after a failed call, doubled up to the second
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Director:
                 if isinstance(error, ProviderRefusedError):
                     return
                 if error is not None:
-                    await asyncio.sleep(self._pause(error))
+                    await asyncio.sleep(pause_seconds(self._failures, error))
                 continue
             self.changed.clear()
             with contextlib.suppress(TimeoutError):
@@ -88,7 +88,7 @@ class Director:
         written = 0
         try:
             written = await self._converse(before, exchanges)
-        except (AutoresearchError, DirectivesError) as failed:
+        except AutoresearchError as failed:
             error = failed
         except Exception as failed:
             logger.exception("%s", self.label)
@@ -121,13 +121,10 @@ class Director:
         return made.version if await asyncio.to_thread(self.board.put_directives, made) else 0
 
     def _status(self, error: Exception | None) -> ProposerStatus:
-        state = "stopped" if isinstance(error, ProviderRefusedError) else "pausing" if error is not None else "ok"
-        return ProposerStatus(self.label, state, f"{self.label}: {error}" if error is not None else "")  # type: ignore[arg-type]
-
-    def _pause(self, error: Exception) -> float:
-        first, longest = FAILED_SECONDS
-        asked = (error.retry_after_seconds or 0.0) if isinstance(error, ProviderError) else 0.0
-        return max(asked, min(longest, first * 2.0 ** min(self._failures - 1, 10)))
+        if error is None:
+            return ProposerStatus(self.label, "ok")
+        is_over = isinstance(error, ProviderRefusedError)
+        return ProposerStatus(self.label, "stopped" if is_over else "pausing", f"{self.label}: {error}")
 
 
 def _ask_again(prompt: Prompt, answer: str, fault: str) -> Prompt:

@@ -33,6 +33,7 @@ from autoresearch_ray.records import MICROS, Candidate, Proposal, ProposerStatus
 from autoresearch_ray.search.merging import reject_as_moved
 from autoresearch_ray.search.models.access import Mind
 from autoresearch_ray.search.models.arrivals import Arrivals, Asked
+from autoresearch_ray.search.models.pause import FAILED_SECONDS, pause_seconds
 from autoresearch_ray.search.models.transcript import write_transcript
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases, idea_of
@@ -41,7 +42,6 @@ CALLS_AT_ONCE = 4  # of one model
 AT_ONCE = {AGENT: 2, OWN: 1}  # an agent is a program that runs beside the trials; a class is not asked by two threads
 IDEAS_A_CALL = 3  # of a model; an agent leaves one train.py
 AHEAD = 2  # ideas waiting, beyond one a slot
-FAILED_SECONDS = (15.0, 240.0)  # the pause after a failed call, doubled up to the second while it goes on failing
 FRUITLESS_SECONDS = (4.0, 240.0)  # and after a conversation without an idea: nothing new is likely at once
 LOOK_SECONDS = 1.0
 DETAIL = 1_000  # characters of the reason of a rejection that are kept
@@ -308,9 +308,7 @@ class Writer:
         return f"{self.spec.label}: {kind}{error}"
 
     def _pause(self, error: Exception | None) -> float:
-        first, longest = FAILED_SECONDS if error is not None else FRUITLESS_SECONDS
-        asked = (error.retry_after_seconds or 0.0) if isinstance(error, ProviderError) else 0.0
-        return max(asked, min(longest, first * 2.0 ** min(self._barren - 1, 10)))
+        return pause_seconds(self._barren, error, FAILED_SECONDS if error is not None else FRUITLESS_SECONDS)
 
     async def _tell(self) -> None:
         with suppress(StoreError):  # the next word has this one in it

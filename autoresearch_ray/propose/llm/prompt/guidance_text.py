@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 
 from autoresearch_ray.guidance import STATISTICS, Directives, Findings
+from autoresearch_ray.intervals import interval_words
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
 from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.text import one_line
@@ -53,7 +54,9 @@ def findings_lines(findings: Findings, *, whole: bool = False) -> Iterator[str]:
         yield f"- To be seen in the noise, a gain of {outlook.bound:.4f} needs {pairs} runs on its parent's seeds."
     for record in findings.subjects:
         parts = [f"{record.tried} tried, {record.advanced} taken by the frontier"]
-        parts += [f"mean gain {gain_words(record.gain, record.low, record.high)}"] if math.isfinite(record.gain) else []
+        parts += (
+            [f"mean gain {interval_words(record.gain, record.low, record.high)}"] if math.isfinite(record.gain) else []
+        )
         parts += [f"{record.failed} failed"] if record.failed else []
         parts += [f"{record.refused} took no slot"] if record.refused else []
         yield f"- Ideas about {record.subject}: {', '.join(parts)}."
@@ -67,15 +70,10 @@ def findings_lines(findings: Findings, *, whole: bool = False) -> Iterator[str]:
             yield f"{QUOTE}{one_line(one.what, WORDS)}"
     if whole:
         for effect in [one for one in findings.knobs if one.low > 0 or one.high < 0][:SURE_KNOBS]:
-            words = gain_words(effect.gain, effect.low, effect.high)
+            words = interval_words(effect.gain, effect.low, effect.high)
             yield f"- {effect.name} {effect.way}: gain {words} for a typical move, {effect.tried} tried."
         if findings.untried_knobs:
             yield f"- Knobs that were never moved: {', '.join(findings.untried_knobs)}."
-
-
-def gain_words(gain: float, low: float, high: float) -> str:
-    """A gain with its 95 % interval, if it has one."""
-    return f"{gain:+.4f}" + (f" ({low:+.4f} to {high:+.4f})" if math.isfinite(low) else "")
 
 
 def _introduce(directives: Directives) -> list[str]:
