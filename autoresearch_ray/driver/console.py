@@ -37,6 +37,7 @@ REFRESH_SECONDS = 120.0  # of the run's files, and after each win
 SCREEN_SECONDS = 0.5
 HEAR_SECONDS = 2.0
 SHOWN_DECISIONS = 8
+PAGE_WORDS = "its page in a browser: "  # begin the line that comes when the search begins
 
 
 class Progress:
@@ -73,7 +74,7 @@ class Progress:
         """While the run goes: the screen, or the lines alone."""
         self._folder, begin = folder, time.monotonic()
         self.say(_headline(folder, settings))
-        self.say(f"its page in a browser: python -m autoresearch_ray.watch {shlex.quote(_short(folder))}")
+        self.say(f"{PAGE_WORDS}python -m autoresearch_ray.watch {shlex.quote(shorten(folder))}")
         try:
             if self._live:
                 with self._screen(lambda: self._snapshot(settings, search, watch, begin)):
@@ -127,7 +128,7 @@ class Progress:
 
         rebuild(folder)
         resume = resume_command(folder, settings) if interrupted else ""
-        return tuple(summary_lines(read_run(folder), _short(folder), resume))
+        return tuple(summary_lines(read_run(folder), shorten(folder), resume))
 
     @contextlib.contextmanager
     def _screen(self, snapshot: Any) -> Iterator[None]:
@@ -193,7 +194,7 @@ def can_draw(console: Console) -> bool:
 
 def resume_command(folder: Path, settings: RunSettings) -> str:
     """What continues this run."""
-    place = shlex.quote(_short(folder.parent))
+    place = shlex.quote(shorten(folder.parent))
     return f"python -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {place}"
 
 
@@ -219,12 +220,14 @@ def _model_line(status: ProposerStatus) -> str:
 def _headline(folder: Path, settings: RunSettings) -> str:
     trials = f"{settings.trials} trials" if settings.trials else "trials without end"
     hours = f", {settings.hours:g} h" if settings.hours is not None else ""
+    place = f"{settings.hardware['device']}, {settings.hardware['isolation']}"
     return (
         f"run {settings.tag}: {settings.experiment.name}, {trials}{hours} of {settings.experiment.budget_seconds:g} s "
-        f"on {settings.slots} slots ({settings.hardware['device']}, {settings.hardware['isolation']}); {_short(folder)}"
+        f"on {settings.slots} slots ({place}); {shorten(folder)}"
     )
 
 
-def _short(path: Path) -> str:
+def shorten(path: Path) -> str:
+    """The path as it is shown: from here, if that is shorter."""
     relative = os.path.relpath(path)
     return relative if len(relative) < len(str(path)) else str(path)
