@@ -43,12 +43,12 @@ def execute(path: Path, folder: Path, **parameters: object) -> Any:
     assert parameters.keys() <= names, "the notebook has these parameters"
     given = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
     notebook.cells.insert(own + 1, nbformat.v4.new_code_cell(given))
-    NotebookClient(notebook, timeout=250, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
     return notebook
 
 
 @pytest.mark.alone  # a whole run, stopped and resumed
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_both_run_from_top_to_bottom_on_a_small_run(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     small = {"experiment": "e.yaml", "trials": 5, "slots": 2, "pause_after": 1, "page": True, "disk": "disk"}
@@ -100,3 +100,10 @@ def test_it_uses_what_is_public(path: Path) -> None:
     used = set(re.findall(r"\bautoresearch_ray\.(\w+)", source))
     assert used and used <= set(autoresearch_ray.__all__)
     assert "from autoresearch_ray" not in source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_its_links_lead_to_files_of_the_repository(path: Path) -> None:
+    words = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", words) if "://" not in link]
+    assert links and [link for link in links if not (path.parent / link).is_file()] == []
