@@ -3,15 +3,18 @@
 A whole run is started, followed, stopped and resumed by tests/test_notebooks.py.
 """
 
+import os
 import subprocess
 import sys
 import threading
 from _thread import interrupt_main
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from histories import empty, realistic
+from small_run import write_experiment
 from test_rebuild import stored
 
 from autoresearch_ray import diff_best, show_page, start
@@ -63,6 +66,20 @@ def test_a_launch_that_is_refused_is_one_line(tmp_path: Path, capsys: pytest.Cap
         start(runs_dir=tmp_path / "runs", tag="x", experiment="none.yaml")
     assert "\n" not in str(raised.value) and capsys.readouterr().out == f"error: {raised.value}\n"
     assert not (tmp_path / "runs" / "x").exists()
+
+
+def test_a_key_goes_to_the_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    asked: dict[str, Any] = {
+        "runs_dir": tmp_path / "runs",
+        "experiment": write_experiment(tmp_path),
+        "proposers": ["anthropic:m"],
+    }
+    with pytest.raises(SettingsError, match="no key for anthropic"):
+        start(**asked)
+    with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY is no key: it has spaces"):
+        start(**asked, keys={"ANTHROPIC_API_KEY": "two words"})
+    assert "ANTHROPIC_API_KEY" not in os.environ
 
 
 def test_a_stop_of_the_notebook_ends_the_following_and_not_the_run(run_dir: Path) -> None:
