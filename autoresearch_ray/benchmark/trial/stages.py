@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +34,7 @@ from autoresearch_ray.benchmark.trial.judge import Files, Remote, judge
 from autoresearch_ray.benchmark.trial.learned import plain_parameters
 from autoresearch_ray.benchmark.trial.line_profile import MOST_LINES
 from autoresearch_ray.benchmark.trial.model_process import run_model
+from autoresearch_ray.benchmark.trial.process_server import End
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.benchmark.trial.training_process import run_candidate
 from autoresearch_ray.codec import from_json, to_json
@@ -43,14 +44,6 @@ from autoresearch_ray.text import one_line
 MOST_MESSAGES = 64  # of a candidate's process; an honest one has 25
 LARGEST = 1e15  # number that is believed to be one of steps, tokens, seconds or megabytes
 ORDER = {"training": "", "progress": "training", "trained": "training", "saved": "trained", "unsaved": "trained"}
-
-
-@dataclass(frozen=True)
-class End:
-    """How a process ended."""
-
-    status: int  # exit status, or minus the signal
-    peak_mb: float
 
 
 class Host(Protocol):
