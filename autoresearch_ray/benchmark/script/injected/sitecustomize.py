@@ -25,10 +25,24 @@ def shift(seed: Any) -> Any:
     return (seed.__index__() + OFFSET) % SEEDS if whole else seed
 
 
+class Stand(type):
+    """The type of a class that stands in the place of another: what is made elsewhere of the other is one of it."""
+
+    original: type
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.original) if "original" in vars(cls) else super().__instancecheck__(instance)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, cls.original) if "original" in vars(cls) else super().__subclasscheck__(other)
+
+
 def shift_random() -> None:
     """The standard library's."""
 
-    class Random(random.Random):
+    class Random(random.Random, metaclass=Stand):
+        original = random.Random
+
         def seed(self, a: Any = None, version: int = 2) -> None:
             super().seed(shift(a), version)
 
@@ -46,9 +60,14 @@ def shift_numpy(module: Any) -> None:
     """Those of numpy.random."""
     plain_seed, plain_rng, plain_state = module.seed, module.default_rng, module.RandomState
 
-    class RandomState(plain_state):  # type: ignore[misc, valid-type]  # whatever class NumPy has there
+    class RandomState(plain_state, metaclass=Stand):  # type: ignore[misc, valid-type]  # NumPy's, whatever it is
+        original = plain_state
+
         def __init__(self, seed: Any = None) -> None:
             super().__init__(shift(seed))
+
+        def seed(self, seed: Any = None) -> None:
+            super().seed(shift(seed))
 
     def default_rng(seed: Any = None) -> Any:
         return plain_rng(shift(seed))

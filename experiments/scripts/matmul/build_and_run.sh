@@ -1,0 +1,3 @@
+set -e
+cc -O3 -Wall -o matmul main.c multiply.c
+./matmul
