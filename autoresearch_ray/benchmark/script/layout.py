@@ -72,15 +72,15 @@ def read_file(folder: int, path: str, most: int = MOST_BYTES) -> bytes | None:
     opened = _open_below(folder, path)
     if opened is None:
         return None
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        return None
     with os.fdopen(opened, "rb") as file:
-        return file.read(most + 1)[:most] if stat.S_ISREG(os.fstat(opened).st_mode) else None
+        return file.read(most)
 
 
-def copy_file(folder: int, path: str) -> None:
-    """A regular file below an opened folder, into the current folder. FileNotFoundError if there is none."""
-    content = read_file(folder, path)
-    if content is None:
-        raise FileNotFoundError(path)
+def write_file(path: str, content: bytes) -> None:
+    """A file below the current folder, in the place of what is there."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).unlink(missing_ok=True)
     Path(path).write_bytes(content)

@@ -45,8 +45,11 @@ class Snapshot:
 def take(experiment: ScriptExperiment, say: Progress | None = None) -> Snapshot:
     """The snapshot of an experiment's folder as it is now; safe to call from many processes. DataError."""
     root = Path(experiment.folder)
-    paths = sorted(_list_files(root, {Path(path) for path in (*experiment.data, *experiment.judge_data)}))
-    size = sum(path.lstat().st_size for path in paths)
+    try:
+        paths = sorted(_list_files(root, {Path(path) for path in (*experiment.data, *experiment.judge_data)}))
+        size = sum(path.lstat().st_size for path in paths)
+    except OSError as error:
+        raise _unreadable(error, root) from None
     if size > MOST_BYTES or len(paths) > MOST_FILES:
         largest = max(paths, key=lambda path: path.lstat().st_size)
         raise DataError(
@@ -54,7 +57,11 @@ def take(experiment: ScriptExperiment, say: Progress | None = None) -> Snapshot:
             f"trial gets a copy, of at most {MOST_FILES:,} files and {MOST_BYTES >> 20} MB: name what is only read "
             "under `data:`, and take the rest out of the folder"
         )
-    hashes = {str(path.relative_to(root)): sha256_of(path) for path in paths if not path.is_symlink()}
+    try:
+        files = [path for path in paths if path.is_file() and not path.is_symlink()]
+        hashes = {str(path.relative_to(root)): sha256_of(path) for path in files}
+    except OSError as error:
+        raise _unreadable(error, root) from None
     fingerprint = fingerprint_of(experiment, hashes)
     name = f"{root.name or 'script'}-{_sha(json.dumps([fingerprint, hashes]))[:16]}"
     folder = cache_home() / SCRIPTS / name
@@ -115,7 +122,7 @@ def fingerprint_of(experiment: ScriptExperiment, hashes: dict[str, str]) -> str:
 
 
 def _list_files(root: Path, apart: set[Path]) -> Iterator[Path]:
-    """The files of a folder that go along."""
+    """The files of a folder that go along, and the folders that are empty without what stays."""
     for path in root.iterdir():
         if path.name in LEFT_OUT or path.name.endswith(LEFT_OUT_ENDINGS) or path.resolve() in apart:
             continue
@@ -123,7 +130,7 @@ def _list_files(root: Path, apart: set[Path]) -> Iterator[Path]:
             if path.resolve().is_relative_to(root.resolve()):
                 yield path
         elif path.is_dir():
-            yield from _list_files(path, apart)
+            yield from list(_list_files(path, apart)) or [path]
         elif path.is_file():
             yield path
 
@@ -136,9 +143,19 @@ def _pack(root: Path, paths: list[Path]) -> bytes:
             entry = tar.gettarinfo(str(path), arcname=str(path.relative_to(root)))
             entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""
             entry.mode = 0o755 if entry.mode & 0o100 else 0o644
-            with path.open("rb") as file:
-                tar.addfile(entry, file if entry.isreg() else None)
+            if entry.isreg():
+                with path.open("rb") as file:
+                    tar.addfile(entry, file)
+            else:
+                tar.addfile(entry)
     return buffer.getvalue()
+
+
+def _unreadable(error: OSError, root: Path) -> DataError:
+    return DataError(
+        f"{error.filename or root}: cannot be read ({error.strerror}); every trial gets a copy of this folder: make it "
+        "readable, take it out, or name it under `data:`"
+    )
 
 
 def _sha(text: str) -> str:

@@ -92,7 +92,8 @@ class ScriptStages:
             if missing := [path for path, content in artefacts.items() if content is None]:
                 return self._fail(end, f"left no {', '.join(missing)} for the judge")
             peak_mb = end.peak_mb
-            end, folder = self._run(self._job["judge"], "judge", printed, (), "", folder)
+            left = {path: content for path, content in artefacts.items() if content is not None}
+            end, folder = self._run(self._job["judge"], "judge", printed, (), "", left)
             judging = time.monotonic() - begin
             if folder is None or end.status != 0:
                 return end
@@ -111,11 +112,11 @@ class ScriptStages:
         printed: Printed,
         closed: tuple[str, ...],
         event: str,
-        judged: int | None = None,
+        judged: dict[str, bytes] | None = None,
     ) -> tuple[End, int | None]:
         """One process to its end and everything that it left; its folder, None if it never began.
 
-        A judge gets the artefacts of the folder `judged`, and the files as they were before the search changed any.
+        A judge gets the artefacts `judged`, and the files as they were before the search changed any.
         """
         experiment = self._experiment
         linked = tuple(path for path in (*experiment.data, *experiment.judge_data) if path not in closed)
@@ -153,19 +154,18 @@ class ScriptStages:
         folder: str,
         closed: tuple[str, ...],
         order: Order,
-        judged: int | None,
+        judged: dict[str, bytes] | None,
     ) -> None:
         """In the child: behind the walls, and the program. Does not return."""
         try:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(writing, 1)
             os.dup2(writing, 2)
-            last = self._tars[1] if judged is None else judged
-            ours, tar, last = limits.keep_only([channel.detach(), self._tars[0], last])
+            ours, tar, last = limits.keep_only([channel.detach(), *self._tars])
             confine(self._walls, folder, self._job["memory_mb"], memory_files=self._job["cuda"], closed=closed)
             layout.lay_out([tar] if judged is not None else [tar, last], order)
-            for path in self._experiment.artefacts if judged is not None else ():
-                layout.copy_file(last, path)
+            for path, content in (judged or {}).items():
+                layout.write_file(path, content)
             layout.tell_folder(socket.socket(fileno=ours))
             layout.run_program(order)
         except BaseException:  # noqa: BLE001  # printed to the script's output; its exit says the rest

@@ -9,14 +9,14 @@ LR = 0.0003  # of Adam; search log(0.0001, 0.1)
 BATCH = 64  # drawings a step; search log_int(8, 128)
 DROPOUT = 0.5  # before the last layer; search float(0.0, 0.7)
 POOL = "avg"  # what the layers are brought together by; search choice("avg", "max")
-DRAWINGS = 2000  # that it may see
+DRAWINGS = 1200  # that it may see
 
 
 def draw(count, generator):
     """Drawings of 12 x 12 pixels, as (count, 1, 12, 12), and what they show."""
     kinds = torch.randint(4, (count,), generator=generator)
     corners = torch.randint(6, (count, 2), generator=generator).tolist()
-    images = torch.randn(count, 1, 12, 12, generator=generator) * 0.9
+    images = torch.randn(count, 1, 12, 12, generator=generator) * 0.7
     for image, kind, (y, x) in zip(images, kinds.tolist(), corners, strict=True):
         for line in ([(2, None)], [(None, 2)], [(2, None), (None, 2)], [(0, None), (None, 0), (5, None), (None, 5)])[kind]:
             rows, columns = (slice(at, at + 6) if step is None else at + step for at, step in ((y, line[0]), (x, line[1])))
@@ -26,7 +26,7 @@ def draw(count, generator):
 
 torch.manual_seed(42)
 images, kinds = draw(DRAWINGS, torch.Generator().manual_seed(1))
-unseen, answers = draw(2000, torch.Generator().manual_seed(2))
+unseen, answers = draw(1000, torch.Generator().manual_seed(2))
 pool = nn.AvgPool2d(2) if POOL == "avg" else nn.MaxPool2d(2)
 model = nn.Sequential(
     nn.Conv2d(1, CHANNELS, 3, padding=1), nn.ReLU(), pool, nn.Conv2d(CHANNELS, 2 * CHANNELS, 3, padding=1), nn.ReLU(),
