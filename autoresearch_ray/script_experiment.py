@@ -64,7 +64,6 @@ class ScriptExperiment(Benchmark):
     judge_data: Annotated[tuple[str, ...], Field(strict=False)] = ()  # folders and files that the judge alone may read
     knobs: Words = Field({})  # NAME: range, for constants whose comment has none
     program: str = ""  # what steers the search, seen from the folder; "": its program.md or README.md
-    complexity_price: Annotated[float, Field(ge=0)] = 0.0  # of the score, that a line of code costs
 
     @property
     def scoring(self) -> Scoring:

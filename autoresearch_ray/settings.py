@@ -44,7 +44,7 @@ AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
 class Rules:
     """The numbers of the decision; J and bpb unless said otherwise."""
 
-    complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines
+    complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines; 0 for another score
     baseline_trials: int = 3  # before anything is decided
     worthwhile_sd: float = 0.4  # a step of the frontier that is worth another run of a contender
     contender_probability: float = 0.3  # of a worthwhile step, above which a contender is run again

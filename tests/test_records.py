@@ -63,7 +63,10 @@ def test_a_lone_train_py_is_stored_and_named_by_its_bare_text() -> None:
 def test_a_candidate_of_several_files_comes_back_equal_under_a_hash_of_all_of_them() -> None:
     files = (("model.py", "WIDTH = 3\n"), ("train.py", "x = 1\n"))
     candidate = Candidate(files)
-    assert Candidate.decode(candidate.encode()) == candidate and candidate.text == "x = 1\n"
+    assert (
+        Candidate.decode(candidate.encode()) == candidate
+        and candidate.text == f"{heading('model.py')}WIDTH = 3\n{heading('train.py')}x = 1\n"
+    )
     shas = {candidate.sha, Candidate.of("x = 1\n").sha, Candidate((("model.py", "WIDTH = 4\n"), files[1])).sha}
     assert len(shas) == 3
 

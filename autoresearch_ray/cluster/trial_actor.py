@@ -174,7 +174,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             self._slot.stop(seen.words())
 
     def _read_known(self) -> Known:
-        held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]
+        standings = (self._board.best(), self._board.frontier()) if self._settings.experiment.scoring.is_ours else ()
+        held = [standing.val_bpb for standing in standings if standing]
         typical = median(self._rates) if len(self._rates) >= TYPICAL_FROM else 0.0
         return Known(min(held, default=0.0), typical)
 

@@ -10,6 +10,7 @@ from autoresearch_ray.benchmark.sandbox.walls import check_reached, try_walls
 from autoresearch_ray.driver.new_run import (
     choose_base_url,
     choose_director,
+    choose_early_stop,
     choose_staleness,
     count_slots,
     override_experiment,
@@ -60,7 +61,7 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
         "max_cost_usd": request.max_cost_usd or stored.max_cost_usd,
         "prices": request.prices or stored.prices,
         "max_calls": request.max_calls or stored.max_calls,
-        "early_stop": request.early_stop or stored.early_stop,
+        "early_stop": choose_early_stop(request, stored.experiment, stored.early_stop),
         "max_staleness": choose_staleness(request, stored.max_staleness),
         "storage": stored.storage if storage is None else storage,
     }

@@ -86,6 +86,9 @@ class Job:
     strength: Strength = "normal"  # of the probes of the model: full for a proof
     held_out: bool = True  # the second split is scored too: only decisions about the best read it
     known: Known = NOTHING  # what its result is compared with
+    metric_name: str = ""  # of the function that scores instead of bits per byte, see score/own_metric.py
+    metric_source: str = ""  # the text of its file
+    sign: int = 1  # of the score in what decisions read: -1 where higher is better
     dry_seconds: float = 0.0  # for each phase of a dry run, see dryrun.py; 0: a trial
 
     @property
@@ -189,6 +192,9 @@ def job_for(
         strength=strength,
         held_out=held_out,
         known=known,
+        metric_name=experiment.scoring.name if experiment.metric_source else "",
+        metric_source=experiment.metric_source,
+        sign=experiment.scoring.sign,
     )
 
 
