@@ -11,7 +11,7 @@ from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.difference import diff_lines
 from autoresearch_ray.candidate.knobs import constants, set_constants
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe import facts
@@ -31,7 +31,7 @@ def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[
     settings = RunSettings.model_validate_json(json.dumps(history.settings))
     text, parent_sha = _read_candidate(file, history, settings, say)
     try:
-        check_candidate(text, len(settings.program.splitlines()))
+        check_for(settings)(text, len(settings.program.splitlines()))
         normal = normal_sha(text)
     except CandidateError as error:
         raise SettingsError(f"{file}: {error}") from None
