@@ -218,6 +218,18 @@ def test_a_conflict_names_its_file_and_takes_no_code_of_other_files() -> None:
     assert theirs_onto(TREE, ours, theirs) is None
 
 
+def test_a_name_that_one_side_renames_and_the_other_uses_anew_is_a_conflict() -> None:
+    tree = with_file("train.py", ("import torch\n", "import torch\n\nimport model as net\n"))
+    ours = with_file("model.py", ("def build(", "def make("), tree=tree)
+    theirs = with_file("train.py", ("model = Block()", "model = net.build()"), ("EPS = 1e-8", "EPS = 1e-7"), tree=tree)
+    merged = three_way(tree, ours, theirs)
+    assert merged.conflicts == ("train.py: build of model.py is gone on the other side; ours kept",)
+    assert not merged.clean and not merged.whole
+    assert merged.source == set_constants(ours, {"EPS": 1e-7}), "its values are taken"
+    used = with_file("train.py", ("model = Block()", "model = net.DEPTH"), tree=tree)
+    assert three_way(tree, ours, used).clean
+
+
 def test_a_knob_that_both_sides_set_is_a_conflict_of_its_file() -> None:
     ours, theirs = (set_constants(TREE, {"BLOCK": value, "lr": 0.5}) for value in (16, 32))
     merged = three_way(TREE, ours, theirs)
