@@ -8,7 +8,7 @@ from small_run import settings_of, write_experiment
 
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_for
-from autoresearch_ray.records import Candidate, Result, Standing, Step, Trial
+from autoresearch_ray.records import Candidate, Result, Standing, Step, StepKind, Trial
 from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.parts import CONFLICT, parts_of
@@ -53,14 +53,9 @@ TREE = join((("kernel.c", KERNEL), ("lib/model.py", MODEL), ("main.py", MAIN)))
 @pytest.fixture
 def settings(tmp_path: Path) -> RunSettings:
     ours = settings_of(ask(experiment=write_experiment(tmp_path), trials=60, slots=2, program=tmp_path / "program.md"))
-    script = ScriptExperiment(
-        contract="script",
-        name="tree",
-        budget_seconds=1,
-        command="python main.py",
-        editable=("kernel.c", "lib/model.py", "main.py"),
-        metric="loss",
-    )
+    said = {"name": "tree", "budget_seconds": 1, "command": "python main.py", "metric": "loss"}
+    files = ("kernel.c", "lib/model.py", "main.py")
+    script = ScriptExperiment.model_validate({"contract": "script", "editable": files, **said})
     return ours.replace(experiment=script, baseline=TREE)
 
 
@@ -120,11 +115,14 @@ def test_a_best_of_several_files_is_taken_apart_file_by_file(settings: RunSettin
     best = set_constants(one.replace("LR * model", "2 * LR * model"), {"BLOCK": 128})
     texts = {Candidate.of(text).sha: text for text in (TREE, one, best)}
     shas = list(texts)
+    kinds: list[tuple[StepKind, str]] = [
+        ("start", shas[0]),
+        ("advance", shas[1]),
+        ("advance", shas[2]),
+        ("keep", shas[2]),
+    ]
     steps = [
-        Step(number, kind, sha, f"t{number}", "p", f"idea {number}", "person", 1.0, "", 0.0)
-        for number, (kind, sha) in enumerate(
-            [("start", shas[0]), ("advance", shas[1]), ("advance", shas[2]), ("keep", shas[2])]
-        )
+        Step(n, kind, sha, f"t{n}", "p", f"idea {n}", "person", 1.0, "", 0.0) for n, (kind, sha) in enumerate(kinds)
     ]
     parts = parts_of(steps, shas[0], shas[2], texts.__getitem__, check_for(settings))
     assert all(part.fault != CONFLICT for part in parts)
