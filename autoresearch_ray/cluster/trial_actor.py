@@ -28,7 +28,7 @@ from autoresearch_ray.cluster.session import bundle
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
-from autoresearch_ray.records import MAY_BE_BEST, CurvePoint, Result, Trial
+from autoresearch_ray.records import MAY_BE_BEST, PROOFS, CurvePoint, Result, Trial
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import connect
@@ -129,6 +129,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             strength="full" if trial.purpose in MAY_BE_BEST else "normal",
             held_out=trial.purpose in MAY_BE_BEST,
             known=self._read_known(),
+            keep=self._keeps(trial),
         )
         with self._files(trial.trial_id) as folder:
             for path, text in candidate.files:
@@ -155,6 +156,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         if seen is not None and seen.is_lost:
             self._lost = seen
             self._slot.stop(seen.words())
+
+    def _keeps(self, trial: Trial) -> bool:
+        """Whether its model may become that of the best: a proof's other side is the best before it."""
+        if self._settings.keep_weights == "none" or trial.purpose not in (*PROOFS, "idle"):
+            return False
+        best = self._board.best()
+        return trial.purpose == "idle" or best is None or trial.proposal.source_sha != best.source_sha
 
     def _read_known(self) -> Known:
         held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]

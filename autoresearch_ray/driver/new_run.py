@@ -58,6 +58,7 @@ def new_run(
         director=choose_director(request, None, request.proposers),
         seed=request.seed or 0,
         early_stop=request.early_stop or "none",
+        keep_weights=request.keep_weights or "none",
         llm_base_url=choose_base_url(request, default=""),
         context_tokens=request.context_tokens,
         max_cost_usd=request.max_cost_usd,

@@ -1,7 +1,8 @@
 """A run that goes on: its settings as they are stored, with what a resumed run may change, and no more.
 
 It may change how long it goes on, who proposes, what that may cost, how stale a proposal may be, whether losing screens
-end early, the walls and where copies go. Whatever its scores depend on stays: a request that says otherwise is refused.
+end early, whether the best's weights are kept, the walls and where copies go. Whatever its scores depend on stays: a
+request that says otherwise is refused.
 """
 
 import json
@@ -61,6 +62,7 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
         "prices": request.prices or stored.prices,
         "max_calls": request.max_calls or stored.max_calls,
         "early_stop": request.early_stop or stored.early_stop,
+        "keep_weights": request.keep_weights or stored.keep_weights,
         "max_staleness": choose_staleness(request, stored.max_staleness),
         "storage": stored.storage if storage is None else storage,
     }

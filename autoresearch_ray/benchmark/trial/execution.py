@@ -17,6 +17,7 @@ from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.trial.failures import STATUSES
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
 from autoresearch_ray.codec import from_json
+from autoresearch_ray.paths import KEPT_MODEL_FILES
 from autoresearch_ray.records import CurvePoint, Result, Status
 from autoresearch_ray.text import last_line
 
@@ -124,6 +125,7 @@ class Execution:
         self._output.drain(self._output_end)
         self._output.close()
         os.close(self._output_end)
+        self._settle_kept()
 
     def result(self) -> Result:
         """What came of it, as a record without trial, slot and node."""
@@ -173,7 +175,22 @@ class Execution:
         with ExitStack() as files:
             names = ("train.bin", "val.bin", "holdout.bin", "token_bytes.npy")
             opened = [files.enter_context((dataset.folder / name).open("rb")).fileno() for name in names]
+            opened += [files.enter_context(partial.open("wb")).fileno() for partial in self._partials()]
             self._slot.ask(message, [output, *opened])
+
+    def _partials(self) -> list[Path]:
+        """Where the model that is to be kept is written, before it is whole."""
+        names = KEPT_MODEL_FILES if self._job.keep else ()
+        return [self._printed.with_name(f".{name}.part") for name in names]
+
+    def _settle_kept(self) -> None:
+        """Give the kept model its names if it is whole and its trial has a score; else nothing is left of it."""
+        is_kept = "kept" in self._events and self._status()[0] == "ok"
+        for partial, name in zip(self._partials(), KEPT_MODEL_FILES, strict=False):
+            if is_kept:
+                partial.replace(partial.with_name(name))
+            else:
+                partial.unlink(missing_ok=True)
 
     def _status(self) -> tuple[Status, str]:
         done, failed = self._events.get("result"), self._events.get("failure")

@@ -35,6 +35,7 @@ class Job:
     held_out: bool = True  # the second split is scored too: only decisions about the best read it
     known: Known = NOTHING  # what its result is compared with
     dry_seconds: float = 0.0  # for each phase of a dry run, see dryrun.py; 0: a trial
+    keep: bool = False  # its model, if it has a score
 
     @property
     def dry(self) -> bool:
@@ -73,7 +74,7 @@ class DataShape:
 class Event:
     """One message from a job's processes; a candidate's process says training, progress, trained, saved or failure."""
 
-    kind: str  # training, progress, trained, saved, unsaved, scoring, result, failure
+    kind: str  # training, progress, trained, saved, unsaved, scoring, result, kept, failure
     at: float  # time.monotonic()
     point: CurvePoint | None = None
     status: str = ""
@@ -105,6 +106,7 @@ def job_for(
     strength: Strength = "normal",
     held_out: bool = True,
     known: Known = NOTHING,
+    keep: bool = False,
 ) -> Job:
     """The job that an experiment's trial is, on a slot with these resources."""
     return Job(
@@ -120,6 +122,7 @@ def job_for(
         strength=strength,
         held_out=held_out,
         known=known,
+        keep=keep,
     )
 
 

@@ -3,8 +3,9 @@
 `slot.py` runs it as `python -m autoresearch_ray.benchmark.trial.server CONTROL_FD`, in its own PID namespace where
 there is one. It runs no candidate code itself and never touches the GPU, so it stays answerable whatever a candidate
 does, and a fork of it is ready in milliseconds. It hears `{"setup": ...}` once, then `{"job": ...}` with descriptors,
-or `{"kill": true}`; it answers `{"ready": ...}`, `{"event": ...}` and `{"ended": ...}`. What a job goes through is in
-`stages.py`; when it has ended, everything that it left is ended too.
+`{"serve": ...}` with those of a kept model, or `{"kill": true}`; it answers `{"ready": ...}`, `{"event": ...}` and
+`{"ended": ...}`. What a job goes through is in `stages.py`, a kept model in `serving.py`; when either has ended,
+everything that it left is ended too.
 """
 
 import gc
@@ -26,8 +27,10 @@ import torch
 import torch._dynamo  # the optimisers import it at their first step: a second that no trial should pay
 
 from autoresearch_ray.benchmark.sandbox import processes, self_test, syscalls
+from autoresearch_ray.benchmark.trial.confined import End
 from autoresearch_ray.benchmark.trial.job import Event
-from autoresearch_ray.benchmark.trial.stages import End, Stages
+from autoresearch_ray.benchmark.trial.serving import Serving
+from autoresearch_ray.benchmark.trial.stages import Stages
 from autoresearch_ray.codec import to_json
 
 MAX_REQUEST = 1 << 20
@@ -60,14 +63,14 @@ class Server:
             if not request:
                 return
             message = json.loads(request)
-            if "job" not in message:
+            if not {"job", "serve"} & message.keys():
                 continue  # a kill that came after the end
-            stages = Stages(message, descriptors, walls, self)
+            asked: Stages | Serving = (Stages if "job" in message else Serving)(message, descriptors, walls, self)
             try:
-                end = stages.run()
+                end = asked.run()
             finally:
                 processes.kill_everything_else()
-                stages.close()
+                asked.close()
             self._send({"ended": end.status, "peak_mb": end.peak_mb})
 
     def tell(self, event: Event) -> None:
