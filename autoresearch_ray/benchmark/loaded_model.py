@@ -13,6 +13,7 @@ import os
 import pickle
 import socket
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -204,8 +205,10 @@ def _read_tokenizer(run_dir: Path, kept: KeptModel) -> tiktoken.Encoding:
 def _read_weights(file: BinaryIO) -> dict[str, torch.Tensor]:
     """The tensors in an open file, and nothing else that a file of that kind may hold."""
     try:
-        weights: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of a file that torch has doubts about
+            weights: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError, Warning) as error:
         reason = one_line(str(error), 160)
         raise WeightsError(f"{file.name}: holds more or less than tensors, and is not loaded ({reason})") from None
     named = isinstance(weights, dict) and all(isinstance(name, str) for name in weights)
