@@ -27,6 +27,7 @@ from autoresearch_ray.errors import SettingsError, StorageError
 from autoresearch_ray.paths import (
     BEST_FOLDER,
     CALLS_FOLDER,
+    KEPT_FILE,
     ORIGIN_FILE,
     SETTINGS_FILE,
     STATE_FILE,
@@ -180,8 +181,12 @@ def _fetch_files(
     wanted: dict[str, str] = {}
     if TRIALS_FOLDER in parts:
         wanted |= {f"{TRIALS_FOLDER}/{path}": name for path, name in _trials(storage, epoch, finished)}
-    for part in {CALLS_FOLDER, BEST_FOLDER}.intersection(parts):
-        wanted |= {f"{part}/{path}": name for path, name in storage.launches(part, epoch).items()}
+    if CALLS_FOLDER in parts:
+        wanted |= {f"{CALLS_FOLDER}/{path}": name for path, name in storage.launches(CALLS_FOLDER, epoch).items()}
+    if BEST_FOLDER in parts:
+        there = storage.launches(BEST_FOLDER, epoch)
+        whole = there.get(KEPT_FILE, "").removesuffix(KEPT_FILE)  # of the launch that has stored a whole one last
+        wanted |= {f"{BEST_FOLDER}/{name.removeprefix(whole)}": name for name in _below(storage, whole)}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda item: _fetch(storage, item[1], folder / item[0]), wanted.items()))
     return len(wanted)
@@ -191,6 +196,10 @@ def _fetch_settings(storage: RunStorage, epoch: int, folder: Path) -> None:
     for number in range(epoch, 0, -1):
         if _fetch(storage, f"{storage.folder(number)}/{SETTINGS_FILE}", folder / SETTINGS_FILE):
             return
+
+
+def _below(storage: RunStorage, prefix: str) -> list[str]:
+    return storage.bucket.names(prefix) if prefix else []
 
 
 def _trials(storage: RunStorage, epoch: int, finished: set[str] | None) -> Iterable[tuple[str, str]]:

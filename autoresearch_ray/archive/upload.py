@@ -154,14 +154,16 @@ class Uploads:
             self._put_best()
 
     def _put_best(self) -> None:
-        """The best's trained model where it has changed; what names the others last."""
-        folder = self._folder / BEST_FOLDER
-        record = folder / KEPT_FILE
+        """The best's trained model where it has changed, its record last; then no earlier launch's is left."""
+        record = self._folder / BEST_FOLDER / KEPT_FILE
         if not record.exists() or _look(record) == self._best:
             return
-        look = _look(record)
-        self._put_all([path for path in sorted(folder.iterdir()) if path != record])
-        self._put(record)
+        look, earlier = _look(record), self._launches(BEST_FOLDER)
+        known = earlier.get(KEPT_FILE)
+        if known is None or self._storage.bucket.get(known) != record.read_bytes():
+            self._put_all([path for path in sorted(record.parent.iterdir()) if path != record])
+            self._put(record)
+            self._storage.bucket.delete(list(earlier.values()))
         self._best = look
 
     def _publish(self, manifest: Manifest, tips: str) -> None:
