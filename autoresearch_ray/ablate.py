@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         proven = read_proven(options.run_dir, options.pairs)
         isolation = options.isolation or proven.settings.isolation
-        parts = check_parts(find_parts(proven), proven.settings.experiment, isolation, _say)
+        parts = check_parts(find_parts(proven), proven.settings.train_experiment, isolation, _say)
         if not any(part.without is not None for part in parts):
             raise SettingsError(f"{options.run_dir}: no part of its best can be taken out alone")
         try:

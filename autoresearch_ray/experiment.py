@@ -1,18 +1,22 @@
-"""Experiments: the fixed benchmark, read from a YAML file under `experiments/`.
+"""Experiments: the fixed benchmark.
 
-A wrong file is answered with its name, the line, what was found and what was expected. What a launch chooses (slots,
-tag, proposers) is not here; see `settings.py`.
+    Benchmark           what every experiment has: a budget, a device, how many trials
+    ├── Experiment        our contract: the harness owns data, clock and metric
+    └── ScriptExperiment  any command that prints its own score (`contract: script`), in `script_experiment.py`
+
+`experiment_file.py` reads them. What a launch chooses (slots, tag, proposers) is not here; see `settings.py`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.scoring import Scoring
 
+B = TypeVar("B", bound="Benchmark")
 Constant = bool | int | float | str
 
 BUILT_IN_DATA = {"stdlib", "tinystories", "climbmix"}
@@ -30,27 +34,24 @@ class FrozenModel(BaseModel):
         return self.model_validate(dict(self) | changes)
 
 
-class Experiment(FrozenModel):
-    """One benchmark: data, tokenizer, budget and the starting candidate. Scores compare only within one experiment."""
+class Benchmark(FrozenModel):
+    """What every experiment has. Scores compare only within one."""
 
     model_config = ConfigDict(strict=True)
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
-    candidate: str = "train.py"  # beside the YAML file
-    data: Annotated[str, Field(min_length=1)]  # stdlib, tinystories, climbmix, a hub name, a local file or folder
-    text_column: str = "text"
-    corpus_mb: Annotated[int, Field(ge=0)] = 0  # read at most this much text; 0: all
-    seq_len: Annotated[int, Field(ge=8, le=65536)]
-    vocab_size: Annotated[int, Field(ge=257, le=65536)]  # 256 bytes, the document start, and merges
-    eval_tokens: Annotated[int, Field(ge=1024)] = 65536  # scored in each of the validation and held-out splits
-    budget_seconds: Annotated[float, Field(gt=0, le=86400)]
+    budget_seconds: Annotated[float, Field(gt=0, le=86400)]  # of training; of a script: what one run takes, about
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    amp: Literal["auto", "none", "fp16", "bf16"] = "auto"
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0
     trials: Annotated[int, Field(ge=4)] = 100
-    removal_margin: Annotated[float, Field(ge=0, le=1)] = 0.0  # bpb that code may be worth and still be taken out
+    removal_margin: Annotated[float, Field(ge=0)] = 0.0  # of the score, that code may be worth and still be taken out
     constants: dict[str, Constant] = {}
+
+    @property
+    def scoring(self) -> Scoring:
+        """How its candidates are scored."""
+        return Scoring()
 
     def override(self, **said: Any) -> Self:
         """The experiment with what a command line says of its fields; None: nothing. SettingsError names the option."""
@@ -60,6 +61,20 @@ class Experiment(FrozenModel):
             first = error.errors()[0]
             option = str(first["loc"][0]).replace("_", "-")
             raise SettingsError(f"--{option} {first['input']:g}: {expectation(first)}") from None
+
+
+class Experiment(Benchmark):
+    """Our contract: data, tokenizer, budget and the starting train.py."""
+
+    contract: Literal["train"] = "train"
+    candidate: str = "train.py"  # beside the YAML file
+    data: Annotated[str, Field(min_length=1)]  # stdlib, tinystories, climbmix, a hub name, a local file or folder
+    text_column: str = "text"
+    corpus_mb: Annotated[int, Field(ge=0)] = 0  # read at most this much text; 0: all
+    seq_len: Annotated[int, Field(ge=8, le=65536)]
+    vocab_size: Annotated[int, Field(ge=257, le=65536)]  # 256 bytes, the document start, and merges
+    eval_tokens: Annotated[int, Field(ge=1024)] = 65536  # scored in each of the validation and held-out splits
+    amp: Literal["auto", "none", "fp16", "bf16"] = "auto"
 
 
 def local_path(data: str, folder: Path = Path()) -> Path | None:
@@ -85,72 +100,3 @@ def expectation(error: Mapping[str, Any]) -> str:
     if kind.startswith(("float", "finite", "greater")):
         return "expected a number above 0"
     return str(error["msg"]).lower()
-
-
-def load_experiment(path: Path) -> Experiment:
-    """The experiment in `path`; `candidate` and a local `data` become absolute. SettingsError says what is wrong."""
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}); expected an experiment's YAML file") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path}: is not text; expected an experiment's YAML file") from None
-    values, lines = _parse(path, text)
-    try:
-        experiment = Experiment.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(_describe(path, error, lines)) from None
-    return _resolve(path, experiment)
-
-
-def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
-    try:
-        node, values = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingsError(
-            f"{path}:{line}: is not YAML: {error.problem}; expected lines like `seq_len: 128`"
-        ) from None
-    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
-        raise SettingsError(
-            f"{path}:1: found {type(values).__name__}; expected a mapping with lines like `seq_len: 128`"
-        )
-    lines: dict[str, int] = {}
-    for key, _ in node.value:
-        if key.value in lines:
-            raise SettingsError(f"{path}:{key.start_mark.line + 1}: `{key.value}` is set twice; keep one of the two")
-        lines[str(key.value)] = key.start_mark.line + 1
-    return values, lines
-
-
-def _describe(path: Path, error: ValidationError, lines: dict[str, int]) -> str:
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a typo explains what is missing
-    key = str(first["loc"][0]) if first["loc"] else ""
-    where = f"{path}:{lines.get(key, 1)}"
-    if first["type"] == "extra_forbidden":
-        return f"{where}: unknown key `{key}`; expected one of {', '.join(sorted(Experiment.model_fields))}"
-    if first["type"] == "missing":
-        return f"{where}: `{key}` is missing; add it (see experiments/cpu.yaml)"
-    return f"{where}: `{key}: {first['input']}` is wrong: {first['msg'].lower()}"
-
-
-def _resolve(path: Path, experiment: Experiment) -> Experiment:
-    folder = path.resolve().parent
-    candidate = folder / experiment.candidate
-    if not candidate.is_file():
-        raise SettingsError(f"{path}: candidate {candidate} does not exist; expected a train.py beside the file")
-    update = {"candidate": str(candidate)}
-    local = local_path(experiment.data, folder) or local_path(experiment.data)
-    if local is not None:
-        update["data"] = str(_readable(path, local).resolve())
-    return experiment.replace(**update)
-
-
-def _readable(path: Path, data: Path) -> Path:
-    """The data file or folder, if it is there and of a kind that is read. SettingsError."""
-    expected = "expected a .txt, .jsonl or .parquet file, or a folder of them"
-    if not data.exists():
-        raise SettingsError(f"{path}: data file {data} does not exist; {expected}")
-    if data.is_file() and data.suffix.lower() not in DATA_FILES:
-        raise SettingsError(f"{path}: data file {data} is of a kind that is not read; {expected}; convert or unpack it")
-    return data

@@ -13,7 +13,7 @@ from pathlib import Path
 from autoresearch_ray.benchmark.data.build import SPLITS
 from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
 from autoresearch_ray.errors import AutoresearchError
-from autoresearch_ray.experiment import load_experiment
+from autoresearch_ray.experiment_file import load_experiment
 from autoresearch_ray.output import STDERR, STDOUT
 
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from autoresearch_ray import source_files
 from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.paths import CANDIDATE_FILE
 
@@ -33,7 +34,10 @@ HELD = "held for a human to see"  # in the error of a result that is held
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What is searched over: texts by path, under one content hash. With our contract one text, `train.py`."""
+    """What is searched over: texts by path, under one content hash. With our contract one text, `train.py`.
+
+    A script's files stand in a tree; `text` is all of them as one, see `source_files.py`.
+    """
 
     files: tuple[tuple[str, str], ...]  # (path, text) in the order of paths
 
@@ -46,8 +50,8 @@ class Candidate:
 
     @classmethod
     def of(cls, text: str) -> "Candidate":
-        """The candidate whose only file is this train.py."""
-        return cls(((CANDIDATE_FILE, text),))
+        """The candidate with this text: a lone train.py, or files with headings (`source_files.py`)."""
+        return cls(source_files.split(text) if source_files.has_headings(text) else ((CANDIDATE_FILE, text),))
 
     @property
     def is_lone(self) -> bool:
@@ -56,8 +60,8 @@ class Candidate:
 
     @property
     def text(self) -> str:
-        """The text of train.py."""
-        return next(text for path, text in self.files if path == CANDIDATE_FILE)
+        """What search and models edit: the text of a lone train.py, else all files, each below its heading."""
+        return self.files[0][1] if self.is_lone else source_files.join(self.files)
 
     @property
     def sha(self) -> str:

@@ -32,6 +32,7 @@ from autoresearch_ray.proposer_spec import (
     parse_proposer,
 )
 from autoresearch_ray.records import CoRun, EarlierRun, Isolation
+from autoresearch_ray.script_experiment import AnyExperiment, ScriptExperiment
 
 EarlyStop = Literal["none", "paired"]
 KeepWeights = Literal["none", "best"]
@@ -234,7 +235,7 @@ class RunTerms(FrozenModel):
     """What a run is about, whatever it runs on."""
 
     tag: str
-    experiment: Experiment
+    experiment: AnyExperiment
     trials: Annotated[int, Field(ge=4)]
     hours: float | None
     device: Literal["cpu", "cuda"]
@@ -268,6 +269,15 @@ class RunTerms(FrozenModel):
         """Of a GPU, that Ray sets aside for a trial; logical GPUs may be shared out for training on CPUs too."""
         wanted = self.device == "cuda" or self.experiment.device == "cpu"
         return self.experiment.gpus_per_trial if wanted else 0.0
+
+    @property
+    def train_experiment(self) -> Experiment:
+        """The experiment, of our contract. SettingsError for a run of a script."""
+        if isinstance(self.experiment, ScriptExperiment):
+            raise SettingsError(
+                f"run {self.tag} is of a script (contract: script); expected a run whose train.py the harness trains"
+            )
+        return self.experiment
 
     @property
     def has_models(self) -> bool:

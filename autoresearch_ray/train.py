@@ -15,7 +15,7 @@ from typing import get_args
 
 from autoresearch_ray.driver.single_trial import measure, read_candidate
 from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.experiment import load_experiment
+from autoresearch_ray.experiment_file import load_experiment
 from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.records import CurvePoint, Isolation, Result
 

@@ -43,7 +43,7 @@ def kept_run(folder: Path) -> Path:
 def keeping(board: Board) -> RunSettings:
     """The run's settings, from now on with --keep-weights best and its data looked at."""
     settings = RunSettings.model_validate_json(board.settings() or b"")
-    found = prepare(settings.experiment).fingerprint
+    found = prepare(settings.train_experiment).fingerprint
     settings = settings.replace(keep_weights="best", dataset_fingerprint=found)
     board.put_settings(settings.model_dump_json().encode())
     return settings
@@ -60,8 +60,9 @@ def prove(board: Board, number: int, text: str = BETTER) -> Trial:
 
 def train(settings: RunSettings, folder: Path, text: str = BETTER) -> Result:
     """One real trial as a proof runs it, its model kept in `folder`."""
-    dataset = str(prepare(settings.experiment).folder)
-    job = job_for(settings.experiment, text, dataset, SEED, device="cpu", memory_mb=2000, strength="full", keep=True)
+    experiment = settings.train_experiment
+    dataset = str(prepare(experiment).folder)
+    job = job_for(experiment, text, dataset, SEED, device="cpu", memory_mb=2000, strength="full", keep=True)
     with Slot(1) as slot:
         list(slot.run(job, folder))
     return slot.result

@@ -40,7 +40,7 @@ def test_what_later_changes_build_on_or_the_best_fails_without_cannot_go_alone(
     parts = find_parts(proven)
     assert [part.fault for part in parts] == [CONFLICT, CONFLICT, ""][-len(parts) :]
     broken = Part("x", again.replace("model(x)", "model(x, x)"), 1)
-    checked = check_parts([*parts, broken], proven.settings.experiment, "none", print)
+    checked = check_parts([*parts, broken], proven.settings.train_experiment, "none", print)
     assert [part.fault for part in checked] == [*(part.fault for part in parts), LOST]
 
 

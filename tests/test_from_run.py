@@ -260,7 +260,7 @@ def test_a_run_starts_from_a_finished_one_and_still_knows_it_when_it_goes_on(
     old, new = earlier_folder(tmp_path), tmp_path / "runs" / "new"
     with SqliteStore(old / "state.db") as store:  # as if it had been measured here
         settings = RunSettings.model_validate_json(Board(store).settings() or b"")
-        settings = settings.replace(dataset_fingerprint=prepare(settings.experiment).fingerprint)
+        settings = settings.replace(dataset_fingerprint=prepare(settings.train_experiment).fingerprint)
         Board(store).put_settings(settings.model_dump_json().encode())
     said = launch_run(tmp_path, "e.yaml", "--tag", "new", "--trials", "5", "--from-run", "run")
     assert "starts from the best of run (val_bpb 0.5000, 1 win); its 2 results are known to the tuner\n" in said

@@ -46,7 +46,7 @@ def test_the_loaded_model_has_the_very_score_of_the_trial_that_trained_it(
     model: LoadedModel, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTORESEARCH_HOME", str(kept.parent / "home"))
-    dataset = look_up(RunSettings.model_validate(read_run(kept).settings).experiment)
+    dataset = look_up(RunSettings.model_validate(read_run(kept).settings).train_experiment)
     assert dataset is not None
     rows = dataset.rows("val")
     logits = model.logits(rows[:, :-1].astype(np.int64))

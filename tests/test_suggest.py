@@ -134,7 +134,8 @@ def test_a_text_made_from_the_experiments_own_train_py_gets_the_experiments_cons
     shipped = START.replace("WIDTH = 16 ", "WIDTH = 64 ").replace("ROWS = 4 ", "ROWS = 32 ")
     (tmp_path / "shipped.py").write_text(shipped)
     settings = settings_of(ask(experiment=write_experiment(tmp_path, START), program=tmp_path / "program.md"))
-    experiment = settings.experiment.replace(candidate=str(tmp_path / "shipped.py"), constants={"WIDTH": 16, "ROWS": 4})
+    constants = {"WIDTH": 16, "ROWS": 4}
+    experiment = settings.train_experiment.replace(candidate=str(tmp_path / "shipped.py"), constants=constants)
     mine = shipped.replace(STEP, "        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n" + STEP)
     assert normal_sha(write_constants(mine, START, experiment) or "") == normal_sha(MINE)
     wide = mine.replace("WIDTH = 64 ", "WIDTH = 48 ")

@@ -141,7 +141,7 @@ class LoadedModel:
         memory = shared_logits.new_memory(layout.size)
         self._channel, theirs = shared_logits.channel()
         with theirs, tempfile.TemporaryDirectory(prefix="autoresearch-sample-") as folder:
-            message = {"serve": asdict(self._job(source)), "layout": asdict(layout), "folder": folder}
+            message = {"job": asdict(self._job(source)), "layout": asdict(layout), "folder": folder}
             self._slot.ask(message, [skeleton.fileno(), weights.fileno(), theirs.fileno(), memory])
             theirs.close()
             self._shared = Exchange(memory, layout)

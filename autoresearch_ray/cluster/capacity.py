@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from autoresearch_ray.benchmark.sandbox.cgroup import usable_memory
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.experiment import Benchmark
 
 RAYS_PARTS = 10_000  # of a resource
 MEMORY_SHARE = 0.7  # of the machine's memory, or its container's, that all slots together may use
@@ -21,7 +21,7 @@ class NodeShape:
     accelerator: str = ""  # the kind of its GPUs, as Ray calls it
 
 
-def fitting_slots(experiment: Experiment, nodes: Sequence[NodeShape], gpu_share: float) -> int:
+def fitting_slots(experiment: Benchmark, nodes: Sequence[NodeShape], gpu_share: float) -> int:
     """How many trials run at once on these machines; a trial's share of a GPU lies on one GPU."""
 
     def fit(node: NodeShape) -> int:
@@ -64,7 +64,7 @@ def uneven(share: float, slots: int, nodes: Sequence[NodeShape]) -> str:
     )
 
 
-def local_slots(experiment: Experiment, asked: int | None, cpus: float, gpus: float, device: str) -> int:
+def local_slots(experiment: Benchmark, asked: int | None, cpus: float, gpus: float, device: str) -> int:
     """How many trials run at once on this machine; SettingsError if what was asked for does not fit."""
     share = experiment.gpus_per_trial if device == "cuda" else 0.0
     fit = fitting_slots(experiment, [NodeShape(math.inf if share > 0 else cpus, gpus)], share)

@@ -97,7 +97,7 @@ def _side_by_side(settings_json: str, home: str, tenants: int) -> str:
 def _tenant(settings: RunSettings, dataset: Dataset, memory_mb: int, together: "Together", number: int) -> Result:
     """One of the trials: the starting candidate, with a seed of its own. The thread outlives its slot."""
     job = job_for(
-        settings.experiment,
+        settings.train_experiment,
         settings.baseline,
         str(dataset.folder),
         number,

@@ -98,7 +98,7 @@ class Depot:
 
     def dataset(self) -> Dataset:
         """The run's data set on this node. DataError when it cannot be had or written, or is another."""
-        dataset = prepare(self._settings.experiment) if self.at_home else self._copy()
+        dataset = prepare(self._settings.train_experiment) if self.at_home else self._copy()
         if dataset.fingerprint != self._settings.dataset_fingerprint:
             raise DataError(
                 f"{socket.gethostname()}: data {dataset.fingerprint[:12]}, the run is on "

@@ -120,7 +120,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     def _run(self, trial: Trial) -> Iterator[CurvePoint]:
         candidate = self._board.candidate(trial.proposal.source_sha)
         job = job_for(
-            self._settings.experiment,
+            self._settings.train_experiment,
             candidate.text,
             str(self._dataset.folder),
             trial.seed,

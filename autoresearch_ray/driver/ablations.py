@@ -49,7 +49,7 @@ def measure_ablation(
     texts = [proven.text(proven.best_sha), *(part.without for part in parts if part.without is not None)]
     seeds = range(FIRST_SEED, FIRST_SEED + pairs)
     found: dict[str, list[Pair]] = {text: [] for text in texts[1:]}
-    for seed, (whole, *others) in run_side_by_side(proven.settings.experiment, isolation, texts, seeds, say):
+    for seed, (whole, *others) in run_side_by_side(proven.settings.train_experiment, isolation, texts, seeds, say):
         for text, other in zip(texts[1:], others, strict=True):
             found[text].append(Pair(seed, other.val_bpb, whole.val_bpb))
         told = tuple(AblatedPart(p.what, p.code_lines, tuple(found.get(p.without or "", ())), p.fault) for p in parts)

@@ -117,7 +117,7 @@ def _standing(step: Step, text: str, price: float) -> Standing:
 def _ask(asking: Asking, view: SearchView, say: Callable[[str], None]) -> Conversation:
     settings, spec = asking.settings, asking.settings.proposers[0]
     with model_keys(settings) as keys:
-        prepare(settings.experiment, say)
+        prepare(settings.train_experiment, say)
         if spec.name == OWN:
             return asyncio.run(_conversation(asking, view, OwnProposer(load_proposer(spec.model)), say))
         return asyncio.run(_ask_by_calls(asking, view, connect_model(spec, Key(keys[spec.label]), settings), say))
@@ -137,7 +137,7 @@ async def _conversation(asking: Asking, view: SearchView, mind: Mind, say: Calla
     history = asking.history
     rows, candidates = (history.rows, history.candidates) if history else ((), {})
     tried = {normal_sha(candidates[row.trial.proposal.source_sha].text): row.trial.trial_id for row in rows}
-    dry_runner = DryRunner(asking.settings.experiment, asking.settings.isolation)
+    dry_runner = DryRunner(asking.settings.train_experiment, asking.settings.isolation)
     gates = Gates(
         check=lambda text: check_candidate(text, len(asking.program.splitlines())),
         known=lambda text: tried.get(normal_sha(text)),

@@ -18,12 +18,12 @@ from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.driver.tables.sources import open_run
 from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.experiment import Benchmark
 from autoresearch_ray.observe import facts
 from autoresearch_ray.propose.llm.prompt.earlier_text import tell_lessons
 from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
-from autoresearch_ray.propose.llm.prompt.view import ExperimentView
 from autoresearch_ray.records import EarlierRun, History, KnobScore, Standing
+from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
 from autoresearch_ray.store.connect import read_run
 
@@ -122,7 +122,7 @@ def describe_conditions(terms: RunTerms) -> dict[str, str]:
     }
 
 
-def _describe_experiment(experiment: Experiment) -> dict[str, str]:
+def _describe_experiment(experiment: Benchmark) -> dict[str, str]:
     return {name: str(value) for name, value in experiment.model_dump(exclude=WITHOUT_EFFECT).items()}
 
 
@@ -164,19 +164,9 @@ def _list_scores(history: History, price: float) -> Iterator[KnobScore]:
 def _tell(found: FoundRun, best: Standing, price: float) -> str:
     """What models are told of it."""
     there = found.settings
-    experiment = ExperimentView(
-        name=there.experiment.name,
-        data=there.experiment.data,
-        seq_len=there.experiment.seq_len,
-        vocab_size=there.experiment.vocab_size,
-        budget_seconds=there.experiment.budget_seconds,
-        device=there.device,
-        amp=there.experiment.amp,
-        slots=there.slots,
-    )
     moment = Moment(
         program=there.program,
-        experiment=experiment,
+        experiment=experiment_view(there),
         complexity_price=price,
         advance_sd=there.rules.worthwhile_sd,
         frontier=best,

@@ -21,10 +21,12 @@ from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.cluster.capacity import local_slots
 from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.experiment import Experiment, load_experiment
+from autoresearch_ray.experiment import B, Benchmark, Experiment
+from autoresearch_ray.experiment_file import load_any
 from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.propose.llm.providers.surroundings import check_address
 from autoresearch_ray.proposer_spec import MODELS, NONE, ProposerSpec
+from autoresearch_ray.script_experiment import AnyExperiment
 from autoresearch_ray.settings import AUTO, SQLITE, Request, RequestedRun, Rules
 
 PACKAGES = ("ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
@@ -37,7 +39,9 @@ def new_run(
 
     With an `address` it will join a cluster: this machine's devices and size do not matter.
     """
-    experiment = override_experiment(load_experiment(request.experiment or find_experiment()), request)
+    experiment = override_experiment(load_any(request.experiment or find_experiment()), request)
+    if request.keep_weights == "best" and not isinstance(experiment, Experiment):
+        raise SettingsError("--keep-weights best: a script (contract: script) keeps its own model; leave it out")
     program = read_program(request.program)
     device, name = _device(experiment, joined=address is not None)
     if request.gpus_per_trial == AUTO and address is None and device == "cpu":
@@ -90,7 +94,7 @@ def ray_address(request: Request) -> str | None:
     return None if address == "local" else address
 
 
-def override_experiment(experiment: Experiment, request: Request) -> Experiment:
+def override_experiment(experiment: B, request: Request) -> B:
     """The experiment with what the launch says instead."""
     share = 1.0 if request.gpus_per_trial == AUTO else request.gpus_per_trial  # a whole one, until it is measured
     return experiment.override(
@@ -105,7 +109,7 @@ def choose_staleness(request: Request, default: int | None) -> int | None:
     return None if request.max_staleness == NONE else request.max_staleness
 
 
-def choose_rules(request: Request, experiment: Experiment) -> Rules:
+def choose_rules(request: Request, experiment: AnyExperiment) -> Rules:
     """The numbers of the decision, with what the launch and the experiment say."""
     rules = Rules(removal_margin=experiment.removal_margin)
     return rules if request.complexity_price is None else replace(rules, complexity_price=request.complexity_price)
@@ -135,7 +139,7 @@ def choose_base_url(request: Request, default: str) -> str:
         raise SettingsError(f"--llm-base-url {shlex.quote(url)}: {error}") from None
 
 
-def count_slots(experiment: Experiment, request: Request, device: str, address: str | None) -> int | None:
+def count_slots(experiment: Benchmark, request: Request, device: str, address: str | None) -> int | None:
     """How many trials at once; None, if nothing was said, where only Ray can tell: on a cluster, or with a share that
     is to be measured."""
     if address is not None or request.gpus_per_trial == AUTO:
@@ -185,7 +189,7 @@ def _versions() -> dict[str, str]:
     return ours | {name: version(name) for name in PACKAGES}
 
 
-def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:
+def _device(experiment: AnyExperiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:
     """What trials run on, and its name. A cluster's GPUs are not here to be looked at: its slots check their own."""
     if joined:
         wants_gpu = experiment.device == "cuda" or (experiment.device == "auto" and experiment.gpus_per_trial > 0)
@@ -195,12 +199,14 @@ def _device(experiment: Experiment, joined: bool) -> tuple[Literal["cpu", "cuda"
     from autoresearch_ray.benchmark.trial.device import choose_amp, choose_device, device_name
 
     device = choose_device(experiment.device)
-    choose_amp(experiment.amp, device)
+    if isinstance(experiment, Experiment):
+        choose_amp(experiment.amp, device)
     return "cuda" if device.type == "cuda" else "cpu", device_name(device)
 
 
-def _baseline(experiment: Experiment, program: str) -> str:
+def _baseline(experiment: AnyExperiment, program: str) -> str:
     """The starting candidate with the experiment's constants written in."""
+    assert isinstance(experiment, Experiment)
     path = Path(experiment.candidate)
     try:
         source = set_constants(path.read_text(), dict(experiment.constants))

@@ -74,7 +74,7 @@ def keep_folder(folder: Path) -> Iterator[None]:
 
 def prepare_data(run: RequestedRun, say: Say) -> str:
     """The fingerprint of the run's data, which are in the cache then. SettingsError or DataError."""
-    fingerprint = prepare(run.experiment, say).fingerprint
+    fingerprint = prepare(run.train_experiment, say).fingerprint
     if run.dataset_fingerprint not in ("", fingerprint):
         raise SettingsError(
             f"run {run.tag} is on data {run.dataset_fingerprint[:12]}, here is {fingerprint[:12]}; scores do not "

@@ -17,7 +17,7 @@ from autoresearch_ray.driver.new_run import (
     ray_address,
 )
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.experiment import load_experiment
+from autoresearch_ray.experiment_file import load_any
 from autoresearch_ray.settings import (
     AUTO,
     Request,
@@ -107,7 +107,7 @@ def _check_experiment(request: Request, stored: RunSettings) -> None:
                 f"run {stored.tag} is on another budget or share; scores do not compare, use a new --tag"
             )
         return
-    asked = override_experiment(load_experiment(request.experiment), request)
+    asked = override_experiment(load_any(request.experiment), request)
     one, other = json.loads(stored.experiment.model_dump_json()), json.loads(asked.model_dump_json())
     changed = [key for key in one if one[key] != other[key] and key not in ("candidate", "trials")]
     if changed:

@@ -164,7 +164,7 @@ def _drive(
         search = Search(board, settings, folder / LINEAGE, listener=listener, lacks_weights=lacks_weights)
         room = Room(settings)
         searcher = RunSearcher(search, settings, folder, address, room if follows else None)
-        silent_seconds = longest_seconds(settings.experiment) + SILENT_SECONDS
+        silent_seconds = longest_seconds(settings.train_experiment) + SILENT_SECONDS
         watch = SlotWatch(search, searcher, settings.experiment.budget_seconds, silent_seconds)
         if request.push_to is not None:
             branch = f"refs/heads/autoresearch/{settings.tag}"

@@ -82,7 +82,7 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
         raise SettingsError(f"{history.settings.get('tag', 'the run')}: its start is not measured yet; try again soon")
     if file.suffix not in PATCHES:
         nearest = min(known, key=lambda sha: len(diff_lines(known[sha], text)))
-        written = write_constants(text, known[nearest], settings.experiment)
+        written = write_constants(text, known[nearest], settings.train_experiment)
         if written is None:
             return text, nearest
         say("made from the experiment's train.py: the experiment's constants are written into it, as a launch does")
@@ -116,8 +116,8 @@ def write_constants(text: str, nearest: str, experiment: Experiment) -> str | No
 
 
 def _dry_run(text: str, settings: RunSettings) -> str | None:
-    prepare(settings.experiment)
-    runner = DryRunner(settings.experiment, settings.isolation)
+    prepare(settings.train_experiment)
+    runner = DryRunner(settings.train_experiment, settings.isolation)
     try:
         return asyncio.run(runner.run(text))
     finally:

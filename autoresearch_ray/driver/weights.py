@@ -116,11 +116,11 @@ class WeightKeeper:
         if not own:
             return
         trial, result = min(own, key=lambda one: one[1].val_bpb)
-        dataset = look_up(self._settings.experiment)
+        dataset = look_up(self._settings.train_experiment)
         if dataset is None or dataset.fingerprint != self._settings.dataset_fingerprint:
             raise OSError("the run's tokenizer is not in the cache any more")
         step = [step for step in self._board.steps() if step.kind == "keep"][-1]
-        experiment = self._settings.experiment
+        experiment = self._settings.train_experiment
         kept = KeptModel(
             tag=self._settings.tag,
             source_sha=best.source_sha,

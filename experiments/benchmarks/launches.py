@@ -49,7 +49,7 @@ def row_of(side: str, checkout: Path, seed: int, run_dir: Path, began: float) ->
     history = read_history(run_dir / "state.db")
     summary, won = summarise(history), wins(history)
     settings, texts = candidates(run_dir)
-    experiment = settings.experiment
+    experiment = settings.train_experiment
     own = measured_pairs(experiment, texts, FRESH_SEEDS) if won else NOTHING_PROVEN
     common = own
     if won and experiment.budget_seconds != COMMON_SECONDS:

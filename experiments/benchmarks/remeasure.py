@@ -74,7 +74,7 @@ def main() -> None:
     if texts[0] == texts[1]:
         print(f"{options.run_dir}: the best is the starting candidate; nothing to compare")
         return
-    pairs = measured_pairs(settings.experiment, texts, options.seeds)
+    pairs = measured_pairs(settings.train_experiment, texts, options.seeds)
     for start, best in pairs:
         print(f"start {start:.4f}  best {best:.4f}  gain {start - best:+.4f}")
     gains = [start - best for start, best in pairs]

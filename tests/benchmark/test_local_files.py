@@ -16,7 +16,8 @@ from autoresearch_ray.benchmark.data.corpus import cut, documents
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.data.tokenizer import LONGEST_RUN, encode, train_tokenizer
 from autoresearch_ray.errors import DataError
-from autoresearch_ray.experiment import Experiment, load_experiment
+from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.experiment_file import load_experiment
 
 Make = Callable[..., Experiment]
 TEXTS = some_documents(200)

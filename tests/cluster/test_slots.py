@@ -13,7 +13,8 @@ from autoresearch_ray.cluster.session import Cluster, bundle
 from autoresearch_ray.cluster.settle import settle
 from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.experiment import Experiment, load_experiment
+from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.experiment_file import load_experiment
 from autoresearch_ray.records import CoRun
 from autoresearch_ray.settings import Request, RequestedRun
 from autoresearch_ray.store.sqlite.store import SqliteStore

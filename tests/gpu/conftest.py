@@ -12,7 +12,7 @@ from small_run import write_experiment
 from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.experiment import load_experiment
+from autoresearch_ray.experiment_file import load_experiment
 from autoresearch_ray.records import Result
 
 PRETEND = bool(os.environ.get("AUTORESEARCH_PRETEND_GPU"))

@@ -124,7 +124,7 @@ def test_a_class_proposes_in_a_run_or_pauses_with_its_error(
     experiment = write_experiment(tmp_path)
     request = ask(experiment=experiment, proposers=(label,), slots=1, program=tmp_path / "program.md")
     settings = settings_of(request)
-    prepare(settings.experiment)
+    prepare(settings.train_experiment)
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
         board.put_settings(settings.model_dump_json().encode())

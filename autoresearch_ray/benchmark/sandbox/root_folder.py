@@ -11,6 +11,7 @@ import site
 import stat
 import sys
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +39,10 @@ class Cover:
     modified_ns: int
 
 
-def visible() -> list[str]:
+def visible(shown: Sequence[str] = ()) -> list[str]:
     """Folders that a trainer reads, none within another: the system's programs and libraries, Python, its packages,
-    CUDA, and this package."""
-    return _outermost(_list_needed())
+    CUDA, this package, and what is `shown` besides."""
+    return _outermost([*_list_needed(), *shown])
 
 
 def devices() -> list[str]:
@@ -57,15 +58,17 @@ def covers(paths: list[Path]) -> tuple[Cover, ...]:
     return tuple(Cover(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in found)
 
 
-def enter(staging: str, hidden: list[str], user: int, writable: tuple[str, ...] = ()) -> None:
+def enter(
+    staging: str, hidden: list[str], user: int, writable: tuple[str, ...] = (), shown: Sequence[str] = ()
+) -> None:
     """A root folder of its own for this process, built on the empty folder `staging`, and with a name for `user`.
 
-    What of `hidden` lies in a visible folder is covered by an empty one; the folders `writable` are this machine's
-    own. Needs a private mount namespace.
+    What of `hidden` lies in a visible folder is covered by an empty one, but for what is `shown` in it; the folders
+    `writable` are this machine's own. Needs a private mount namespace.
     """
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("tmpfs", staging, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "size=4m,mode=755")
-    for path in visible():
+    for path in visible(shown):
         _show(path, staging)
     for name in ETC:
         _show(f"/etc/{name}", staging)
@@ -79,7 +82,7 @@ def enter(staging: str, hidden: list[str], user: int, writable: tuple[str, ...] 
     if not Path(staging, "tmp").exists():  # it does where Python itself lies in /tmp
         Path(staging, "tmp").symlink_to(SCRATCH)
     for path in hidden:
-        _hide(path, staging)
+        _hide(path, staging, shown)
     for path in writable:
         Path(staging + path).mkdir(parents=True, exist_ok=True)
     syscalls.make_tree_read_only(staging)
@@ -89,9 +92,16 @@ def enter(staging: str, hidden: list[str], user: int, writable: tuple[str, ...] 
     syscalls.enter_root(staging)
 
 
-def enter_scratch(owner: int, covers: tuple[Cover, ...], folders: tuple[str, ...] = (SCRATCH, SHARED_MEMORY)) -> None:
-    """Empty `folders` of `owner` for this process, and the files of `covers` blank. In a mount namespace of its own,
-    below `enter`."""
+def enter_scratch(
+    owner: int,
+    covers: tuple[Cover, ...],
+    folders: tuple[str, ...] = (SCRATCH, SHARED_MEMORY),
+    closed: Sequence[str] = (),
+) -> None:
+    """Empty `folders` of `owner` for this process, the files of `covers` blank, and what is `closed` empty.
+
+    In a mount namespace of its own, below `enter`.
+    """
     own = f",uid={owner},gid={owner}" if owner else ""
     limits = f"size={SCRATCH_MB}m,nr_inodes={SCRATCH_FILES},mode=700{own}"
     for folder in folders:
@@ -104,6 +114,11 @@ def enter_scratch(owner: int, covers: tuple[Cover, ...], folders: tuple[str, ...
         os.truncate(blank, cover.size)
         os.utime(blank, ns=(cover.modified_ns, cover.modified_ns))
         syscalls.mount(str(blank), cover.path, flags=syscalls.MS_BIND)
+    for path in closed:
+        if Path(path).is_dir():
+            syscalls.mount("tmpfs", path, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "size=4k,mode=555")
+        else:
+            syscalls.mount("/dev/null", path, flags=syscalls.MS_BIND)
     os.chdir(SCRATCH)
 
 
@@ -146,12 +161,12 @@ def _show(path: str, staging: str) -> None:
     syscalls.mount(path, str(target), flags=syscalls.MS_BIND | syscalls.MS_REC)
 
 
-def _hide(path: str, staging: str) -> None:
-    """Cover the folder `path` where it lies in a visible one, but for what is needed in it."""
-    if not any(Path(path).is_relative_to(shown) for shown in visible()) or not Path(staging + path).is_dir():
+def _hide(path: str, staging: str, shown: Sequence[str]) -> None:
+    """Cover the folder `path` where it lies in a visible one, but for what is needed or shown in it."""
+    if not any(Path(path).is_relative_to(place) for place in visible(shown)) or not Path(staging + path).is_dir():
         return
     syscalls.mount("tmpfs", staging + path, "tmpfs", options="size=1m,mode=755")
-    for needed in _list_needed():
+    for needed in (*_list_needed(), *shown):
         if needed != path and Path(needed).is_relative_to(path):
             _show(needed, staging)
 

@@ -7,7 +7,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +18,18 @@ from autoresearch_ray.codec import to_json
 SECRET = "secret"  # a file that no candidate may read, beside the folder that it gets
 
 
-def raise_and_try(wanted: frozenset[str], scratch: Path, hidden: list[str], number: int) -> Walls:
+def raise_and_try(
+    wanted: frozenset[str], scratch: Path, hidden: list[str], number: int, shown: Sequence[str] = ()
+) -> Walls:
     """Raise the calling process server's walls and try them; what remains are those that hold.
 
-    `scratch` is an existing folder that belongs to the slot.
+    `scratch` is an existing folder that belongs to the slot; `shown` may be read besides what every trainer needs.
     """
     secret, work, staging = scratch / SECRET, scratch / "attempt", scratch / "root"
     secret.write_text("not for candidates")
     for folder in (work, staging):
         folder.mkdir(exist_ok=True)
-    walls = raise_walls(wanted, str(staging), hidden, number)
+    walls = raise_walls(wanted, str(staging), hidden, number, tuple(shown))
     broken = _find_broken(walls, str(work), str(secret))
     if "user" in broken:  # it may not become another, or that one may not use Python or the GPU
         walls = replace(walls, user=0)

@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -47,6 +47,7 @@ class Walls:
     layers: tuple[str, ...] = ()  # in the order of KNOWN
     missing: dict[str, str] = field(default_factory=dict)  # layer: why it could not be had
     user: int = 0  # that candidates run as; 0: the server's own
+    shown: tuple[str, ...] = ()  # what they may read besides what every trainer needs
 
     @property
     def level(self) -> str:
@@ -69,11 +70,13 @@ def parse_layers(isolation: str) -> frozenset[str]:
     return layers
 
 
-def raise_walls(wanted: frozenset[str], staging: str, hidden: list[str], number: int) -> Walls:
+def raise_walls(
+    wanted: frozenset[str], staging: str, hidden: list[str], number: int, shown: tuple[str, ...] = ()
+) -> Walls:
     """What of the wanted layers the calling process gets; from now on it is inside them itself, but may still work.
 
     `staging` is an empty folder; `hidden` folders that no candidate may see wherever they lie; `number` tells the
-    slots of one machine apart.
+    slots of one machine apart; `shown` are folders and files that candidates may read besides.
     """
     if not syscalls.SUPPORTED:
         return Walls(missing=dict.fromkeys(wanted, "only Linux on x86_64 and aarch64 has it"))
@@ -82,7 +85,7 @@ def raise_walls(wanted: frozenset[str], staging: str, hidden: list[str], number:
     steps: dict[str, Callable[[], None]] = {
         "pid": _check_first_process,
         "net": lambda: syscalls.unshare(syscalls.CLONE_NEWNET),
-        "fs": lambda: _enter_view(staging, hidden, user, doors),
+        "fs": lambda: _enter_view(staging, hidden, user, doors, shown),
         "seccomp": lambda: None,
     }
     layers: set[str] = set()
@@ -98,7 +101,7 @@ def raise_walls(wanted: frozenset[str], staging: str, hidden: list[str], number:
     if doors:
         layers.add(mps.LAYER)
     syscalls.set_dumpable(False)  # candidates may not look into this process
-    return Walls(tuple(layer for layer in KNOWN if layer in layers), missing, user)
+    return Walls(tuple(layer for layer in KNOWN if layer in layers), missing, user, shown)
 
 
 def confine(
@@ -107,17 +110,19 @@ def confine(
     memory_mb: int = 0,
     covers: tuple[root_folder.Cover, ...] = (),
     memory_files: bool = False,
+    closed: Sequence[str] = (),
 ) -> None:
     """Put the calling process, fresh from the fork, behind the walls for ever.
 
     It then is in a folder of its own: an empty one that goes with it, or `folder` without the fs layer. It may have
-    `memory_mb` (0: any), does not see the text of `covers`, and has memory files only if said so.
+    `memory_mb` (0: any), does not see the text of `covers`, has memory files only if said so, and may not read
+    what is `closed` of what the walls show.
     """
     doors = [mps.pipe_folder(), root_folder.SHARED_MEMORY] if mps.LAYER in walls.layers else []
     if "fs" in walls.layers:
         syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC)
         own = (root_folder.SCRATCH,) if doors else (root_folder.SCRATCH, root_folder.SHARED_MEMORY)
-        root_folder.enter_scratch(walls.user, covers, own)
+        root_folder.enter_scratch(walls.user, covers, own, closed)
         folder = root_folder.SCRATCH
     elif walls.user:
         os.chown(folder, walls.user, walls.user)
@@ -133,7 +138,8 @@ def confine(
     limits.become(walls.user)
     syscalls.die_with_parent()
     if "landlock" in walls.layers:
-        readable = [*root_folder.visible(), *(f"/etc/{name}" for name in root_folder.ETC), "/proc"]
+        open_to_it = [path for path in walls.shown if path not in closed]
+        readable = [*root_folder.visible(open_to_it), *(f"/etc/{name}" for name in root_folder.ETC), "/proc"]
         landlock.confine(readable, [folder, *doors], root_folder.devices())
     elif "fs" in walls.layers:
         landlock.keep_signals_in()  # an ordinary user's judge has the candidate's user
@@ -188,9 +194,9 @@ def _check_first_process() -> None:
         raise PermissionError(1, "unshare --pid: not permitted")
 
 
-def _enter_view(staging: str, hidden: list[str], user: int, doors: tuple[str, ...]) -> None:
+def _enter_view(staging: str, hidden: list[str], user: int, doors: tuple[str, ...], shown: tuple[str, ...]) -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC)
-    root_folder.enter(staging, hidden, user, doors)
+    root_folder.enter(staging, hidden, user, doors, shown)
 
 
 @lru_cache

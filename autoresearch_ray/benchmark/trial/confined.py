@@ -13,14 +13,7 @@ from autoresearch_ray.benchmark.sandbox import limits
 from autoresearch_ray.benchmark.sandbox.root_folder import Cover
 from autoresearch_ray.benchmark.sandbox.walls import Walls, confine
 from autoresearch_ray.benchmark.trial.job import Event, Job
-
-
-@dataclass(frozen=True)
-class End:
-    """How a process ended."""
-
-    status: int  # exit status, or minus the signal
-    peak_mb: float
+from autoresearch_ray.benchmark.trial.process_server import End
 
 
 class Host(Protocol):

@@ -7,17 +7,14 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, Protocol
 
-from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
 from autoresearch_ray.benchmark.sandbox import cgroup, limits, processes, root_folder
 from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.trial.failures import STATUSES
-from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
+from autoresearch_ray.benchmark.trial.job import AnyJob, Event
 from autoresearch_ray.codec import from_json
-from autoresearch_ray.paths import KEPT_MODEL_FILES
 from autoresearch_ray.records import CurvePoint, Result, Status
 from autoresearch_ray.text import last_line
 
@@ -75,7 +72,7 @@ class CappedLog:
 class Execution:
     """One job, from its request to its result."""
 
-    def __init__(self, slot: Asked, job: Job, output: Path, work: Path) -> None:
+    def __init__(self, slot: Asked, job: AnyJob, output: Path, work: Path) -> None:
         self._slot, self._job, self._work = slot, job, work
         self._sent_at = time.monotonic()
         self._output, self._printed = CappedLog(output), output
@@ -163,30 +160,20 @@ class Execution:
         )
 
     def _send(self, output: int) -> None:
-        """Ask the server for the job; the data goes along as open files, for a candidate sees no folder of it."""
-        dataset = open_dataset(Path(self._job.dataset_folder), verify=False)
-        covers = [astuple(cover) for cover in root_folder.covers(dataset.list_withheld())]
-        message = {
-            "job": asdict(self._job),
-            "shape": asdict(_shape(dataset)),
-            "folder": str(self._work),
-            "covers": covers,
-        }
+        message, paths = self._job.pack(str(self._work))
         with ExitStack() as files:
-            names = ("train.bin", "val.bin", "holdout.bin", "token_bytes.npy")
-            opened = [files.enter_context((dataset.folder / name).open("rb")).fileno() for name in names]
+            opened = [files.enter_context(path.open("rb")).fileno() for path in paths]
             opened += [files.enter_context(partial.open("wb")).fileno() for partial in self._partials()]
             self._slot.ask(message, [output, *opened])
 
     def _partials(self) -> list[Path]:
         """Where the model that is to be kept is written, before it is whole."""
-        names = KEPT_MODEL_FILES if self._job.keep else ()
-        return [self._printed.with_name(f".{name}.part") for name in names]
+        return [self._printed.with_name(f".{name}.part") for name in self._job.kept_files]
 
     def _settle_kept(self) -> None:
         """Give the kept model its names if it is whole and its trial has a score; else nothing is left of it."""
         is_kept = "kept" in self._events and self._status()[0] == "ok"
-        for partial, name in zip(self._partials(), KEPT_MODEL_FILES, strict=False):
+        for partial, name in zip(self._partials(), self._job.kept_files, strict=True):
             if is_kept:
                 partial.replace(partial.with_name(name))
             else:
@@ -200,7 +187,7 @@ class Execution:
                 return "ok", ""
             return "invalid", "the score is nan, expected a finite number"
         if failed is not None:
-            where = "in scoring: " if "scoring" in self._events else ""
+            where = f"in {self._phase()}: " if "scoring" in self._events else ""
             return next((status for status in STATUSES if status == failed.status), "crash"), where + failed.error
         if self._killed is not None:
             return self._killed
@@ -216,9 +203,10 @@ class Execution:
         return "crash", f"ended with exit status {self._ended} in {self._phase()}, without a result{words}"
 
     def _phase(self) -> str:
+        starting, running, scoring = self._job.phases
         if "scoring" in self._events:
-            return "scoring"
-        return "training" if "training" in self._events else "start-up"
+            return scoring
+        return running if "training" in self._events else starting
 
     def _hear(self) -> CurvePoint | None:
         """Take in the server's next message; progress is given back."""
@@ -289,14 +277,3 @@ class Execution:
         if self._killed is None:
             self._killed = (status, error)
             self._slot.ask({"kill": True}, [])
-
-
-def _shape(dataset: Dataset) -> DataShape:
-    return DataShape(
-        dataset.vocab_size,
-        dataset.seq_len,
-        dataset.train.rows,
-        dataset.train_bytes_per_token,
-        dataset.val.rows,
-        dataset.holdout.rows,
-    )

@@ -1,11 +1,15 @@
 """What a slot asks of its processes, what they answer, and the limits that follow from the budget."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, astuple, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
 
+from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
+from autoresearch_ray.benchmark.sandbox import root_folder
 from autoresearch_ray.benchmark.score.plausible import NOTHING, Known
 from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.paths import KEPT_MODEL_FILES
 from autoresearch_ray.records import CurvePoint, Strength
 
 OVERTIME = 0.02  # of the budget that `train` may take after the last batch, plus two of its slowest steps
@@ -15,6 +19,52 @@ OUTSIDE_SECONDS = 0.5  # that the clock outside may be ahead of the one inside
 CLOCK_SHARE = 0.01  # and of the training time
 SAVING_SECONDS, SAVING_BYTES_PER_SECOND = 1.0, 100e6  # to hand over a model
 CORES_SHARE, CORES_MORE = 1.2, 0.3  # of the slot's cores that a candidate may keep busy, on average
+
+
+class AnyJob(Protocol):
+    """One execution of one candidate, as far as a slot must know it."""
+
+    @property
+    def asked_at(self) -> float:
+        """`time.monotonic()` of the asker; 0 before it is asked for."""
+
+    @property
+    def memory_mb(self) -> int:
+        """Megabytes that its whole process tree may use; 0: any."""
+
+    @property
+    def strength(self) -> Strength:
+        """How it is probed."""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether its second score is wanted."""
+
+    @property
+    def phases(self) -> tuple[str, str, str]:
+        """What its phases are called: before it runs, its run, its scoring."""
+
+    @property
+    def startup_limit(self) -> float:
+        """Seconds until it runs."""
+
+    @property
+    def training_limit(self) -> float:
+        """Seconds that it may run."""
+
+    @property
+    def scoring_limit(self) -> float:
+        """Seconds of its scoring."""
+
+    @property
+    def kept_files(self) -> tuple[str, ...]:
+        """What its processes write into its folder through us, if it has a score; opened after those of `pack`."""
+
+    def ask_at(self, now: float) -> Self:
+        """The same, asked for at this `time.monotonic()` unless it was before."""
+
+    def pack(self, work: str) -> tuple[dict[str, Any], list[Path]]:
+        """What its process server is sent: a message, and files that go along opened; `work` is an empty folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +88,11 @@ class Job:
     keep: bool = False  # its model, if it has a score
 
     @property
+    def phases(self) -> tuple[str, str, str]:
+        """As in AnyJob."""
+        return "start-up", "training", "scoring"
+
+    @property
     def dry(self) -> bool:
         """Two steps of few rows, whatever the budget."""
         return self.dry_seconds > 0
@@ -56,6 +111,23 @@ class Job:
     def scoring_limit(self) -> float:
         """Seconds for both splits and the probes."""
         return self.dry_seconds or (30 + self.budget_seconds / 2) * (2 if self.strength == "full" else 1)
+
+    @property
+    def kept_files(self) -> tuple[str, ...]:
+        """As in AnyJob."""
+        return KEPT_MODEL_FILES if self.keep else ()
+
+    def ask_at(self, now: float) -> Self:
+        """As in AnyJob."""
+        return self if self.asked_at else replace(self, asked_at=now)
+
+    def pack(self, work: str) -> tuple[dict[str, Any], list[Path]]:
+        """As in AnyJob. The data goes along as open files, for a candidate sees no folder of it."""
+        dataset = open_dataset(Path(self.dataset_folder), verify=False)
+        covers = [astuple(cover) for cover in root_folder.covers(dataset.list_withheld())]
+        message = {"job": asdict(self), "shape": asdict(_shape(dataset)), "folder": work, "covers": covers}
+        names = ("train.bin", "val.bin", "holdout.bin", "token_bytes.npy")
+        return message, [dataset.folder / name for name in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +202,17 @@ def longest_seconds(experiment: Experiment) -> float:
     """Seconds from asking a slot that has started to a result, at most: the slot itself ends what takes longer."""
     job = job_for(experiment, "", "", 0, device="cpu", memory_mb=0, strength="full")
     return job.startup_limit + job.training_limit + job.scoring_limit
+
+
+def _shape(dataset: Dataset) -> DataShape:
+    return DataShape(
+        dataset.vocab_size,
+        dataset.seq_len,
+        dataset.train.rows,
+        dataset.train_bytes_per_token,
+        dataset.val.rows,
+        dataset.holdout.rows,
+    )
 
 
 def overtime(job: Job, inside: float, outside: float, slowest_step: float) -> tuple[str, str]:

@@ -10,8 +10,9 @@ from typing import Any
 from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.score.plausible import Known
 from autoresearch_ray.benchmark.trial import shared_logits
-from autoresearch_ray.benchmark.trial.confined import Confinement, End, Host, fork_confined, kill
+from autoresearch_ray.benchmark.trial.confined import Confinement, Host, fork_confined, kill
 from autoresearch_ray.benchmark.trial.job import Job
+from autoresearch_ray.benchmark.trial.process_server import End
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout
 from autoresearch_ray.benchmark.trial.split_model import run_joined
 
@@ -21,7 +22,7 @@ class Serving:
 
     def __init__(self, message: dict[str, Any], descriptors: list[int], walls: Walls, host: Host) -> None:
         """`descriptors`: the skeleton, the weights, a channel and the memory that its logits go to."""
-        self._job = Job(**message["serve"] | {"known": Known(**message["serve"]["known"])})
+        self._job = Job(**message["job"] | {"known": Known(**message["job"]["known"])})
         self._layout = Layout(**message["layout"])
         self._behind, self._host = Confinement(walls, message["folder"]), host
         self._opened = [*descriptors, os.open(os.devnull, os.O_WRONLY)]

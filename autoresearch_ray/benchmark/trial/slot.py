@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,13 +26,14 @@ from autoresearch_ray.benchmark.data.dataset import cache_home
 from autoresearch_ray.benchmark.sandbox import mps, processes, syscalls
 from autoresearch_ray.benchmark.sandbox.walls import Walls, check_reached, parse_layers
 from autoresearch_ray.benchmark.trial.execution import Execution
-from autoresearch_ray.benchmark.trial.job import Job
+from autoresearch_ray.benchmark.trial.job import AnyJob
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.paths import OUTPUT_FILE, find_home
 from autoresearch_ray.records import CurvePoint, Result
 
 SERVER_START_SECONDS = 120.0
+TRAIN_SERVER = "autoresearch_ray.benchmark.trial.server"  # of our contract
 
 
 class SlotError(AutoresearchError):
@@ -50,12 +50,16 @@ class Slot:
         isolation: str = "best",
         hidden: tuple[Path, ...] = (),
         gpu: bool = False,
+        server: str = TRAIN_SERVER,
+        shown: tuple[str, ...] = (),
     ) -> None:
         """`cores` (if any) are the CPU cores that the slot's processes are bound to.
 
         `isolation` is strict, best or none, or exact layers like `pid+net`; `hidden` are folders that no candidate may
         see, wherever they lie (homes, caches and scratch folders are hidden anyway); `gpu`: through MPS where it runs.
+        `server` is the module of its process server; `shown` are folders and files that candidates may read besides.
         """
+        self._server_module, self._shown = server, list(shown)
         self._threads, self._cores, self._isolation = threads, cores, isolation
         self._layers = parse_layers(isolation)
         if gpu and isolation != "strict" and mps.is_running():
@@ -74,7 +78,7 @@ class Slot:
     def start(self) -> None:
         """Start the process server without waiting for it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "autoresearch_ray.benchmark.trial.server", str(theirs.fileno())]
+        command = [sys.executable, "-m", self._server_module, str(theirs.fileno())]
         prefix = processes.namespace_prefix() if "pid" in self._layers else ()
         self._server = subprocess.Popen(
             [*prefix, *command],
@@ -88,22 +92,25 @@ class Slot:
         )
         theirs.close()
         self._control, self._ready = ours, False
-        setup = {"layers": sorted(self._layers), "scratch": str(self._scratch), "hidden": self._hidden}
+        setup = {
+            "layers": sorted(self._layers),
+            "scratch": str(self._scratch),
+            "hidden": self._hidden,
+            "shown": self._shown,
+        }
         self.ask({"setup": setup | {"number": self._server.pid}}, [])
 
-    def run(self, job: Job, folder: Path) -> Generator[CurvePoint]:
+    def run(self, job: AnyJob, folder: Path) -> Generator[CurvePoint]:
         """Run the job; yields its progress. Afterwards `self.result` has what came of it.
 
         `folder` gets `output.log`. Closing the iterator early kills the candidate. SlotError if no server starts,
         SettingsError if the isolation is strict and cannot be had.
         """
         self.result = Result("", "lost")
-        job = replace(job, asked_at=job.asked_at or time.monotonic())
+        job = job.ask_at(time.monotonic())
         self.cold = not self.await_ready(0)
         if not self.await_ready(SERVER_START_SECONDS):
-            raise SlotError(
-                f"{sys.executable} -m autoresearch_ray.benchmark.trial.server did not start; see its output above"
-            )
+            raise SlotError(f"{sys.executable} -m {self._server_module} did not start; see its output above")
         check_reached(self._isolation, self.walls)
         folder.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=self._scratch))

@@ -28,13 +28,14 @@ from autoresearch_ray.benchmark.sandbox.root_folder import Cover
 from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.score.plausible import Known, too_fast, too_many
 from autoresearch_ray.benchmark.trial import shared_logits
-from autoresearch_ray.benchmark.trial.confined import Confinement, End, Host, fork_confined, kill
+from autoresearch_ray.benchmark.trial.confined import Confinement, Host, fork_confined, kill
 from autoresearch_ray.benchmark.trial.failures import LENGTH, STATUSES
 from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job, late_saving, overtime, too_many_cores
 from autoresearch_ray.benchmark.trial.judge import Files, Remote, judge
 from autoresearch_ray.benchmark.trial.learned import plain_parameters
 from autoresearch_ray.benchmark.trial.line_profile import MOST_LINES
 from autoresearch_ray.benchmark.trial.model_process import run_model
+from autoresearch_ray.benchmark.trial.process_server import End
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.benchmark.trial.split_model import split
 from autoresearch_ray.benchmark.trial.training_process import run_candidate

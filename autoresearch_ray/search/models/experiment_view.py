@@ -11,7 +11,7 @@ from autoresearch_ray.settings import RunSettings
 
 def experiment_view(settings: RunSettings) -> ExperimentView:
     """What a prompt says of a run's experiment."""
-    experiment = settings.experiment
+    experiment = settings.train_experiment
     data = look_up(experiment)
     return ExperimentView(
         name=experiment.name,

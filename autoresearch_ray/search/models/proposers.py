@@ -74,7 +74,9 @@ class Writers:
         self._writers = [self._writer(spec, spending) for spec in self._specs]
         self._director = self._make_director(settings.director, spending) if settings.director else None
         self._task = self._loop.create_task(self._write())
-        self._dry_runner = DryRunner(self._reader.settings.experiment, self._reader.settings.isolation, (self._folder,))
+        self._dry_runner = DryRunner(
+            self._reader.settings.train_experiment, self._reader.settings.isolation, (self._folder,)
+        )
         self._thread.start()
 
     def close(self) -> None:

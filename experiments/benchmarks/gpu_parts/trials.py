@@ -12,7 +12,8 @@ from autoresearch_ray.benchmark.trial.job import Job, job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.candidate.knobs import set_constants
 from autoresearch_ray.cluster.capacity import memory_for
-from autoresearch_ray.experiment import Constant, Experiment, load_experiment
+from autoresearch_ray.experiment import Constant, Experiment
+from autoresearch_ray.experiment_file import load_experiment
 from autoresearch_ray.paths import OUTPUT_FILE
 from autoresearch_ray.records import Result
 from gpu_parts.notes import Bench
