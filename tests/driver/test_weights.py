@@ -10,6 +10,7 @@ from kept_run import keeping, prove
 from test_transfer import BETTER, START, run_folder, step_to
 
 from autoresearch_ray.candidate.normal_form import code_lines
+from autoresearch_ray.cluster.node_files import DepotActor
 from autoresearch_ray.driver.weights import MOST_WAITING, WeightKeeper
 from autoresearch_ray.kept_model import PARTIAL, is_whole, read_kept
 from autoresearch_ray.observe.lines import summary_lines
@@ -106,6 +107,16 @@ def test_a_driver_that_is_killed_while_it_installs_is_followed_by_one_that_finis
         assert not keeper.lacks()
     kept = read_kept(run)
     assert kept is not None and is_whole(run, kept) and not (run / PARTIAL).exists()
+
+
+def test_a_large_file_of_another_node_arrives_in_parts_each_of_which_may_be_repeated(board: Board, run: Path) -> None:
+    depot = DepotActor(keeping(board).experiment.model_dump_json(), str(run))
+    parts = [(0, b"abcd", False), (4, b"efgh", False), (4, b"efgh", False), (8, b"i", True), (8, b"i", True)]
+    for number, (offset, content, is_last) in enumerate(parts):
+        depot.keep_part("t00002", "model.pt", offset, content, is_last)
+        assert (run / "trials" / "t00002" / "model.pt").exists() == (number >= 3), "whole or not there"
+    assert (run / "trials" / "t00002" / "model.pt").read_bytes() == b"abcdefghi"
+    assert [path.name for path in (run / "trials" / "t00002").iterdir()] == ["model.pt"]
 
 
 def test_a_best_without_its_model_or_with_a_torn_one_is_lacking(board: Board, run: Path) -> None:
