@@ -1,11 +1,13 @@
 """A run's best, to try: the trained model that the run has kept."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch_ray.errors import SettingsError, StoreError, WeightsError
 from autoresearch_ray.kept_model import KeptModel, read_kept
 from autoresearch_ray.observe import facts
+from autoresearch_ray.paths import python_command
 from autoresearch_ray.records import Isolation
 from autoresearch_ray.store.connect import read_run
 
@@ -42,10 +44,11 @@ def find_kept(run_dir: Path) -> KeptModel:
     history = read_run(run_dir)
     if not facts.wins(history):
         raise WeightsError(f"{run_dir}: nothing has been proven better than its start yet; there is no best to load")
-    tag, runs = facts.summarise(history).tag, run_dir.resolve().parent
+    runs = shlex.quote(str(run_dir.resolve().parent))
+    launch = f"{python_command()} -m autoresearch_ray.launch --resume --tag {facts.summarise(history).tag}"
     raise WeightsError(
-        f"{run_dir}: no weights of its best were kept; python -m autoresearch_ray.launch --resume --tag {tag} "
-        f"--runs-dir {runs} --keep-weights best runs it once more and keeps them"
+        f"{run_dir}: no weights of its best were kept; {launch} --runs-dir {runs} --keep-weights best "
+        "runs it once more and keeps them"
     )
 
 

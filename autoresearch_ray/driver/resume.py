@@ -9,6 +9,7 @@ import json
 
 from autoresearch_ray.benchmark.sandbox.walls import check_reached, try_walls
 from autoresearch_ray.driver.new_run import (
+    check_keeping,
     choose_base_url,
     choose_director,
     choose_staleness,
@@ -34,6 +35,7 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
     _check_sharing(request, stored)
     _check_kind(request, stored)
     _check_experiment(request, stored)
+    check_keeping(request, stored.experiment)
     for name in MAY_NOT_CHANGE:
         said, was = getattr(request, name), getattr(stored, name)
         if said not in (None, was):

@@ -16,6 +16,7 @@ from autoresearch_ray.kept_model import PARTIAL, is_whole, read_kept
 from autoresearch_ray.observe.lines import summary_lines
 from autoresearch_ray.paths import BEST_FOLDER, KEPT_MODEL_FILES
 from autoresearch_ray.records import Result, Standing, Trial
+from autoresearch_ray.settings import RunTerms
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -110,7 +111,7 @@ def test_a_driver_that_is_killed_while_it_installs_is_followed_by_one_that_finis
 
 
 def test_a_large_file_of_another_node_arrives_in_parts_each_of_which_may_be_repeated(board: Board, run: Path) -> None:
-    depot = DepotActor(keeping(board).experiment.model_dump_json(), str(run))
+    depot = DepotActor(RunTerms.model_validate(keeping(board).terms()).model_dump_json(), str(run))
     parts = [(0, b"abcd", False), (4, b"efgh", False), (4, b"efgh", False), (8, b"i", True), (8, b"i", True)]
     for number, (offset, content, is_last) in enumerate(parts):
         depot.keep_part("t00002", "model.pt", offset, content, is_last)
