@@ -24,6 +24,7 @@ from rich.live import Live
 
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.guidance import NO_DIRECTIVES, STATISTICS, Directives
+from autoresearch_ray.kept_model import look_at_kept
 from autoresearch_ray.observe.lines import COLUMNS, page_line
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
 from autoresearch_ray.output import STDOUT
@@ -129,7 +130,7 @@ class Progress:
 
         rebuild(folder)
         resume = resume_command(folder, settings) if interrupted else ""
-        return tuple(summary_lines(read_run(folder), shorten(folder), resume))
+        return tuple(summary_lines(read_run(folder), shorten(folder), resume, look_at_kept(folder)))
 
     @contextlib.contextmanager
     def _screen(self, snapshot: Any) -> Iterator[None]:

@@ -41,6 +41,7 @@ def new_run(
     With an `address` it will join a cluster: this machine's devices and size do not matter.
     """
     experiment = override_experiment(load_any(request.experiment or find_experiment()), request)
+    check_keeping(request, experiment)
     program_file = program_path(request.program, experiment)
     program = read_program(program_file) if program_file else ""
     device, name = _device(experiment, joined=address is not None)
@@ -63,6 +64,7 @@ def new_run(
         director=choose_director(request, None, request.proposers),
         seed=request.seed or 0,
         early_stop=choose_early_stop(request, experiment, default="none"),
+        keep_weights=request.keep_weights or "none",
         llm_base_url=choose_base_url(request, default=""),
         context_tokens=request.context_tokens,
         max_cost_usd=request.max_cost_usd,
@@ -90,6 +92,12 @@ def new_run(
         follows=address is not None and request.slots is None,
         measures_sharing=request.gpus_per_trial == AUTO,
     )
+
+
+def check_keeping(request: Request, experiment: AnyExperiment) -> None:
+    """SettingsError where the weights of a script are to be kept: only it knows its model."""
+    if request.keep_weights == "best" and not isinstance(experiment, Experiment):
+        raise SettingsError("--keep-weights best: a script (contract: script) keeps its own model; leave it out")
 
 
 def ray_address(request: Request) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from autoresearch_ray.candidate.difference import compare_constants
+from autoresearch_ray.kept_model import KeptModel
 from autoresearch_ray.observe import facts, guidance
 from autoresearch_ray.observe.ablations import HEADS as ABLATION_HEADS
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows
@@ -27,7 +28,7 @@ from autoresearch_ray.observe.page import page, render
 from autoresearch_ray.observe.transfers import HEADS as TRANSFER_HEADS
 from autoresearch_ray.observe.transfers import Transfer, transfer_rows
 from autoresearch_ray.observe.trial_panel import diff_rows, embedded_panels, text_of
-from autoresearch_ray.paths import write_whole
+from autoresearch_ray.paths import BEST_FOLDER, write_whole
 from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.text import encodable, last_line, one_line, visible
 
@@ -44,12 +45,13 @@ def report_html(
     picture: Path,
     transfers: Sequence[Transfer] = (),
     ablations: Sequence[Ablation] = (),
+    kept: KeptModel | None = None,
 ) -> None:
     """Write the report of a run into `path`, whole or not at all; `picture` is its progress.png."""
     image = base64.b64encode(picture.read_bytes()).decode()
     document = page(
         title_of(history),
-        report_body(history, image, transfers, ablations),
+        report_body(history, image, transfers, ablations, kept),
         {"chart": asdict(chart(history)), "panels": embedded_panels(history)},
     )
     write_whole(path, encodable(document).encode())
@@ -61,9 +63,13 @@ def title_of(history: History) -> str:
 
 
 def report_body(
-    history: History, picture: str = "", transfers: Sequence[Transfer] = (), ablations: Sequence[Ablation] = ()
+    history: History,
+    picture: str = "",
+    transfers: Sequence[Transfer] = (),
+    ablations: Sequence[Ablation] = (),
+    kept: KeptModel | None = None,
 ) -> str:
-    """What the report says, as HTML within the page; `picture` is a PNG in base64.
+    """What the report says, as HTML within the page; `picture` is a PNG in base64, `kept` the best's trained model.
 
     Of ablations the latest is shown, and of a best that has been replaced it is told so.
     """
@@ -78,6 +84,7 @@ def report_body(
         lineage=lineage_rows(history),
         wins=[_win(history, win) for win in wins[-SHOWN_WINS:]],
         win_count=len(wins),
+        kept=_kept(history, kept) if kept is not None else "",
         transfer_heads=TRANSFER_HEADS,
         transfers=transfer_rows(transfers),
         ablation_heads=ABLATION_HEADS,
@@ -94,6 +101,15 @@ def report_body(
             for cost in facts.model_costs(history)
         ],
         settings=visible(json.dumps(_shorten(history.settings), indent=2, ensure_ascii=False, default=str)),
+    )
+
+
+def _kept(history: History, kept: KeptModel) -> str:
+    """Where the trained model is, and whose."""
+    whose = "the best" if kept.source_sha == facts.best_sha(history) else "an earlier best"
+    return (
+        f"The trained model of {whose} is kept in {BEST_FOLDER}/: {one_line(kept.trial_id, 40)} trained it, val_bpb "
+        f"{kept.val_bpb:.4f}, {kept.megabytes:.1f} MB"
     )
 
 

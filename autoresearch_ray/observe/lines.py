@@ -5,6 +5,7 @@ import shlex
 
 from rich.cells import cell_len, set_cell_size
 
+from autoresearch_ray.kept_model import KeptModel
 from autoresearch_ray.observe import facts
 from autoresearch_ray.paths import LINEAGE, REPORT_FILE, python_command
 from autoresearch_ray.records import History, TrialRow, dollars
@@ -28,7 +29,7 @@ def decision_line(row: TrialRow, commit: str = "") -> str:
     return (start + fit(_words(row), COLUMNS - cell_len(start) - len(end)) + end).rstrip()
 
 
-def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list[str]:
+def summary_lines(history: History, run_dir: str = "", resume: str = "", kept: KeptModel | None = None) -> list[str]:
     """What the run came to, and where to look next; `resume` is the command that continues it."""
     summary = facts.summarise(history)
     lines = [*_scores(summary), *_wins(history), *_effort(summary), *_models(history), *_lines_of_held(history)]
@@ -36,6 +37,7 @@ def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list
     lines += [
         _line("report", f"{place}/{REPORT_FILE}"),
         page_line(place),
+        *_model(history, place, kept),
         _line("lineage", _lineage(history, place, summary.tag)),
         _line("table", f'autoresearch_ray.load_trials("{place}")'),
     ]
@@ -125,6 +127,17 @@ def _models(history: History) -> list[str]:
 def price(cost: facts.ModelCost) -> str:
     """What a model's calls cost, in words."""
     return dollars(cost.micros) if cost.priced else "price not known"
+
+
+def _model(history: History, place: str, kept: KeptModel | None) -> list[str]:
+    """The command that samples from the kept model."""
+    if kept is not None:
+        earlier = "" if kept.source_sha == facts.best_sha(history) else ", of an earlier best"
+        words = f"{one_line(kept.trial_id)}, {kept.megabytes:.1f} MB{earlier}"
+        return [_line("model", f"{python_command()} -m autoresearch_ray.sample {shlex.quote(place)}  ({words})")]
+    if facts.setting(history, "keep_weights", "none") == "none" or not facts.wins(history):
+        return []
+    return [_line("model", "the best's weights are not kept yet: --resume runs it once more for them")]
 
 
 def _lines_of_held(history: History) -> list[str]:
