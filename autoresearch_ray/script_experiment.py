@@ -15,7 +15,7 @@ says it. What a key means stands beside it below; docs/scripts.md is the guide.
 import re
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -161,7 +161,7 @@ def _expand(path: Path, folder: Path, key: str, patterns: tuple[str, ...]) -> tu
         if len(inside) < len(files):
             raise SettingsError(f"{path}: {key} {pattern!r} leads out of {folder}; expected files below it")
         found |= {str(file.relative_to(folder)) for file in files}
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=PurePosixPath))
 
 
 def _resolve_all(path: Path, folder: Path, key: str, said: tuple[str, ...]) -> tuple[str, ...]:
