@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Benchmark, Experiment
@@ -37,6 +37,8 @@ RelativePath = Annotated[str, Field(min_length=1, pattern=r"^[^/].*$")]
 
 class ScriptExperiment(Benchmark):
     """A command that prints its own score."""
+
+    model_config = ConfigDict(populate_by_name=True)  # stored settings name `json` by its field
 
     contract: Literal["script"]
     folder: str = "."  # what the command runs in a copy of; seen from the YAML file
@@ -72,7 +74,7 @@ class ScriptExperiment(Benchmark):
     def scoring(self) -> Scoring:
         """How its candidates are scored."""
         by: ScoredBy = "harness" if self.metric in MEASURED else "judge" if self.judge else "script"
-        return Scoring(self.metric, self.unit, self.direction, by)
+        return Scoring(self.metric, self.unit, self.direction, by, has_one_seed=self.seeding[0] == "fixed")
 
     @property
     def time_limit(self) -> float:
