@@ -18,7 +18,7 @@ from autoresearch_ray.text import one_line
 
 NAME_LIMIT = 40  # characters of a metric's name, and of a unit
 DECIMALS = 4  # of bits per byte
-DIGITS = 6  # of a number whose noise is not known
+DIGITS, GAIN_DIGITS = 6, 4  # of a score, and of a difference, whose noise is not known
 MOST_DIGITS = 12
 MOST_DECIMALS, LARGEST = 6, 1e9  # beyond these a number is written with an exponent
 
@@ -82,15 +82,15 @@ class ScoreWords:
 
     def score(self, value: float, missing: str = "–") -> str:
         """An absolute score, of the number that decisions read."""
-        return self.amount(self.shown(value), missing)
+        return write_number(self.shown(value), self.decimals) if math.isfinite(value) else missing
 
     def amount(self, value: float, missing: str = "–") -> str:
         """A difference of scores, or its standard deviation."""
-        return write_number(value, self.decimals) if math.isfinite(value) else missing
+        return write_number(value, self.decimals, digits=GAIN_DIGITS) if math.isfinite(value) else missing
 
     def gain(self, value: float, missing: str = "–") -> str:
         """A difference with its sign: above 0 is better."""
-        return write_number(value, self.decimals, "+") if math.isfinite(value) else missing
+        return write_number(value, self.decimals, "+", GAIN_DIGITS) if math.isfinite(value) else missing
 
     def bounds(self, low: float, high: float, missing: str = "–") -> str:
         """The ends of a gain's interval."""
@@ -102,14 +102,14 @@ class ScoreWords:
         return self.gain(mean) + (ends if math.isfinite(mean) else "")
 
 
-def write_number(value: float, decimals: int | None, sign: str = "") -> str:
-    """A finite number with so many decimals, fewer than 0 counting as none; None: by its magnitude. `sign`: "" or "+".
+def write_number(value: float, decimals: int | None, sign: str = "", digits: int = DIGITS) -> str:
+    """A finite number with so many decimals, fewer than 0 counting as none; None: with so many digits.
 
-    Very small and very large ones have an exponent: 3.2e-5.
+    Very small and very large ones have an exponent: 3.2e-5. `sign` is "+" where a number above 0 has one, else "".
     """
     if decimals is None:
         is_whole = value.is_integer() and abs(value) < LARGEST
-        return _shorten(f"{value:{sign}.0f}" if is_whole else f"{value:{sign}.{DIGITS}g}")
+        return _shorten(f"{value:{sign}.0f}" if is_whole else f"{value:{sign}.{digits}g}")
     exponent = math.floor(math.log10(abs(value))) if value else 0
     if value and (decimals > MOST_DECIMALS or abs(value) >= LARGEST):
         return _shorten(f"{value:{sign}.{min(max(exponent + decimals, 0), MOST_DIGITS)}e}")

@@ -83,6 +83,8 @@ def test_decisions_are_made_again_from_the_printed_scores(won: Won) -> None:
     again = recompute_decisions(won.folder)
     assert again.agrees.all() and "keep" in set(again.decision), again.to_string()
     assert not again.decision_reason.str.contains("bpb").any()
+    lost = again.decision_reason[again.decision == "discard"]
+    assert lost.str.contains(" worse than the frontier").all()
     assert again.decision_reason[2].startswith("baseline 0.9"), "with the sign that it was printed with"
 
 

@@ -217,8 +217,11 @@ def _standing_of(state: SearchState, estimate: Estimate, outcome: Outcome, rules
         return f"the frontier again, run {len(entry.runs)}", "measure"
     lead = -estimate.difference(entry.source_sha, frontier)[0]
     chance = estimate.chance(entry.source_sha, frontier, rules.worthwhile_sd * estimate.scale)
-    size, side = state.words.amount(abs(lead)), "below" if lead > 0 else "above"
-    words = f"J is expected {size} {side} the frontier's, P(worthwhile) {chance:.2f}"
+    size = state.words.amount(abs(lead))
+    words = f"J is expected {size} {'below' if lead > 0 else 'above'} the frontier's"
+    if state.words.rises:  # above would be read as better
+        words = f"it is expected {size} {'better' if lead > 0 else 'worse'} than the frontier"
+    words += f", P(worthwhile) {chance:.2f}"
     is_open = chance > rules.contender_probability and len(entry.runs) < rules.most_runs
     return words, "promising" if is_open else "discard"
 

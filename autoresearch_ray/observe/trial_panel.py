@@ -156,7 +156,8 @@ def _measured(result: Result, words: ScoreWords) -> Iterator[tuple[str, str]]:
     yield "held out", words.score(result.holdout_bpb, "")
     yield "its curve promised", words.score(result.expected_bpb, "")
     yield "seconds", f"{result.training_seconds:.1f} training, {result.eval_seconds:.1f} scoring"
-    yield "steps", f"{result.steps:,}, {result.tokens_per_second:,.0f} tokens/s"
+    if words.is_ours or result.steps:  # a script counts none
+        yield "steps", f"{result.steps:,}, {result.tokens_per_second:,.0f} tokens/s"
     yield "parameters", f"{result.parameters:,}" if result.parameters else ""
     yield "memory", f"{result.peak_memory_mb:,.0f} MB"
     yield "place", f"slot {result.slot}, {result.device_name or 'device not known'}, {result.node or 'one machine'}"
