@@ -53,15 +53,18 @@ class Won(SimpleNamespace):
 
 
 def search_until_win(settings: RunSettings, folder: Path, board: Board) -> None:
-    """One change that is better by 0.05, among runs that differ by some 0.01."""
+    """A change that is better by 0.05 and one that is worse, among runs that differ by some 0.01."""
     board.put_settings(settings.model_dump_json().encode())
     search = Search(board, settings, folder / "lineage", now=iter(range(1_700_000_000, 1_800_000_000, 10)).__next__)
-    queue(board, settings.baseline, ("WIDTH = 16", "WIDTH = 17"))
-    better = board.queue()[0].source_sha
+    for change in (("ROWS = 4", "ROWS = 5"), ("WIDTH = 16", "WIDTH = 17")):
+        queue(board, settings.baseline, change)
+    worse, better = (proposal.source_sha for proposal in board.queue())
     while "keep" not in [step.kind for step in board.steps()]:
         for trial in [search.next(), search.next()]:
             if isinstance(trial, Trial):
-                score = 0.90 + 0.05 * (trial.proposal.source_sha == better) + 0.004 * (trial.seed % 5)
+                score = (
+                    0.90 + {better: 0.05, worse: -0.03}.get(trial.proposal.source_sha, 0.0) + 0.004 * (trial.seed % 5)
+                )
                 search.finish(Result(trial.trial_id, "ok", -score, -score, strength="full", checks=("ends", "hashes")))
 
 
@@ -79,12 +82,12 @@ def test_decisions_are_made_again_from_the_printed_scores(won: Won) -> None:
     write_table(trial_table(won.board.history()), won.folder / "trials.parquet")
     (won.folder / "settings.json").write_text(won.settings.model_dump_json())
     table = trial_table(won.board.history())
-    assert 0.89 < table.score.min() < table.score.max() < 0.98
+    assert 0.86 < table.score.min() < table.score.max() < 0.98
     again = recompute_decisions(won.folder)
     assert again.agrees.all() and "keep" in set(again.decision), again.to_string()
     assert not again.decision_reason.str.contains("bpb").any()
     lost = again.decision_reason[again.decision == "discard"]
-    assert lost.str.contains(" worse than the frontier").all()
+    assert lost.str.contains(" worse than the frontier").any()
     assert again.decision_reason[2].startswith("baseline 0.9"), "with the sign that it was printed with"
 
 

@@ -40,6 +40,7 @@ REFRESH_SECONDS = 120.0  # of the run's files, and after each win
 SCREEN_SECONDS = 0.5
 HEAR_SECONDS = 2.0
 SHOWN_DECISIONS = 8
+PAGE_WORDS = "page  "  # begin the line that comes when the search begins, see `page_line`
 
 
 class Progress:

@@ -24,6 +24,7 @@ from autoresearch_ray.observe.plots import progress_png
 from autoresearch_ray.observe.runs import compare_runs
 from autoresearch_ray.observe.screen import render
 from autoresearch_ray.observe.tables.lineage import lineage_table
+from autoresearch_ray.observe.tables.runs import run_table
 from autoresearch_ray.observe.tables.trials import read_table, results_tsv, trial_table
 from autoresearch_ray.observe.trial_panel import trial_panel
 from autoresearch_ray.records import History
@@ -148,6 +149,9 @@ def test_tables_have_the_score_of_any_metric_and_val_bpb_of_ours_alone() -> None
     steps = lineage_table(scripted())
     assert list(steps.score[[0, 2]]) == pytest.approx([0.93985, 0.9515]) and steps.val_bpb.isna().all()
     assert steps.gain[2] == pytest.approx(0.01165), "above 0 is better"
+    (head,) = run_table(scripted()).to_dict("records")
+    assert (head["metric"], head["doubt"], head["gain"]) == ("accuracy", "self-reported", pytest.approx(0.0254))
+    assert (head["baseline"], head["best"]) == pytest.approx((0.93985, 0.96525))
     header, *rows = results_tsv(scripted()).splitlines()
     assert header.split("\t")[1] == "accuracy" and rows[3].split("\t")[1] == "0.8945"
 
