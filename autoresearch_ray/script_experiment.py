@@ -69,7 +69,7 @@ class ScriptExperiment(Benchmark):
     def scoring(self) -> Scoring:
         """How its candidates are scored."""
         by: ScoredBy = "harness" if self.metric in MEASURED else "judge" if self.judge else "script"
-        return Scoring(self.metric, self.unit, self.direction, by)
+        return Scoring(self.metric, self.unit, self.direction, by, has_one_seed=self.seeding[0] == "fixed")
 
     @property
     def time_limit(self) -> float:

@@ -71,10 +71,10 @@ class Search:
         self._lacks_weights = lacks_weights  # None as soon as the best was run for them: once a launch
         self._is_first = True  # nothing was planned yet in this launch
         self._now, self._began_at = now, now()
-        self._lineage, self._git_failure = Lineage(lineage_folder, settings.tag), ""
+        self._lineage, self._git_failure = Lineage(lineage_folder, settings.tag, settings.experiment.scoring), ""
         self._baseline_sha = board.put_candidate(Candidate.of(settings.baseline))
         text, self._revision = board.search_state()
-        self._state = self._read(text) if text is not None else SearchState()
+        self._state = self._read(text) if text is not None else SearchState(scoring=settings.experiment.scoring)
         self._estimate = Estimate(self._state.ledger) if self._state.best else None
         self._claimed = int((board.last_trial_id() or "t0").lstrip("t"))
         self.in_flight: dict[str, Trial] = {}
