@@ -3,9 +3,10 @@
     outcome = autoresearch_ray.run(trials=28)
     table = autoresearch_ray.load_trials(outcome.run_dir)
 
-`start` is `run` in the background of a notebook. `load_lineage`, `load_calls`, `load_decisions`, `load_curves`,
-`load_knobs` and `load_runs` read the rest of a run, docs/tables.md describes it; `diff_best` and `show_page` show it.
-All are imported when they are asked for, so that a candidate's process loads neither Ray nor pandas.
+`start` is `run` in the background of a notebook. `load_best` brings the trained model of a run's best back, to generate
+text. `load_lineage`, `load_calls`, `load_decisions`, `load_curves`, `load_knobs` and `load_runs` read the rest of it,
+docs/tables.md describes it; `diff_best` and `show_page` show it. All are imported when they are asked for, so that a
+candidate's process loads neither Ray nor pandas.
 """
 
 import importlib
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autoresearch_ray.driver.background import start
+    from autoresearch_ray.driver.best_model import load_best
     from autoresearch_ray.driver.page_frame import show_page
     from autoresearch_ray.driver.run import run
     from autoresearch_ray.driver.tables.best_diff import diff_best
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "diff_best",
+    "load_best",
     "load_calls",
     "load_curves",
     "load_decisions",
@@ -43,6 +46,7 @@ __all__ = [
 ]
 __version__ = "0.2.0"
 _PLACES = {
+    "load_best": "driver.best_model",
     "diff_best": "driver.tables.best_diff",
     "recompute_decisions": "search.recompute",
     "run": "driver.run",

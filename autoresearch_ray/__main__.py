@@ -15,6 +15,7 @@ COMMANDS = {
     "export": "tables of runs as CSV, parquet or JSON lines",
     "transfer": "does a run's win hold at another scale",
     "ablate": "what each part of a run's best is worth",
+    "sample": "text from the trained model of a run's best",
     "direct": "what all results say, and where models are asked to look",
     "watch": "a run's page in a browser, alive while the run goes",
     "suggest": "an idea of your own into a run's queue",

@@ -16,6 +16,7 @@ from autoresearch_ray.driver.ablations import check_parts, find_parts, measure_a
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.driver.transfers import read_proven
 from autoresearch_ray.errors import AutoresearchError, SettingsError
+from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows, keep_ablation
 from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.paths import REPORT_FILE
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if ablation is not None:
             keep_ablation(options.run_dir, ablation)
             rebuild(options.run_dir)
-            for what, lines, pairs, worth, verdict in ablation_rows(ablation):
+            for what, lines, pairs, worth, verdict in ablation_rows(ablation, facts.score_words(proven.history)):
                 STDOUT.write(f"{worth:<30}  {lines:>4} lines  {pairs} pairs  {verdict}: {what}\n")
             STDOUT.write(f"{options.run_dir / REPORT_FILE}\n")
     except AutoresearchError as error:

@@ -13,6 +13,7 @@
     │   ├── FencedError          the writer's lease has lapsed, somebody else may have its place
     │   └── DamagedStoreError    the file is not a store that can be opened
     ├── StorageError             the place of --storage refused or failed
+    ├── WeightsError             a best's trained model is not there, is not what was kept, or fails
     ├── LineageError             git refused, or the history is not what the store says
     └── ProviderError            a language model's provider gave no usable answer
         ├── RateLimitedError     too many requests or tokens; later is fine
@@ -76,6 +77,10 @@ class DamagedStoreError(StoreError):
 
 class StorageError(AutoresearchError):
     """The place of --storage refused or failed."""
+
+
+class WeightsError(AutoresearchError):
+    """A best's trained model is not there, is not what was kept, or fails."""
 
 
 class LineageError(AutoresearchError):

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.scoring import Scoring
+from autoresearch_ray.scoring import Direction, Scoring
 
 B = TypeVar("B", bound="Benchmark")
 Constant = bool | int | float | str
@@ -46,6 +46,7 @@ class Benchmark(FrozenModel):
     gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0
     trials: Annotated[int, Field(ge=4)] = 100
     removal_margin: Annotated[float, Field(ge=0)] = 0.0  # of the score, that code may be worth and still be taken out
+    complexity_price: Annotated[float, Field(ge=0)] | None = None  # of the score, a code line; None: see `Rules`
     constants: dict[str, Constant] = {}
 
     @property
@@ -75,6 +76,23 @@ class Experiment(Benchmark):
     vocab_size: Annotated[int, Field(ge=257, le=65536)]  # 256 bytes, the document start, and merges
     eval_tokens: Annotated[int, Field(ge=1024)] = 65536  # scored in each of the validation and held-out splits
     amp: Literal["auto", "none", "fp16", "bf16"] = "auto"
+    metric: Annotated[str, Field(pattern=r"^(val_bpb|[\w./~-]+:[A-Za-z_]\w*)$")] = "val_bpb"  # or FILE.py:FUNCTION
+    direction: Direction = "lower"  # which is better; of a metric of one's own
+    unit: str = ""  # of a metric of one's own
+    metric_source: str = ""  # the text of its file, read when a run begins
+
+    @property
+    def scoring(self) -> Scoring:
+        """How its candidates are scored."""
+        if self.metric == "val_bpb":
+            return Scoring()
+        return Scoring(self.metric.rpartition(":")[2], self.unit, self.direction)
+
+    @model_validator(mode="after")
+    def _check_metric(self) -> Self:
+        if self.metric == "val_bpb" and (self.direction != "lower" or self.unit):
+            raise ValueError("direction and unit belong to a `metric: FILE.py:FUNCTION`; val_bpb is lower is better")
+        return self
 
 
 def local_path(data: str, folder: Path = Path()) -> Path | None:

@@ -3,6 +3,8 @@
 A wrong file is answered with its name, the line, what was found and what was expected.
 """
 
+import ast
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,8 @@ def _describe(path: Path, error: ValidationError, lines: dict[str, int], kind: t
         return f"{where}: unknown key `{key}`; expected one of {', '.join(sorted(kind.model_fields))}"
     if first["type"] == "missing":
         return f"{where}: `{key}` is missing; add it (see {LIKE[kind]})"
-    return f"{where}: `{key}: {first['input']}` is wrong: {first['msg'].lower()}"
+    told = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
+    return f"{where}: `{key}: {first['input']}` is wrong: {told}" if key else f"{path}: {told}"
 
 
 def _resolve(path: Path, experiment: Experiment) -> Experiment:
@@ -92,10 +95,37 @@ def _resolve(path: Path, experiment: Experiment) -> Experiment:
     if not candidate.is_file():
         raise SettingsError(f"{path}: candidate {candidate} does not exist; expected a train.py beside the file")
     update = {"candidate": str(candidate)}
+    if experiment.metric_source:
+        raise SettingsError(f"{path}: unknown key `metric_source`; expected `metric: FILE.py:FUNCTION`")
+    if experiment.metric != "val_bpb":
+        update["metric_source"] = _read_metric(path, experiment.metric)
     local = local_path(experiment.data, folder) or local_path(experiment.data)
     if local is not None:
         update["data"] = str(_readable(path, local).resolve())
     return experiment.replace(**update)
+
+
+def _read_metric(path: Path, metric: str) -> str:
+    """The text of the file that a metric of one's own is in: beside the experiment, or a module. SettingsError."""
+    where, _, name = metric.rpartition(":")
+    if where.endswith(".py"):
+        file = path.resolve().parent / Path(where).expanduser()
+    else:
+        try:
+            spec = importlib.util.find_spec(where)
+        except (ImportError, ValueError):
+            spec = None
+        file = Path(spec.origin) if spec is not None and spec.origin else Path(f"{where}.py")
+    try:
+        text = file.read_text()
+        defined = [node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    except (OSError, SyntaxError, UnicodeDecodeError, ValueError) as error:
+        raise SettingsError(f"{path}: metric {metric}: {file} cannot be read as Python ({error})") from None
+    if name not in defined:
+        raise SettingsError(
+            f"{path}: metric {metric}: {file} defines no function {name}; expected one at its top level"
+        )
+    return text
 
 
 def _readable(path: Path, data: Path) -> Path:

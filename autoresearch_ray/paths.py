@@ -1,7 +1,7 @@
 """The names of a run's files and folders, below `runs/<tag>/`, and how a file is written there.
 
-Everything but the store, `trials/`, what a person left for the driver (`suggestions/`, `directives/`) and what was
-measured after the run (`transfers.jsonl`, `ablations.jsonl`) can be made again from the store.
+Everything but the store, `trials/`, `best/`, what a person left for the driver (`suggestions/`, `directives/`) and what
+was measured after the run (`transfers.jsonl`, `ablations.jsonl`) can be made again from the store.
 """
 
 import os
@@ -32,7 +32,13 @@ TRANSFERS_FILE = "transfers.jsonl"  # what `transfer` measured
 ORIGIN_FILE = ".storage.json"  # what the folder knows of its copy in a bucket
 LOCK_FILE = ".driver.lock"  # held by the launch that runs
 
-CANDIDATE_FILE = "train.py"  # of a trial, and in the lineage
+BEST_FOLDER = "best"  # the proven best with its trained model, where that is kept
+KEPT_FILE = "best.json"  # of that folder: what is in it, written last
+
+CANDIDATE_FILE = "train.py"  # of a trial, in the lineage, and of the best
+TOKENIZER_FILE = "tokenizer.json"  # of a data set, and of the best
+WEIGHTS_FILE, SKELETON_FILE = "model.pt", "skeleton.pt"  # of a kept model
+KEPT_MODEL_FILES = (WEIGHTS_FILE, SKELETON_FILE)  # of a trial that may prove the best, until that is decided
 OUTPUT_FILE = "output.log"  # of a trial
 CURVE_FILE = "curve.csv"  # of a trial
 

@@ -19,6 +19,7 @@ from autoresearch_ray.paths import CANDIDATE_FILE
 Kind = Literal["baseline", "knobs", "code", "merge", "replicate"]
 Purpose = Literal["baseline", "screen", "confirm", "prove", "remove", "idle"]
 MAY_BE_BEST: tuple[Purpose, ...] = ("baseline", "prove", "remove")  # of trials that make a best: all are probed alike
+PROOFS: tuple[Purpose, ...] = ("prove", "remove")
 OWN_SEED = -1  # the number of a seed that no other trial has
 FailureStatus = Literal["crash", "timeout", "oom", "invalid"]  # that a candidate can bring about
 Status = Literal["ok", FailureStatus, "lost", "stopped"]

@@ -19,6 +19,7 @@ class Scoring:
     unit: str = "bpb"  # "" for a number without one
     direction: Direction = "lower"  # which is better
     by: ScoredBy = "harness"
+    has_one_seed: bool = False  # all runs share it: an edit of the order of draws passes for an improvement
 
     @property
     def sign(self) -> int:
@@ -28,4 +29,19 @@ class Scoring:
     @property
     def is_ours(self) -> bool:
         """Whether it is bits per byte as the harness counts them."""
-        return self == Scoring()
+        return self == OURS
+
+    @property
+    def doubt(self) -> str:
+        """What is to be said beside every win: `self-reported`, `one seed`, both, or "" where it is proven."""
+        return ", ".join(
+            words for words, holds in (("self-reported", self.by == "script"), ("one seed", self.has_one_seed)) if holds
+        )
+
+    @property
+    def proven(self) -> str:
+        """What a win is: "proven", unless all runs share one seed."""
+        return "found" if self.has_one_seed else "proven"
+
+
+OURS = Scoring()

@@ -15,7 +15,7 @@ says it. What a key means stands beside it below; docs/scripts.md is the guide.
 import re
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -64,13 +64,12 @@ class ScriptExperiment(Benchmark):
     judge_data: Annotated[tuple[str, ...], Field(strict=False)] = ()  # folders and files that the judge alone may read
     knobs: Words = Field({})  # NAME: range, for constants whose comment has none
     program: str = ""  # what steers the search, seen from the folder; "": its program.md or README.md
-    complexity_price: Annotated[float, Field(ge=0)] = 0.0  # of the score, that a line of code costs
 
     @property
     def scoring(self) -> Scoring:
         """How its candidates are scored."""
         by: ScoredBy = "harness" if self.metric in MEASURED else "judge" if self.judge else "script"
-        return Scoring(self.metric, self.unit, self.direction, by)
+        return Scoring(self.metric, self.unit, self.direction, by, has_one_seed=self.seeding[0] == "fixed")
 
     @property
     def time_limit(self) -> float:
@@ -162,7 +161,7 @@ def _expand(path: Path, folder: Path, key: str, patterns: tuple[str, ...]) -> tu
         if len(inside) < len(files):
             raise SettingsError(f"{path}: {key} {pattern!r} leads out of {folder}; expected files below it")
         found |= {str(file.relative_to(folder)) for file in files}
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=PurePosixPath))
 
 
 def _resolve_all(path: Path, folder: Path, key: str, said: tuple[str, ...]) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from autoresearch_ray.records import CoRun, EarlierRun, Isolation
 from autoresearch_ray.script_experiment import AnyExperiment, ScriptExperiment
 
 EarlyStop = Literal["none", "paired"]
+KeepWeights = Literal["none", "best"]
 TrackerName = Literal["wandb", "mlflow", "tensorboard"]
 SQLITE = "sqlite"  # for --state, the default
 AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
@@ -44,7 +45,7 @@ AUTO: Literal["auto"] = "auto"  # for --gpus-per-trial
 class Rules:
     """The numbers of the decision; J and bpb unless said otherwise."""
 
-    complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines
+    complexity_price: float = 0.00005  # bpb a code line: upstream's 0.001 for 20 lines; 0 for another score
     baseline_trials: int = 3  # before anything is decided
     worthwhile_sd: float = 0.4  # a step of the frontier that is worth another run of a contender
     contender_probability: float = 0.3  # of a worthwhile step, above which a contender is run again
@@ -148,6 +149,9 @@ class Request(FrozenModel):
     early_stop: EarlyStop | None = _option(
         "paired: end a screen that has lost already, by its learning curve beside its parent's (default: none)", "NAME"
     )
+    keep_weights: KeepWeights | None = _option(
+        "best: keep the trained model of the proven best in the run's folder, to sample from (default: none)", "WHICH"
+    )
     llm_base_url: str | None = _option(
         "of a vLLM, Ollama or llama.cpp server, for openai:MODEL; none: the provider's own again", "URL"
     )
@@ -243,6 +247,7 @@ class RunTerms(FrozenModel):
     from_run: str = ""  # whose best it starts from, as it was said; "" for none
     seed: int
     early_stop: EarlyStop
+    keep_weights: KeepWeights = "none"
     llm_base_url: str  # of an OpenAI-compatible server; "" for the provider's own
     context_tokens: int | None = None  # of the models' windows; None: not known
     max_cost_usd: float | None  # of all model calls, over all launches

@@ -21,6 +21,7 @@ from autoresearch_ray.observe.transfers import keep_transfer, transfer_rows
 from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.paths import REPORT_FILE
 from autoresearch_ray.records import Isolation
+from autoresearch_ray.score_words import ScoreWords
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             transfer = asked.record(pairs, failures)
             keep_transfer(options.run_dir, transfer)
             rebuild(options.run_dir)
-            ((settings, count, start, best, gain, verdict),) = transfer_rows([transfer])
+            ((settings, count, start, best, gain, verdict),) = transfer_rows([transfer], ScoreWords())
             STDOUT.write(f"{settings}: start {start}, best {best}, gain {gain} in {count} pairs: {verdict}\n")
             STDOUT.write(f"{options.run_dir / REPORT_FILE}\n")
     except AutoresearchError as error:
@@ -63,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _pair_line(pair: Pair, number: int, count: int) -> str:
-    told = f"start {pair.other:.4f}  best {pair.best:.4f}"
-    return f"pair {number} of {count}: {told}" + ("" if math.isnan(pair.gain) else f"  gain {pair.gain:+.4f}")
+    words = ScoreWords()
+    told = f"start {words.score(pair.other, 'nan')}  best {words.score(pair.best, 'nan')}"
+    return f"pair {number} of {count}: {told}" + ("" if math.isnan(pair.gain) else f"  gain {words.gain(pair.gain)}")
 
 
 def _say(line: str) -> None:

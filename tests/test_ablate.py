@@ -10,6 +10,7 @@ from autoresearch_ray.driver.ablations import LOST, check_parts, find_parts
 from autoresearch_ray.driver.transfers import read_proven
 from autoresearch_ray.observe.ablations import AblatedPart, Ablation, ablation_rows, read_ablations
 from autoresearch_ray.observe.pairs import Pair, mean_gain
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.search.parts import CONFLICT, Part
 
 TUNED = START.replace("LR = 0.001 ", "LR = 0.002 ").replace("ROWS = 4 ", "ROWS = 6 ")
@@ -83,5 +84,5 @@ def test_a_run_without_a_win_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
 def test_what_a_part_says(gains: list[float], lines: int, verdict: str) -> None:
     pairs = tuple(Pair(seed, 1.5 + gain, 1.5) for seed, gain in enumerate(gains))
     part = AblatedPart("DEPTH 4 -> 6", lines, pairs)
-    rows = ablation_rows(Ablation("sha", 0.00005, (AblatedPart("x", 0, (), CONFLICT), part), 1.0))
+    rows = ablation_rows(Ablation("sha", 0.00005, (AblatedPart("x", 0, (), CONFLICT), part), 1.0), ScoreWords())
     assert rows[0][0] == "DEPTH 4 -> 6" and rows[0][-1] == verdict and rows[1][-1] == CONFLICT

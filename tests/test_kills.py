@@ -13,6 +13,8 @@ import psutil
 import pytest
 from small_run import SERVER, descendants, start_launch, wait_gone, write_experiment
 
+from autoresearch_ray.driver.weights import MOST_WAITING
+from autoresearch_ray.kept_model import is_whole, read_kept
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.search.lineage import Lineage
@@ -20,6 +22,7 @@ from autoresearch_ray.search.recompute import recompute_decisions
 from autoresearch_ray.store.history import read_history
 
 KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "4"))
+OPTIONS = ("--early-stop", "paired", "--keep-weights", "best")
 VICTIMS = {
     "state actor": "ray::StateActor",
     "trial actor": "ray::TrialActor",
@@ -59,9 +62,7 @@ def test_any_kill_loses_nothing(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     trials, kills = 14 + 2 * KILLS, []
     for number in range(KILLS + 1):
-        resume = (
-            ["--resume"] if (tmp_path / "runs" / "x" / "state.db").exists() else ["e.yaml", "--early-stop", "paired"]
-        )
+        resume = ["--resume"] if (tmp_path / "runs" / "x" / "state.db").exists() else ["e.yaml", *OPTIONS]
         driver = start_launch(tmp_path, *resume, "--tag", "x", "--trials", str(trials))
         if number < KILLS:
             what = "driver" if number == 0 else rng.choice(["driver", *VICTIMS])
@@ -82,6 +83,19 @@ def test_any_kill_loses_nothing(tmp_path: Path) -> None:
         assert "Traceback" not in output, output
     assert driver.returncode == 0, output
     check_whole(tmp_path / "runs" / "x", trials, tmp_path)
+    check_kept(tmp_path / "runs" / "x")
+
+
+def check_kept(run: Path) -> None:
+    """The proven best has its weights, from a run of its own, and at most a handful of other files is left."""
+    history, kept = read_history(run / "state.db"), read_kept(run)
+    won = [step for step in history.steps if step.kind == "keep"]
+    assert (kept is None) == (not won)
+    assert len({path.parent for path in run.glob("trials/*/*.pt*")}) <= MOST_WAITING
+    if kept is not None:
+        row = next(row for row in history.rows if row.trial.trial_id == kept.trial_id)
+        assert is_whole(run, kept) and kept.source_sha == row.trial.proposal.source_sha == won[-1].source_sha
+        assert row.result is not None and kept.val_bpb == row.result.val_bpb
 
 
 def check_whole(run: Path, trials: int, scratch: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import RecordError
 from autoresearch_ray.records import Candidate, CurvePoint, Decision, Proposal, Result, Step, Trial, TrialRow
+from autoresearch_ray.source_files import heading
 
 PROPOSAL = Proposal("p1", "knobs", "tpe", "a" * 64, "b" * 64, 3, 'a "hypothesis"\nof two lines')
 TRIAL = Trial("t00001", PROPOSAL, "screen", seed=1, claimed_at=10.5)
@@ -63,7 +64,8 @@ def test_a_lone_train_py_is_stored_and_named_by_its_bare_text() -> None:
 def test_a_candidate_of_several_files_comes_back_equal_under_a_hash_of_all_of_them() -> None:
     files = (("model.py", "WIDTH = 3\n"), ("train.py", "x = 1\n"))
     candidate = Candidate(files)
-    assert Candidate.decode(candidate.encode()) == candidate and candidate.text == "x = 1\n"
+    text = f"{heading('model.py')}WIDTH = 3\n{heading('train.py')}x = 1\n"
+    assert Candidate.decode(candidate.encode()) == candidate == Candidate.of(text) and candidate.text == text
     shas = {candidate.sha, Candidate.of("x = 1\n").sha, Candidate((("model.py", "WIDTH = 4\n"), files[1])).sha}
     assert len(shas) == 3
 

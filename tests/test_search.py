@@ -1,5 +1,6 @@
 """The search on a real store without Ray: what a crash between two results leaves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from autoresearch_ray.decide.panel import PROOFS
 from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.records import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.queue_filler import SLOTS_A_PROPOSAL, ProposerLoop
-from autoresearch_ray.search.search import Search
+from autoresearch_ray.search.search import Finished, Search
 from autoresearch_ray.settings import Request, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
+
+WEIGHTS = "best again, for its weights"
 
 
 @pytest.fixture
@@ -53,6 +56,41 @@ def test_a_result_that_waits_for_the_noise_is_decided_once_over_a_crash(settings
         assert board.open_results() == []
         assert [made.trial_id for made in board.decisions()] == [f"t{i:05d}" for i in range(1, 5)]
         assert board.frontier() is not None
+
+
+def test_a_best_without_its_weights_runs_once_more_first_or_last_and_once_a_launch(
+    settings: RunSettings, tmp_path: Path
+) -> None:
+    lacks = [False]
+    with SqliteStore(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings_once(settings.model_dump_json().encode())
+        search = Search(board, settings, tmp_path / "lineage", lacks_weights=lambda: lacks[0])
+        queue(board, settings.baseline, ("ROWS = 4", "ROWS = 8"))
+        while "keep" not in [step.kind for step in board.steps()]:
+            trial = search.next()
+            assert isinstance(trial, Trial) and trial.proposal.hypothesis != WEIGHTS
+            gain = 0.5 if trial.proposal.source_sha != Candidate.of(settings.baseline).sha else 0.0
+            measured = result(trial, 2.0 - gain + 0.01 * int(trial.trial_id[1:]))
+            search.finish(replace(measured, strength="full", checks=("bits",)))
+
+        settings = settings.replace(trials=search.claimed + 1)
+        resumed = Search(board, settings, tmp_path / "lineage", lacks_weights=lambda: True)
+        first = resumed.next()
+        assert isinstance(first, Trial) and first.proposal.hypothesis == WEIGHTS and first.purpose == "idle"
+        best = board.best()
+        assert best is not None and first.proposal.source_sha == best.source_sha
+        resumed.finish(result(first, 1.5))
+        assert resumed.over() is not None, "it is not tried again in this launch"
+
+        ended = Search(board, settings, tmp_path / "lineage", lacks_weights=lambda: lacks[0])
+        assert ended.next() == Finished()
+        lacks[0] = True
+        assert ended.over() is None, "one trial more than were asked for"
+        extra = ended.next()
+        assert isinstance(extra, Trial) and extra.proposal.hypothesis == WEIGHTS
+        assert isinstance(ended.next(), Finished)
+        assert [made.trial_id for made in board.open_trials()] == [extra.trial_id]
 
 
 def test_a_proposer_follows_a_run_that_takes_more_slots(settings: RunSettings, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from test_kills import check_whole
 
 from autoresearch_ray.archive.manifest import RunStorage
 from autoresearch_ray.archive.restore import restore, storage_of
+from autoresearch_ray.kept_model import is_whole, read_kept
 from autoresearch_ray.records import History
 from autoresearch_ray.store.history import read_finished, read_history
 
@@ -26,7 +27,7 @@ def test_a_run_outlives_its_head_and_its_folder(tmp_path: Path, ray_address: str
     write_experiment(tmp_path)
     with running_s3() as server:
         url = server.make_bucket("runs") + "/night"
-        where = ["--tag", "x", "--storage", url, "--address", ray_address]
+        where = ["--tag", "x", "--storage", url, "--address", ray_address, "--keep-weights", "best"]
         storage = storage_of(url, "x")
         head = start_launch(tmp_path, "e.yaml", *where, "--trials", str(TRIALS))
         await_results(storage, tmp_path / "looks", BEFORE)
@@ -61,8 +62,13 @@ def check_stored(storage: RunStorage, run: Path, again: Path) -> None:
     assert newest is not None and newest.epoch == 2
     assert restore(storage, again, print)
     assert read_history(again / "state.db") == read_history(run / "state.db")
+    waiting = ["--exclude=model.pt", "--exclude=skeleton.pt"]  # models that were not proven
     for part in ("trials", "settings.json"):
-        subprocess.run(["diff", "-r", run / part, again / part], check=True)
+        subprocess.run(["diff", "-r", *waiting, run / part, again / part], check=True)
+    if any(step.kind == "keep" for step in read_history(run / "state.db").steps):
+        best = read_kept(run)
+        assert best is not None and is_whole(again, best)
+    assert not [name for name in storage.bucket.names("") if "/trials/" in name and name.endswith(".pt")]
     for name in ("results.tsv", "trials.parquet", "report.html", "progress.png"):
         assert storage.bucket.get(f"{storage.folder(2)}/{name}") == (run / name).read_bytes(), name
     (again / "bundle").write_bytes(storage.bucket.get(newest.lineage) or b"")

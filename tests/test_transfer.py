@@ -11,6 +11,7 @@ from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.observe.pairs import Pair, mean_gain
 from autoresearch_ray.observe.transfers import Transfer, keep_transfer, read_transfers, transfer_rows
 from autoresearch_ray.records import Candidate, Standing, Step
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.settings import ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -109,4 +110,4 @@ def test_what_pairs_say(gains: list[float], verdict: str, tmp_path: Path) -> Non
     keep_transfer(tmp_path, transfer)
     keep_transfer(tmp_path, transfer)
     assert [one.verdict() for one in read_transfers(tmp_path)] == [verdict] * 2
-    assert transfer_rows([transfer])[0][-1] == verdict
+    assert transfer_rows([transfer], ScoreWords())[0][-1] == verdict

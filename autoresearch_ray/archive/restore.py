@@ -24,7 +24,16 @@ from autoresearch_ray.archive.bucket import open_bucket
 from autoresearch_ray.archive.manifest import Manifest, RunStorage
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import SettingsError, StorageError
-from autoresearch_ray.paths import CALLS_FOLDER, ORIGIN_FILE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER, write_whole
+from autoresearch_ray.paths import (
+    BEST_FOLDER,
+    CALLS_FOLDER,
+    KEPT_FILE,
+    ORIGIN_FILE,
+    SETTINGS_FILE,
+    STATE_FILE,
+    TRIALS_FOLDER,
+    write_whole,
+)
 from autoresearch_ray.settings import SQLITE, RunTerms
 from autoresearch_ray.store.driver_lease import release, this_process
 from autoresearch_ray.store.history import read_finished
@@ -32,7 +41,7 @@ from autoresearch_ray.store.sqlite.store import SqliteStore
 
 LOOKS = 5  # at a storage whose newest backup is replaced while it is fetched
 AT_ONCE = 16  # files fetched
-PARTS = (TRIALS_FOLDER, CALLS_FOLDER)  # folders of a run that are stored beside its store
+PARTS = (TRIALS_FOLDER, CALLS_FOLDER, BEST_FOLDER)  # folders of a run that are stored beside its store
 
 Say = Callable[[str], None]
 
@@ -168,12 +177,16 @@ def _fetch_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Path 
 def _fetch_files(
     storage: RunStorage, epoch: int, folder: Path, finished: set[str] | None, parts: Collection[str]
 ) -> int:
-    """The files of finished trials (None: of all) and of calls, as far as they are wanted; returns how many."""
+    """The files of finished trials (None: of all), of calls and of the best, as far as wanted; returns how many."""
     wanted: dict[str, str] = {}
     if TRIALS_FOLDER in parts:
         wanted |= {f"{TRIALS_FOLDER}/{path}": name for path, name in _trials(storage, epoch, finished)}
     if CALLS_FOLDER in parts:
         wanted |= {f"{CALLS_FOLDER}/{path}": name for path, name in storage.launches(CALLS_FOLDER, epoch).items()}
+    if BEST_FOLDER in parts:
+        there = storage.launches(BEST_FOLDER, epoch)
+        whole = there.get(KEPT_FILE, "").removesuffix(KEPT_FILE)  # of the launch that has stored a whole one last
+        wanted |= {f"{BEST_FOLDER}/{name.removeprefix(whole)}": name for name in _below(storage, whole)}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda item: _fetch(storage, item[1], folder / item[0]), wanted.items()))
     return len(wanted)
@@ -183,6 +196,10 @@ def _fetch_settings(storage: RunStorage, epoch: int, folder: Path) -> None:
     for number in range(epoch, 0, -1):
         if _fetch(storage, f"{storage.folder(number)}/{SETTINGS_FILE}", folder / SETTINGS_FILE):
             return
+
+
+def _below(storage: RunStorage, prefix: str) -> list[str]:
+    return storage.bucket.names(prefix) if prefix else []
 
 
 def _trials(storage: RunStorage, epoch: int, finished: set[str] | None) -> Iterable[tuple[str, str]]:

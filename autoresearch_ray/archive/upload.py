@@ -1,9 +1,9 @@
 """Everything of a run to its storage, beside the search: `--storage s3://bucket/prefix`.
 
 A thread copies the store after every decision (those that fall into one upload share it), the files of each finished
-trial, the lineage as a git bundle, and the run's readable files when they have changed. No slot and no decision waits
-for it. A storage that fails is said once, tried again ever more seldom, and said once more when it works; when another
-head has taken the run over, nothing of ours counts any more and the launch is told to end.
+trial, the lineage as a git bundle, and the run's readable files and the best's kept model when they have changed. No
+slot and no decision waits for it. A storage that fails is said once, tried again ever more seldom, and said once more
+when it works; when another head has taken the run over, nothing of ours counts any more and the launch is told to end.
 """
 
 import gzip
@@ -21,7 +21,10 @@ from autoresearch_ray.archive.manifest import Manifest, RunStorage
 from autoresearch_ray.errors import LineageError, StorageError, StoreError
 from autoresearch_ray.git_commands import Repository
 from autoresearch_ray.paths import (
+    BEST_FOLDER,
     CALLS_FOLDER,
+    KEPT_FILE,
+    KEPT_MODEL_FILES,
     LINEAGE,
     PICTURE_FILE,
     REPORT_FILE,
@@ -57,6 +60,7 @@ class Uploads:
         self._before, self._told = frozenset(finished), set(finished)
         self._stored: set[str] = set()  # trials and calls that are there
         self._seen: dict[str, tuple[int, int]] = {}  # of the readable files, as they were stored
+        self._best: tuple[int, int] | None = None  # its record, as it was stored
         self._tips = ""
         self._attempts = 0
         self._failure = ""
@@ -147,6 +151,20 @@ class Uploads:
             self._publish(manifest, tips)
         if not self._superseded:
             self._put_all(self._readable())
+            self._put_best()
+
+    def _put_best(self) -> None:
+        """The best's trained model where it has changed, its record last; then no earlier launch's is left."""
+        record = self._folder / BEST_FOLDER / KEPT_FILE
+        if not record.exists() or _look(record) == self._best:
+            return
+        look, earlier = _look(record), self._launches(BEST_FOLDER)
+        known = earlier.get(KEPT_FILE)
+        if known is None or self._storage.bucket.get(known) != record.read_bytes():
+            self._put_all([path for path in sorted(record.parent.iterdir()) if path != record])
+            self._put(record)
+            self._storage.bucket.delete(list(earlier.values()))
+        self._best = look
 
     def _publish(self, manifest: Manifest, tips: str) -> None:
         published = self._storage.publish(replace(manifest, number=self._last.number + 1, at=time.time()))
@@ -202,7 +220,7 @@ class Uploads:
         missing = sorted(finished - {name.removeprefix(f"{TRIALS_FOLDER}/") for name in self._stored})
         chosen = missing[:TRIALS_A_ROUND]
         folders = [self._folder / TRIALS_FOLDER / trial for trial in chosen]
-        self._put_all([path for folder in folders for path in sorted(folder.glob("*")) if path.is_file()])
+        self._put_all([path for folder in folders for path in sorted(folder.glob("*")) if _is_stored(path)])
         self._stored |= {f"{TRIALS_FOLDER}/{trial}" for trial in chosen}
         if len(missing) > len(chosen):
             self._changed.set()
@@ -238,6 +256,12 @@ class Uploads:
         newest = self._storage.newest()
         who = newest.holder if newest is not None else "somebody"
         return f"{who} has taken the run over at {self._storage.url}: this launch ends and stores nothing more"
+
+
+def _is_stored(path: Path) -> bool:
+    """Whether a file of a trial goes there: models that wait for a proof do not, of a best they come with the best."""
+    waits = any(name in path.name for name in KEPT_MODEL_FILES)
+    return path.is_file() and not waits
 
 
 def _look(path: Path) -> tuple[int, int]:

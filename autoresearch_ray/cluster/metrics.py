@@ -20,6 +20,7 @@ from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import CompactedError, StoreError
 from autoresearch_ray.propose.llm.spending import CALLS, TOTAL
 from autoresearch_ray.records import MICROS, Charge, Result
+from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.history import records_under
@@ -32,8 +33,8 @@ RESULTS = "result/"
 class Figures:
     """A run at one moment. A score that does not exist yet is NaN."""
 
-    best_bpb: float
-    frontier_bpb: float
+    best: float  # as decisions read it, the frontier too
+    frontier: float
     wins: int
     trials: dict[str, int]  # by status
     slots: int
@@ -71,8 +72,8 @@ class Gauging:
         self._pass_time()
         state, charges = self._search.state, self._read_charges()
         return Figures(
-            best_bpb=state.best.val_bpb if state.best else math.nan,
-            frontier_bpb=state.frontier.val_bpb if state.frontier else math.nan,
+            best=state.best.val_bpb if state.best else math.nan,
+            frontier=state.frontier.val_bpb if state.frontier else math.nan,
             wins=state.best.version - 1 if state.best else 0,
             trials=dict(self._statuses),
             slots=self._search.slots,
@@ -124,11 +125,11 @@ class Gauging:
 class Exported:
     """The metrics of one run in this process."""
 
-    def __init__(self, tag: str, gpu_share: float) -> None:
+    def __init__(self, tag: str, gpu_share: float, scoring: Scoring) -> None:
         from ray.util.metrics import Counter as RayCounter
         from ray.util.metrics import Gauge
 
-        self._run, self._gpu_share = {"run": tag}, gpu_share
+        self._run, self._gpu_share, self._sign = {"run": tag}, gpu_share, scoring.sign
 
         def gauge(name: str, words: str, *keys: str) -> Any:
             return Gauge(f"autoresearch_{name}", words, ("run", *keys))
@@ -136,9 +137,16 @@ class Exported:
         def seconds(name: str, words: str) -> Any:
             return RayCounter(f"autoresearch_{name}", words, ("run", "state"))
 
+        places = {"best": f"the {scoring.proven} best", "frontier": "the frontier, shrunk against luck"}
+        labels = {"metric": scoring.name, "direction": scoring.direction}
+        self._scores = [
+            (name, gauge(f"{name}_score", f"score of {what}", *labels), labels) for name, what in places.items()
+        ]
+        if scoring.is_ours:
+            self._scores += [
+                (name, gauge(f"{name}_val_bpb", f"bits per byte of {what}"), {}) for name, what in places.items()
+            ]
         self._gauges = {
-            "best_bpb": gauge("best_val_bpb", "bits per byte of the proven best"),
-            "frontier_bpb": gauge("frontier_val_bpb", "bits per byte of the frontier, shrunk against luck"),
             "wins": gauge("wins", "proven wins"),
             "slots": gauge("slots", "trials at once"),
             "busy_slots": gauge("busy_slots", "slots on which a trial runs"),
@@ -155,10 +163,12 @@ class Exported:
 
     def show(self, figures: Figures) -> None:
         """Set every metric to these."""
-        for name, metric in self._gauges.items():
-            value = getattr(figures, name)
+        for name, metric, labels in self._scores:
+            value = self._sign * getattr(figures, name)
             if not math.isnan(value):
-                metric.set(value, self._run)
+                metric.set(value, self._run | labels)
+        for name, metric in self._gauges.items():
+            metric.set(getattr(figures, name), self._run)
         for status, count in figures.trials.items():
             self._trials.set(count, self._run | {"status": status})
         for direction in ("input", "output"):
@@ -179,7 +189,10 @@ class Exported:
 def metering(board: Board, settings: RunSettings, search: Any, watch: Any) -> Iterator[None]:
     """Export the run's metrics until the end of `with`, from a thread of its own."""
     ended = threading.Event()
-    gauging, exported = Gauging(board, search, watch), Exported(settings.tag, settings.gpu_share)
+    gauging, exported = (
+        Gauging(board, search, watch),
+        Exported(settings.tag, settings.gpu_share, settings.experiment.scoring),
+    )
 
     def export() -> None:
         while not ended.is_set():

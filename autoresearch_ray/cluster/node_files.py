@@ -28,7 +28,7 @@ from autoresearch_ray.benchmark.script.snapshot import SCRIPTS, Snapshot, find_s
 from autoresearch_ray.cluster.capacity import fitting_slots, memory_for, per_gpu
 from autoresearch_ray.cluster.session import node_shape
 from autoresearch_ray.errors import DataError
-from autoresearch_ray.paths import TRIALS_FOLDER, write_whole
+from autoresearch_ray.paths import KEPT_MODEL_FILES, TRIALS_FOLDER, write_whole
 from autoresearch_ray.records import Result
 from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.settings import RunSettings, RunTerms
@@ -67,6 +67,19 @@ class DepotActor:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             write_whole(folder / name, content)
+
+    def keep_part(self, trial_id: str, name: str, offset: int, content: bytes, is_last: bool) -> None:
+        """Write a part of a large file of a trial; with the last one it gets its name."""
+        folder = self._folder / TRIALS_FOLDER / trial_id
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{name}.part"
+        if is_last and not partial.exists() and offset:
+            return  # it has its name already
+        with partial.open("r+b" if offset else "wb") as file:
+            file.seek(offset)
+            file.write(content)
+        if is_last:
+            partial.replace(folder / name)
 
     def _open(self) -> Material:
         if self._material is None:
@@ -110,8 +123,20 @@ class Depot:
 
     def keep(self, trial_id: str, folder: Path) -> None:
         """Send a trial's files to the run's folder; they are there when this returns."""
-        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        large = [path for name in KEPT_MODEL_FILES if (path := folder / name).exists()]
+        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path not in large}
         ray.get(self._actor.keep.remote(trial_id, files))
+        for path in large:
+            self._send(trial_id, path)
+
+    def _send(self, trial_id: str, path: Path) -> None:
+        """A file of any size, in parts that no memory minds."""
+        size, offset = path.stat().st_size, 0
+        with path.open("rb") as file:
+            while content := file.read(CHUNK_BYTES):
+                is_last = offset + len(content) == size
+                ray.get(self._actor.keep_part.remote(trial_id, path.name, offset, content, is_last))
+                offset += len(content)
 
     def correct_times(self, result: Result) -> Result:
         """A result of just now with its times on the driver's clock, whatever this node's says.

@@ -30,7 +30,7 @@ from autoresearch_ray.cluster.session import bundle
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
-from autoresearch_ray.records import MAY_BE_BEST, Candidate, CurvePoint, Result, Strength, Trial
+from autoresearch_ray.records import MAY_BE_BEST, PROOFS, Candidate, CurvePoint, Result, Strength, Trial
 from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
@@ -164,6 +164,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             strength=strength,
             held_out=strength == "full",
             known=self._read_known(),
+            keep=self._keeps(trial),
         )
 
     def _judge(self, rule: StopRule | None, points: list[CurvePoint]) -> None:
@@ -173,8 +174,16 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             self._lost = seen
             self._slot.stop(seen.words())
 
+    def _keeps(self, trial: Trial) -> bool:
+        """Whether its model may become that of the best: a proof's other side is the best before it."""
+        if self._settings.keep_weights == "none" or trial.purpose not in (*PROOFS, "idle"):
+            return False
+        best = self._board.best()
+        return trial.purpose == "idle" or best is None or trial.proposal.source_sha != best.source_sha
+
     def _read_known(self) -> Known:
-        held = [standing.val_bpb for standing in (self._board.best(), self._board.frontier()) if standing]
+        standings = (self._board.best(), self._board.frontier()) if self._settings.experiment.scoring.is_ours else ()
+        held = [standing.val_bpb for standing in standings if standing]
         typical = median(self._rates) if len(self._rates) >= TYPICAL_FROM else 0.0
         return Known(min(held, default=0.0), typical)
 

@@ -27,7 +27,9 @@ def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, befor
     `now` (UTC seconds) is written into the records; `before` is an estimate of an earlier state, if one is at hand.
     """
     if outcome.status == "ok" and not math.isfinite(outcome.val_bpb):
-        outcome = replace(outcome, status="invalid", error=f"val_bpb is {outcome.val_bpb}, expected a finite number")
+        outcome = replace(
+            outcome, status="invalid", error=f"{state.words.name} is {outcome.val_bpb}, expected a finite number"
+        )
     if state.best is None or state.frontier is None:
         return _before_noise(state, outcome, rules, now)
     version = state.frontier.version
@@ -60,7 +62,7 @@ def _before_noise(state: SearchState, outcome: Outcome, rules: Rules, now: float
     mean = sum(run.objective for run in entry.runs) / len(entry.runs)
     val_bpb = mean - rules.complexity_price * entry.code_lines
     start = Standing(entry.source_sha, mean, val_bpb, entry.code_lines, 1, now)
-    reason = f"baseline {val_bpb:.4f}, sd {ledger.sd:.4f} over {len(entry.runs)} seeds"
+    reason = f"baseline {state.words.score(val_bpb)}, sd {state.words.amount(ledger.sd)} over {len(entry.runs)} seeds"
     waiting = state.waiting
     # An estimate that is robust to one odd seed of the three brings nothing, even where one seed in eight lies 5 sd off
     # (16 worlds a family, 50 and 100 trials: 3.68 against 3.68 sd, 6.58 against 6.57), and costs 3 % where none does.
@@ -176,7 +178,8 @@ def _move(
         back = ahead in estimate.path(before.source_sha) or ahead == state.ledger.entries[0].source_sha
         gain = -estimate.difference(ahead, before.source_sha)[0]
         chance = estimate.chance(ahead, before.source_sha)
-        reason = f"P(better than the frontier) {chance:.2f}, expected gain {gain:.4f}, {len(chosen.runs)} runs"
+        size = state.words.amount(gain)
+        reason = f"P(better than the frontier) {chance:.2f}, expected gain {size}, {len(chosen.runs)} runs"
         assert state.best is not None
         value = state.best.objective + estimate.difference(ahead, state.best.source_sha)[0]
         frontier = _standing(chosen, value, before.version + 1, rules, now)
@@ -214,9 +217,11 @@ def _standing_of(state: SearchState, estimate: Estimate, outcome: Outcome, rules
         return f"the frontier again, run {len(entry.runs)}", "measure"
     lead = -estimate.difference(entry.source_sha, frontier)[0]
     chance = estimate.chance(entry.source_sha, frontier, rules.worthwhile_sd * estimate.scale)
-    words = (
-        f"J is expected {abs(lead):.4f} {'below' if lead > 0 else 'above'} the frontier's, P(worthwhile) {chance:.2f}"
-    )
+    size = state.words.amount(abs(lead))
+    words = f"J is expected {size} {'below' if lead > 0 else 'above'} the frontier's"
+    if state.words.rises:  # above would be read as better
+        words = f"it is expected {size} {'better' if lead > 0 else 'worse'} than the frontier"
+    words += f", P(worthwhile) {chance:.2f}"
     is_open = chance > rules.contender_probability and len(entry.runs) < rules.most_runs
     return words, "promising" if is_open else "discard"
 

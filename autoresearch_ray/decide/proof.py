@@ -83,7 +83,7 @@ def judge(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules
         return Judgement("measure", f"pair {len(gains)} of the proof")
     variance = estimate.pair_variance(estimate.changes(target.source_sha, best.source_sha))
     seen = compare(gains, held_out, variance)
-    words = f"P(better) {seen.probability:.4f} after {seen.pairs} pairs, gain {seen.gain:.4f}"
+    words = f"P(better) {seen.probability:.4f} after {seen.pairs} pairs, gain {state.words.amount(seen.gain)}"
     proven = seen.probability > bar_of(rules, len(state.failed)) and holds(seen, rules)
     if proven and proof.checks:
         return Judgement("keep", words, seen)

@@ -1,7 +1,7 @@
 """Removals: which code of the best can go without a loss that matters. Pure.
 
 A removal stands on the best and has fewer lines of code. It hardly ever gains what a proof asks for, so what is tested
-is that it costs at most `removal_margin` bits per byte (a test of non-inferiority). Its pairs are run against the last
+is that it costs at most `removal_margin` of the score (a test of non-inferiority). Its pairs are run against the last
 best that was proven by a gain, not against what earlier removals left of it: all removals since then together stay
 within one margin. A removal takes at least ten pairs, so its runs are made on slots that have nothing else to do.
 """
@@ -62,9 +62,10 @@ def judge_removal(state: SearchState, estimate: Estimate, outcome: Outcome, rule
         high=seen.high - allowed,
         holdout_gain=seen.holdout_gain - allowed,
     )
+    margin = f"{rules.removal_margin:g}{state.words.unit()}"
     words = (
-        f"{anchor.code_lines - target.code_lines} lines fewer, P(costs less than {rules.removal_margin:g} bpb) "
-        f"{seen.probability:.4f} after {seen.pairs} pairs, gain {seen.gain:.4f}"
+        f"{anchor.code_lines - target.code_lines} lines fewer, P(costs less than {margin}) "
+        f"{seen.probability:.4f} after {seen.pairs} pairs, gain {state.words.amount(seen.gain)}"
     )
     if is_proven and proof.checks:
         return Judgement("keep", words, seen)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from autoresearch_ray.decide.ledger import Ledger
 from autoresearch_ray.records import OWN_SEED, Decision, Kind, Purpose, Standing, Status, Step
+from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.scoring import OURS, Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,12 @@ class SearchState:
     anchor: Standing | None = None  # the last best that was proven by a gain, if removals were kept since
     needed: tuple[str, ...] = ()  # removals from this anchor whose proof failed
     steps: int = 0  # made so far
+    scoring: Scoring = OURS  # what the reasons call the scores; nothing is decided by it
+
+    @property
+    def words(self) -> ScoreWords:
+        """How the reasons write scores: each by its own magnitude, for the noise changes as runs come in."""
+        return ScoreWords(self.scoring)
 
     @property
     def unproven(self) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.normal_form import code_lines, normal_sha
-from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.observe.facts import noise
@@ -139,7 +139,7 @@ async def _conversation(asking: Asking, view: SearchView, mind: Mind, say: Calla
     tried = {normal_sha(candidates[row.trial.proposal.source_sha].text): row.trial.trial_id for row in rows}
     dry_runner = DryRunner(asking.settings.train_experiment, asking.settings.isolation)
     gates = Gates(
-        check=lambda text: check_candidate(text, len(asking.program.splitlines())),
+        check=lambda text: check_for(asking.settings)(text, len(asking.program.splitlines())),
         known=lambda text: tried.get(normal_sha(text)),
         dry_run=dry_runner.run,
     )

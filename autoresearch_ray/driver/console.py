@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from rich.live import Live
 
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.guidance import NO_DIRECTIVES, STATISTICS, Directives
-from autoresearch_ray.observe.lines import COLUMNS, page_line
+from autoresearch_ray.kept_model import look_at_kept
+from autoresearch_ray.observe.lines import COLUMNS, OURS, page_line
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
 from autoresearch_ray.output import STDOUT
 from autoresearch_ray.paths import python_command, shorten
 from autoresearch_ray.records import Decision, ProposerStatus, Result, Step, Trial, TrialRow
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
@@ -53,6 +56,7 @@ class Progress:
         self._refreshed_at = time.monotonic()
         self._folder: Path | None = None
         self._busy_seconds = 0.0
+        self._words = OURS
 
     def say(self, line: str) -> None:
         """A line about what is being set up."""
@@ -66,7 +70,7 @@ class Progress:
         self._busy_seconds += result.training_seconds
         for decision in decisions:
             if decision.trial_id in self._rows:
-                self._tell(decision_line(TrialRow(*self._rows.pop(decision.trial_id), decision)))
+                self._tell(decision_line(TrialRow(*self._rows.pop(decision.trial_id), decision), words=self._words))
         if any(step.kind == "keep" for step in steps) or time.monotonic() - self._refreshed_at > REFRESH_SECONDS:
             self._refresh()
 
@@ -74,6 +78,7 @@ class Progress:
     def showing(self, folder: Path, settings: RunSettings, search: Any, watch: Any) -> Iterator[None]:
         """While the run goes: the screen, or the lines alone."""
         self._folder, begin = folder, time.monotonic()
+        self._words = ScoreWords(settings.experiment.scoring)
         self.say(_headline(folder, settings))
         self.say(page_line(shorten(folder)))
         try:
@@ -129,7 +134,7 @@ class Progress:
 
         rebuild(folder)
         resume = resume_command(folder, settings) if interrupted else ""
-        return tuple(summary_lines(read_run(folder), shorten(folder), resume))
+        return tuple(summary_lines(read_run(folder), shorten(folder), resume, look_at_kept(folder)))
 
     @contextlib.contextmanager
     def _screen(self, snapshot: Any) -> Iterator[None]:
@@ -168,6 +173,7 @@ class Progress:
             utilisation=min(1.0, (self._busy_seconds + running) / max(1e-9, search.slots * elapsed)),
             queue_depth=search.queue_depth,
             wins=state.best.version - 1 if state.best else 0,
+            words=replace(self._words, noise_sd=state.ledger.sd),
         )
 
     def _tell(self, line: str) -> None:

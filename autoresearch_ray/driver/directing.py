@@ -11,6 +11,7 @@ from pathlib import Path
 from autoresearch_ray.driver.tables.sources import is_running
 from autoresearch_ray.errors import DirectivesError, SettingsError
 from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Directives
+from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.guidance import (
     DIRECTION_HEADS,
     PROPOSER_HEADS,
@@ -39,12 +40,13 @@ HELP = """\
 def show(run_dir: Path) -> Iterator[str]:
     """Findings and directives of a run as lines."""
     history = read_run(run_dir)
-    yield from findings_lines(history.findings)
+    words = facts.score_words(history)
+    yield from findings_lines(history.findings, words)
     yield ""
     newest = newest_directives(history)
     yield from _describe(newest)
-    yield from align(DIRECTION_HEADS, direction_rows(history))
-    yield from align(PROPOSER_HEADS, proposer_rows(history))
+    yield from align(words.heads(DIRECTION_HEADS), direction_rows(history))
+    yield from align(words.heads(PROPOSER_HEADS), proposer_rows(history))
     waiting = len(list((run_dir / DIRECTIVES_FOLDER).glob("*.json")))
     if waiting:
         yield f"{waiting} edit{'s' * (waiting > 1)} waiting for the run to go on"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants, spell
 from autoresearch_ray.candidate.normal_form import code_lines
-from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.driver.tables.sources import open_run
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Benchmark
@@ -23,6 +23,9 @@ from autoresearch_ray.observe import facts
 from autoresearch_ray.propose.llm.prompt.earlier_text import tell_lessons
 from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
 from autoresearch_ray.records import EarlierRun, History, KnobScore, Standing
+from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.scoring import OURS, Direction, Scoring
+from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
 from autoresearch_ray.store.connect import read_run
@@ -65,11 +68,11 @@ def start_from(found: FoundRun, run: RequestedRun, say: Say) -> RequestedRun:
     """The new run with that best as its start. SettingsError where the best cannot be one."""
     try:
         text = write_constants(found, run, say)
-        check_candidate(text, len(run.program.splitlines()))
+        check_for(run)(text, len(run.program.splitlines()))
         knobs = read_knobs(text)
     except CandidateError as error:
         raise SettingsError(f"--from-run {found.said}: its best: {error}") from None
-    if not knobs:
+    if not knobs and not (isinstance(run.experiment, ScriptExperiment) and run.has_models):
         raise SettingsError(f"--from-run {found.said}: its best has no knobs; expected a start that can be tuned")
     return run.replace(baseline=text, from_run=found.said, earlier=_learn(found, run.rules.complexity_price))
 
@@ -102,8 +105,10 @@ def know(run: RequestedRun, settings: RunSettings, say: Say) -> EarlierRun | Non
     earlier = run.earlier
     if earlier is None:
         return None
+    words = ScoreWords(_scoring_of(earlier.conditions))
     wins = f"{earlier.wins} win{'s' if earlier.wins > 1 else ''}" if earlier.wins else "nothing is proven there yet"
-    taken = f"the {'best' if earlier.wins else 'start'} of {run.from_run} (val_bpb {earlier.val_bpb:.4f}, {wins})"
+    score = f"{words.name} {words.score(earlier.val_bpb, 'nan')}"
+    taken = f"the {'best' if earlier.wins else 'start'} of {run.from_run} ({score}, {wins})"
     differs = "; ".join(_compare(earlier.conditions, describe_conditions(settings)))
     if differs:
         say(f"starts from {taken}; its scores are not told to the tuner, for they do not compare: {differs}")
@@ -120,6 +125,14 @@ def describe_conditions(terms: RunTerms) -> dict[str, str]:
         "data set": terms.dataset_fingerprint[:12],
         "hardware": f"{terms.device} {terms.hardware.get('device', '')} {terms.accelerator}".strip(),
     }
+
+
+def _scoring_of(conditions: dict[str, str]) -> Scoring:
+    """How a run of these conditions scores; those of our contract name no metric."""
+    if "metric" not in conditions:
+        return OURS
+    way: Direction = "higher" if conditions.get("direction") == "higher" else "lower"
+    return Scoring(conditions["metric"], conditions.get("unit", ""), way, "script")
 
 
 def _describe_experiment(experiment: Benchmark) -> dict[str, str]:

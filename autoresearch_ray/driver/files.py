@@ -6,6 +6,7 @@ Making them twice changes nothing. The store may be a living run's.
 from pathlib import Path
 
 from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.kept_model import look_at_kept
 from autoresearch_ray.observe.ablations import read_ablations
 from autoresearch_ray.observe.html import report_html
 from autoresearch_ray.observe.plots import progress_png
@@ -33,4 +34,4 @@ def write_files(history: History, run_dir: Path) -> None:
     write_table(trial_table(history), run_dir / TABLE_FILE)
     progress_png(history, run_dir / PICTURE_FILE)
     transfers, ablations = read_transfers(run_dir), read_ablations(run_dir)
-    report_html(history, run_dir / REPORT_FILE, run_dir / PICTURE_FILE, transfers, ablations)
+    report_html(history, run_dir / REPORT_FILE, run_dir / PICTURE_FILE, transfers, ablations, look_at_kept(run_dir))

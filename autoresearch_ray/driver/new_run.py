@@ -28,7 +28,7 @@ from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.propose.llm.providers.surroundings import check_address
 from autoresearch_ray.proposer_spec import MODELS, NONE, ProposerSpec
 from autoresearch_ray.script_experiment import AnyExperiment, ScriptExperiment
-from autoresearch_ray.settings import AUTO, SQLITE, Request, RequestedRun, Rules
+from autoresearch_ray.settings import AUTO, SQLITE, EarlyStop, Request, RequestedRun, Rules
 
 PACKAGES = ("ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
 
@@ -41,6 +41,7 @@ def new_run(
     With an `address` it will join a cluster: this machine's devices and size do not matter.
     """
     experiment = override_experiment(load_any(request.experiment or find_experiment()), request)
+    check_keeping(request, experiment)
     program_file = program_path(request.program, experiment)
     program = read_program(program_file) if program_file else ""
     device, name = _device(experiment, joined=address is not None)
@@ -62,7 +63,8 @@ def new_run(
         proposers=proposers,
         director=choose_director(request, None, request.proposers),
         seed=request.seed or 0,
-        early_stop=request.early_stop or "none",
+        early_stop=choose_early_stop(request, experiment, default="none"),
+        keep_weights=request.keep_weights or "none",
         llm_base_url=choose_base_url(request, default=""),
         context_tokens=request.context_tokens,
         max_cost_usd=request.max_cost_usd,
@@ -92,6 +94,12 @@ def new_run(
     )
 
 
+def check_keeping(request: Request, experiment: AnyExperiment) -> None:
+    """SettingsError where the weights of a script are to be kept: only it knows its model."""
+    if request.keep_weights == "best" and not isinstance(experiment, Experiment):
+        raise SettingsError("--keep-weights best: a script (contract: script) keeps its own model; leave it out")
+
+
 def ray_address(request: Request) -> str | None:
     """The Ray cluster to join: --address or, like Ray's own commands, RAY_ADDRESS; None for none."""
     address = request.address or os.environ.get("RAY_ADDRESS") or None
@@ -113,11 +121,23 @@ def choose_staleness(request: Request, default: int | None) -> int | None:
     return None if request.max_staleness == NONE else request.max_staleness
 
 
+def choose_early_stop(request: Request, experiment: AnyExperiment, default: EarlyStop) -> EarlyStop:
+    """Whether losing screens end early. SettingsError where learning curves say nothing of the score."""
+    if request.early_stop == "paired" and not (isinstance(experiment, Experiment) and experiment.scoring.is_ours):
+        raise SettingsError(
+            f"--early-stop paired: learning curves are in bits per byte, and this run's score is "
+            f"{experiment.scoring.name}; leave it out"
+        )
+    return request.early_stop or default
+
+
 def choose_rules(request: Request, experiment: AnyExperiment) -> Rules:
     """The numbers of the decision, with what the launch and the experiment say."""
     rules = Rules(removal_margin=experiment.removal_margin)
     if isinstance(experiment, ScriptExperiment):
-        rules = replace(rules, complexity_price=experiment.complexity_price, needs_holdout=bool(experiment.holdout))
+        rules = replace(rules, needs_holdout=bool(experiment.holdout))
+    if not experiment.scoring.is_ours or experiment.complexity_price is not None:
+        rules = replace(rules, complexity_price=experiment.complexity_price or 0.0)
     return rules if request.complexity_price is None else replace(rules, complexity_price=request.complexity_price)
 
 

@@ -1,15 +1,18 @@
 """A run that goes on: its settings as they are stored, with what a resumed run may change, and no more.
 
 It may change how long it goes on, who proposes, what that may cost, how stale a proposal may be, whether losing screens
-end early, the walls and where copies go. Whatever its scores depend on stays: a request that says otherwise is refused.
+end early, whether the best's weights are kept, the walls and where copies go. Whatever its scores depend on stays: a
+request that says otherwise is refused.
 """
 
 import json
 
 from autoresearch_ray.benchmark.sandbox.walls import check_reached, try_walls
 from autoresearch_ray.driver.new_run import (
+    check_keeping,
     choose_base_url,
     choose_director,
+    choose_early_stop,
     choose_staleness,
     count_slots,
     override_experiment,
@@ -33,6 +36,7 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
     _check_sharing(request, stored)
     _check_kind(request, stored)
     _check_experiment(request, stored)
+    check_keeping(request, stored.experiment)
     for name in MAY_NOT_CHANGE:
         said, was = getattr(request, name), getattr(stored, name)
         if said not in (None, was):
@@ -60,7 +64,8 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
         "max_cost_usd": request.max_cost_usd or stored.max_cost_usd,
         "prices": request.prices or stored.prices,
         "max_calls": request.max_calls or stored.max_calls,
-        "early_stop": request.early_stop or stored.early_stop,
+        "early_stop": choose_early_stop(request, stored.experiment, stored.early_stop),
+        "keep_weights": request.keep_weights or stored.keep_weights,
         "max_staleness": choose_staleness(request, stored.max_staleness),
         "storage": stored.storage if storage is None else storage,
     }

@@ -33,6 +33,7 @@ from autoresearch_ray.driver.resolve import keep_folder, prepare_data, resolve
 from autoresearch_ray.driver.tools.commands import WinCommand, announce_end
 from autoresearch_ray.driver.tools.news import How, tell_end
 from autoresearch_ray.driver.tools.tracking import Tracking
+from autoresearch_ray.driver.weights import WeightKeeper
 from autoresearch_ray.errors import SettingsError, StoreError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
 from autoresearch_ray.records import EarlierRun
@@ -157,7 +158,10 @@ def _drive(
         write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
         uploads = _uploads(settings, folder, board, progress)
         listener = progress.note_decisions if uploads is None else uploads.after(progress.note_decisions)
-        search = Search(board, settings, folder / LINEAGE, listener=listener)
+        keeper = WeightKeeper(board, settings, folder, progress.say) if settings.keep_weights == "best" else None
+        listener = listener if keeper is None else keeper.after(listener)
+        lacks_weights = None if keeper is None else keeper.lacks
+        search = Search(board, settings, folder / LINEAGE, listener=listener, lacks_weights=lacks_weights)
         room = Room(settings)
         searcher = RunSearcher(search, settings, folder, address, room if follows else None)
         silent_seconds = longest_job_seconds(settings.experiment) + SILENT_SECONDS
@@ -172,6 +176,8 @@ def _drive(
             stack.enter_context(Tracking(tracker, board, settings, folder, lambda: search.slots, progress.say))
         if uploads is not None:
             stack.enter_context(uploads.following(searcher.give_way))
+        if keeper is not None:
+            stack.enter_context(keeper)
         program = program_path(request.program, settings.experiment)
         if program is not None:
             stack.enter_context(ProgramWatch(board, program))

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from autoresearch_ray.benchmark.script.command import words_of
+from autoresearch_ray.candidate.given_ranges import write_ranges
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
+from autoresearch_ray.candidate.rules import check_script
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.proposer_spec import MODELS, ProposerSpec
 from autoresearch_ray.records import Candidate
@@ -20,6 +22,8 @@ def read_script(experiment: ScriptExperiment, proposers: tuple[ProposerSpec, ...
     files = tuple((path, _read(Path(experiment.folder, path))) for path in experiment.editable)
     try:
         text = set_constants(Candidate(files).text, dict(experiment.constants))
+        text = write_ranges(text, experiment.knobs)
+        check_script(text, experiment.editable)
         knobs = read_knobs(text)
     except CandidateError as error:
         raise SettingsError(f"{experiment.folder}: {error}") from None

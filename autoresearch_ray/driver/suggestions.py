@@ -11,15 +11,16 @@ from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.difference import diff_lines
 from autoresearch_ray.candidate.knobs import constants, set_constants
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe import facts
-from autoresearch_ray.propose.llm.diffs import read_patch
+from autoresearch_ray.propose.llm.diffs import read_file_patches, read_patch
 from autoresearch_ray.propose.llm.edits import apply_edits
-from autoresearch_ray.records import History
+from autoresearch_ray.records import Candidate, History
 from autoresearch_ray.search.watches.suggestions import Suggestion
 from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.source_files import has_headings
 from autoresearch_ray.store.connect import read_run
 
 PATCHES = (".patch", ".diff")
@@ -31,7 +32,7 @@ def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[
     settings = RunSettings.model_validate_json(json.dumps(history.settings))
     text, parent_sha = _read_candidate(file, history, settings, say)
     try:
-        check_candidate(text, len(settings.program.splitlines()))
+        check_for(settings)(text, len(settings.program.splitlines()))
         normal = normal_sha(text)
     except CandidateError as error:
         raise SettingsError(f"{file}: {error}") from None
@@ -40,7 +41,7 @@ def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[
         candidate = history.candidates.get(proposal.source_sha)
         if candidate is not None and normal_sha(candidate.text) == normal:
             raise SettingsError(f"{file}: does the same as {row.trial.trial_id} of this run; change what it does")
-    trace = _dry_run(text, settings)
+    trace = _dry_run(text, settings) if isinstance(settings.experiment, Experiment) else None
     if trace is not None:
         raise SettingsError(f"{file}: fails a dry run on the CPU; nothing was queued\n{trace}")
     said = hypothesis.strip() or f"As suggested in {file.name}."
@@ -81,22 +82,65 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
     if not known:
         raise SettingsError(f"{history.settings.get('tag', 'the run')}: its start is not measured yet; try again soon")
     if file.suffix not in PATCHES:
-        nearest = min(known, key=lambda sha: len(diff_lines(known[sha], text)))
+        whole = {sha: put_file(file, text, source) for sha, source in known.items()}
+        nearest = min(known, key=lambda sha: len(diff_lines(known[sha], whole[sha])))
+        if not isinstance(settings.experiment, Experiment):
+            return whole[nearest], nearest
         written = write_constants(text, known[nearest], settings.train_experiment)
         if written is None:
             return text, nearest
         say("made from the experiment's train.py: the experiment's constants are written into it, as a launch does")
         return written, facts.start_sha(history)
-    blocks = read_patch(text)
-    if not blocks:
+    if not read_patch(text):
         raise SettingsError(f"{file}: has no hunk (`@@`); expected a unified diff of the run's train.py")
     faults = ""
     for sha, source in known.items():
-        patched = apply_edits(source, blocks)
-        if isinstance(patched, str):
-            return patched, sha
-        faults = faults or str(patched[0])
+        try:
+            return apply_patch(source, text), sha
+        except CandidateError as error:
+            faults = faults or str(error)
     raise SettingsError(f"{file}: applies neither to the frontier nor to the best or the start; {faults}")
+
+
+def put_file(file: Path, text: str, source: str) -> str:
+    """The candidate `source` with the suggested file in it. SettingsError where it is none of its files."""
+    candidate = Candidate.of(source)
+    if candidate.is_lone or has_headings(text):
+        return text
+    paths = [path for path, _ in candidate.files]
+    found = [path for path in paths if Path(path).name == file.name] if len(paths) > 1 else paths
+    if len(found) != 1:
+        raise SettingsError(
+            f"{file}: is {'several' if found else 'none'} of the files that may change ({', '.join(paths)}); expected "
+            f"the name of one, a patch, or all of them below headings like `#### file: {paths[0]} ####`"
+        )
+    text = text if text.endswith("\n") else f"{text}\n"
+    return Candidate(tuple((path, text if path == found[0] else old) for path, old in candidate.files)).text
+
+
+def apply_patch(source: str, text: str) -> str:
+    """The candidate with a unified diff applied, file by file. CandidateError where it does not apply."""
+    files = dict(Candidate.of(source).files)
+    patches = read_file_patches(text)
+    if len(files) == 1:
+        patches = [("", read_patch(text))]
+    for path, blocks in patches:
+        place = path if path in files else _nearest_path(path, list(files))
+        patched = apply_edits(files[place], blocks)
+        if not isinstance(patched, str):
+            raise CandidateError(f"{path}: {patched[0]}" if len(files) > 1 else str(patched[0]))
+        files[place] = patched
+    return Candidate(tuple(files.items())).text
+
+
+def _nearest_path(path: str, paths: list[str]) -> str:
+    """The one file that a patch's path means, which may be seen from another folder. CandidateError."""
+    if len(paths) == 1:
+        return paths[0]
+    found = [own for own in paths if path and (path.endswith(f"/{own}") or own.endswith(f"/{path}"))]
+    if len(found) != 1:
+        raise CandidateError(f"{path or 'a hunk without a path'} is no file that may change ({', '.join(paths)})")
+    return found[0]
 
 
 def write_constants(text: str, nearest: str, experiment: Experiment) -> str | None:

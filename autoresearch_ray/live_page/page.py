@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from autoresearch_ray.kept_model import look_at_kept
 from autoresearch_ray.live_page.run_files import trial_files
 from autoresearch_ray.observe.ablations import read_ablations
 from autoresearch_ray.observe.chart import chart
@@ -69,7 +70,12 @@ class LivePage:
 def _render(folder: Path, revision: int) -> Rendered:
     """The history is read after the revision: what it has more of is rendered once more."""
     history = read_run(folder)
-    body = report_body(history, transfers=read_transfers(folder), ablations=read_ablations(folder))
+    body = report_body(
+        history,
+        transfers=read_transfers(folder),
+        ablations=read_ablations(folder),
+        kept=look_at_kept(folder),
+    )
     drawn = {"revision": revision, "chart": asdict(chart(history))}
     document = page(title_of(history), body, drawn, is_live=True)
     data = encode_data({**drawn, "body": body})

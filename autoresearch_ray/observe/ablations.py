@@ -9,8 +9,9 @@ from pathlib import Path
 from autoresearch_ray.observe.pairs import Pair, count_words, gain_words, mean_gain
 from autoresearch_ray.observe.record_file import add_record, read_records
 from autoresearch_ray.paths import ABLATIONS_FILE
+from autoresearch_ray.score_words import ScoreWords
 
-HEADS = ("part of the best", "code lines", "pairs", "worth, bpb", "what that says")
+HEADS = ("part of the best", "code lines", "pairs", "worth{unit}", "what that says")  # {unit}: see `ScoreWords.heads`
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class AblatedPart:
     fault: str = ""  # why it cannot go alone
 
     def verdict(self, price: float) -> str:
-        """In words; `price` is that of a code line, in bpb."""
+        """In words; `price` is that of a code line, in the score's unit."""
         _, low, high = mean_gain(self.pairs)
         if self.fault:
             return self.fault
@@ -39,7 +40,7 @@ class Ablation:
     """Every part of one best."""
 
     best_sha: str
-    price: float  # bpb a code line
+    price: float  # of the score, a code line
     parts: tuple[AblatedPart, ...]
     at: float  # seconds since the epoch
 
@@ -54,10 +55,16 @@ def keep_ablation(run_dir: Path, ablation: Ablation) -> None:
     add_record(run_dir / ABLATIONS_FILE, ablation)
 
 
-def ablation_rows(ablation: Ablation) -> list[tuple[str, ...]]:
+def ablation_rows(ablation: Ablation, words: ScoreWords) -> list[tuple[str, ...]]:
     """A row for each part, what is worth most first, under HEADS."""
     return [
-        (part.what, str(part.code_lines), count_words(part.pairs), gain_words(part.pairs), part.verdict(ablation.price))
+        (
+            part.what,
+            str(part.code_lines),
+            count_words(part.pairs),
+            gain_words(part.pairs, words),
+            part.verdict(ablation.price),
+        )
         for part in sorted(ablation.parts, key=_order)
     ]
 

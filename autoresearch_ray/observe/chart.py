@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from autoresearch_ray.observe import facts
 from autoresearch_ray.records import History, TrialRow
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
 
 SHOWN_POINTS = 3_000  # of a longer run every so many, and all that the lineage names
 SHOWN_RUNS = 600  # on the slots, the latest
 WORDS = 90  # characters of a hypothesis
 
-Place = tuple[int, float, float]  # trial number, seconds since the start, bits per byte
+Place = tuple[int, float, float]  # trial number, seconds since the start, score
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class ChartTrial:
     trial: str
     number: int  # 1 for the first
     elapsed: float  # seconds from the run's start to its end
-    val_bpb: float | None
+    score: float | None
     mark: str  # what became of it: keep, advance, ok, stopped, running, failed
     words: str
     lane: int  # index into `lanes`; -1: the bar is not shown
@@ -43,6 +44,8 @@ class Chart:
     best: list[Place]
     frontier: list[Place]
     lanes: list[str]  # slots by name, with their node where there are several
+    rises: bool  # higher scores are better
+    decimals: int | None  # of scores; None: each by its own magnitude
 
 
 def chart(history: History) -> Chart:
@@ -51,32 +54,37 @@ def chart(history: History) -> Chart:
     begin = min((moment for row in history.rows if (moment := _start(row)) is not None), default=0.0)
     first_run = max(0, len(history.rows) - SHOWN_RUNS)
     lanes = sorted({_slot(row) for row in history.rows[first_run:] if row.result})
-    steps, words = facts.steps_by_trial(history), facts.describe_trials(history)
+    steps, tried = facts.steps_by_trial(history), facts.describe_trials(history)
+    words = facts.score_words(history)
     every = math.ceil(len(history.rows) / SHOWN_POINTS) or 1
     trials = []
     for index, row in enumerate(history.rows):
         if index % every and index < first_run and row.trial.trial_id not in steps:
             continue
         lane = lanes.index(_slot(row)) if row.result and index >= first_run else -1
-        trials.append(_trial(row, index + 1, elapsed[index], words[index], lane, begin))
+        trials.append(_trial(row, index + 1, elapsed[index], tried[index], lane, begin, words))
     return Chart(
         trials,
         every,
-        _places(facts.best_levels(history), elapsed),
-        _places(facts.frontier_levels(history), elapsed),
+        _places(facts.best_levels(history), elapsed, words),
+        _places(facts.frontier_levels(history), elapsed, words),
         _lane_names(lanes),
+        words.rises,
+        words.decimals,
     )
 
 
-def _trial(row: TrialRow, number: int, elapsed: float, words: str, lane: int, begin: float) -> ChartTrial:
+def _trial(
+    row: TrialRow, number: int, elapsed: float, tried: str, lane: int, begin: float, words: ScoreWords
+) -> ChartTrial:
     value, start, result = facts.score(row), _start(row), row.result
     return ChartTrial(
         trial=one_line(row.trial.trial_id, 100),
         number=number,
         elapsed=round(elapsed, 1),
-        val_bpb=round(value, 4) if math.isfinite(value) else None,
+        score=words.rounded(words.shown(value)) if math.isfinite(value) else None,
         mark=_mark(row),
-        words=one_line(words, WORDS),
+        words=one_line(tried, WORDS),
         lane=lane,
         start=round(start - begin, 1) if start is not None and lane >= 0 else None,
         end=round(result.finished_at - begin, 1) if result and lane >= 0 else None,
@@ -104,9 +112,9 @@ def _lane_names(lanes: Sequence[tuple[str, int]]) -> list[str]:
     return [f"slot {slot}" if one_node else f"{one_line(node, 20)} {slot}" for node, slot in lanes]
 
 
-def _places(levels: Sequence[facts.Level], elapsed: Sequence[float]) -> list[Place]:
+def _places(levels: Sequence[facts.Level], elapsed: Sequence[float], words: ScoreWords) -> list[Place]:
     return [
-        (level.trial_number, round(elapsed[level.trial_number - 1], 1) if level.trial_number else 0.0, level.val_bpb)
-        for level in levels
-        if math.isfinite(level.val_bpb) and level.trial_number <= len(elapsed)
+        (number, round(elapsed[number - 1], 1) if number else 0.0, words.shown(level.val_bpb))
+        for number, level in ((level.trial_number, level) for level in levels)
+        if math.isfinite(level.val_bpb) and number <= len(elapsed)
     ]

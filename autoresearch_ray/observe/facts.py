@@ -13,6 +13,9 @@ from itertools import zip_longest
 from typing import Any
 
 from autoresearch_ray.records import HELD, MAY_BE_BEST, Decision, History, Result, Step, TrialRow
+from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.scoring import OURS, Scoring
+from autoresearch_ray.script_experiment import ScriptExperiment
 
 UNSELECTED = frozenset({*MAY_BE_BEST, "idle"})  # purposes whose scores were not picked for being good
 
@@ -51,10 +54,11 @@ class ModelCost:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The headline of a run; scores in bits per byte, NaN where nothing is known yet."""
+    """The headline of a run, NaN where nothing is known yet; scores as decisions read them, `words` writes them."""
 
     tag: str
     experiment: str
+    words: ScoreWords
     baseline: float  # mean of the starting candidate's runs
     baseline_runs: int
     best: float  # baseline - gain
@@ -73,7 +77,7 @@ class Summary:
 
 
 def score(row: TrialRow) -> float:
-    """The trial's val_bpb; NaN for a failure or a trial without result."""
+    """The number that decisions read, lower is better; NaN for a failure or a trial without result."""
     return row.result.val_bpb if row.result is not None and row.result.status == "ok" else math.nan
 
 
@@ -111,6 +115,20 @@ def setting(history: History, name: str, default: Any) -> Any:
     """A value of settings.json by its name, at the top or one level down."""
     nested = [value for value in history.settings.values() if isinstance(value, dict)]
     return next((place[name] for place in [history.settings, *nested] if name in place), default)
+
+
+def scoring(history: History) -> Scoring:
+    """How the run's candidates are scored."""
+    experiment = history.settings.get("experiment")
+    if not isinstance(experiment, dict) or experiment.get("contract") != "script":
+        return OURS
+    return ScriptExperiment.model_construct(**experiment).scoring  # it was validated when the run began
+
+
+def score_words(history: History) -> ScoreWords:
+    """How its scores are written."""
+    known = scoring(history)
+    return ScoreWords(known) if known.is_ours else ScoreWords(known, noise(history)[0])
 
 
 def best_levels(history: History) -> tuple[Level, ...]:
@@ -216,6 +234,7 @@ def summarise(history: History) -> Summary:
     return Summary(
         tag=str(setting(history, "tag", "")),
         experiment=_experiment_name(history),
+        words=ScoreWords(scoring(history), sd),
         baseline=baseline,
         baseline_runs=len(start),
         best=best,
@@ -245,9 +264,10 @@ def noise(history: History) -> tuple[float, int]:
     return (math.sqrt(squares / freedom), freedom) if freedom else (math.nan, 0)
 
 
-def reason_of(decision: Decision) -> str:
+def reason_of(decision: Decision, words: ScoreWords) -> str:
     """Why, with what the held-out split says."""
-    held_out = f", held-out gain {decision.holdout_gain:.4f}" if math.isfinite(decision.holdout_gain) else ""
+    known = math.isfinite(decision.holdout_gain)
+    held_out = f", held-out gain {words.amount(decision.holdout_gain)}" if known else ""
     return decision.reason + held_out
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from autoresearch_ray.candidate.difference import compare_constants
+from autoresearch_ray.kept_model import KeptModel
 from autoresearch_ray.observe import facts, guidance
 from autoresearch_ray.observe.ablations import HEADS as ABLATION_HEADS
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows
@@ -27,8 +28,9 @@ from autoresearch_ray.observe.page import page, render
 from autoresearch_ray.observe.transfers import HEADS as TRANSFER_HEADS
 from autoresearch_ray.observe.transfers import Transfer, transfer_rows
 from autoresearch_ray.observe.trial_panel import diff_rows, embedded_panels, text_of
-from autoresearch_ray.paths import write_whole
+from autoresearch_ray.paths import BEST_FOLDER, write_whole
 from autoresearch_ray.records import History, TrialRow
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import encodable, last_line, one_line, visible
 
 SHOWN_TRIALS = 2_000  # of the latest; the parquet file has all
@@ -44,12 +46,13 @@ def report_html(
     picture: Path,
     transfers: Sequence[Transfer] = (),
     ablations: Sequence[Ablation] = (),
+    kept: KeptModel | None = None,
 ) -> None:
     """Write the report of a run into `path`, whole or not at all; `picture` is its progress.png."""
     image = base64.b64encode(picture.read_bytes()).decode()
     document = page(
         title_of(history),
-        report_body(history, image, transfers, ablations),
+        report_body(history, image, transfers, ablations, kept),
         {"chart": asdict(chart(history)), "panels": embedded_panels(history)},
     )
     write_whole(path, encodable(document).encode())
@@ -61,39 +64,57 @@ def title_of(history: History) -> str:
 
 
 def report_body(
-    history: History, picture: str = "", transfers: Sequence[Transfer] = (), ablations: Sequence[Ablation] = ()
+    history: History,
+    picture: str = "",
+    transfers: Sequence[Transfer] = (),
+    ablations: Sequence[Ablation] = (),
+    kept: KeptModel | None = None,
 ) -> str:
-    """What the report says, as HTML within the page; `picture` is a PNG in base64.
+    """What the report says, as HTML within the page; `picture` is a PNG in base64, `kept` the best's trained model.
 
     Of ablations the latest is shown, and of a best that has been replaced it is told so.
     """
     summary, wins = facts.summarise(history), facts.wins(history)
+    words = summary.words
     named = (("experiment", summary.experiment), ("isolation", facts.isolation(history)))
     return render(
         "report.html",
         title=title_of(history),
         note=" · ".join(f"{what} {one_line(value, WORDS)}" for what, value in named if value),
+        metric=words.name,
+        rises=words.rises,
+        proven=words.scoring.proven,
         cards=_cards(summary),
         picture=picture,
         lineage=lineage_rows(history),
-        wins=[_win(history, win) for win in wins[-SHOWN_WINS:]],
+        wins=[_win(history, win, words) for win in wins[-SHOWN_WINS:]],
         win_count=len(wins),
+        kept=_kept(history, kept) if kept is not None else "",
         transfer_heads=TRANSFER_HEADS,
-        transfers=transfer_rows(transfers),
-        ablation_heads=ABLATION_HEADS,
-        ablation=ablation_rows(ablations[-1]) if ablations else [],
+        transfers=transfer_rows(transfers, words),
+        ablation_heads=words.heads(ABLATION_HEADS),
+        ablation=ablation_rows(ablations[-1], words) if ablations else [],
         ablation_is_old=bool(ablations) and ablations[-1].best_sha != facts.best_sha(history),
-        **_guidance(history),
+        **_guidance(history, words),
         constants=_constants(history),
         curves=Markup(learning_curves(history)),
         failures=_failures(history),
-        trials=_trials(history),
+        trials=_trials(history, words),
         trial_count=len(history.rows),
         models=[
             (one_line(cost.name, 80), f"{cost.calls:,}", f"{cost.tokens:,}", price(cost))
             for cost in facts.model_costs(history)
         ],
         settings=visible(json.dumps(_shorten(history.settings), indent=2, ensure_ascii=False, default=str)),
+    )
+
+
+def _kept(history: History, kept: KeptModel) -> str:
+    """Where the trained model is, and whose."""
+    whose = "the best" if kept.source_sha == facts.best_sha(history) else "an earlier best"
+    return (
+        f"The trained model of {whose} is kept in {BEST_FOLDER}/: {one_line(kept.trial_id, 40)} trained it, val_bpb "
+        f"{kept.val_bpb:.4f}, {kept.megabytes:.1f} MB"
     )
 
 
@@ -108,18 +129,22 @@ class _Card:
 
 
 def _cards(summary: facts.Summary) -> list[_Card]:
-    cards = [_Card("baseline", _score(summary.baseline), f"val_bpb, {_runs(summary.baseline_runs)}")]
+    words, scoring = summary.words, summary.words.scoring
+    cards = [_Card("baseline", words.score(summary.baseline), f"{words.title}, {_runs(summary.baseline_runs)}")]
     if summary.wins:
         interval = "no interval yet"
         if math.isfinite(summary.gain_low):
-            interval = f"95 %: {summary.gain_low:.4f} to {summary.gain_high:.4f}"
+            interval = f"95 %: {words.bounds(summary.gain_low, summary.gain_high)}"
+        how = "by pairs of runs" if scoring.has_one_seed else "by pairs of runs on equal seeds"
+        doubt = f", {scoring.doubt}" if scoring.doubt else ""
+        unit = "bits per byte, " if words.is_ours else words.unit("") and f"{words.unit('')}, "
         cards += [
-            _Card("best", _score(summary.best), "val_bpb, by pairs of runs on equal seeds"),
-            _Card("gain", _score(summary.gain), f"bits per byte, {interval}", good=True),
+            _Card("best", words.score(summary.best), f"{words.name}, {how}{doubt}"),
+            _Card("gain", words.amount(summary.gain), f"{unit}{interval}", good=True),
         ]
     else:
-        cards.append(_Card("best", "–", "nothing proven better yet"))
-    sd = f"sd {summary.noise_sd:.4f} of noise" if math.isfinite(summary.noise_sd) else "noise not known yet"
+        cards.append(_Card("best", "–", f"nothing {scoring.proven} better yet"))
+    sd = f"sd {words.amount(summary.noise_sd)} of noise" if math.isfinite(summary.noise_sd) else "noise not known yet"
     failed = sum(count for status, count in summary.statuses.items() if status not in ("ok", "running", "stopped"))
     stopped = f", {summary.statuses['stopped']:,} ended early" if "stopped" in summary.statuses else ""
     busy = f"{summary.utilisation:.0%} of {summary.slots} slot{'s' * (summary.slots != 1)} in training"
@@ -131,43 +156,45 @@ def _cards(summary: facts.Summary) -> list[_Card]:
     ]
 
 
-def _win(history: History, win: facts.Win) -> dict[str, object]:
+def _win(history: History, win: facts.Win, words: ScoreWords) -> dict[str, object]:
     step = win.step
     told = [f"better with probability {probability(step.probability)}"] if math.isfinite(step.probability) else []
-    low_high = f" (95 %: {step.gain_low:.4f} to {step.gain_high:.4f})" if math.isfinite(step.gain_low) else ""
+    low_high = f" (95 %: {words.bounds(step.gain_low, step.gain_high)})" if math.isfinite(step.gain_low) else ""
     return {
         "number": win.number,
         "hypothesis": one_line(win.hypothesis, WORDS) or "no hypothesis given",
-        "score": _score(step.val_bpb),
-        "gain": f"{step.gain:.4f}" if math.isfinite(step.gain) else "",
+        "score": words.score(step.val_bpb),
+        "gain": words.amount(step.gain, ""),
         "interval": low_high,
-        "facts": told + [one_line(part, 60) for part in (step.proposer, step.trial_id) if part],
+        "facts": told
+        + [part for part in (words.scoring.doubt,) if part]
+        + [one_line(part, 60) for part in (step.proposer, step.trial_id) if part],
         "commit": one_line(win.commit, WORDS)[:10],
         "checks": one_line(", ".join(step.checks), WORDS),
         "diff": diff_rows(text_of(history, win.parent_sha), text_of(history, step.source_sha)),
     }
 
 
-def _guidance(history: History) -> dict[str, object]:
+def _guidance(history: History, words: ScoreWords) -> dict[str, object]:
     """What all results say, and where the search was sent because of it."""
     findings = history.findings
     newest = history.directives[-1] if history.directives else None
     return {
         "findings": findings,
-        "knob_heads": guidance.KNOB_HEADS,
-        "knobs": guidance.knob_rows(findings) if findings else [],
-        "subject_heads": guidance.SUBJECT_HEADS,
-        "subjects": guidance.subject_rows(findings) if findings else [],
+        "knob_heads": words.heads(guidance.KNOB_HEADS),
+        "knobs": guidance.knob_rows(findings, words) if findings else [],
+        "subject_heads": words.heads(guidance.SUBJECT_HEADS),
+        "subjects": guidance.subject_rows(findings, words) if findings else [],
         "directives": newest,
         "directives_note": one_line(newest.note, WORDS) if newest else "",
         "directives_author": one_line(newest.author, 100) if newest else "",
         "stops": [one_line(stop, WORDS) for stop in newest.stops] if newest else [],
         "wanted": guidance.directives_rows(newest) if newest else [],
-        "direction_heads": guidance.DIRECTION_HEADS,
+        "direction_heads": words.heads(guidance.DIRECTION_HEADS),
         "directions": guidance.direction_rows(history),
-        "part_heads": guidance.PART_HEADS,
+        "part_heads": words.heads(guidance.PART_HEADS),
         "parts": guidance.part_rows(history),
-        "proposer_heads": guidance.PROPOSER_HEADS,
+        "proposer_heads": words.heads(guidance.PROPOSER_HEADS),
         "proposers": guidance.proposer_rows(history),
     }
 
@@ -197,16 +224,18 @@ def _failure(row: TrialRow) -> tuple[str, str, str]:
     return one_line(row.trial.trial_id, WORDS), end, one_line(row.trial.proposal.hypothesis, 120)
 
 
-def _trials(history: History) -> list[dict[str, object]]:
+def _trials(history: History, words: ScoreWords) -> list[dict[str, object]]:
     """The latest first."""
     commits = {name: history.commits.get(step.index, "") for name, step in facts.steps_by_trial(history).items()}
-    return [_trial(row, commits.get(row.trial.trial_id, "")) for row in reversed(history.rows[-SHOWN_TRIALS:])]
+    return [_trial(row, commits.get(row.trial.trial_id, ""), words) for row in reversed(history.rows[-SHOWN_TRIALS:])]
 
 
-def _trial(row: TrialRow, commit: str) -> dict[str, object]:
+def _trial(row: TrialRow, commit: str, words: ScoreWords) -> dict[str, object]:
     result, proposal, status = row.result, row.trial.proposal, facts.status(row)
     ok = result is not None and status == "ok"
-    reason = last_line(result.error) if result and not ok else facts.reason_of(row.decision) if row.decision else ""
+    reason = (
+        last_line(result.error) if result and not ok else facts.reason_of(row.decision, words) if row.decision else ""
+    )
     numbers = ("", "", "", "")
     if result is not None:
         memory = f"{result.peak_memory_mb:,.0f}"
@@ -216,8 +245,8 @@ def _trial(row: TrialRow, commit: str) -> dict[str, object]:
         "kind": one_line(proposal.kind, WORDS),
         "status": one_line(status, WORDS),
         "failed": result is not None and not ok,
-        "score": _score(facts.score(row)),
-        "held_out": _score(result.holdout_bpb) if result and ok else "",
+        "score": words.score(facts.score(row)),
+        "held_out": words.score(result.holdout_bpb) if result and ok else "",
         "verdict": row.decision.verdict if row.decision else "",
         "commit": one_line(commit, WORDS)[:7],
         "hypothesis": one_line(proposal.hypothesis, 240),
@@ -240,7 +269,3 @@ def _shorten(value: object) -> object:
 
 def _runs(count: int) -> str:
     return f"mean of {count} runs" if count > 1 else "one run" if count else "as recorded"
-
-
-def _score(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else "–"

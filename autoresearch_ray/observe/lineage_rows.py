@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from autoresearch_ray.observe import facts
 from autoresearch_ray.records import History, Step
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
 
 SHOWN_STEPS = 200  # the latest
@@ -25,7 +27,7 @@ class LineageRow:
 def lineage_rows(history: History) -> list[LineageRow]:
     """The latest steps in order."""
     merged = {row.trial.proposal.proposal_id for row in history.rows if row.trial.proposal.kind == "merge"}
-    lost, rows, wins = _lost_steps(history), [], 0
+    lost, rows, wins, words = _lost_steps(history), [], 0, facts.score_words(history)
     for step in history.steps:
         wins += step.kind == "keep"
         word = {"start": "start", "keep": f"win {wins}", "drop": "failed proof"}.get(step.kind, "advance")
@@ -35,7 +37,7 @@ def lineage_rows(history: History) -> list[LineageRow]:
                 "trunk" if step.kind in ("start", "keep") else "branch",
                 "merge" if step.kind == "advance" and step.proposal_id in merged else word,
                 one_line(step.hypothesis, WORDS),
-                _numbers(step, history.commits.get(step.index, "")),
+                _numbers(step, history.commits.get(step.index, ""), words),
                 "lost" if step.index in lost or step.kind == "drop" else "",
             )
         )
@@ -59,8 +61,8 @@ def _lost_steps(history: History) -> set[int]:
     return lost
 
 
-def _numbers(step: Step, commit: str) -> str:
-    parts = [f"val_bpb {step.val_bpb:.4f}"] if math.isfinite(step.val_bpb) else []
-    parts += [f"gain {step.gain:+.4f}"] if math.isfinite(step.gain) else []
+def _numbers(step: Step, commit: str, words: ScoreWords) -> str:
+    parts = [f"{words.name} {words.score(step.val_bpb)}"] if math.isfinite(step.val_bpb) else []
+    parts += [f"gain {words.gain(step.gain)}"] if math.isfinite(step.gain) else []
     parts += [f"P(better) {probability(step.probability)}"] if math.isfinite(step.probability) else []
     return " · ".join([*parts, one_line(step.trial_id, 40), *([one_line(commit, 40)[:7]] if commit else [])])

@@ -5,37 +5,48 @@ import shlex
 
 from rich.cells import cell_len, set_cell_size
 
+from autoresearch_ray.kept_model import KeptModel
 from autoresearch_ray.observe import facts
 from autoresearch_ray.paths import LINEAGE, REPORT_FILE, python_command
 from autoresearch_ray.records import History, TrialRow, dollars
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import last_line, one_line
 
 COLUMNS = 120
 SHOWN_WINS = 20
 SHOWN_HELD = 5
+NAME_CELLS = 20  # of a metric, in a line a decision
+OURS = ScoreWords()
 WORTH_A_REASON = frozenset({"keep", "drop", "advance", "promising"})
 
 
-def decision_line(row: TrialRow, commit: str = "") -> str:
+def decision_line(row: TrialRow, commit: str = "", words: ScoreWords = OURS) -> str:
     """One line: trial, kind, status, score, verdict, what was tried (or how it failed), and the commit at the end.
 
     At most 120 terminal columns, printable, fields in fixed columns up to the free text.
     """
-    score, verdict = facts.score(row), row.decision.verdict if row.decision else ""
-    value = f"{score:.4f}" if math.isfinite(score) else "nan"
-    start = f"{row.trial.trial_id:6} {row.trial.proposal.kind:9} {facts.status(row):7} val_bpb {value:>7} {verdict:9}  "
+    value, verdict = words.score(facts.score(row), "nan"), row.decision.verdict if row.decision else ""
+    score = f"{fit(words.name, NAME_CELLS)} {value:>{7 if words.is_ours else 9}}"
+    start = f"{row.trial.trial_id:6} {row.trial.proposal.kind:9} {facts.status(row):7} {score} {verdict:9}  "
     end = f"  [{one_line(commit)[:7]}]" if commit else ""
-    return (start + fit(_words(row), COLUMNS - cell_len(start) - len(end)) + end).rstrip()
+    return (start + fit(_words(row, words), COLUMNS - cell_len(start) - len(end)) + end).rstrip()
 
 
-def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list[str]:
+def summary_lines(history: History, run_dir: str = "", resume: str = "", kept: KeptModel | None = None) -> list[str]:
     """What the run came to, and where to look next; `resume` is the command that continues it."""
     summary = facts.summarise(history)
-    lines = [*_scores(summary), *_wins(history), *_effort(summary), *_models(history), *_lines_of_held(history)]
+    lines = [
+        *_scores(summary),
+        *_wins(history, summary.words),
+        *_effort(summary),
+        *_models(history),
+        *_lines_of_held(history),
+    ]
     place = one_line(run_dir) or "."
     lines += [
         _line("report", f"{place}/{REPORT_FILE}"),
         page_line(place),
+        *_model(history, place, kept),
         _line("lineage", _lineage(history, place, summary.tag)),
         _line("table", f'autoresearch_ray.load_trials("{place}")'),
     ]
@@ -61,43 +72,48 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def _words(row: TrialRow) -> str:
+def _words(row: TrialRow, words: ScoreWords) -> str:
     """What was tried and, for a failure, how it ended, else why it was decided so if that is news."""
     hypothesis = one_line(row.trial.proposal.hypothesis, COLUMNS)
     if row.result is not None and row.result.status != "ok":
         error = last_line(row.result.error)
         return f"{error} ({hypothesis})" if error else hypothesis
     if row.decision is not None and row.decision.verdict in WORTH_A_REASON and row.decision.reason:
-        return f"{hypothesis} ({facts.reason_of(row.decision)})"
+        return f"{hypothesis} ({facts.reason_of(row.decision, words)})"
     return hypothesis
 
 
 def _scores(summary: facts.Summary) -> list[str]:
     if not math.isfinite(summary.baseline):
         return [_line("baseline", "not measured yet")]
-    lines = [_line("baseline", f"{summary.baseline:.4f} val_bpb{_runs(summary.baseline_runs)}")]
+    words, scoring = summary.words, summary.words.scoring
+    way = "" if words.is_ours else f", {words.way}"
+    lines = [_line("baseline", f"{words.score(summary.baseline)} {words.name}{_runs(summary.baseline_runs)}{way}")]
     if not summary.wins:
-        return [*lines, _line("best", "the starting candidate: nothing was proven better")]
+        return [*lines, _line("best", f"the starting candidate: nothing was {scoring.proven} better")]
     interval = ""
     if math.isfinite(summary.gain_low):
-        interval = f", 95 % interval {summary.gain_low:.4f} to {summary.gain_high:.4f}"
-    share = f" ({summary.gain / summary.baseline:.1%})" if summary.baseline > 0 else ""
+        interval = f", 95 % interval {words.bounds(summary.gain_low, summary.gain_high)}"
+    start = words.shown(summary.baseline)
+    share = f" ({summary.gain / start:.1%})" if start > 0 else ""
+    how = "by pairs of runs" if scoring.has_one_seed else "by pairs of runs on equal seeds"
+    doubt = f", {scoring.doubt}" if scoring.doubt else ""
     return [
         *lines,
-        _line("best", f"{summary.best:.4f} val_bpb, by pairs of runs on equal seeds"),
-        _line("improvement", f"{summary.gain:.4f} bpb{share}{interval}"),
+        _line("best", f"{words.score(summary.best)} {words.name}, {how}{doubt}"),
+        _line("improvement", f"{words.amount(summary.gain)}{words.unit()}{share}{interval}"),
     ]
 
 
-def _wins(history: History) -> list[str]:
+def _wins(history: History, words: ScoreWords) -> list[str]:
     wins = facts.wins(history)
     if not wins:
         return []
     shown = wins[-SHOWN_WINS:]
     lines = [_line("wins", str(len(wins)) + (f", the last {len(shown)}:" if len(shown) < len(wins) else ""))]
     for win in shown:
-        gain = f"gain {win.step.gain:.4f}" if math.isfinite(win.step.gain) else "gain -"
-        start = f"  {one_line(win.commit)[:7] or 'pending':7}  {win.step.val_bpb:.4f}  {gain}  "
+        score, gain = words.score(win.step.val_bpb, "nan"), words.amount(win.step.gain, "-")
+        start = f"  {one_line(win.commit)[:7] or 'pending':7}  {score}  gain {gain}  "
         lines.append(start + fit(win.hypothesis, COLUMNS - len(start)))
     return lines
 
@@ -109,7 +125,9 @@ def _effort(summary: facts.Summary) -> list[str]:
         used = f"{summary.slots}, training {summary.utilisation:.0%} of {duration(summary.wall_seconds)}"
         lines.append(_line("slots", used))
     if summary.noise_freedom:
-        lines.append(_line("noise", f"sd {summary.noise_sd:.4f}, {summary.noise_freedom} degrees of freedom"))
+        lines.append(
+            _line("noise", f"sd {summary.words.amount(summary.noise_sd)}, {summary.noise_freedom} degrees of freedom")
+        )
     return lines
 
 
@@ -125,6 +143,17 @@ def _models(history: History) -> list[str]:
 def price(cost: facts.ModelCost) -> str:
     """What a model's calls cost, in words."""
     return dollars(cost.micros) if cost.priced else "price not known"
+
+
+def _model(history: History, place: str, kept: KeptModel | None) -> list[str]:
+    """The command that samples from the kept model."""
+    if kept is not None:
+        earlier = "" if kept.source_sha == facts.best_sha(history) else ", of an earlier best"
+        words = f"{one_line(kept.trial_id)}, {kept.megabytes:.1f} MB{earlier}"
+        return [_line("model", f"{python_command()} -m autoresearch_ray.sample {shlex.quote(place)}  ({words})")]
+    if facts.setting(history, "keep_weights", "none") == "none" or not facts.wins(history):
+        return []
+    return [_line("model", "the best's weights are not kept yet: --resume runs it once more for them")]
 
 
 def _lines_of_held(history: History) -> list[str]:

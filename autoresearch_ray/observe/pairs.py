@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch_ray.intervals import interval_words, mean_interval
+from autoresearch_ray.intervals import mean_interval
+from autoresearch_ray.score_words import ScoreWords
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """val_bpb of both on one seed; NaN where that side failed."""
+    """What decisions read of both on one seed, lower is better; NaN where that side failed."""
 
     seed: int
     other: float
@@ -31,9 +32,9 @@ def mean_gain(pairs: Sequence[Pair]) -> tuple[float, float, float]:
     return mean_interval([pair.gain for pair in whole_pairs(pairs)])
 
 
-def gain_words(pairs: Sequence[Pair]) -> str:
+def gain_words(pairs: Sequence[Pair], words: ScoreWords) -> str:
     """The mean gain with its bounds, as people read it; "–" for none."""
-    return interval_words(*mean_gain(pairs))
+    return words.gain_interval(*mean_gain(pairs))
 
 
 def count_words(pairs: Sequence[Pair]) -> str:

@@ -26,6 +26,7 @@ from matplotlib.transforms import Bbox
 from autoresearch_ray.observe import facts
 from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import History
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
 
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 12.0, 6.0, 100
@@ -81,27 +82,34 @@ def draw_progress(history: History) -> bytes:
     axes = figure.add_axes((0.075, 0.16, 0.905, 0.675))
     summary = facts.summarise(history)
     best, frontier = facts.best_levels(history), facts.frontier_levels(history)
-    scores = [facts.score(row) for row in history.rows]
+    words = summary.words
+    objectives = [facts.score(row) for row in history.rows]
     levels = [level.val_bpb for level in (*best, *frontier)] + [summary.baseline]
-    limits = score_limits(scores, levels, summary.noise_sd)
+    limits = score_limits(objectives, levels, summary.noise_sd)
     wins = facts.wins(history)
-    if wins:  # room for their words, below the best
+    if wins:  # room for their words, beyond the best
         low = limits.low - (limits.high - limits.low) * (0.04 + 0.03 * min(len(wins), LABELLED_WINS))
         limits = Limits(low, limits.high)
-    limits = Limits(limits.low, limits.high + 0.07 * (limits.high - limits.low))  # room for marks on the upper edge
+    limits = Limits(limits.low, limits.high + 0.07 * (limits.high - limits.low))  # room for marks on the worse edge
+    if words.rises:
+        limits = Limits(-limits.high, -limits.low)
+    scores = [words.shown(objective) for objective in objectives]
     last = max(len(history.rows), 1)
     axes.set_xlim(0.0 if last < 3 else -0.012 * last, last * 1.012 + 0.5)
     axes.set_ylim(limits.low, limits.high)
-    _style(axes)
+    _style(axes, words)
     if not any(map(math.isfinite, [*scores, *levels])):
         axes.set_yticks([])
     _band(axes, summary)
-    _trials(axes, history, scores, limits)
-    _steps(axes, frontier, last, color=FRONTIER, linewidth=1.1, linestyle=(0, (5, 3)), label="frontier", zorder=4)
-    _steps(axes, best, last, color=BEST, linewidth=2.4, label="best, proven", zorder=5)
+    _trials(axes, history, scores, limits, words.rises)
+    _steps(
+        axes, frontier, words, last, color=FRONTIER, linewidth=1.1, linestyle=(0, (5, 3)), label="frontier", zorder=4
+    )
+    sure = words.scoring.doubt or words.scoring.proven
+    _steps(axes, best, words, last, color=BEST, linewidth=2.4, label=f"best, {sure}", zorder=5)
     _titles(figure, summary)
     _hours(axes, history)
-    _label_wins(figure, axes, wins)
+    _label_wins(figure, axes, wins, words)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.527, 0.0), ncols=len(handles),
@@ -122,7 +130,7 @@ def _font_characters() -> frozenset[int]:
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
-def _style(axes: Axes) -> None:
+def _style(axes: Axes, words: ScoreWords) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#d0d7de")
     axes.grid(axis="y", color="#eaeef2", linewidth=0.8)
@@ -132,20 +140,26 @@ def _style(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_xlabel("trial", fontsize=11, color=MUTED)
-    axes.set_ylabel("val_bpb (lower is better)", fontsize=11, color=MUTED)
+    unit = "" if words.is_ours else drawable(words.unit(", "), LABEL_CHARACTERS)
+    label = f"{drawable(words.name, LABEL_CHARACTERS)}{unit} ({words.way})"
+    axes.set_ylabel(label, fontsize=11, color=MUTED, parse_math=False)
 
 
 def _band(axes: Axes, summary: facts.Summary) -> None:
     if not math.isfinite(summary.baseline):
         return
+    baseline = summary.words.shown(summary.baseline)
     if math.isfinite(summary.noise_sd):
-        low, high = summary.baseline - summary.noise_sd, summary.baseline + summary.noise_sd
+        low, high = baseline - summary.noise_sd, baseline + summary.noise_sd
         axes.axhspan(low, high, color="#57606a", alpha=0.11, linewidth=0, label="baseline ± 1 sd", zorder=1)
-    axes.axhline(summary.baseline, color="#8c959f", linewidth=0.8, zorder=1)
+    axes.axhline(baseline, color="#8c959f", linewidth=0.8, zorder=1)
 
 
-def _trials(axes: Axes, history: History, scores: list[float], limits: Limits) -> None:
-    """Dots for scores, hollow ones for replicates, and marks on the edges for what has no place on the axis."""
+def _trials(axes: Axes, history: History, scores: list[float], limits: Limits, rises: bool) -> None:
+    """Dots for scores, hollow ones for replicates, and marks on the edges for what has no place on the axis.
+
+    Failures are marked on the worse edge: the upper one, or the lower one where scores rise.
+    """
     shown: tuple[list[int], list[int]] = ([], [])  # trial numbers of screens, of replicates
     failed: list[int] = []
     stopped: list[int] = []
@@ -168,23 +182,24 @@ def _trials(axes: Axes, history: History, scores: list[float], limits: Limits) -
         axes.scatter(replicates, [scores[n - 1] for n in replicates], s=size, facecolors="none", edgecolors=DOT,
                      linewidths=1.0, label="replicate", zorder=3)  # fmt: skip
     edge = axes.get_xaxis_transform()
+    outermost, upper, lower = (0.015, 0.985, 0.045) if rises else (0.985, 0.955, 0.015)
     for numbers, marker, height, color, label in (
-        (failed, "x", 0.985, FAILED, f"failed ({len(failed):,})"),
-        (stopped, "+", 0.985, MUTED, f"ended early ({len(stopped):,})"),
-        (above, "^", 0.955, MUTED, f"off the scale ({len(above) + len(below):,})"),
-        (below, "v", 0.015, MUTED, "" if above else f"off the scale ({len(below):,})"),
+        (failed, "x", outermost, FAILED, f"failed ({len(failed):,})"),
+        (stopped, "+", outermost, MUTED, f"ended early ({len(stopped):,})"),
+        (above, "^", upper, MUTED, f"off the scale ({len(above) + len(below):,})"),
+        (below, "v", lower, MUTED, "" if above else f"off the scale ({len(below):,})"),
     ):
         if numbers:
             axes.scatter(numbers, [height] * len(numbers), s=size, color=color, marker=marker, alpha=0.8,
                          linewidths=1.2, transform=edge, label=label or None, zorder=3)  # fmt: skip
 
 
-def _steps(axes: Axes, levels: Sequence[facts.Level], last: int, **look: object) -> None:
+def _steps(axes: Axes, levels: Sequence[facts.Level], words: ScoreWords, last: int, **look: object) -> None:
     known = [level for level in levels if math.isfinite(level.val_bpb)]
     if not known:
         return
     numbers = [level.trial_number for level in known] + [last]
-    values = [level.val_bpb for level in known] + [known[-1].val_bpb]
+    values = [words.shown(level.val_bpb) for level in (*known, known[-1])]
     axes.step(numbers, values, where="post", **look)  # type: ignore[arg-type]  # line properties, by name
 
 
@@ -199,11 +214,15 @@ def _headline(summary: facts.Summary) -> str:
     trials = f"{summary.trials:,} trial{'s' * (summary.trials != 1)}"
     if not math.isfinite(summary.baseline):
         return f"{trials}, no score yet"
+    words = summary.words
+    start, gain, scoring = words.score(summary.baseline), words.amount(summary.gain), words.scoring
     if not summary.wins:
-        return f"baseline {summary.baseline:.4f}, nothing proven yet, {trials}"
-    interval = f" (95 %: {summary.gain_low:.4f} to {summary.gain_high:.4f})" if math.isfinite(summary.gain_low) else ""
+        return f"baseline {start}, nothing {scoring.proven} yet, {trials}"
+    known = math.isfinite(summary.gain_low)
+    interval = f" (95 %: {words.bounds(summary.gain_low, summary.gain_high)})" if known else ""
     won = f"{summary.wins} win{'s' * (summary.wins != 1)}"
-    return f"{summary.baseline:.4f} → {summary.best:.4f}, gain {summary.gain:.4f}{interval}, {won} in {trials}"
+    doubt = f", {scoring.doubt}" if scoring.doubt else ""
+    return f"{start} → {words.score(summary.best)}, gain {gain}{interval}, {won} in {trials}{doubt}"
 
 
 def _hours(axes: Axes, history: History) -> None:
@@ -227,11 +246,11 @@ def _hours(axes: Axes, history: History) -> None:
     top.spines[["top", "left", "right", "bottom"]].set_visible(False)
 
 
-def _label_wins(figure: Figure, axes: Axes, wins: Sequence[facts.Win]) -> None:
-    """A mark for each win; words for the largest, placed below the line where nothing else is written."""
+def _label_wins(figure: Figure, axes: Axes, wins: Sequence[facts.Win], words: ScoreWords) -> None:
+    """A mark for each win; words for the largest, placed beyond the line where nothing else is written."""
     if not wins:
         return
-    points = [(win.trial_number, win.step.val_bpb) for win in wins]
+    points = [(win.trial_number, words.shown(win.step.val_bpb)) for win in wins]
     numbers, scores = [x for x, _ in points], [y for _, y in points]
     axes.scatter(numbers, scores, s=62, color=BEST, edgecolors="white", linewidths=1.2, zorder=6)
     figure.draw_without_rendering()
@@ -245,7 +264,8 @@ def _label_wins(figure: Figure, axes: Axes, wins: Sequence[facts.Win]) -> None:
     texts.sort(key=lambda item: (item[0] in rightward, -item[0] if item[0] in rightward else item[0]))
     taken: list[Bbox] = []
     for number, text in texts:
-        _place(text, pixels[number - 1], -1 if number in rightward else 1, pixels, taken)
+        side = -1 if number in rightward else 1
+        _place(text, pixels[number - 1], side, 1 if words.rises else -1, pixels, taken)
 
 
 def _words(win: facts.Win) -> str:
@@ -256,25 +276,31 @@ def _place(
     text: Text,
     mark: tuple[float, float],
     side: int,
+    way: int,
     pixels: list[tuple[float, float]],
     taken: list[Bbox],
 ) -> None:
-    """Move `text` below `mark`, to its left (side 1) or right (-1), until it covers no other and not the best's line.
+    """Move `text` away from `mark` until it covers no other and not the best's line.
+
+    It goes to the left (side 1) or right (-1), downward (way -1) or upward (1), where the best has no line.
 
     Pixels throughout; `pixels` are the marks of all wins. Without room the text goes.
     """
     assert text.axes is not None
     frame, (x, y) = text.axes.get_window_extent(), mark
     text.set_horizontalalignment("right" if side == 1 else "left")
-    for drop in range(9, 400, 5):
-        text.set_position((x - 8 * side, y - drop))
+    text.set_verticalalignment("top" if way == -1 else "bottom")
+    edge = frame.y0 if way == -1 else frame.y1
+    for far in range(9, 400, 5):
+        text.set_position((x - 8 * side, y + way * far))
         box = text.get_window_extent()
-        line = min((height for place, height in pixels if place <= box.x1 + 4), default=math.inf)
-        if box.y0 < frame.y0 + 2:
+        near_end, far_end = (box.y1, box.y0) if way == -1 else (box.y0, box.y1)
+        line = max((way * height for place, height in pixels if place <= box.x1 + 4), default=-math.inf)
+        if way * (far_end - edge) > -2:
             break
-        if box.y1 < line - 5 and not any(box.overlaps(other) for other in taken):
+        if way * near_end > line + 5 and not any(box.overlaps(other) for other in taken):
             taken.append(Bbox.from_extents(box.x0 - 3, box.y0 - 1, box.x1 + 3, box.y1 + 1))
-            if drop > 20:
+            if far > 20:
                 end = (x - 6 * side, (box.y0 + box.y1) / 2)
                 leader = Line2D([x, end[0]], [y, end[1]], transform=None, color="#8c959f", linewidth=0.7, zorder=5)
                 text.axes.add_artist(leader)
@@ -285,7 +311,6 @@ def _place(
 _TEXT: dict[str, Any] = {
     "fontsize": 9.5,
     "color": INK,
-    "va": "top",
     "zorder": 7,
     "parse_math": False,
     "bbox": {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},

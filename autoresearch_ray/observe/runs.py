@@ -1,6 +1,5 @@
-"""Several runs side by side, a line each, for a terminal."""
+"""Several runs side by side, a line each, for a terminal; those of one metric in one table."""
 
-import math
 from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -19,7 +18,23 @@ UNKNOWN = "-"
 
 
 def compare_runs(histories: Sequence[History]) -> list[str]:
-    """A header and a line a run, in fixed columns; scores and gains in bits per byte, `-` for what is not known."""
+    """A header and a line a run, in fixed columns, `-` for what is not known.
+
+    Runs of different metrics do not compare: each metric has a table of its own, under a line that names it.
+    """
+    groups: dict[tuple[str, str], list[History]] = {}
+    for history in histories:
+        words = facts.score_words(history)
+        groups.setdefault((f"{words.name}{words.unit(', ')}", words.scoring.direction), []).append(history)
+    if len(groups) == 1 and facts.score_words(histories[0]).is_ours:
+        return _compare(histories)
+    lines = [f"{len(groups)} metrics, which do not compare with each other:", ""] if len(groups) > 1 else []
+    for (name, direction), group in groups.items():
+        lines += [f"{name}, {direction} is better", *_compare(group), ""]
+    return lines[:-1]
+
+
+def _compare(histories: Sequence[History]) -> list[str]:
     rows = [HEADER, *(_describe(history) for history in histories)]
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(HEADER))]
     return ["  ".join(_fit(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
@@ -29,17 +44,17 @@ def compare_runs(histories: Sequence[History]) -> list[str]:
 def _describe(history: History) -> tuple[str, ...]:
     summary = facts.summarise(history)
     proven = summary.wins > 0
-    interval = f"{_score(summary.gain_low)} to {_score(summary.gain_high)}" if proven else UNKNOWN
+    words, doubt = summary.words, summary.words.scoring.doubt
     return (
         one_line(summary.tag, NAME_LIMIT),
         one_line(summary.experiment, NAME_LIMIT),
         f"{summary.trials:,}",
-        str(summary.wins),
-        _score(summary.baseline),
-        _score(summary.best),
-        _score(summary.gain) if proven else UNKNOWN,
-        interval,
-        _score(summary.noise_sd),
+        f"{summary.wins} {doubt}" if proven and doubt else str(summary.wins),
+        words.score(summary.baseline, UNKNOWN),
+        words.score(summary.best, UNKNOWN),
+        words.amount(summary.gain, UNKNOWN) if proven else UNKNOWN,
+        words.bounds(summary.gain_low, summary.gain_high, UNKNOWN) if proven else UNKNOWN,
+        words.amount(summary.noise_sd, UNKNOWN),
         str(summary.slots),
         f"{summary.wall_seconds / 3600:.2f}",
         _price(history),
@@ -54,10 +69,6 @@ def _price(history: History) -> str:
         return UNKNOWN
     total = dollars(sum(cost.micros for cost in priced))
     return total if len(priced) == len(costs) else f">={total}"
-
-
-def _score(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else UNKNOWN
 
 
 def _fit(cell: str, width: int, column: int) -> str:

@@ -12,7 +12,8 @@ from statistics import median
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from autoresearch_ray.observe.lines import decision_line, duration, fit, summary_lines
+from autoresearch_ray.observe.lines import OURS, decision_line, duration, fit, summary_lines
+from autoresearch_ray.score_words import ScoreWords
 
 __all__ = ["SlotView", "Snapshot", "decision_line", "render", "seconds_left", "summary_lines"]
 
@@ -30,7 +31,7 @@ class SlotView:
     kind: str
     hypothesis: str
     progress: float  # 0 to 1, of the training budget
-    train_bpb: float  # the candidate's own word; NaN if it says nothing
+    train_bpb: float  # its loss by its own word, bits per byte with our contract; NaN if it says nothing
     seconds: float  # on the training clock
 
 
@@ -53,6 +54,7 @@ class Snapshot:
     utilisation: float  # 0 to 1
     queue_depth: int
     wins: int
+    words: ScoreWords = OURS  # how the scores are written
 
 
 def render(snapshot: Snapshot) -> RenderableType:
@@ -97,8 +99,9 @@ def _lines(snapshot: Snapshot, width: int, height: int, ascii_only: bool) -> lis
     if len(slots) > room:
         rest = len(slots) - max(room - 1, 0)
         slots = slots[: max(room - 1, 0)]
+    loss = "bpb" if snapshot.words.is_ours else "loss"
     lines = [_headline(snapshot, width), _progress(snapshot, width, ascii_only), _scores(snapshot, width), Text("")]
-    lines.append(_cut("trial   kind      progress         bpb     time  hypothesis", width, DIM))
+    lines.append(_cut(f"trial   kind      progress        {loss:>4}     time  hypothesis", width, DIM))
     lines += [_slot(slot, width, ascii_only) for slot in slots]
     if rest:
         lines.append(_cut(f"and {rest:,} more", width, DIM))
@@ -125,17 +128,20 @@ def _progress(snapshot: Snapshot, width: int, ascii_only: bool) -> Text:
 
 def _scores(snapshot: Snapshot, width: int) -> Text:
     """baseline, best with its gain, frontier, noise: unknown ones as a dash."""
-    gain = snapshot.baseline - snapshot.best
+    words, gain = snapshot.words, snapshot.baseline - snapshot.best
+    change = f" ({'+' if words.rises else '-'}{words.amount(gain)})"
     line = Text.assemble(
+        ("" if words.is_ours else f"{words.name}   ", BOLD),
         ("baseline ", DIM),
-        _number(snapshot.baseline),
+        words.score(snapshot.baseline, "-"),
         ("   best ", DIM),
-        (_number(snapshot.best), f"{BOLD} {GOOD}" if snapshot.wins else BOLD),
-        (f" (-{gain:.4f})" if snapshot.wins and gain > 0 else "", GOOD),
+        (words.score(snapshot.best, "-"), f"{BOLD} {GOOD}" if snapshot.wins else BOLD),
+        (change if snapshot.wins and gain > 0 else "", GOOD),
+        (f" {words.scoring.doubt}" if snapshot.wins and words.scoring.doubt else "", DIM),
         ("   frontier ", DIM),
-        _number(snapshot.frontier),
+        words.score(snapshot.frontier, "-"),
         ("   noise sd ", DIM),
-        _number(snapshot.noise_sd),
+        words.amount(snapshot.noise_sd, "-"),
     )
     line.truncate(width)
     return _unwrap(line)
@@ -143,10 +149,11 @@ def _scores(snapshot: Snapshot, width: int) -> Text:
 
 def _slot(slot: SlotView, width: int, ascii_only: bool) -> Text:
     share = min(max(slot.progress, 0.0), 1.0) if math.isfinite(slot.progress) else 0.0
+    loss = f"{slot.train_bpb:.4f}" if math.isfinite(slot.train_bpb) else "-"
     line = Text.assemble(
         f"{fit(slot.trial_id, 7):7} {fit(slot.kind, 9):9} ",
         _bar(share, BAR_CELLS, ascii_only),
-        f" {share:4.0%} {_number(slot.train_bpb):>7} {slot.seconds:6.0f} s  ",
+        f" {share:4.0%} {loss:>7} {slot.seconds:6.0f} s  ",
     )
     line.append(fit(slot.hypothesis, max(0, width - line.cell_len)))
     line.truncate(width)
@@ -157,10 +164,6 @@ def _bar(share: float, cells: int, ascii_only: bool) -> Text:
     full, empty = ("#", "-") if ascii_only else ("━", "─")
     done = min(cells, round(min(max(share, 0.0), 1.0) * cells))
     return Text.assemble((full * done, GOOD), (empty * (cells - done), DIM))
-
-
-def _number(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else "-"
 
 
 def _cut(line: str, width: int, style: str = "") -> Text:

@@ -11,6 +11,7 @@ from pathlib import Path
 from autoresearch_ray.observe.pairs import Pair, count_words, gain_words, mean_gain, whole_pairs
 from autoresearch_ray.observe.record_file import add_record, read_records
 from autoresearch_ray.paths import TRANSFERS_FILE
+from autoresearch_ray.score_words import ScoreWords
 
 HEADS = ("settings", "pairs", "start", "best", "gain", "does it hold")
 
@@ -48,16 +49,16 @@ def keep_transfer(run_dir: Path, transfer: Transfer) -> None:
     add_record(run_dir / TRANSFERS_FILE, transfer)
 
 
-def transfer_rows(transfers: Sequence[Transfer]) -> list[tuple[str, ...]]:
+def transfer_rows(transfers: Sequence[Transfer], words: ScoreWords) -> list[tuple[str, ...]]:
     """A row each, under HEADS."""
-    return [_row(transfer) for transfer in transfers]
+    return [_row(transfer, words) for transfer in transfers]
 
 
-def _row(transfer: Transfer) -> tuple[str, ...]:
+def _row(transfer: Transfer, words: ScoreWords) -> tuple[str, ...]:
     whole = whole_pairs(transfer.pairs)
     start, best = (
-        f"{statistics.fmean(values):.4f}" if values else "–"
+        words.score(statistics.fmean(values)) if values else "–"
         for values in ([pair.other for pair in whole], [pair.best for pair in whole])
     )
     pairs = transfer.pairs
-    return transfer.settings, count_words(pairs), start, best, gain_words(pairs), transfer.verdict()
+    return transfer.settings, count_words(pairs), start, best, gain_words(pairs, words), transfer.verdict()

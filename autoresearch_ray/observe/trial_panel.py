@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from autoresearch_ray.candidate.difference import diff_lines
 from autoresearch_ray.observe import facts
 from autoresearch_ray.records import Candidate, Decision, History, Result, Step, Trial, TrialRow
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line, visible
 
 SHOWN_DIFF_LINES = 800
@@ -45,12 +46,15 @@ class TrialPanel:
 def trial_panel(history: History, trial_id: str) -> TrialPanel | None:
     """The panel of a trial; None if there is no such trial."""
     row = next((row for row in history.rows if row.trial.trial_id == trial_id), None)
-    return _panel(history, row, facts.steps_by_trial(history), _runs_with_curves(history)) if row else None
+    if row is None:
+        return None
+    steps, runs = facts.steps_by_trial(history), _runs_with_curves(history)
+    return _panel(history, row, steps, runs, facts.score_words(history))
 
 
 def embedded_panels(history: History) -> dict[str, dict[str, object]]:
     """The panels that go into the file: every win's and the latest, as many as fit into EMBEDDED_BYTES."""
-    steps, runs = facts.steps_by_trial(history), _runs_with_curves(history)
+    steps, runs, words = facts.steps_by_trial(history), _runs_with_curves(history), facts.score_words(history)
     kept = [step.trial_id for step in history.steps if step.kind == "keep"][::-1]
     latest = [row.trial.trial_id for row in history.rows[: -EMBEDDED - 1 : -1]]
     rows = {row.trial.trial_id: row for row in history.rows}
@@ -58,7 +62,7 @@ def embedded_panels(history: History) -> dict[str, dict[str, object]]:
     for name in dict.fromkeys(kept + latest):
         if name not in rows:
             continue
-        panel = asdict(_panel(history, rows[name], steps, runs))
+        panel = asdict(_panel(history, rows[name], steps, runs, words))
         size += len(json.dumps(panel))
         if size > EMBEDDED_BYTES:
             break
@@ -82,16 +86,18 @@ def text_of(history: History, sha: str) -> str | None:
     return candidate.text if candidate is not None else None
 
 
-def _panel(history: History, row: TrialRow, steps: dict[str, Step], runs: dict[str, list[TrialRow]]) -> TrialPanel:
+def _panel(
+    history: History, row: TrialRow, steps: dict[str, Step], runs: dict[str, list[TrialRow]], words: ScoreWords
+) -> TrialPanel:
     trial, result, proposal = row.trial, row.result, row.trial.proposal
     step = steps.get(trial.trial_id)
     parent = _parent_run(runs.get(proposal.parent_sha, []), trial)
-    decisions = [list(_decision(row.decision))] if row.decision else []
+    decisions = [list(_decision(row.decision, words))] if row.decision else []
     return TrialPanel(
         trial=one_line(trial.trial_id, 100),
         hypothesis=one_line(proposal.hypothesis, 4 * WORDS),
-        facts=[(name, one_line(value, WORDS)) for name, value in _facts(row) if value],
-        decisions=decisions + ([list(_step(step, history.commits.get(step.index, "")))] if step else []),
+        facts=[(name, one_line(value, WORDS)) for name, value in _facts(row, words) if value],
+        decisions=decisions + ([list(_step(step, history.commits.get(step.index, ""), words))] if step else []),
         error=visible(result.error[-SHOWN_ERROR:]) if result else "",
         diff=diff_rows(text_of(history, proposal.parent_sha), text_of(history, proposal.source_sha))
         if proposal.parent_sha
@@ -128,16 +134,16 @@ def _curve(result: Result | None) -> Points:
     ]
 
 
-def _facts(row: TrialRow) -> Iterator[tuple[str, str]]:
+def _facts(row: TrialRow, words: ScoreWords) -> Iterator[tuple[str, str]]:
     trial, proposal = row.trial, row.trial.proposal
     yield "status", facts.status(row)
     yield "kind", f"{proposal.kind}, to {trial.purpose}"
     yield "proposer", proposal.proposer
     yield "direction", proposal.direction
-    yield "val_bpb", _number(facts.score(row))
+    yield words.name, words.score(facts.score(row), "")
     if row.result:
-        yield from _measured(row.result)
-    yield "expected effect", _signed(proposal.expected_effect)
+        yield from _measured(row.result, words)
+    yield "expected effect", words.gain(words.shown(proposal.expected_effect), "")
     yield "lines", f"+{proposal.lines_added} -{proposal.lines_removed}"
     yield "staleness", str(trial.staleness) if trial.staleness else ""
     yield "dollars", f"{proposal.dollars:.4f}" if proposal.dollars else ""
@@ -146,11 +152,12 @@ def _facts(row: TrialRow) -> Iterator[tuple[str, str]]:
     yield "candidate", proposal.source_sha[:10]
 
 
-def _measured(result: Result) -> Iterator[tuple[str, str]]:
-    yield "held out", _number(result.holdout_bpb)
-    yield "its curve promised", _number(result.expected_bpb)
+def _measured(result: Result, words: ScoreWords) -> Iterator[tuple[str, str]]:
+    yield "held out", words.score(result.holdout_bpb, "")
+    yield "its curve promised", words.score(result.expected_bpb, "")
     yield "seconds", f"{result.training_seconds:.1f} training, {result.eval_seconds:.1f} scoring"
-    yield "steps", f"{result.steps:,}, {result.tokens_per_second:,.0f} tokens/s"
+    if words.is_ours or result.steps:  # a script counts none
+        yield "steps", f"{result.steps:,}, {result.tokens_per_second:,.0f} tokens/s"
     yield "parameters", f"{result.parameters:,}" if result.parameters else ""
     yield "memory", f"{result.peak_memory_mb:,.0f} MB"
     yield "place", f"slot {result.slot}, {result.device_name or 'device not known'}, {result.node or 'one machine'}"
@@ -158,42 +165,35 @@ def _measured(result: Result) -> Iterator[tuple[str, str]]:
     yield "checks", f"{', '.join(result.checks)} ({result.strength or 'strength not noted'})" if result.checks else ""
 
 
-def _decision(decision: Decision) -> Iterator[tuple[str, str]]:
+def _decision(decision: Decision, words: ScoreWords) -> Iterator[tuple[str, str]]:
     named: Sequence[tuple[str, str]] = (
         ("decision", decision.verdict),
         ("reason", one_line(decision.reason, WORDS)),
-        ("expected gain", _interval(decision.expected_gain, decision.expected_sd)),
-        ("sd of a pair", _number(decision.pair_sd)),
-        ("held-out gain", _signed(decision.holdout_gain)),
+        ("expected gain", _expected(decision, words)),
+        ("sd of a pair", words.amount(decision.pair_sd, "")),
+        ("held-out gain", words.gain(decision.holdout_gain, "")),
         ("code lines", str(decision.code_lines) if decision.code_lines else ""),
         ("frontier's version", str(decision.revision)),
     )
     yield from ((name, value) for name, value in named if value)
 
 
-def _step(step: Step, commit: str) -> Iterator[tuple[str, str]]:
-    gain = _signed(step.gain)
+def _step(step: Step, commit: str, words: ScoreWords) -> Iterator[tuple[str, str]]:
+    gain = words.gain(step.gain, "")
     if gain and math.isfinite(step.gain_low):
-        gain += f" (95 %: {step.gain_low:.4f} to {step.gain_high:.4f})"
+        gain += f" (95 %: {words.bounds(step.gain_low, step.gain_high)})"
     named = (
         ("step", f"{step.index}, {step.kind}"),
         ("reason", one_line(step.reason, WORDS)),
-        ("val_bpb", _number(step.val_bpb)),
+        (words.name, words.score(step.val_bpb, "")),
         ("gain", gain),
-        ("P(better)", _number(step.probability)),
-        ("held-out gain", _signed(step.holdout_gain)),
+        ("P(better)", f"{step.probability:.4f}" if math.isfinite(step.probability) else ""),
+        ("held-out gain", words.gain(step.holdout_gain, "")),
         ("commit", one_line(commit, 40)[:10]),
     )
     yield from ((name, value) for name, value in named if value)
 
 
-def _number(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else ""
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.4f}" if math.isfinite(value) else ""
-
-
-def _interval(value: float, sd: float) -> str:
-    return _signed(value) + (f", sd {sd:.4f}" if math.isfinite(value) and math.isfinite(sd) else "")
+def _expected(decision: Decision, words: ScoreWords) -> str:
+    gain, sd = words.gain(decision.expected_gain, ""), words.amount(decision.expected_sd, "")
+    return f"{gain}, sd {sd}" if gain and sd else gain

@@ -15,6 +15,8 @@ from autoresearch_ray.errors import LineageError
 from autoresearch_ray.git_commands import Repository
 from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import Candidate, Step
+from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.scoring import OURS, Scoring
 
 AUTHOR = "autoresearch_ray"
 EMAIL = "autoresearch_ray@localhost"
@@ -30,9 +32,9 @@ DISAPPOINTED = "P(better than the frontier)"  # begins why the frontier goes bac
 class Lineage:
     """The repository of one run. One writer."""
 
-    def __init__(self, folder: Path, tag: str) -> None:
+    def __init__(self, folder: Path, tag: str, scoring: Scoring = OURS) -> None:
         """Opens or creates it. LineageError if git cannot."""
-        self._folder, self._repository = folder, Repository(folder)
+        self._folder, self._repository, self._words = folder, Repository(folder), ScoreWords(scoring)
         self._best, self._frontier = f"refs/heads/autoresearch/{tag}", f"refs/heads/frontier/{tag}"
         self._tips: dict[str, str] = {}
         self._pending: list[Step] = []  # advances since the last keep or drop
@@ -107,9 +109,12 @@ class Lineage:
             else f"{len(steps)} steps: " + "; ".join(step.hypothesis for step in steps)
         )
         lines = [f"- {step.hypothesis} ({step.proposer}, {step.trial_id})" for step in steps]
-        proof = f"val_bpb {win.val_bpb:.6f}, gain {win.gain:.4f} ({win.gain_low:.4f} to {win.gain_high:.4f})"
+        words, doubt = self._words, self._words.scoring.doubt
+        score = f"{win.val_bpb:.6f}" if words.is_ours else words.score(win.val_bpb)  # as upstream prints it
+        proof = f"{words.name} {score}, gain {words.amount(win.gain)} ({words.bounds(win.gain_low, win.gain_high)})"
+        proof += f", {doubt}" if doubt else ""
         checked = f"Every run of its proof passed at full strength: {', '.join(win.checks)}\n" if win.checks else ""
-        held_out = f", held-out gain {win.holdout_gain:.4f}" if math.isfinite(win.holdout_gain) else ""
+        held_out = f", held-out gain {words.amount(win.holdout_gain)}" if math.isfinite(win.holdout_gain) else ""
         return (
             f"{_title(title)}\n\nWin {self._wins}. {proof}\n{win.reason}{held_out}\n{checked}\n"
             + "\n".join(lines)

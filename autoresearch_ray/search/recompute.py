@@ -12,6 +12,7 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe.tables.trials import read_table
 from autoresearch_ray.paths import SETTINGS_FILE
 from autoresearch_ray.records import Decision
+from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import Rules, RunSettings
 
 
@@ -23,32 +24,34 @@ def recompute_decisions(run_dir: Path | str, rules: Rules | None = None) -> pd.D
     where the folder has no table or no settings, DataError where the table cannot be read.
     """
     table = read_table(run_dir)
-    made = {decision.trial_id: decision for decision in decisions_of(table, rules or _rules_of(Path(run_dir)))}
+    settings = _settings_of(Path(run_dir))
+    again = decisions_of(table, rules or settings.rules, settings.experiment.scoring)
+    made = {decision.trial_id: decision for decision in again}
     decided = table[table.decision != ""].reset_index(drop=True)
-    again = [made.get(str(trial_id)) for trial_id in decided.trial_id]
+    found = [made.get(str(trial_id)) for trial_id in decided.trial_id]
     shown = decided[["trial_id", "decision", "decision_reason"]].assign(
-        recomputed=[one.verdict if one else "" for one in again],
-        recomputed_reason=[one.reason if one else "" for one in again],
+        recomputed=[one.verdict if one else "" for one in found],
+        recomputed_reason=[one.reason if one else "" for one in found],
     )
     same = (shown.decision == shown.recomputed) & (shown.decision_reason == shown.recomputed_reason)
     return shown.assign(agrees=same)
 
 
-def decisions_of(table: pd.DataFrame, rules: Rules) -> list[Decision]:
-    """The decisions that follow from the results of a table (as `load_trials` gives it) by these rules."""
+def decisions_of(table: pd.DataFrame, rules: Rules, scoring: Scoring) -> list[Decision]:
+    """The decisions that follow from the results of one run's table (as `load_trials` gives it) by these rules."""
     decided = table[table.decision != ""]
     # What finished before the noise was known was decided at one moment, after the last baseline.
     decided = decided.assign(after=decided.purpose != "baseline").sort_values(["decided_at", "after", "finished_at"])
-    state, found = SearchState(), list[Decision]()
+    state, found = SearchState(scoring=scoring), list[Decision]()
     rows: Iterable[Any] = decided.itertuples(index=False)
     for row in rows:
-        settled = decide(state, _outcome(row), rules, row.decided_at.timestamp())
+        settled = decide(state, _outcome(row, scoring.sign), rules, row.decided_at.timestamp())
         state = settled.state
         found += settled.decisions
     return found
 
 
-def _outcome(row: Any) -> Outcome:
+def _outcome(row: Any, sign: int) -> Outcome:
     strength, _, checks = str(row.checks).partition(": ")
     return Outcome(
         trial_id=row.trial_id,
@@ -60,8 +63,8 @@ def _outcome(row: Any) -> Outcome:
         source_sha=row.source_sha,
         parent_sha=row.parent_sha,
         status=row.status,
-        val_bpb=row.val_bpb,
-        holdout_bpb=row.holdout_bpb,
+        val_bpb=sign * row.score,
+        holdout_bpb=sign * row.holdout_score,
         code_lines=int(row.code_lines),
         error=row.error,
         checks=tuple(checks.split()) if strength == "full" else (),
@@ -70,9 +73,9 @@ def _outcome(row: Any) -> Outcome:
     )
 
 
-def _rules_of(run_dir: Path) -> Rules:
+def _settings_of(run_dir: Path) -> RunSettings:
     path = run_dir / SETTINGS_FILE
     try:
-        return RunSettings.model_validate_json(path.read_bytes()).rules
+        return RunSettings.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read ({error}); expected the settings of a run") from None

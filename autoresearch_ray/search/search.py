@@ -62,15 +62,19 @@ class Search:
         lineage_folder: Path,
         *,
         listener: Listener | None = None,
+        lacks_weights: Callable[[], bool] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """`lacks_weights` says that the best's trained model was to be kept and is not there: the best runs again."""
         self._board, self._settings, self._rules = board, settings, settings.rules
         self._listener = listener or (lambda *_: None)
+        self._lacks_weights = lacks_weights  # None as soon as the best was run for them: once a launch
+        self._is_first = True  # nothing was planned yet in this launch
         self._now, self._began_at = now, now()
-        self._lineage, self._git_failure = Lineage(lineage_folder, settings.tag), ""
+        self._lineage, self._git_failure = Lineage(lineage_folder, settings.tag, settings.experiment.scoring), ""
         self._baseline_sha = board.put_candidate(Candidate.of(settings.baseline))
         text, self._revision = board.search_state()
-        self._state = self._read(text) if text is not None else SearchState()
+        self._state = self._read(text) if text is not None else SearchState(scoring=settings.experiment.scoring)
         self._estimate = Estimate(self._state.ledger) if self._state.best else None
         self._claimed = int((board.last_trial_id() or "t0").lstrip("t"))
         self.in_flight: dict[str, Trial] = {}
@@ -116,7 +120,9 @@ class Search:
         """Whether there is nothing more to start, unless a slot dies under its trial."""
         if len(self._state.baseline_failures) >= BASELINE_ATTEMPTS:
             return Finished(f"the starting candidate fails: {self._state.baseline_failures[-1]}")
-        return Finished() if not self._again and self.trials_left() < 1 else None
+        if self._again or self.trials_left() >= 1 or self._owes_weights():
+            return None
+        return Finished()
 
     def next(self) -> Trial | Finished | None:
         """What a free slot runs next; None: nothing is ready now, ask again soon."""
@@ -127,7 +133,8 @@ class Search:
             again = self._again.popleft()
             self.in_flight[again.trial_id] = again
             return again
-        trial = self._plan_next(self.trials_left())
+        trial = self._run_for_weights() if self._owes_weights() else self._plan_next(self.trials_left())
+        self._is_first = False
         if trial is None:
             self._idle_since = self._idle_since or self._now()
             return None
@@ -179,6 +186,19 @@ class Search:
             return float("inf")
         return self._settings.hours * 3600 - (self._now() - self._began_at)
 
+    def _owes_weights(self) -> bool:
+        """Whether the best is to be run now for its weights: before anything else of a launch, or after all of it."""
+        if self._lacks_weights is None or self._state.best is None:
+            return False
+        is_last = self.trials_left() < 1 and not self.in_flight
+        return (self._is_first or is_last) and self._lacks_weights()
+
+    def _run_for_weights(self) -> Trial | None:
+        assert self._state.best is not None
+        self._lacks_weights = None
+        sha = self._state.best.source_sha
+        return self._start(Replicate("idle", sha, sha), "best again, for its weights")
+
     def _plan_next(self, left: float) -> Trial | None:
         queued = self._fresh_queue()
         self.queue_depth = len(queued)
@@ -221,7 +241,7 @@ class Search:
         oldest = self._settings.oldest_parent(self._state.frontier.version)
         return [proposal for proposal in queued if is_fresh(proposal, self._state, self._estimate, oldest)]
 
-    def _start(self, what: Replicate) -> Trial | None:
+    def _start(self, what: Replicate, words: str = "") -> Trial | None:
         proposal = Proposal(
             proposal_id=f"r{self._claimed + 1:05d}",
             kind="baseline" if what.purpose == "baseline" else "replicate",
@@ -229,7 +249,7 @@ class Search:
             source_sha=what.source_sha,
             parent_sha=what.other_sha,
             parent_revision=self._state.frontier.version if self._state.frontier else 1,
-            hypothesis=self._replicate_words(what),
+            hypothesis=words or self._replicate_words(what),
         )
         trial = self._trial(proposal, what.purpose, what.seed_number)
         return trial if self._board.start(trial) else None

@@ -14,12 +14,15 @@ from autoresearch_ray.benchmark.trial.execution import OUTPUT_LIMIT
 SCORED: dict[str, tuple[str, dict[str, Any]]] = {
     "among other lines": ("print('begin')\nprint('loss: 0.5')\nprint('end of loss: 3')", {}),
     "as upstream prints it, after progress on one line": (
-        "for i in range(3): print(f'\\rstep {i} | loss: high', end='')\nprint()\nprint('---\\nloss:             0.500000')",
+        "for i in range(3): print(f'\\rstep {i} | loss: high', end='')\nprint('\\n---\\nloss:             0.500000')",
         {},
     ),
     "with an equals sign": ("print('  loss = 5e-1')", {}),
     "without a newline at the end": ("print('loss: 0.5', end='')", {}),
-    "among bytes that are no text": ("import os\nos.write(1, bytes(range(128, 256)) * 9 + b'\\nloss: 0.5\\r\\n\\xff')", {}),
+    "among bytes that are no text": (
+        "import os\nos.write(1, bytes(range(128, 256)) * 9 + b'\\nloss: 0.5\\r\\n\\xff')",
+        {},
+    ),
     "on standard error": ("import sys\nprint('loss: 0.5', file=sys.stderr)", {}),
     "the last of several": ("print('loss: 2')\nprint('loss: 1')\nprint('loss: 0.5')", {"take": "last"}),
     "by a pattern": ("print('epoch 3: loss 0.5, accuracy 0.7')", {"pattern": r"loss (\S+),"}),
@@ -28,7 +31,10 @@ SCORED: dict[str, tuple[str, dict[str, Any]]] = {
         "import json, os\nos.mkdir('out')\njson.dump({'end': {'loss': 0.5}}, open('out/r.json', 'w'))",
         {"result_file": "out/r.json", "metric": "end.loss"},
     ),
-    "within its limits": ("print('loss: 0.5\\nsize: 3\\naccuracy: 0.9')", {"limits": {"size": "<= 3", "accuracy": ">=0.9"}}),
+    "within its limits": (
+        "print('loss: 0.5\\nsize: 3\\naccuracy: 0.9')",
+        {"limits": {"size": "<= 3", "accuracy": ">=0.9"}},
+    ),
     "and changes itself": ("open('fit.py', 'a').write('#')\nprint('loss: 0.5')", {}),
     "and writes new files": ("open('new.py', 'w').write('#')\nprint('loss: 0.5')", {}),
     "and changes what it may change": (
@@ -41,7 +47,10 @@ SCORED: dict[str, tuple[str, dict[str, Any]]] = {
 NONE: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "prints no metric": ("print('done')", {}, "invalid", "printed no line `loss: NUMBER`"),
     "prints another metric": ("print('val_loss: 3\\nlosses: 3')", {}, "invalid", "printed no line `loss: NUMBER`"),
-    "prints it twice": ("print('loss: 0.5\\nloss: 0.1')", {}, "invalid", "printed loss 2 times (0.5, 0.1); expected once"),
+    "prints it twice": (
+        "print('loss: 0.5\\nloss: 0.1')",
+        {}, "invalid", "printed loss 2 times (0.5, 0.1); expected once",
+    ),
     "prints nan": ("print('loss: nan')", {}, "invalid", "loss is nan, expected a finite number"),
     "prints infinity": ("print('loss: -inf')", {}, "invalid", "loss is -inf, expected a finite number"),
     "prints too large a number": ("print('loss: 1e999')", {}, "invalid", "loss is 1e999, expected a finite number"),
@@ -114,10 +123,16 @@ NONE: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "changed helper.py",
     ),
     "raises": ("raise ValueError('no such layer')", {}, "crash", "it printed: ValueError: no such layer"),
-    "exits after its score": ("print('loss: 0')\nraise SystemExit(3)", {}, "crash", "ended with exit status 3 in its run"),
+    "exits after its score": (
+        "print('loss: 0')\nraise SystemExit(3)",
+        {}, "crash", "ended with exit status 3 in its run",
+    ),
     "crashes in native code": ("import ctypes\nctypes.string_at(0)", {}, "crash", "ended with exit status -11"),
     "is no Python": ("def fit(:", {}, "crash", "SyntaxError"),
-    "takes too long": ("import time\ntime.sleep(99)", {"timeout_seconds": 1.0}, "timeout", "its run took longer than 1 s"),
+    "takes too long": (
+        "import time\ntime.sleep(99)",
+        {"timeout_seconds": 1.0}, "timeout", "its run took longer than 1 s",
+    ),
     "prints for ever": ("while True: print('loss: 0')", {"timeout_seconds": 1.0}, "timeout", "its run took longer"),
     "takes too much memory": ("x = bytearray(4 << 30)\nprint('loss: 0')", {}, "oom", "MemoryError"),
     "fills its folder": (
@@ -213,7 +228,9 @@ def test_what_a_script_leaves_behind_is_ended(place: Place) -> None:
 
 
 def test_an_endless_flood_of_output_is_cut_and_its_score_read(place: Place) -> None:
-    result = place.run("import os, time\nprint('loss: 0.5', flush=True)\nif os.fork() == 0: os.system('yes')\ntime.sleep(0.5)")
+    result = place.run(
+        "import os, time\nprint('loss: 0.5', flush=True)\nif os.fork() == 0: os.system('yes')\ntime.sleep(0.5)"
+    )
     assert (result.status, result.val_bpb) == ("ok", 0.5), result.error
     assert len(place.printed()) <= OUTPUT_LIMIT + 100 and "more bytes were not kept" in place.printed()[-100:]
     assert place.left() == []

@@ -11,8 +11,14 @@ from scripts import Place, script_experiment
 from autoresearch_ray.benchmark.sandbox import landlock
 from autoresearch_ray.benchmark.script.job import script_slot
 from autoresearch_ray.experiment_file import load_any
+from autoresearch_ray.script_experiment import ScriptExperiment
 
-KEYS = {"ANTHROPIC_API_KEY": "sk-of-ours", "OPENAI_API_KEY": "sk-of-ours", "RAY_AUTH_TOKEN": "token-of-ours", "HF_TOKEN": "t"}
+KEYS = {
+    "ANTHROPIC_API_KEY": "sk-of-ours",
+    "OPENAI_API_KEY": "sk-of-ours",
+    "RAY_AUTH_TOKEN": "token-of-ours",
+    "HF_TOKEN": "t",
+}
 YAML = """\
 contract: script
 name: small
@@ -75,11 +81,19 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         for name, value in KEYS.items():
             patch.setenv(name, value)
         script_experiment(folder / "place")
-        for path in ("place/data/x.txt", "person/set/x.txt", "elsewhere.txt", "closed.txt", "person/key.txt", "place/secret.txt"):
+        for path in (
+            "place/data/x.txt",
+            "person/set/x.txt",
+            "elsewhere.txt",
+            "closed.txt",
+            "person/key.txt",
+            "place/secret.txt",
+        ):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text("3.25\n")
         (folder / "place" / "e.yaml").write_text(YAML.format(folder=folder))
         experiment = load_any(folder / "place" / "e.yaml")
+        assert isinstance(experiment, ScriptExperiment)
         with script_slot(experiment, isolation=request.param) as slot:
             yield Place(slot, experiment, folder / "trial")
     shutil.rmtree(folder)
@@ -140,7 +154,9 @@ def test_no_key_is_inherited_and_home_is_the_scratch_folder(place: Place) -> Non
 
 def test_nothing_of_a_run_is_left(place: Place) -> None:
     text = "import os, subprocess\nfor path in ('left-by-a-script', os.path.expanduser('~/left-by-a-script')):\n"
-    text += "    open(path, 'w').write('x')\nsubprocess.Popen(['sleep', '1000'], start_new_session=True)\nprint('loss: 1')"
+    text += (
+        "    open(path, 'w').write('x')\nsubprocess.Popen(['sleep', '1000'], start_new_session=True)\nprint('loss: 1')"
+    )
     assert place.run(text, judge="", artefacts=()).status == "ok", place.printed()
     assert place.left() == []
     places = [*Path(tempfile.gettempdir()).glob("autoresearch-slot-*"), Path(place.experiment.folder).parent]

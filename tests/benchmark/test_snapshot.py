@@ -33,7 +33,9 @@ def test_the_same_folder_is_the_same_snapshot(experiment: ScriptExperiment) -> N
 def test_a_fingerprint_says_what_scores_depend_on(experiment: ScriptExperiment) -> None:
     first, folder = take(experiment), Path(experiment.folder)
     (folder / "fit.py").write_text("print('loss: 3')\n")
-    assert take(experiment).fingerprint == first.fingerprint and take(experiment) != first, "candidates change it anyway"
+    assert take(experiment).fingerprint == first.fingerprint and take(experiment) != first, (
+        "candidates change it anyway"
+    )
     assert take(experiment.replace(trials=9, budget_seconds=3)).fingerprint == first.fingerprint
     changes = {"command": "python -O fit.py", "direction": "higher", "limits": {"size": "<= 1"}, "seed": "fixed"}
     prints = [take(experiment.replace(**{name: value})).fingerprint for name, value in changes.items()]
@@ -57,7 +59,7 @@ def test_a_damaged_snapshot_is_refused(experiment: ScriptExperiment) -> None:
     content = bytearray(first.tar.read_bytes())
     content[700] ^= 1
     (first.folder / TAR_FILE).write_bytes(content)
-    with pytest.raises(DataError, match="is not a whole snapshot .*delete it, and launch again"):
+    with pytest.raises(DataError, match=r"is not a whole snapshot .*delete it, and launch again"):
         take(experiment)
     first.tar.unlink()
     with pytest.raises(DataError, match="is not a whole snapshot"):
@@ -71,7 +73,9 @@ def test_a_folder_that_is_too_large_is_refused_with_what_makes_it_so(
     folder.mkdir()
     with (folder / "images.bin").open("wb") as file:
         file.truncate(snapshot.MOST_BYTES)
-    with pytest.raises(DataError, match=r"holds 4 files of 67 MB, the largest data/images.bin; .*name what is only read"):
+    with pytest.raises(
+        DataError, match=r"holds 4 files of 67 MB, the largest data/images.bin; .*name what is only read"
+    ):
         take(experiment)
     apart = take(experiment.replace(data=(str(folder),)))
     assert "data/images.bin" not in dict(apart.hashes)
@@ -93,5 +97,5 @@ def test_links_that_stay_within_the_folder_and_empty_folders_are_kept(experiment
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_cannot_be_read_is_told(experiment: ScriptExperiment) -> None:
     Path(experiment.folder, "helper.py").chmod(0)
-    with pytest.raises(DataError, match="helper.py: cannot be read .*make it readable, take it out"):
+    with pytest.raises(DataError, match=r"helper.py: cannot be read .*make it readable, take it out"):
         take(experiment)

@@ -115,7 +115,9 @@ def test_metrics_over_http_equal_the_trial_table(run: Run, ray_session: str) -> 
         while (seen := scrape(this_node(), "metered")).keys() < wanted.keys() and time.monotonic() < deadline:
             time.sleep(1)
     assert {key: seen.get(key) for key in wanted} == pytest.approx(wanted)
-    assert seen[f"{PREFIX}best_val_bpb", ""] == pytest.approx(run.search.state.best.val_bpb)  # type: ignore[union-attr]
+    best = run.search.state.best
+    assert best is not None
+    assert seen[f"{PREFIX}best_val_bpb", ""] == seen[f"{PREFIX}best_score", "lower"] == pytest.approx(best.val_bpb)
     assert missing(json.loads(GRAFANA.read_text()), {name for name, _ in seen}) == set()
     planted = json.loads(GRAFANA.read_text().replace("ray_autoresearch_wins", "ray_autoresearch_winz"))
     assert missing(planted, {name for name, _ in seen}) == {"ray_autoresearch_winz"}

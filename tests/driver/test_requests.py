@@ -45,6 +45,7 @@ MAY_CHANGE = {
     "max_cost_usd": 2.5,
     "max_staleness": 3,
     "early_stop": "paired",
+    "keep_weights": "best",
     "storage": "none",
 }
 

@@ -18,7 +18,7 @@ def test_points_are_the_scores_of_the_table() -> None:
     for trial, row in zip(drawn.trials, history.rows, strict=True):
         score = facts.score(row)
         assert trial.trial == row.trial.trial_id
-        assert trial.val_bpb == (round(score, 4) if math.isfinite(score) else None)
+        assert trial.score == (round(score, 4) if math.isfinite(score) else None)
     assert {trial.mark for trial in drawn.trials} == {"ok", "keep", "advance", "failed", "stopped", "running"}
     assert [bpb for _, _, bpb in drawn.best] == [level.val_bpb for level in facts.best_levels(history)]
     assert drawn.lanes == ["slot 0", "slot 1"]

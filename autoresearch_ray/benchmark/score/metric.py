@@ -9,7 +9,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Score:
     bpb: float
     nats: float
     bytes: int
+    log_probabilities: torch.Tensor = field(repr=False, compare=False)  # (N, T) float64, of every target
 
 
 def score_of(log_probabilities: torch.Tensor, rows: np.ndarray, token_bytes: np.ndarray) -> Score:
@@ -47,7 +48,7 @@ def score_of(log_probabilities: torch.Tensor, rows: np.ndarray, token_bytes: np.
     count = int(used.sum())
     assert count > 0, "no target stands for any text"
     nats = -float(log_probabilities[used > 0].double().sum())
-    return Score(nats / math.log(2) / count, nats, count)
+    return Score(nats / math.log(2) / count, nats, count, log_probabilities)
 
 
 def zlib_bpb(rows: np.ndarray, token_bytes: np.ndarray) -> float:

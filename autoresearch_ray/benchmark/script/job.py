@@ -59,6 +59,11 @@ class ScriptJob:
         """As in AnyJob."""
         return self.experiment.time_limit
 
+    @property
+    def kept_files(self) -> tuple[str, ...]:
+        """As in AnyJob: none, a script keeps its own model."""
+        return ()
+
     def ask_at(self, now: float) -> "ScriptJob":
         """As in AnyJob."""
         return self if self.asked_at else replace(self, asked_at=now)

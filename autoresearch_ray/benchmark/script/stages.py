@@ -12,14 +12,12 @@ import hashlib
 import math
 import os
 import socket
-import sys
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
-from autoresearch_ray.benchmark.sandbox import limits, processes
-from autoresearch_ray.benchmark.sandbox.walls import Walls, confine
+from autoresearch_ray.benchmark.sandbox import processes
+from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.script import layout
 from autoresearch_ray.benchmark.script.layout import Order
 from autoresearch_ray.benchmark.script.reading import (
@@ -31,9 +29,10 @@ from autoresearch_ray.benchmark.script.reading import (
     patterns_for,
     read_json,
 )
+from autoresearch_ray.benchmark.trial.confined import Confinement, Host, fork_confined
 from autoresearch_ray.benchmark.trial.cpu import cpu_name
 from autoresearch_ray.benchmark.trial.job import Event
-from autoresearch_ray.benchmark.trial.process_server import End, Server
+from autoresearch_ray.benchmark.trial.process_server import End
 from autoresearch_ray.script_experiment import MEASURED, ScriptExperiment
 from autoresearch_ray.text import one_line
 
@@ -62,7 +61,7 @@ class Pipe:
 class ScriptStages:
     """One job."""
 
-    def __init__(self, message: dict[str, Any], descriptors: list[int], walls: Walls, host: Server) -> None:
+    def __init__(self, message: dict[str, Any], descriptors: list[int], walls: Walls, host: Host) -> None:
         job = message["job"]
         self._experiment = ScriptExperiment.model_validate_json(job["experiment"])
         self._job, self._walls, self._host = job, walls, host
@@ -123,11 +122,24 @@ class ScriptStages:
         order = Order(experiment, command, self._job["seed"], self._job["home"], linked)
         channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pipe = Pipe()
+        behind = Confinement(
+            self._walls,
+            f"{self._job['folder']}/{name}",
+            self._job["memory_mb"],
+            memory_files=self._job["cuda"],
+            closed=closed,
+        )
+
+        def become(kept: list[int]) -> None:
+            ours, tar, last = kept
+            layout.lay_out([tar] if judged is not None else [tar, last], order)
+            for path, content in (judged or {}).items():
+                layout.write_file(path, content)
+            layout.tell_folder(socket.socket(fileno=ours))
+            layout.run_program(order)
+
         with channel:
-            pid = self._host.fork()
-            if pid == 0:
-                channel.close()
-                self._become(theirs, pipe.writing, f"{self._job['folder']}/{name}", closed, order, judged)
+            pid = fork_confined(self._host, behind, pipe.writing, [theirs.fileno(), *self._tars], become)
             theirs.close()
             os.close(pipe.writing)
             _, descriptors, _, _ = socket.recv_fds(channel, PIPE_BYTES, 1)
@@ -146,34 +158,6 @@ class ScriptStages:
         pipe.close()
         printed.end()
         return end, descriptors[0] if descriptors else None
-
-    def _become(
-        self,
-        channel: socket.socket,
-        writing: int,
-        folder: str,
-        closed: tuple[str, ...],
-        order: Order,
-        judged: dict[str, bytes] | None,
-    ) -> None:
-        """In the child: behind the walls, and the program. Does not return."""
-        try:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(writing, 1)
-            os.dup2(writing, 2)
-            ours, tar, last = limits.keep_only([channel.detach(), *self._tars])
-            confine(self._walls, folder, self._job["memory_mb"], memory_files=self._job["cuda"], closed=closed)
-            layout.lay_out([tar] if judged is not None else [tar, last], order)
-            for path, content in (judged or {}).items():
-                layout.write_file(path, content)
-            layout.tell_folder(socket.socket(fileno=ours))
-            layout.run_program(order)
-        except BaseException:  # noqa: BLE001  # printed to the script's output; its exit says the rest
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(1)
 
     def _pass_on(self, piece: bytes) -> None:
         try:

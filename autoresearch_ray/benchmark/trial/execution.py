@@ -121,6 +121,7 @@ class Execution:
         self._output.drain(self._output_end)
         self._output.close()
         os.close(self._output_end)
+        self._settle_kept()
 
     def result(self) -> Result:
         """What came of it, as a record without trial, slot and node."""
@@ -161,7 +162,21 @@ class Execution:
         message, paths = self._job.pack(str(self._work))
         with ExitStack() as files:
             opened = [files.enter_context(path.open("rb")).fileno() for path in paths]
+            opened += [files.enter_context(partial.open("wb")).fileno() for partial in self._partials()]
             self._slot.ask(message, [output, *opened])
+
+    def _partials(self) -> list[Path]:
+        """Where the model that is to be kept is written, before it is whole."""
+        return [self._printed.with_name(f".{name}.part") for name in self._job.kept_files]
+
+    def _settle_kept(self) -> None:
+        """Give the kept model its names if it is whole and its trial has a score; else nothing is left of it."""
+        is_kept = "kept" in self._events and self._status()[0] == "ok"
+        for partial, name in zip(self._partials(), self._job.kept_files, strict=True):
+            if is_kept:
+                partial.replace(partial.with_name(name))
+            else:
+                partial.unlink(missing_ok=True)
 
     def _status(self) -> tuple[Status, str]:
         done, failed = self._events.get("result"), self._events.get("failure")

@@ -9,6 +9,7 @@ from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
 from autoresearch_ray.benchmark.sandbox import root_folder
 from autoresearch_ray.benchmark.score.plausible import NOTHING, Known
 from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.paths import KEPT_MODEL_FILES
 from autoresearch_ray.records import CurvePoint, FailureStatus, Strength
 
 OVERTIME = 0.02  # of the budget that `train` may take after the last batch, plus two of its slowest steps
@@ -62,6 +63,10 @@ class AnyJob(Protocol):
     def scoring_limit(self) -> float:
         """Seconds of its scoring."""
 
+    @property
+    def kept_files(self) -> tuple[str, ...]:
+        """What its processes write into its folder through us, if it has a score; opened after those of `pack`."""
+
     def ask_at(self, now: float) -> Self:
         """The same, asked for at this `time.monotonic()` unless it was before."""
 
@@ -86,7 +91,11 @@ class Job:
     strength: Strength = "normal"  # of the probes of the model: full for a proof
     held_out: bool = True  # the second split is scored too: only decisions about the best read it
     known: Known = NOTHING  # what its result is compared with
+    metric_name: str = ""  # of the function that scores instead of bits per byte, see score/own_metric.py
+    metric_source: str = ""  # the text of its file
+    sign: int = 1  # of the score in what decisions read: -1 where higher is better
     dry_seconds: float = 0.0  # for each phase of a dry run, see dryrun.py; 0: a trial
+    keep: bool = False  # its model, if it has a score
 
     @property
     def phases(self) -> tuple[str, str, str]:
@@ -112,6 +121,11 @@ class Job:
     def scoring_limit(self) -> float:
         """Seconds for both splits and the probes."""
         return self.dry_seconds or (30 + self.budget_seconds / 2) * (2 if self.strength == "full" else 1)
+
+    @property
+    def kept_files(self) -> tuple[str, ...]:
+        """As in AnyJob."""
+        return KEPT_MODEL_FILES if self.keep else ()
 
     def ask_at(self, now: float) -> Self:
         """As in AnyJob."""
@@ -142,7 +156,7 @@ class DataShape:
 class Event:
     """One message from a job's processes; a candidate's process says training, progress, trained, saved or failure."""
 
-    kind: str  # training, progress, trained, saved, unsaved, scoring, result, failure
+    kind: str  # training, progress, trained, saved, unsaved, scoring, result, kept, failure
     at: float  # time.monotonic()
     point: CurvePoint | None = None
     status: str = ""
@@ -174,6 +188,7 @@ def job_for(
     strength: Strength = "normal",
     held_out: bool = True,
     known: Known = NOTHING,
+    keep: bool = False,
 ) -> Job:
     """The job that an experiment's trial is, on a slot with these resources."""
     return Job(
@@ -189,6 +204,10 @@ def job_for(
         strength=strength,
         held_out=held_out,
         known=known,
+        metric_name=experiment.scoring.name if experiment.metric_source else "",
+        metric_source=experiment.metric_source,
+        sign=experiment.scoring.sign,
+        keep=keep,
     )
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from autoresearch_ray.benchmark.score import metric, plausible, probes
-from autoresearch_ray.benchmark.score.metric import InvalidModelError
+from autoresearch_ray.benchmark.score import metric, own_metric, plausible, probes
+from autoresearch_ray.benchmark.score.metric import InvalidModelError, Score
 from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.job import LENGTH, STATUSES, DataShape, Event, Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
@@ -160,7 +160,16 @@ def _scores(
             least = plausible.least_bpb(metric.zlib_bpb(rows, token_bytes), job.known)
             if doubt := plausible.too_good(name, scores[name].bpb, least):
                 raise ImplausibleScoreError(doubt)
-    return scores["val"].bpb, scores["holdout"].bpb if job.held_out else math.nan
+    values = {name: _value(job, score, splits[name], token_bytes) for name, score in scores.items()}
+    return values["val"], values.get("holdout", math.nan)
+
+
+def _value(job: Job, score: Score, rows: np.ndarray, token_bytes: np.ndarray) -> float:
+    """A split's score as decisions read it: lower is better."""
+    if not job.metric_source:
+        return score.bpb
+    told = score.log_probabilities.numpy()
+    return job.sign * own_metric.score_with(job.metric_source, job.metric_name, told, rows, token_bytes)
 
 
 def map_rows(descriptor: int, rows: int, seq_len: int) -> np.ndarray:

@@ -7,6 +7,7 @@ that no thread, hook or patch of training is left. Where the model cannot be sav
 import os
 import socket
 import traceback
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,12 +25,23 @@ CONTEXT_BYTES = 600 << 20  # of GPU memory that a process takes beside its tenso
 
 def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) -> None:
     """Load the model from the descriptor `saved` when asked to, and answer until the channel is closed."""
+
+    def load(device: torch.device) -> torch.nn.Module:
+        with os.fdopen(saved, "rb") as file:
+            return candidate_module.restore_model(job.source, file, device)
+
+    answer_for(job, load, channel, shared)
+
+
+def answer_for(
+    job: Job, load: Callable[[torch.device], torch.nn.Module], channel: socket.socket, shared: Exchange
+) -> None:
+    """The same with a model that `load` brings to life."""
     try:
         shared_logits.hear(channel)  # no memory or GPU is taken before
         keep_spare_memory()
         device = prepare_device(job)
-        with os.fdopen(saved, "rb") as file:
-            model = candidate_module.restore_model(job.source, file, device)
+        model = load(device)
     except EOFError:
         return
     except BaseException as error:  # noqa: BLE001  # the candidate's code: its crash is a result

@@ -12,11 +12,21 @@ if __name__ == "__main__":
     gc.disable()  # what is imported stays: to look through it again and again is a fifth of the start
 
 
-from autoresearch_ray.benchmark.trial.process_server import Server
+from typing import Any
+
+from autoresearch_ray.benchmark.sandbox.walls import Walls
+from autoresearch_ray.benchmark.trial.process_server import JobStages, Server
+from autoresearch_ray.benchmark.trial.serving import Serving
 from autoresearch_ray.benchmark.trial.stages import Stages
+
+
+def stages_of(message: dict[str, Any], descriptors: list[int], walls: Walls, server: Server) -> JobStages:
+    """What a job goes through: a trial, or a kept model that is to answer, of whose request the layout is a part."""
+    return (Serving if "layout" in message else Stages)(message, descriptors, walls, server)
+
 
 if __name__ == "__main__":
     gc.freeze()  # no collection of a candidate's goes through it, nor copies its pages into the fork
     gc.enable()
     with socket.socket(fileno=int(sys.argv[1])) as own_end:
-        Server(own_end, Stages).serve()
+        Server(own_end, stages_of).serve()

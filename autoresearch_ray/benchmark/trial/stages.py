@@ -3,6 +3,7 @@
     training   one process runs the candidate; it gets the training rows when its clock starts, on this clock too
     saved      everything of training is killed; what it left is the bytes of a model
     scoring    one or two fresh processes behind walls load the model; the judge asks them and computes the score
+    kept       if the run keeps weights: another such process takes the model apart, this one copies both files
 
 All times that count are taken here. What the training process says is checked, and no more than an honest one says is
 heard. Deadlines and memory are held by the slot.
@@ -12,22 +13,22 @@ import fcntl
 import math
 import os
 import secrets
-import signal
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from autoresearch_ray.benchmark.sandbox import limits, processes, syscalls
+from autoresearch_ray.benchmark.sandbox import processes, syscalls
 from autoresearch_ray.benchmark.sandbox.root_folder import Cover
-from autoresearch_ray.benchmark.sandbox.walls import Walls, confine
+from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.score.plausible import Known, too_fast, too_many
 from autoresearch_ray.benchmark.trial import shared_logits
+from autoresearch_ray.benchmark.trial.confined import Host, confinement_of, fork_confined, kill
 from autoresearch_ray.benchmark.trial.job import (
     LENGTH,
     STATUSES,
@@ -44,22 +45,16 @@ from autoresearch_ray.benchmark.trial.line_profile import MOST_LINES
 from autoresearch_ray.benchmark.trial.model_process import run_model
 from autoresearch_ray.benchmark.trial.process_server import End
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
+from autoresearch_ray.benchmark.trial.split_model import split
 from autoresearch_ray.benchmark.trial.training_process import run_candidate
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.records import CurvePoint
 from autoresearch_ray.text import one_line
 
 MOST_MESSAGES = 64  # of a candidate's process; an honest one has 25
+MOST_KEPT, SPARE_KEPT = 2, 1 << 20  # a kept file may be so many times as large as the saved model, and bytes more
 LARGEST = 1e15  # number that is believed to be one of steps, tokens, seconds or megabytes
 ORDER = {"training": "", "progress": "training", "trained": "training", "saved": "trained", "unsaved": "trained"}
-
-
-class Host(Protocol):
-    """The process server."""
-
-    def tell(self, event: Event) -> None: ...
-    def fork(self) -> int: ...
-    def follow(self, pid: int, channel: socket.socket, heard: Callable[[bytes], bool]) -> End | None: ...
 
 
 class Stages:
@@ -69,10 +64,10 @@ class Stages:
         job = {field.name: message["job"][field.name] for field in fields(Job)}
         self._job = Job(**job | {"known": Known(**job["known"])})
         self._shape = DataShape(**message["shape"])
-        self._covers = tuple(Cover(*cover) for cover in message["covers"])
-        self._folder, self._walls, self._host = message["folder"], walls, host
+        covers = tuple(Cover(*cover) for cover in message["covers"])
+        self._behind, self._host = confinement_of(self._job, walls, message["folder"], covers), host
         self._output, self._train, *scoring = descriptors
-        self._files = Files(*scoring)
+        self._files, self._kept = Files(*scoring[:3]), scoring[3:]
         self._model = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         rows = max(self._shape.val_rows, self._shape.holdout_rows)
         self._layout = shared_logits.layout_for(rows, self._shape.seq_len, self._shape.vocab_size, self._job.device)
@@ -80,7 +75,7 @@ class Stages:
         self._said: dict[str, Event] = {}  # the first message of each kind, at this process's time
         self._messages = 0
         self._cpu_seconds = 0.0  # used before the clock started
-        self._failed = False
+        self._failed = self._scored = False
 
     def run(self) -> End:
         """Train, and score what came of it; the end of the process that decided."""
@@ -90,11 +85,13 @@ class Stages:
             theirs.close()
             end = self._host.follow(pid, channel, lambda message: self._heard(message, channel))
             if "unsaved" not in self._said or self._failed:
-                end = end or _kill(pid)
+                end = end or kill(pid)
                 processes.kill_everything_else()
             if self._failed or not {"saved", "unsaved"} & set(self._said):
                 return end or End(0, 0.0)
             scoring = self._score(channel)
+        if self._kept and self._scored and "saved" in self._said:
+            self._keep()
         return replace(scoring, peak_mb=max(scoring.peak_mb, end.peak_mb if end else 0.0))
 
     def close(self) -> None:
@@ -104,26 +101,7 @@ class Stages:
 
     def _fork(self, descriptors: list[int], run: Callable[[list[int]], None]) -> int:
         """A process of the candidate: behind the walls, with these descriptors and no other."""
-        pid = self._host.fork()
-        if pid:
-            return pid
-        try:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(self._output, 1)
-            os.dup2(self._output, 2)
-            kept = limits.keep_only(descriptors)
-            cuda = self._job.device == "cuda"
-            memory_mb = 0 if cuda else self._job.memory_mb  # CUDA reserves far more than it uses
-            confine(self._walls, self._folder, memory_mb, self._covers, memory_files=cuda)
-            run(kept)
-            status = 0
-        except BaseException:  # noqa: BLE001  # printed to the candidate's output; its exit says the rest
-            traceback.print_exc()
-            status = 1
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)  # no atexit hook or lingering thread of a candidate delays the end
+        return fork_confined(self._host, self._behind, self._output, descriptors, run)
 
     def _run_candidate(self, kept: list[int]) -> None:
         run_candidate(self._job, self._shape, socket.socket(fileno=kept[0]), kept[1], self._layout)
@@ -206,7 +184,7 @@ class Stages:
             for channel, memory in asked:
                 channel.close()
                 os.close(memory)
-            return self._host.follow(pid, report, self._heard_judge) or _kill(pid)
+            return self._host.follow(pid, report, self._heard_judge) or kill(pid)
 
     def _model_process(self, training: socket.socket) -> tuple[socket.socket, int]:
         """Start a process that answers for the model: the judge's end of its channel, and the memory they share."""
@@ -245,7 +223,8 @@ class Stages:
         event = from_json(Event, message)
         trained = self._said["trained"]
         rate = trained.tokens / max(trained.training_seconds, 1e-9)
-        doubt = too_fast(rate, event.val_bpb, self._job.known) if event.kind == "result" else ""
+        compares = event.kind == "result" and not self._job.metric_source
+        doubt = too_fast(rate, event.val_bpb, self._job.known) if compares else ""
         if doubt:
             return self._fail("invalid", doubt, held=True)
         if event.kind == "result":
@@ -259,8 +238,39 @@ class Stages:
                 learned=trained.learned,
                 checks=f"clock cores speed {event.checks}",
             )
+        self._scored = event.kind == "result"
         self._host.tell(event)
         return False
+
+    def _keep(self) -> None:
+        """Take the model apart in a process behind the walls, and copy what it wrote if that is of the right size."""
+        processes.kill_everything_else()
+        made = [os.memfd_create("kept", os.MFD_CLOEXEC) for _ in self._kept]
+        saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)
+        ours, theirs = shared_logits.channel()
+        try:
+            pid = self._fork([saved, *made], self._run_split)
+            theirs.close()
+            end = self._host.follow(pid, ours, lambda message: False) or kill(pid)
+            processes.kill_everything_else()  # nothing is left that could still write
+            most = MOST_KEPT * os.fstat(self._model).st_size + SPARE_KEPT
+            if end.status == 0 and all(0 < os.fstat(file).st_size <= most for file in made):
+                for file, target in zip(made, self._kept, strict=True):
+                    _copy(file, target)
+                self._host.tell(Event("kept", time.monotonic()))
+        finally:
+            for descriptor in (*made, saved):
+                os.close(descriptor)
+            ours.close()
+
+    def _run_split(self, kept: list[int]) -> None:
+        split(self._job, *kept)
+
+
+def _copy(source: int, target: int) -> None:
+    size, done = os.fstat(source).st_size, 0
+    while done < size:
+        done += os.sendfile(target, source, done, size - done)
 
 
 def _plain(event: Event) -> Event:
@@ -294,9 +304,3 @@ def _number(value: float) -> float:
     if not 0 <= value < LARGEST:
         raise ValueError(f"{value} is no count or time")
     return value
-
-
-def _kill(pid: int) -> End:
-    os.kill(pid, signal.SIGKILL)
-    _, status, usage = os.wait4(pid, 0)
-    return End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024)

@@ -44,7 +44,8 @@ class MLflow:
 
     def note_win(self, news: WinNews, candidate: Candidate) -> None:
         """Files and diff under `wins/<number>/`."""
-        for path, text in (*candidate.files, ("change.diff", news.diff), ("hypothesis.txt", news.hypothesis)):
+        told = f"{news.hypothesis}\n\n{news.doubt}\n" if news.doubt else news.hypothesis
+        for path, text in (*candidate.files, ("change.diff", news.diff), ("hypothesis.txt", told)):
             self._client.log_text(self._run, text, f"wins/{news.number:03d}/{path}")
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 from autoresearch_ray.observe import facts
 from autoresearch_ray.paths import REPORT_FILE
 from autoresearch_ray.records import Candidate, History, TrialRow
+from autoresearch_ray.scoring import OURS, Direction, Scoring
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.told import StepAt
@@ -32,12 +33,16 @@ class WinNews:
     number: int  # 1, 2, 3 ...
     hypothesis: str
     proposer: str
-    val_bpb: float
-    baseline: float  # val_bpb of the starting candidate
-    gain: float  # in bpb, with the price of code lines, over the best before it
+    metric: str
+    direction: Direction  # which is better
+    score: float  # as it was printed
+    val_bpb: float  # the same in bits per byte; NaN of another metric
+    baseline: float  # score of the starting candidate
+    gain: float  # above 0 is better; with the price of code lines, over the best before it
     gain_low: float  # 95 % interval
     gain_high: float
     probability: float  # that it is better than the best before it
+    doubt: str  # "" where it is proven; else self-reported, one seed, or both
     removes: bool  # it takes out code, and is not much worse
     commit: str  # "" if git has failed up to now
     trial_id: str  # that settled it
@@ -56,11 +61,14 @@ class EndNews:
     failure: str  # "" where nothing failed
     trials: int  # with a result, over all launches
     wins: int
-    baseline: float
+    metric: str
+    direction: Direction  # which is better
+    baseline: float  # scores as they were printed
     best: float
-    gain: float  # in bpb, of all wins together
+    gain: float  # of all wins together; above 0 is better
     gain_low: float  # 95 % interval
     gain_high: float
+    doubt: str  # of the wins, as of one
     summary: tuple[str, ...]  # what the launch prints at its end
     report: str  # the path of report.html
 
@@ -71,19 +79,22 @@ class TrialNews:
 
     number: int  # 1, 2, 3 ... in the order of decisions, over all launches
     row: TrialRow
-    best: float
+    best: float  # as decisions read it, the frontier too
     frontier: float
     wins: int
     utilisation: float  # of the slots, in this launch
     dollars: float  # what all model calls of the run cost, reservations included
+    scoring: Scoring = OURS
 
     def metrics(self) -> dict[str, float]:
         """What is known, by the names that trackers show."""
-        result = self.row.result
+        result, sign = self.row.result, self.scoring.sign
+        score = sign * facts.score(self.row) + 0.0
         values = {
-            "val_bpb": facts.score(self.row),
-            "best": self.best,
-            "frontier": self.frontier,
+            "score": score,
+            "val_bpb": score if self.scoring.is_ours else math.nan,
+            "best": sign * self.best + 0.0,
+            "frontier": sign * self.frontier + 0.0,
             "wins": float(self.wins),
             "utilisation": self.utilisation,
             "dollars": self.dollars,
@@ -119,7 +130,10 @@ def standings(steps: Sequence[StepAt], revision: int) -> Standings:
 
 
 def read_wins(board: Board) -> tuple[tuple[facts.Win, ...], float]:
-    """All wins so far, and the baseline's score. From the steps alone, for a long history takes seconds to read."""
+    """All wins so far, and the baseline as decisions read it.
+
+    From the steps alone, for a long history takes seconds to read.
+    """
     steps = tuple(board.steps())
     history = History(settings={}, rows=(), steps=steps, commits=board.commits(), candidates={})
     return facts.wins(history), next((step.val_bpb for step in steps if step.kind == "start"), math.nan)
@@ -127,7 +141,8 @@ def read_wins(board: Board) -> tuple[tuple[facts.Win, ...], float]:
 
 def tell_win(win: facts.Win, baseline: float, board: Board, settings: RunSettings, folder: Path) -> WinNews:
     """The news of this win."""
-    step = win.step
+    step, scoring = win.step, settings.experiment.scoring
+    score = scoring.sign * step.val_bpb + 0.0
     return WinNews(
         event="win",
         tag=settings.tag,
@@ -136,12 +151,16 @@ def tell_win(win: facts.Win, baseline: float, board: Board, settings: RunSetting
         number=win.number,
         hypothesis=encodable(win.hypothesis),
         proposer=step.proposer,
-        val_bpb=step.val_bpb,
-        baseline=baseline,
+        metric=scoring.name,
+        direction=scoring.direction,
+        score=score,
+        val_bpb=score if scoring.is_ours else math.nan,
+        baseline=scoring.sign * baseline + 0.0,
         gain=step.gain,
         gain_low=step.gain_low,
         gain_high=step.gain_high,
         probability=step.probability,
+        doubt=scoring.doubt,
         removes=step.removes,
         commit=win.commit,
         trial_id=step.trial_id,
@@ -153,7 +172,7 @@ def tell_end(
     history: History, settings: RunSettings, folder: Path, how: How, failure: str, summary: tuple[str, ...]
 ) -> EndNews:
     """The news of a launch's end."""
-    known = facts.summarise(history)
+    known, scoring = facts.summarise(history), settings.experiment.scoring
     return EndNews(
         event="end",
         tag=settings.tag,
@@ -163,11 +182,14 @@ def tell_end(
         failure=failure,
         trials=known.trials,
         wins=known.wins,
-        baseline=known.baseline,
-        best=known.best,
+        metric=scoring.name,
+        direction=scoring.direction,
+        baseline=scoring.sign * known.baseline + 0.0,
+        best=scoring.sign * known.best + 0.0,
         gain=known.gain,
         gain_low=known.gain_low,
         gain_high=known.gain_high,
+        doubt=scoring.doubt if known.wins else "",
         summary=summary,
         report=str(folder / REPORT_FILE),
     )

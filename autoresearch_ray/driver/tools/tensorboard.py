@@ -27,7 +27,7 @@ class TensorBoard:
         folder.mkdir(exist_ok=True)
         self._trials = 0
         self._writer = _open_events(folder)
-        for summary in hparams(run.params, {"val_bpb": 0.0}):
+        for summary in hparams(run.params, {"val_bpb" if run.scoring.is_ours else "score": 0.0}):
             self._write(summary, 0)
 
     def note_trial(self, news: TrialNews) -> None:
@@ -38,7 +38,8 @@ class TensorBoard:
 
     def note_win(self, news: WinNews, candidate: Candidate) -> None:
         """The hypothesis and the diff, for the page of texts; there are no artefacts."""
-        words = f"win {news.number}, commit {news.commit}: {news.hypothesis}\n\n"
+        doubt = f", {news.doubt}" if news.doubt else ""
+        words = f"win {news.number}{doubt}, commit {news.commit}: {news.hypothesis}\n\n"
         quoted = "".join(f"    {line}\n" for line in news.diff.splitlines())
         self._write(text("win", words + quoted), self._trials)
 

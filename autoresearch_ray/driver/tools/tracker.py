@@ -11,6 +11,7 @@ from typing import Protocol
 
 from autoresearch_ray.driver.tools.news import TrialNews, WinNews
 from autoresearch_ray.records import Candidate
+from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import RunSettings
 
 PROJECT = "autoresearch_ray"  # where the tool keeps runs, unless its own variable says otherwise
@@ -45,17 +46,20 @@ class TrackedRun:
     name: str
     folder: Path
     params: dict[str, str]
+    scoring: Scoring
 
 
 def tracked_run(settings: RunSettings, folder: Path) -> TrackedRun:
     """The run as trackers know it."""
     run_id = f"{settings.tag}-{1000 * settings.created_at:.0f}"
-    return TrackedRun(run_id, settings.tag, folder, list_params(settings))
+    return TrackedRun(run_id, settings.tag, folder, list_params(settings), settings.experiment.scoring)
 
 
 def list_params(settings: RunSettings) -> dict[str, str]:
     """The settings by name, without texts and addresses."""
     values = settings.model_dump(mode="json", exclude={"baseline", "program", "created_at", *ADDRESSES})
+    scoring = settings.experiment.scoring
+    values |= {"metric": scoring.name, "direction": scoring.direction}
     values["proposers"] = " ".join(spec.label for spec in settings.proposers)
     params: dict[str, str] = {}
     for name, value in values.items():

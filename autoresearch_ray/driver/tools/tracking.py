@@ -155,7 +155,8 @@ class Tracking:
             row = read_row(self._board.store, decision)
             assert row.result is not None, f"{decision.trial_id} was decided without a result"
             share = self._busy.add(row.result)
-            tracker.note_trial(TrialNews(number, row, stand.best, stand.frontier, stand.wins, share, dollars))
+            now = (stand.best, stand.frontier, stand.wins, share, dollars)
+            tracker.note_trial(TrialNews(number, row, *now, self._settings.experiment.scoring))
         kept = {at.step.index for at in self._steps if at.step.kind == "keep"}
         new = {at.step.index for at in self._steps if self._mark.revision < at.revision <= revision} & kept
         if new:

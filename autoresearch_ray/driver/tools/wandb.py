@@ -5,6 +5,7 @@ search's own.
 """
 
 import contextlib
+import math
 import os
 
 import psutil
@@ -63,7 +64,9 @@ class WeightsAndBiases:
 
     def note_win(self, news: WinNews, candidate: Candidate) -> None:
         """A version of the artefact `best-<tag>`."""
-        facts = {"val_bpb": news.val_bpb, "commit": news.commit, "trial": news.trial_id, "hypothesis": news.hypothesis}
+        facts = {"score": news.score, "metric": news.metric, "direction": news.direction, "doubt": news.doubt}
+        facts |= {"commit": news.commit, "trial": news.trial_id, "hypothesis": news.hypothesis}
+        facts |= {} if math.isnan(news.val_bpb) else {"val_bpb": news.val_bpb}
         artifact = wandb.Artifact(self._name, type="candidate", description=news.hypothesis, metadata=facts)
         for path, text in (*candidate.files, ("change.diff", news.diff)):
             with artifact.new_file(path, encoding="utf-8") as file:

@@ -16,6 +16,9 @@ SCHEMA: Schema = {
     "trials": "Int64",
     "failed": "Int64",
     "wins": "Int64",
+    "doubt": "string",
+    "metric": "category",
+    "metric_direction": "category",
     "baseline": "float64",
     "best": "float64",
     "gain": "float64",
@@ -33,8 +36,14 @@ SCHEMA: Schema = {
 def run_table(history: History) -> pd.DataFrame:
     """One row: what `facts.summarise` says, what was spent on models, and what its scores may be compared with."""
     summary = facts.summarise(history)
+    words, scoring = summary.words, summary.words.scoring
     priced = [cost.micros for cost in facts.model_costs(history) if cost.priced]
     row = {
+        "doubt": scoring.doubt,
+        "metric": scoring.name,
+        "metric_direction": scoring.direction,
+        "baseline": words.shown(summary.baseline),
+        "best": words.shown(summary.best),
         "dataset": str(facts.setting(history, "dataset_fingerprint", "")),
         "budget_seconds": facts.setting(history, "budget_seconds", None),
         "failed": sum(n for status, n in summary.statuses.items() if status not in ("ok", "running", "stopped")),

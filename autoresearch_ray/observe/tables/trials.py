@@ -1,9 +1,11 @@
 """The trial table: one row a trial, for pandas, parquet and upstream's results.tsv.
 
-Made from the store's history alone, so that rebuilding it changes nothing. A failure has no score.
+Made from the store's history alone, so that rebuilding it changes nothing. A failure has no score. `score` is as it was
+printed, of any metric; `val_bpb` is the same of runs of our contract, and empty in others.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -19,6 +21,8 @@ from autoresearch_ray.observe.seeds import seed_effects
 from autoresearch_ray.observe.tables.columns import Dtype, Schema, make_series
 from autoresearch_ray.paths import TABLE_FILE
 from autoresearch_ray.records import History, TrialRow
+from autoresearch_ray.score_words import MOST_DIGITS, ScoreWords
+from autoresearch_ray.scoring import OURS, Scoring
 from autoresearch_ray.text import encodable, last_line, one_line
 
 TSV_HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
@@ -57,6 +61,8 @@ COLUMNS = (
     *_columns("trial", "Int64", "seed", "seed_number"),
     Column("seed_effect", "float64", "made"),
     Column("status", "category", "made"),
+    *_columns("made", "float64", "score", "holdout_score"),
+    *_columns("made", "category", "metric", "metric_direction"),
     *_columns("made", "float64", "val_bpb", "holdout_bpb"),
     *_columns(
         "result", "float64", "expected_bpb", "training_seconds", "startup_seconds", "eval_seconds", "total_seconds"
@@ -87,14 +93,18 @@ SCHEMA: Schema = {column.name: column.dtype for column in COLUMNS}
 
 def trial_table(history: History) -> pd.DataFrame:
     """One row a trial in the order of ids; scores NaN unless status is ok, "running" before there is a result."""
-    made: dict[str, list[Any]] = {
+    scoring = facts.scoring(history)
+    scores = [scoring.sign * facts.score(row) + 0.0 for row in history.rows]
+    held_out = [scoring.sign * _holdout(row) + 0.0 for row in history.rows]
+    made: dict[str, Sequence[Any]] = {
+        **score_columns(scoring, scores),
+        "holdout_score": held_out,
+        "holdout_bpb": held_out if scoring.is_ours else [None] * len(held_out),
         "status": [facts.status(row) for row in history.rows],
-        "val_bpb": [facts.score(row) for row in history.rows],
-        "holdout_bpb": [_holdout(row) for row in history.rows],
         "commit": _commits(history),
         "checks": [_checks(row) for row in history.rows],
         "merged": [" ".join(row.trial.proposal.merged) for row in history.rows],
-        "seed_effect": seed_effects(history.rows),
+        "seed_effect": [scoring.sign * effect for effect in seed_effects(history.rows)],
     }
     places: dict[str, list[Any]] = {
         "trial": [row.trial for row in history.rows],
@@ -118,7 +128,7 @@ def read_table(run_dir: Path | str) -> pd.DataFrame:
             f"if its state.db is there, `python -m autoresearch_ray.report {run_dir}` makes the table"
         )
     try:
-        return pd.DataFrame(pq.read_table(path, partitioning=None).to_pandas())
+        return _complete_older(pd.DataFrame(pq.read_table(path, partitioning=None).to_pandas()))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
             f"{path}: cannot be read ({last_line(str(error))}); "
@@ -128,14 +138,42 @@ def read_table(run_dir: Path | str) -> pd.DataFrame:
 
 def results_tsv(history: History) -> str:
     """Upstream's five columns, one line a finished trial; a failure's score is nan."""
-    lines = [TSV_HEADER]
+    scoring = facts.score_words(history)
+    lines = [TSV_HEADER.replace("val_bpb", scoring.name)]
     for row, commit, words in zip(history.rows, _commits(history), facts.describe_trials(history), strict=True):
         if row.result is None:
             continue
         memory = f"{row.result.peak_memory_mb / 1024:.1f}"
         description = one_line(encodable(f"{row.trial.proposal.kind}: {words}"), DESCRIPTION_LIMIT)
-        lines.append(f"{commit[:7] or NO_COMMIT}\t{facts.score(row):.6f}\t{memory}\t{_outcome(row)}\t{description}")
+        score = _upstream_number(facts.score(row), scoring)
+        lines.append(f"{commit[:7] or NO_COMMIT}\t{score}\t{memory}\t{_outcome(row)}\t{description}")
     return "\n".join(lines) + "\n"
+
+
+def score_columns(scoring: Scoring, scores: Sequence[float]) -> dict[str, Sequence[Any]]:
+    """The columns that say what scores are, of scores as they were printed."""
+    return {
+        "score": scores,
+        "metric": [scoring.name] * len(scores),
+        "metric_direction": [scoring.direction] * len(scores),
+        "val_bpb": scores if scoring.is_ours else [None] * len(scores),
+    }
+
+
+def _complete_older(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of a version that knew our metric alone."""
+    if "score" in table.columns or "val_bpb" not in table.columns:
+        return table
+    return table.assign(
+        score=table.val_bpb,
+        holdout_score=table.get("holdout_bpb", math.nan),
+        metric=pd.Series(OURS.name, table.index, dtype="string"),
+        metric_direction=pd.Series(OURS.direction, table.index, dtype="string"),
+    )
+
+
+def _upstream_number(value: float, words: ScoreWords) -> str:
+    return f"{value:.6f}" if words.is_ours else f"{words.shown(value):.{MOST_DIGITS}g}"
 
 
 def _outcome(row: TrialRow) -> str:

@@ -14,13 +14,14 @@ function drawProgress(picture) {
   document.getElementById("progress").hidden = false;
   const width = picture.parentElement.clientWidth, isTime = document.getElementById("by-time").checked;
   const place = (trial) => (isTime ? trial.elapsed : trial.number);
-  const step = ([number, elapsed, bpb]) => [isTime ? elapsed : number, bpb];
+  const step = ([number, elapsed, score]) => [isTime ? elapsed : number, score];
   const end = Math.max(...chart.trials.map(place), 1), [low, high] = scoreScale();
   const x = (value) => EDGE.left + ((width - EDGE.left - EDGE.right) * value) / end;
-  const y = (bpb) => EDGE.top + ((CHART_HEIGHT - EDGE.top - EDGE.bottom) * (high - Math.min(bpb, high))) / (high - low);
-  const floor = CHART_HEIGHT - EDGE.bottom;
+  const inside = (score) => (chart.rises ? Math.max(score, low) : Math.min(score, high));
+  const y = (score) => EDGE.top + ((CHART_HEIGHT - EDGE.top - EDGE.bottom) * (high - inside(score))) / (high - low);
+  const failed = chart.rises ? EDGE.top + 4 : CHART_HEIGHT - EDGE.bottom - 4;  // beyond the best
   const points = chart.trials.filter(isPoint).map((trial) => ({ trial,
-    x: x(place(trial)), y: trial.val_bpb === null ? floor - 4 : y(trial.val_bpb),
+    x: x(place(trial)), y: trial.score === null ? failed : y(trial.score),
     mark: trial.mark === "keep" ? "ok" : trial.mark }));
   points.push(...winPoints(step, x, y));
   const ring = draw("circle", { class: "ring", r: 6, visibility: "hidden" });
@@ -55,27 +56,34 @@ function isPoint({ mark, number }) {
 function winPoints(step, x, y) {
   const trials = new Map(chart.trials.map((trial) => [trial.number, trial]));
   return chart.best.slice(1).flatMap((level) => {
-    const trial = trials.get(level[0]), [place, bpb] = step(level);
-    return trial ? [{ trial: { ...trial, val_bpb: bpb, mark: "win" }, x: x(place), y: y(bpb), mark: "keep" }] : [];
+    const trial = trials.get(level[0]), [place, score] = step(level);
+    return trial ? [{ trial: { ...trial, score, mark: "win" }, x: x(place), y: y(score), mark: "keep" }] : [];
   });
 }
 
-// Outliers do not set the scale: they stand at its upper edge.
+// Outliers do not set the scale: they stand at its worse edge. Worked out as if lower were better.
 function scoreScale() {
-  const scores = chart.trials.map((trial) => trial.val_bpb).filter((bpb) => bpb !== null).sort((a, b) => a - b);
-  const levels = [...chart.best, ...chart.frontier].map(([, , bpb]) => bpb);
+  const sign = chart.rises ? -1 : 1;
+  const scores = chart.trials.filter(({ score }) => score !== null).map(({ score }) => sign * score).sort((a, b) => a - b);
+  const levels = [...chart.best, ...chart.frontier].map(([, , score]) => sign * score);
   const low = Math.min(scores[0] ?? 0, ...levels);
   const high = Math.max(scores[Math.floor(0.95 * scores.length)] ?? 1, scores[Math.floor(0.95 * (scores.length - 1))] ?? 1,
     ...levels);
   const room = 0.06 * (high - low || 1);
-  return [low - 2 * room, high + room];
+  return chart.rises ? [-high - room, -low + 2 * room] : [low - 2 * room, high + room];
 }
 
 function scoreMarks(low, high, y, width) {
   const step = roundStep((high - low) / 5), digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-  return multiples(step, low, high).flatMap((bpb) => [
-    draw("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(bpb), y2: y(bpb) }),
-    draw("text", { x: EDGE.left - 6, y: y(bpb) + 4, "text-anchor": "end" }, bpb.toFixed(digits))]);
+  return multiples(step, low, high).flatMap((score) => [
+    draw("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(score), y2: y(score) }),
+    draw("text", { x: EDGE.left - 6, y: y(score) + 4, "text-anchor": "end" }, score.toFixed(digits))]);
+}
+
+// A score as `write_number` writes it.
+function scoreWords(score) {
+  if (chart.decimals === null || chart.decimals > 6) return String(Number(score.toPrecision(6)));
+  return score.toFixed(Math.max(0, chart.decimals));
 }
 
 // Below a picture: numbers of trials, or times. The words of the outermost stay within it.
@@ -106,8 +114,8 @@ function timeWords(seconds) {
 }
 
 function staircase(levels, end, x, y, name) {
-  const path = levels.map(([place, bpb], index) => `${index ? "H" : "M"}${x(place).toFixed(1)}` +
-    `${index ? "V" : " "}${y(bpb).toFixed(1)}`);
+  const path = levels.map(([place, score], index) => `${index ? "H" : "M"}${x(place).toFixed(1)}` +
+    `${index ? "V" : " "}${y(score).toFixed(1)}`);
   return draw("path", { class: `level ${name}`, d: levels.length ? `${path.join("")}H${x(end).toFixed(1)}` : "" });
 }
 
@@ -140,8 +148,8 @@ function showTip(trial, x, y) {
   tip.style.top = `${y + 16}px`;
 }
 
-function headOf({ trial, mark, val_bpb: bpb }) {
-  return `${trial} ${mark}${bpb === null ? "" : ` ${bpb.toFixed(4)}`}`;
+function headOf({ trial, mark, score }) {
+  return `${trial} ${mark}${score === null ? "" : ` ${scoreWords(score)}`}`;
 }
 
 function listenToCharts() {

@@ -18,7 +18,8 @@ function dressTable(table) {
   for (const head of heads) {
     head.dataset.sorts = "";
     head.addEventListener("click", () => {
-      const way = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+      const [first, second] = "rises" in head.dataset ? ["descending", "ascending"] : ["ascending", "descending"];
+      const way = head.getAttribute("aria-sort") === first ? second : first;  // the best come first
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", way);
       sortRows(table);

@@ -9,6 +9,7 @@ from autoresearch_ray.propose.llm.edits import Block
 
 HUNK = re.compile(r"^@@( .*)?$")
 HEAD = re.compile(r"^(diff --git |--- |\+\+\+ |index [0-9a-f]+\.\.).*$")
+FILE = re.compile(r"^\+\+\+ (?:b/)?([^\t\n]+?)(?:\t.*)?$")
 LANGUAGES = ("diff", "patch", "udiff")  # of a code block
 
 
@@ -22,6 +23,23 @@ def read_patch(text: str) -> list[Block]:
         block, start = read_hunk(lines, start + 1)
         blocks += [block] if block else []
     return blocks
+
+
+def read_file_patches(text: str) -> list[tuple[str, list[Block]]]:
+    """The same of a diff of several files: each path, as the line `+++` has it, with its blocks; "" where none is said.
+
+    git's `a/` and `b/` before the paths are taken away.
+    """
+    found: list[tuple[str, list[str]]] = [("", [])]
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        match = FILE.match(line)
+        if match is not None and number and lines[number - 1].startswith("--- "):
+            found.append((match[1], []))
+        else:
+            found[-1][1].append(line)
+    patches = [(path, read_patch("\n".join(lines))) for path, lines in found]
+    return [(path, blocks) for path, blocks in patches if blocks]
 
 
 def read_hunk(lines: list[str], start: int) -> tuple[Block | None, int]:

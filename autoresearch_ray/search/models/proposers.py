@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
-from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.guidance import NO_DIRECTIVES, OPEN, Directives
 from autoresearch_ray.paths import CALLS_FOLDER
@@ -213,7 +213,7 @@ class Writers:
         return None if brought is None else (brought, frontier.source_sha, frontier.version)
 
     def _check(self, text: str) -> None:
-        check_candidate(text, len(self._reader.program().splitlines()))
+        check_for(self._reader.settings)(text, len(self._reader.program().splitlines()))
 
 
 def _note(call: Call) -> None:

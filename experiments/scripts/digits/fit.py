@@ -15,7 +15,12 @@ images = images / 16
 train, validation, holdout = slice(0, 900), slice(900, 1350), slice(1350, None)
 
 model = MLPClassifier(
-    (HIDDEN,), activation=ACTIVATION, alpha=ALPHA, batch_size=BATCH, learning_rate_init=LEARNING_RATE, max_iter=EPOCHS,
+    (HIDDEN,),
+    activation=ACTIVATION,
+    alpha=ALPHA,
+    batch_size=BATCH,
+    learning_rate_init=LEARNING_RATE,
+    max_iter=EPOCHS,
     tol=0,
 )
 for _ in range(EPOCHS):

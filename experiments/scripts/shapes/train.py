@@ -18,8 +18,12 @@ def draw(count, generator):
     corners = torch.randint(6, (count, 2), generator=generator).tolist()
     images = torch.randn(count, 1, 12, 12, generator=generator) * 0.7
     for image, kind, (y, x) in zip(images, kinds.tolist(), corners, strict=True):
-        for line in ([(2, None)], [(None, 2)], [(2, None), (None, 2)], [(0, None), (None, 0), (5, None), (None, 5)])[kind]:
-            rows, columns = (slice(at, at + 6) if step is None else at + step for at, step in ((y, line[0]), (x, line[1])))
+        for line in ([(2, None)], [(None, 2)], [(2, None), (None, 2)], [(0, None), (None, 0), (5, None), (None, 5)])[
+            kind
+        ]:
+            rows, columns = (
+                slice(at, at + 6) if step is None else at + step for at, step in ((y, line[0]), (x, line[1]))
+            )
             image[0, rows, columns] += 1.0
     return images, kinds
 

@@ -23,7 +23,9 @@ for step in range(STEPS):
     heat = HOT * (COLD / HOT) ** (step / STEPS)
     first = random.randrange(len(tour) - 1)
     last = min(first + random.randint(1, LONGEST), len(tour) - 1)
-    longer = distance(first - 1, last) + distance(first, last + 1) - distance(first - 1, first) - distance(last, last + 1)
+    longer = (
+        distance(first - 1, last) + distance(first, last + 1) - distance(first - 1, first) - distance(last, last + 1)
+    )
     if longer < 0 or random.random() < math.exp(-longer / (heat * 0.5)):
         tour[first : last + 1] = reversed(tour[first : last + 1])
 
