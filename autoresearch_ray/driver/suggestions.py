@@ -1,23 +1,25 @@
-"""A person's train.py or patch, checked as a model's idea would be, and left where the run's driver finds it."""
+"""A person's train.py, file of a script, or patch: checked as a model's idea would be, and left for its driver."""
 
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from autoresearch_ray import source_files
 from autoresearch_ray.benchmark.data.dataset import prepare
-from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.difference import diff_lines
 from autoresearch_ray.candidate.knobs import constants, set_constants
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe import facts
 from autoresearch_ray.propose.llm.diffs import read_patch
 from autoresearch_ray.propose.llm.edits import apply_edits
+from autoresearch_ray.propose.llm.script_files import ScriptFiles
 from autoresearch_ray.records import History
+from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.search.models.checks import check_for, make_dry_runner
 from autoresearch_ray.search.watches.suggestions import Suggestion
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.connect import read_run
@@ -31,7 +33,7 @@ def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[
     settings = RunSettings.model_validate_json(json.dumps(history.settings))
     text, parent_sha = _read_candidate(file, history, settings, say)
     try:
-        check_candidate(text, len(settings.program.splitlines()))
+        check_for(settings)(text, len(settings.program.splitlines()))
         normal = normal_sha(text)
     except CandidateError as error:
         raise SettingsError(f"{file}: {error}") from None
@@ -81,15 +83,17 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
     if not known:
         raise SettingsError(f"{history.settings.get('tag', 'the run')}: its start is not measured yet; try again soon")
     if file.suffix not in PATCHES:
+        if isinstance(settings.experiment, ScriptExperiment):
+            return _put_file(file, text, known)
         nearest = min(known, key=lambda sha: len(diff_lines(known[sha], text)))
-        written = write_constants(text, known[nearest], settings.train_experiment)
+        written = write_constants(text, known[nearest], settings.experiment)
         if written is None:
             return text, nearest
         say("made from the experiment's train.py: the experiment's constants are written into it, as a launch does")
         return written, facts.start_sha(history)
     blocks = read_patch(text)
     if not blocks:
-        raise SettingsError(f"{file}: has no hunk (`@@`); expected a unified diff of the run's train.py")
+        raise SettingsError(f"{file}: has no hunk (`@@`); expected a unified diff of what the run searches")
     faults = ""
     for sha, source in known.items():
         patched = apply_edits(source, blocks)
@@ -97,6 +101,24 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
             return patched, sha
         faults = faults or str(patched[0])
     raise SettingsError(f"{file}: applies neither to the frontier nor to the best or the start; {faults}")
+
+
+def _put_file(file: Path, text: str, known: Mapping[str, str]) -> tuple[str, str]:
+    """The nearest of the known texts with this file in the place of its own, and its sha; all files, with headings.
+
+    SettingsError for a file that the run does not change.
+    """
+    if source_files.has_headings(text):
+        return text, min(known, key=lambda sha: len(diff_lines(known[sha], text)))
+    made = {}
+    for sha, source in known.items():
+        script = ScriptFiles(source)
+        path = script.paths[0] if len(script.paths) == 1 else script.find(file.as_posix())
+        if path is None:
+            raise SettingsError(f"{file}: is none of the files that may change; expected {', '.join(script.paths)}")
+        made[sha] = script.put({path: text})
+    nearest = min(known, key=lambda sha: len(diff_lines(known[sha], made[sha])))
+    return made[nearest], nearest
 
 
 def write_constants(text: str, nearest: str, experiment: Experiment) -> str | None:
@@ -116,8 +138,9 @@ def write_constants(text: str, nearest: str, experiment: Experiment) -> str | No
 
 
 def _dry_run(text: str, settings: RunSettings) -> str | None:
-    prepare(settings.train_experiment)
-    runner = DryRunner(settings.train_experiment, settings.isolation)
+    if isinstance(settings.experiment, Experiment):
+        prepare(settings.experiment)
+    runner = make_dry_runner(settings)
     try:
         return asyncio.run(runner.run(text))
     finally:

@@ -17,8 +17,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from autoresearch_ray.benchmark.trial.dryrun import DryRunner
-from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.guidance import NO_DIRECTIVES, OPEN, Directives
 from autoresearch_ray.paths import CALLS_FOLDER
@@ -36,6 +34,7 @@ from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.proposer_spec import MODELS, OWN, ProposerSpec
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, price_of
+from autoresearch_ray.search.models.checks import check_for, make_dry_runner
 from autoresearch_ray.search.models.director import Director
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.models.proposer import Desk, Writer, calls_here
@@ -74,9 +73,7 @@ class Writers:
         self._writers = [self._writer(spec, spending) for spec in self._specs]
         self._director = self._make_director(settings.director, spending) if settings.director else None
         self._task = self._loop.create_task(self._write())
-        self._dry_runner = DryRunner(
-            self._reader.settings.train_experiment, self._reader.settings.isolation, (self._folder,)
-        )
+        self._dry_runner = make_dry_runner(self._reader.settings, (self._folder,))
         self._thread.start()
 
     def close(self) -> None:
@@ -213,7 +210,7 @@ class Writers:
         return None if brought is None else (brought, frontier.source_sha, frontier.version)
 
     def _check(self, text: str) -> None:
-        check_candidate(text, len(self._reader.program().splitlines()))
+        check_for(self._reader.settings)(text, len(self._reader.program().splitlines()))
 
 
 def _note(call: Call) -> None:
