@@ -43,11 +43,9 @@ class ScriptExperiment(Benchmark):
     command: Annotated[str, Field(min_length=1)]  # words as a shell splits them; no shell runs it
     editable: Annotated[tuple[RelativePath, ...], Field(min_length=1, strict=False)]  # paths or patterns like src/*.py
     read_only: Annotated[tuple[RelativePath, ...], Field(strict=False)] | None = None  # None: all that is not editable
-    metric: Annotated[str, Field(min_length=1)]  # its name: a line `NAME: NUMBER`, or a key of `json`
+    metric: Annotated[str, Field(min_length=1)]  # its name: a line `NAME: NUMBER`, or a key of `result_file`
     pattern: str = ""  # a regular expression for the metric instead, with one group
-    json_file: Annotated[str, Field(alias="json")] = (
-        ""  # that the script writes; `metric` is a key in it, a.b for a nested one
-    )
+    result_file: str = ""  # JSON that the script writes, for metrics instead of lines; a.b is b in the mapping a
     take: Literal["only", "last"] = (
         "only"  # what counts where the metric is printed several times; only: that is an error
     )
@@ -127,8 +125,8 @@ class ScriptExperiment(Benchmark):
     def _check_together(self) -> Self:
         if self.artefacts and not self.judge:
             raise ValueError("artefacts without a `judge` that reads them")
-        if self.pattern and self.json_file:
-            raise ValueError("both `pattern` and `json`; expected one of the two")
+        if self.pattern and self.result_file:
+            raise ValueError("both `pattern` and `result_file`; expected one of the two")
         if self.judge and not self.artefacts:
             raise ValueError("a judge without `artefacts`; expected the files that the script leaves for it")
         return self

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from autoresearch_ray.benchmark.sandbox import cgroup, limits, processes, root_folder
 from autoresearch_ray.benchmark.sandbox.walls import Walls
-from autoresearch_ray.benchmark.trial.failures import STATUSES
+from autoresearch_ray.benchmark.trial.failures import MEMORY_WORDS, STATUSES
 from autoresearch_ray.benchmark.trial.job import AnyJob, Event
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.records import CurvePoint, Result, Status
@@ -185,7 +185,8 @@ class Execution:
             return "lost", "killed by signal 9 from elsewhere"
         printed = last_line(self._printed.read_text(errors="replace")) if self._ended else ""
         words = f"; it printed: {printed}" if printed else ""
-        return "crash", f"ended with exit status {self._ended} in {self._phase()}, without a result{words}"
+        status: Status = "oom" if any(word in printed.lower() for word in MEMORY_WORDS) else "crash"
+        return status, f"ended with exit status {self._ended} in {self._phase()}, without a result{words}"
 
     def _phase(self) -> str:
         starting, running, scoring = self._job.phases

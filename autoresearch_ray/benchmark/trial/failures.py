@@ -13,7 +13,7 @@ from autoresearch_ray.text import one_line
 
 MEMORY_WORDS = (
     *("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory"),
-    *("bad_alloc", "cublas_status_alloc_failed"),
+    *("bad_alloc", "cublas_status_alloc_failed", "memoryerror"),
 )
 STATUSES: tuple[FailureStatus, ...] = get_args(FailureStatus)  # that a candidate's process may name
 LENGTH = 2000  # of the line, characters

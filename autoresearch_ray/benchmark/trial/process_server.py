@@ -25,6 +25,7 @@ from autoresearch_ray.codec import to_json
 
 MAX_REQUEST = 1 << 20
 MAX_DESCRIPTORS = 8
+MOST_LAST_MESSAGES = 64  # that are heard after a child's end; what it left running may go on for ever
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ class End:
 
     status: int  # exit status, or minus the signal
     peak_mb: float
+
+
+class Channel(Protocol):
+    """What a child says, in messages or pieces: a socket, or the end of a pipe."""
+
+    def fileno(self) -> int: ...
+    def recv(self, most: int, /) -> bytes: ...
 
 
 class JobStages(Protocol):
@@ -95,7 +103,7 @@ class Server:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         return pid
 
-    def follow(self, pid: int, channel: socket.socket, heard: Callable[[bytes], bool]) -> End | None:
+    def follow(self, pid: int, channel: Channel, heard: Callable[[bytes], bool]) -> End | None:
         """Hand a child's messages to `heard` until the child has ended; None if `heard` says that this is enough.
 
         A request meanwhile means that the child is to be killed.
@@ -103,24 +111,27 @@ class Server:
         channels = [channel.fileno()]
         while True:
             readable, _, _ = select.select([self._control.fileno(), self._wake, *channels], [], [])
-            if channels and channels[0] in readable:
-                message = _message(channel)
-                if not message:
-                    channels.clear()
-                elif heard(message):
-                    return None
-                continue  # what it has said counts before its end
-            if self._wake in readable:
-                os.read(self._wake, 4096)
-                ended, status, usage = os.wait4(pid, os.WNOHANG)
-                if ended:
-                    return End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024)
             if self._control.fileno() in readable:
                 with end_if_gone():
                     request = self._control.recv(MAX_REQUEST)
                 if not request:
                     sys.exit(0)  # the slot is gone; PID namespace or parent-death signal ends the candidate
                 os.kill(pid, signal.SIGKILL)
+            end = None
+            if self._wake in readable:
+                os.read(self._wake, 4096)
+                ended, status, usage = os.wait4(pid, os.WNOHANG)
+                end = End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024) if ended else None
+            for _ in range(MOST_LAST_MESSAGES if end else 1):  # what it has said counts before its end
+                if not channels or not select.select(channels, [], [], 0)[0]:
+                    break
+                message = _message(channel)
+                if not message:
+                    channels.clear()
+                elif heard(message):
+                    return None
+            if end is not None:
+                return end
 
     def _send(self, message: dict[str, Any]) -> None:
         with end_if_gone():
@@ -136,7 +147,7 @@ def end_if_gone() -> Iterator[None]:
         sys.exit(0)
 
 
-def _message(channel: socket.socket) -> bytes:
+def _message(channel: Channel) -> bytes:
     try:
         return channel.recv(MAX_REQUEST)
     except ConnectionResetError:
