@@ -8,6 +8,7 @@ import pytest
 from small_run import CANDIDATE, settings_of, write_experiment
 
 from autoresearch_ray.candidate.normal_form import normal_sha
+from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.guidance import Findings, Outlook
 from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.records import Candidate, Proposal, Result, Trial
@@ -90,11 +91,13 @@ def test_what_does_nothing_goes_and_what_helps_stays(settings: RunSettings, tmp_
         propose(board, CANDIDATE, mixed, "one")
         while board.best() is None or board.best().source_sha != Candidate.of(mixed).sha:  # type: ignore[union-attr]
             run(search, board, 1)
-        ablator = Ablator(board)
+        ablator = Ablator(board, check_candidate)
         assert ablator.fill(outlook(plateau=False)) == 0, "one win and no plateau"
         queued = ablator.fill(outlook(plateau=True))
         assert queued >= 2 and {proposal.proposer for proposal in board.queue()} == {ABLATION}
-        assert Ablator(board).fill(outlook(plateau=True)) == 0, "what is queued is not queued again after a restart"
+        assert Ablator(board, check_candidate).fill(outlook(plateau=True)) == 0, (
+            "what is queued is not queued again after a restart"
+        )
         while search.over() is None:
             run(search, board, 1)
         best = board.best()

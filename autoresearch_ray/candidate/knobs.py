@@ -1,69 +1,67 @@
-"""Knobs: module-level constants whose comment ends in a range. They are read from a candidate's text and written
-back in place; nothing is executed.
+"""Knobs: constants whose comment ends in a range. They are read from a candidate's text and written back in place;
+nothing is executed.
 
     MATRIX_LR = 0.04    # Muon learning rate for 2-D weights; search log(0.005, 0.2)
+
+Of a text with headings (`source_files.py`) they are those of all its files: of Python by its syntax tree, of other
+languages by lines (`plain_knobs.py`). There a constant is called by its bare name where one file alone has a knob of
+this name, or, if none has, one file alone a constant; else it is called `path:NAME`. So a constant without a range
+that a model adds changes no knob's name. A second knob of that name would change it, and the tuner would read all results
+before as if the knob had always stood where it stands now. So `rules/script.py` refuses a second one.
 """
 
-import ast
-import math
-import re
-import tokenize
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from types import MappingProxyType
 
-from autoresearch_ray.candidate.ranges import Range, Value, parse_range, same
-from autoresearch_ray.candidate.syntax import parse, tokens
-from autoresearch_ray.candidate.template import KEPT_TEMPLATES, KEPT_TEXTS, Filled, Template, split, value_of
+from autoresearch_ray.candidate import plain_knobs, python_knobs
+from autoresearch_ray.candidate.languages import is_python
+from autoresearch_ray.candidate.ranges import Knob, spell
+from autoresearch_ray.candidate.template import KEPT_TEXTS
 from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.paths import CANDIDATE_FILE
+from autoresearch_ray.source_files import has_headings, join, split
 
-SEARCH = re.compile(r"(?:^#+\s*|;\s*)search\b(?P<a>.*)$|\bsearch\s+(?P<b>\w+\s*\(.*)$")
+__all__ = [
+    "Knob",
+    "constants",
+    "file_constants",
+    "file_knobs",
+    "names_of",
+    "place_of",
+    "read_knobs",
+    "set_constants",
+    "set_in_file",
+    "spell",
+    "values_by_place",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """One tunable constant of a candidate."""
-
-    name: str
-    value: Value
-    range: Range
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Constant:
-    name: str
-    value: object
-    node: ast.expr  # the literal, with its place in the text
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A constant of a template: it has a hole, or the same value in all texts."""
-
-    name: str
-    hole: int | None
-    value: object
-    line: int
-    range: Range | None = None
-
-    def value_in(self, text: Filled) -> object:
-        return self.value if self.hole is None else value_of(text.literals[self.hole])
+Place = tuple[str, str]  # the file's path, and the name within it
 
 
 @lru_cache(maxsize=KEPT_TEXTS)
 def read_knobs(source: str) -> tuple[Knob, ...]:
     """The knobs of a candidate, in their order; CandidateError names the line that is wrong and the remedy."""
-    text = split(source)
-    return tuple(_knob(place, place.value_in(text)) for place in _knob_places(text.template))
+    if not has_headings(source):
+        return python_knobs.read_knobs(source)
+    names = names_of(source)
+    return tuple(
+        Knob(names[path, knob.name], knob.value, knob.range, knob.line)
+        for path, text in split(source)
+        for knob in file_knobs(path, text)
+    )
 
 
 @lru_cache(maxsize=KEPT_TEXTS)
 def constants(source: str) -> Mapping[str, object]:
     """The module-level names that are assigned once, to a literal, with their values."""
-    text = split(source)
-    return MappingProxyType({place.name: place.value_in(text) for place in _places(text.template)})
+    if not has_headings(source):
+        return python_knobs.constants(source)
+    names = names_of(source)
+    every = ((names[path, name], value) for path, text in split(source) for name, value in _named(path, text))
+    return MappingProxyType(dict(every))
 
 
 def set_constants(source: str, values: Mapping[str, object]) -> str:
@@ -71,149 +69,80 @@ def set_constants(source: str, values: Mapping[str, object]) -> str:
 
     A constant that has the value already keeps its spelling. CandidateError if a name is not such a constant.
     """
-    text = split(source)
-    found = {place.name: place for place in _places(text.template)}
-    for name in values:
-        if name not in found:
-            raise CandidateError(f"{name} is not a module-level constant assigned once to a literal: cannot set it")
-    changed = {name: value for name, value in values.items() if not same(found[name].value_in(text), value)}
-    holes = {found[name].hole: spell(value) for name, value in changed.items()}
-    return _rewrite_values(source, changed) if None in holes else _refill(source, text, holes)
+    if not has_headings(source):
+        return python_knobs.set_constants(source, values)
+    by_file: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        path, own = place_of(source, name)
+        by_file.setdefault(path, {})[own] = value
+    return join(tuple((path, set_in_file(path, text, by_file.get(path, {}))) for path, text in split(source)))
 
 
-def spell(value: object) -> str:
-    """The literal that stands for `value` in a candidate; a float keeps its point or exponent."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise CandidateError(f"{value} has no literal; expected a finite number")
-    text = repr(value)
-    if isinstance(value, str) and '"' not in value:
-        return f'"{text[1:-1]}"'  # double quotes, as the formatter writes them
-    return text
+def file_knobs(path: str, text: str) -> tuple[Knob, ...]:
+    """The knobs of one file, by their names within it."""
+    with _telling(path):
+        return python_knobs.read_knobs(text) if is_python(path) else plain_knobs.read_knobs(path, text)
 
 
-def _refill(source: str, text: Filled, holes: Mapping[int | None, str]) -> str:
-    """The source with other literals in some of its holes."""
-    parts, at = [], 0
-    for index, (start, end, rest) in enumerate(text.spans):
-        if index in holes:
-            literal, blanks = holes[index], rest - end
-            if source.startswith("#", rest):
-                blanks = max(2, rest - start - len(literal.encode()))
-            parts += [source[at:start], literal, " " * blanks]
-            at = rest
-    return "".join([*parts, source[at:]])
+def file_constants(path: str, text: str) -> Mapping[str, object]:
+    """The constants of one file, by their names within it."""
+    with _telling(path):
+        return python_knobs.constants(text) if is_python(path) else plain_knobs.constants(path, text)
 
 
-def _rewrite_values(source: str, values: Mapping[str, object]) -> str:
-    """The source with other values of some constants, whatever their literals are."""
-    changed = [constant for constant in _literals(parse(source)) if constant.name in values]
-    lines = source.encode().split(b"\n")  # ast counts columns in bytes
-    for constant in sorted(changed, key=lambda c: (c.node.lineno, c.node.col_offset), reverse=True):
-        _rewrite(lines, constant.node, spell(values[constant.name]).encode())
-    return b"\n".join(lines).decode()
+def set_in_file(path: str, text: str, values: Mapping[str, object]) -> str:
+    """One file with these constants rewritten."""
+    if not values:
+        return text
+    with _telling(path):
+        if is_python(path):
+            return python_knobs.set_constants(text, values)
+        return plain_knobs.set_constants(path, text, values)
 
 
-def _rewrite(lines: list[bytes], node: ast.expr, text: bytes) -> None:
-    """Put `text` in the literal's place; a comment behind it stays in its column where two blanks are left."""
-    assert node.end_lineno is not None and node.end_col_offset is not None, ast.dump(node)
-    first, last = node.lineno - 1, node.end_lineno - 1
-    before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
-    rest = after.lstrip(b" ")
-    if first == last and rest.startswith(b"#"):
-        blanks = len(after) - len(rest) + node.end_col_offset - node.col_offset - len(text)
-        after = b" " * max(2, blanks) + rest
-    lines[first : last + 1] = [before + text + after]
+@lru_cache(maxsize=KEPT_TEXTS)
+def names_of(source: str) -> Mapping[Place, str]:
+    """How each constant is called, by its place. CandidateError."""
+    if not has_headings(source):
+        return {(CANDIDATE_FILE, name): name for name in constants(source)}
+    files = split(source)
+    knobs = {(path, knob.name) for path, text in files for knob in file_knobs(path, text)}
+    every = [(path, name) for path, text in files for name, _ in _named(path, text)]
+    tuned, known = Counter(name for _, name in knobs), Counter(name for _, name in every)
+    return {
+        place: place[1] if (tuned[place[1]] or known[place[1]]) == 1 and (place in knobs or not tuned[place[1]])
+        else f"{place[0]}:{place[1]}"
+        for place in every
+    }  # fmt: skip
 
 
-def _range_comments(source: str) -> list[tuple[int, str]]:
-    """(line, range text) of each comment behind code that gives a range."""
-    found = []
-    code_line = 0
-    for token in tokens(source):
-        if token.type == tokenize.COMMENT:
-            match = SEARCH.search(token.string)
-            if match and code_line == token.start[0]:
-                found.append((token.start[0], (match["a"] or match["b"] or "").strip()))
-        elif token.type not in (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT):
-            code_line = token.end[0]
+def place_of(source: str, name: str) -> Place:
+    """Where the constant of this name, bare or with its path, stands. CandidateError."""
+    names = names_of(source)
+    found = next((place for place, its in names.items() if its == name), None)
+    if found is None:
+        found = next((place for place in names if ":".join(place) == name), None)
+    if found is None:
+        several = [its for place, its in names.items() if place[1] == name]
+        remedy = f"; expected one of {', '.join(several)}" if several else ": cannot set it"
+        raise CandidateError(f"{name} is not a constant of one file, assigned once to a literal{remedy}")
     return found
 
 
-@lru_cache(maxsize=KEPT_TEMPLATES)
-def _places(template: Template) -> tuple[_Place, ...]:
-    """The constants that are assigned once, to a literal."""
-    tree = parse(template.sample)
-    counts = _assignments(tree)
-    holes = {line: hole for hole, line in enumerate(template.lines)}
-    return tuple(
-        _Place(c.name, holes.get(c.node.lineno), c.value, c.node.end_lineno or 0)
-        for c in _literals(tree)
-        if counts[c.name] == 1
-    )
+def _named(path: str, text: str) -> tuple[tuple[str, object], ...]:
+    return tuple(file_constants(path, text).items())
 
 
-@lru_cache(maxsize=KEPT_TEMPLATES)
-def _knob_places(template: Template) -> tuple[_Place, ...]:
-    """The constants that have a range in their comment, with it."""
-    tree = parse(template.sample)
-    names = {constant.node.end_lineno: constant.name for constant in _literals(tree)}
-    once = {place.line: place for place in _places(template)}
-    return tuple(
-        _with_range(names.get(line), once.get(line), line, text) for line, text in _range_comments(template.sample)
-    )
+def values_by_place(source: str) -> Mapping[Place, object]:
+    """The constants by where they stand: names may differ between texts, places do not."""
+    values = constants(source)
+    return {place: values[name] for place, name in names_of(source).items()}
 
 
-def _with_range(name: str | None, place: _Place | None, line: int, text: str) -> _Place:
-    if name is None:
-        raise CandidateError(
-            f"line {line}: a search range beside something that is not a constant; expected NAME = literal at "
-            f"module level (16384, not 2**14), or a comment without `search`"
-        )
-    if place is None:
-        raise CandidateError(f"line {line}: knob {name} is assigned more than once; keep one assignment")
+@contextmanager
+def _telling(path: str) -> Iterator[None]:
+    """An error in here names the file."""
     try:
-        return replace(place, range=parse_range(text))
-    except ValueError as error:
-        raise CandidateError(f"line {line}: knob {name} has the range `search {text}`; {error}") from None
-
-
-def _knob(place: _Place, value: object) -> Knob:
-    assert place.range is not None, place
-    if not isinstance(value, (bool, int, float, str)) or not place.range.contains(value):
-        raise CandidateError(
-            f"line {place.line}: knob {place.name} = {value!r} is outside its range {place.range}; widen the range or "
-            f"change the value"
-        )
-    return Knob(place.name, value, place.range, place.line)
-
-
-def _literals(tree: ast.Module) -> list[_Constant]:
-    """Every `NAME = literal` at module level."""
-    found = []
-    for statement in tree.body:
-        match statement:
-            case (
-                ast.Assign(targets=[ast.Name(id=name)], value=node)
-                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as node)
-            ):
-                try:
-                    found.append(_Constant(name, ast.literal_eval(node), node))
-                except (ValueError, TypeError, SyntaxError):
-                    continue  # an expression, not a literal
-    return found
-
-
-def _assignments(tree: ast.Module) -> dict[str, int]:
-    """How often each name is bound at module level (`global` in a function counts)."""
-    counts: dict[str, int] = {}
-    for node in ast.walk(tree):
-        for name in node.names if isinstance(node, ast.Global) else ():
-            counts[name] = counts.get(name, 0) + 1
-    for statement in tree.body:
-        bound = [statement] if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) else []
-        names = [node.name for node in bound]
-        if not bound:
-            names = [n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-        for name in names:
-            counts[name] = counts.get(name, 0) + 1
-    return counts
+        yield
+    except CandidateError as error:
+        raise CandidateError(f"{path}: {error}") from None

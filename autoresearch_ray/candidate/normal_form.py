@@ -2,7 +2,7 @@
 
 `normal_sha` looks through comments, formatting, docstrings, the names of function locals and the order of independent
 constants that stand together. It is careful, not complete: two texts with one sha do the same; two with different
-shas may.
+shas may. Of files that are not Python it looks through comments and blank lines alone (`plain_text.py`).
 """
 
 import ast
@@ -10,14 +10,24 @@ import hashlib
 import re
 import tokenize
 from bisect import bisect_right
+from collections.abc import Callable
 from functools import lru_cache
 from graphlib import TopologicalSorter
 from itertools import pairwise
+from typing import TypeVar
 
-from autoresearch_ray.candidate.difference import find_changed_spans
+from autoresearch_ray.candidate import plain_text
+from autoresearch_ray.candidate.difference import find_changed_spans, pair_files
+from autoresearch_ray.candidate.languages import is_python
 from autoresearch_ray.candidate.local_names import rename_locals
 from autoresearch_ray.candidate.syntax import docstring, parse, tokens
-from autoresearch_ray.candidate.template import KEPT_TEMPLATES, Template, split
+from autoresearch_ray.candidate.template import KEPT_TEMPLATES, KEPT_TEXTS, Template, split
+from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.paths import CANDIDATE_FILE
+from autoresearch_ray.source_files import has_headings
+from autoresearch_ray.source_files import split as split_files
+
+T = TypeVar("T")
 
 SILENT = {
     tokenize.COMMENT,
@@ -36,6 +46,8 @@ ORDERLY = (  # what may change places: it does nothing but make a value
 
 def normal_sha(source: str) -> str:
     """The sha256 (hex) of the program behind the text; knob ranges are comments. CandidateError if it is no Python."""
+    if has_headings(source):
+        return _sha_of_files(source)
     text = split(source)
     digest = hashlib.sha256()
     for piece, hole in _program(text.template):
@@ -47,13 +59,45 @@ def normal_sha(source: str) -> str:
 
 def code_lines(source: str) -> int:
     """The lines that carry code; blank lines, comments and docstrings are free. `a; b` counts as two."""
+    if has_headings(source):
+        return sum(_lines_of_file(path, text) for path, text in split_files(source))
     return _code_lines(split(source).template)
 
 
 def line_diff(old: str, new: str) -> tuple[int, int]:
     """(added, removed) lines between two texts, comments and blank lines included, as a diff shows them."""
+    if has_headings(old) or has_headings(new):
+        counts = [line_diff(before, after) for _, before, after in pair_files(old, new)]
+        return sum(added for added, _ in counts), sum(removed for _, removed in counts)
     spans = list(find_changed_spans(old.splitlines(), new.splitlines()))
     return sum(j2 - j1 for _, _, j1, j2 in spans), sum(i2 - i1 for i1, i2, _, _ in spans)
+
+
+def _sha_of_files(source: str) -> str:
+    files = split_files(source)
+    if len(files) == 1 and files[0][0] == CANDIDATE_FILE:
+        return normal_sha(files[0][1])  # a lone train.py, whether it has its heading or not
+    every = "".join(f"{path}\n{_sha_of_file(path, text)}\n" for path, text in files)
+    return hashlib.sha256(every.encode()).hexdigest()
+
+
+@lru_cache(maxsize=KEPT_TEXTS)
+def _sha_of_file(path: str, text: str) -> str:
+    if is_python(path):
+        return _tell(path, normal_sha, text)
+    return hashlib.sha256(plain_text.bare_text(path, text).encode()).hexdigest()
+
+
+def _lines_of_file(path: str, text: str) -> int:
+    return _tell(path, code_lines, text) if is_python(path) else plain_text.code_lines(path, text)
+
+
+def _tell(path: str, read: Callable[[str], T], text: str) -> T:
+    """What is read from a file; an error names it."""
+    try:
+        return read(text)
+    except CandidateError as error:
+        raise CandidateError(f"{path}: {error}") from None
 
 
 @lru_cache(maxsize=KEPT_TEMPLATES)

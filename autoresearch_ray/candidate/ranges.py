@@ -11,8 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autoresearch_ray.errors import CandidateError
+
 Value = bool | int | float | str
 KINDS = ("log", "float", "log_int", "int", "choice")
+SEARCH = re.compile(r"(?:^#+\s*|;\s*)search\b(?P<a>.*)$|\bsearch\s+(?P<b>\w+\s*\(.*)$")  # in a comment
 LOG_DIGITS = 3  # significant digits of a log knob: steps of at most 1 %
 
 
@@ -109,11 +112,31 @@ class Choice:
 Range = Interval | Choice
 
 
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One tunable constant of a candidate."""
+
+    name: str
+    value: Value
+    range: Range
+    line: int  # in its file
+
+
 def same(one: object, other: object) -> bool:
     """Equal and of one type, inside tuples too: 1, 1.0 and True are three values."""
     if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
         return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
     return type(one) is type(other) and one == other
+
+
+def spell(value: object) -> str:
+    """The literal that stands for `value` in a candidate; a float keeps its point or exponent."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CandidateError(f"{value} has no literal; expected a finite number")
+    text = repr(value)
+    if isinstance(value, str) and '"' not in value:
+        return f'"{text[1:-1]}"'  # double quotes, as the formatter writes them
+    return text
 
 
 def parse_range(text: str) -> Range:

@@ -16,6 +16,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.errors import CompactedError, SettingsError, StoreError
 from autoresearch_ray.records import ProposerStatus
 from autoresearch_ray.search.ablator import Ablator
@@ -85,7 +86,7 @@ class ProposerActor:
         settings = RunSettings.model_validate_json(board.settings() or b"")
         loop = ProposerLoop(board, settings)
         with ExitStack() as stack:
-            analyst, ablator = Analyst(board, settings), Ablator(board)
+            analyst, ablator = Analyst(board, settings), Ablator(board, check_for(settings))
             listeners = [loop.absorb, analyst.absorb]
             if self._keys and (writers := self._start_writers(board, settings)) is not None:
                 listeners.append(stack.enter_context(closing(writers)).absorb)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.driver.side_by_side import run_side_by_side
 from autoresearch_ray.driver.transfers import FIRST_SEED, Proven
 from autoresearch_ray.experiment import Experiment
@@ -22,7 +23,8 @@ LOST = "cannot go alone: the best fails without it"
 
 def find_parts(proven: Proven) -> list[Part]:
     """The parts of the best, as `parts_of`."""
-    return parts_of(proven.history.steps, proven.start_sha, proven.best_sha, proven.text)
+    check = check_for(proven.settings)
+    return parts_of(proven.history.steps, proven.start_sha, proven.best_sha, proven.text, check)
 
 
 def check_parts(

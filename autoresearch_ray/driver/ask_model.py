@@ -11,6 +11,7 @@ from pathlib import Path
 
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.candidate.normal_form import code_lines, normal_sha
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.experiment import Experiment
@@ -29,7 +30,7 @@ from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.proposer_spec import MODELS, OWN, PROVIDERS
 from autoresearch_ray.records import Candidate, History, Standing, Step, dollars
 from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, model_keys, price_of
-from autoresearch_ray.search.models.checks import check_for, make_dry_runner
+from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.models.proposer import form_of
 from autoresearch_ray.search.past_reader import start_standing

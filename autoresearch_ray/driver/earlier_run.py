@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants, spell
 from autoresearch_ray.candidate.normal_form import code_lines
-from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.driver.tables.sources import open_run
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Benchmark
@@ -23,6 +23,7 @@ from autoresearch_ray.observe import facts
 from autoresearch_ray.propose.llm.prompt.earlier_text import tell_lessons
 from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
 from autoresearch_ray.records import EarlierRun, History, KnobScore, Standing
+from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
 from autoresearch_ray.store.connect import read_run
@@ -65,11 +66,11 @@ def start_from(found: FoundRun, run: RequestedRun, say: Say) -> RequestedRun:
     """The new run with that best as its start. SettingsError where the best cannot be one."""
     try:
         text = write_constants(found, run, say)
-        check_candidate(text, len(run.program.splitlines()))
+        check_for(run)(text, len(run.program.splitlines()))
         knobs = read_knobs(text)
     except CandidateError as error:
         raise SettingsError(f"--from-run {found.said}: its best: {error}") from None
-    if not knobs:
+    if not knobs and not (isinstance(run.experiment, ScriptExperiment) and run.has_models):
         raise SettingsError(f"--from-run {found.said}: its best has no knobs; expected a start that can be tuned")
     return run.replace(baseline=text, from_run=found.said, earlier=_learn(found, run.rules.complexity_price))
 

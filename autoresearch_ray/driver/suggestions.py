@@ -11,6 +11,7 @@ from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.candidate.difference import diff_lines
 from autoresearch_ray.candidate.knobs import constants, set_constants
 from autoresearch_ray.candidate.normal_form import normal_sha
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe import facts
@@ -19,7 +20,7 @@ from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.propose.llm.script_files import ScriptFiles
 from autoresearch_ray.records import History
 from autoresearch_ray.script_experiment import ScriptExperiment
-from autoresearch_ray.search.models.checks import check_for, make_dry_runner
+from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.watches.suggestions import Suggestion
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.connect import read_run

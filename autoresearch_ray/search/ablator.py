@@ -6,6 +6,7 @@ start wins as a gain, code that can go without loss as a removal (`decide/remova
 
 from autoresearch_ray.candidate.difference import difference
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
+from autoresearch_ray.candidate.rules import Check
 from autoresearch_ray.guidance import Findings
 from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.records import Candidate, Proposal, Standing, Step
@@ -19,8 +20,9 @@ HYPOTHESIS = "without "
 class Ablator:
     """Of one run; what it has queued is in the store, so it queues nothing twice."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, board: Board, check: Check) -> None:
+        """`check` says what a candidate of the run must keep to."""
+        self._board, self._check = board, check
         made = [trial.proposal for trial in board.trials()] + board.queue()
         self._done = {proposal.parent_sha for proposal in made if proposal.proposer == ABLATION}
 
@@ -33,7 +35,8 @@ class Ablator:
         if best.source_sha in self._done or not self._is_time(findings, steps):
             return 0
         self._done.add(best.source_sha)
-        parts = parts_of(steps, steps[0].source_sha, best.source_sha, lambda sha: self._board.candidate(sha).text)
+        start, best_sha = steps[0].source_sha, best.source_sha
+        parts = parts_of(steps, start, best_sha, lambda sha: self._board.candidate(sha).text, self._check)
         queued = 0
         for number, part in enumerate(parts, start=1):
             if part.without is not None:

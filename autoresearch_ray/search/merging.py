@@ -4,7 +4,7 @@ import time
 
 from autoresearch_ray.candidate.merge import theirs_onto, three_way
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
-from autoresearch_ray.candidate.rules import Checked
+from autoresearch_ray.candidate.rules import check_many_for
 from autoresearch_ray.decide.state import MergeIdea
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.proposer_spec import MODELS
@@ -21,7 +21,7 @@ class Merging:
 
     def __init__(self, board: Board, settings: RunSettings) -> None:
         self._board, self._settings, self._rebases = board, settings, Rebases(board.store)
-        self._rules = Checked()
+        self._check = check_many_for(settings)
 
     def code_lines(self, source_sha: str) -> int:
         """Lines of code of a source, as the complexity price counts them."""
@@ -93,7 +93,7 @@ class Merging:
     def _valid(self, source: str) -> bool:
         program = self._board.program() or self._settings.program
         try:
-            self._rules.check(source, len(program.splitlines()))
+            self._check(source, len(program.splitlines()))
         except CandidateError:
             return False
         return True

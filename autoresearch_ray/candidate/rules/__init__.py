@@ -2,8 +2,10 @@
 
 A rule raises CandidateError: `rule: line N: what was seen; the remedy`. The rules read the syntax tree and execute
 nothing. They keep candidates readable and honest, and they refuse what is known to be a way out; they are no sandbox:
-what a candidate does when it runs is the trial's to contain.
+what a candidate does when it runs is the trial's to contain. `check_for` chooses the rules of a run.
 """
+
+from collections.abc import Callable
 
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.rules.elisions import check_comments, check_elisions
@@ -17,12 +19,17 @@ from autoresearch_ray.candidate.rules.escapes import (
 from autoresearch_ray.candidate.rules.imports import check_imports, check_module_values, check_parts
 from autoresearch_ray.candidate.rules.name_flow import Reading
 from autoresearch_ray.candidate.rules.ownership import check_foreign, check_task
+from autoresearch_ray.candidate.rules.script import check_script
 from autoresearch_ray.candidate.rules.seeds import check_seeds
 from autoresearch_ray.candidate.rules.shape import MAX_LINES, check_length, check_module_level, check_train
 from autoresearch_ray.candidate.template import KEPT_TEMPLATES, Template, split
 from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.settings import RunTerms
 
-__all__ = ["MAX_LINES", "RULES", "Checked", "check_candidate"]
+__all__ = ["MAX_LINES", "RULES", "Check", "Checked", "check_candidate", "check_for", "check_many_for", "check_script"]
+
+Check = Callable[[str, int], None]  # a candidate's text and the length of program.md; raises CandidateError
 
 RULES = (
     check_train,
@@ -50,6 +57,23 @@ def check_candidate(source: str, program_lines: int = 0) -> None:
     for rule in RULES:
         rule(reading)
     check_knobs(source)
+
+
+def check_for(run: RunTerms) -> Check:
+    """The rules that candidates of this run must keep to."""
+    experiment = run.experiment
+    if not isinstance(experiment, ScriptExperiment):
+        return check_candidate
+
+    def check(source: str, program_lines: int = 0) -> None:
+        check_script(source, experiment.editable, run.baseline)
+
+    return check
+
+
+def check_many_for(run: RunTerms) -> Check:
+    """The same, for many texts that differ in little."""
+    return check_for(run) if isinstance(run.experiment, ScriptExperiment) else Checked().check
 
 
 def check_knobs(source: str) -> None:

@@ -49,7 +49,7 @@ ELIDES_WITH_DOTS = re.compile(
 
 def check_comments(source: str) -> None:
     """No comment stands for code that was left out. To be asked first: without the code the text may be no Python."""
-    for line, words in _elisions(source):
+    for line, words in find_elisions(source):
         raise CandidateError(f"elisions: line {line}: the comment `{words[:60]}` stands for code; {REMEDY}")
 
 
@@ -59,18 +59,18 @@ def check_elisions(reading: Reading) -> None:
         match node:
             case ast.Expr(value=ast.Constant(value=value)) if value is ... and not _is_abstract(reading, node):
                 raise refusal("elisions", node, f"the statement `...` stands for code; {REMEDY}, or say `pass`")
-            case ast.Expr(value=ast.Constant(value=str(text))) if _elides(text):
+            case ast.Expr(value=ast.Constant(value=str(text))) if elides(text):
                 raise refusal("elisions", node, f"the text `{_bare(text)[:60]}` stands for code; {REMEDY}")
 
 
-def _elisions(source: str) -> Iterator[tuple[int, str]]:
+def find_elisions(source: str) -> Iterator[tuple[int, str]]:
     """Line and words of the comments that stand for code."""
     for begin, block in _comments(source):
         found = list(enumerate(block, begin))
         if len(block) > 1:  # dots below words stand for code, dots between words for words
             found = [(line, text) for line, text in found[:-1] if _bare(text)] + found[-1:]
             found.append((begin, " ".join(map(_words, block))))
-        yield from ((line, text) for line, text in found if _elides(text))
+        yield from ((line, text) for line, text in found if elides(text))
 
 
 def _comments(source: str) -> Iterator[tuple[int, list[str]]]:
@@ -111,7 +111,7 @@ def _dots(text: str) -> tuple[bool, bool]:
     return re.match(rf"{DOTS}(?![,.])", words) is not None, re.search(rf"{DOTS}$", words) is not None
 
 
-def _elides(text: str) -> bool:
+def elides(text: str) -> bool:
     """Whether the words say that code was left out."""
     dots, bare = _dots(text), _bare(text).lower()
     return all(dots) or bool(ELIDES.fullmatch(bare) or (any(dots) and ELIDES_WITH_DOTS.fullmatch(bare)))

@@ -43,13 +43,23 @@ def refusal(rule: str, node: Placed, text: str) -> CandidateError:
     return CandidateError(f"{rule}: line {node.lineno}: {text}")
 
 
+def check_compiles(source: str) -> None:
+    """What the parser lets pass and Python does not: `return` outside a function, a parameter twice."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, "train.py", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise CandidateError(f"syntax: line {error.lineno}: {error.msg}; expected valid Python") from None
+
+
 class Reading:
     """One candidate. CandidateError if it does not parse."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.tree = parse(source)
-        _check_compiles(source)
+        check_compiles(source)
         self.scopes = Scopes(self.tree)
         placed = [node for node in self.scopes.nodes if isinstance(node, Placed)]
         self.nodes = sorted(placed, key=lambda node: (node.lineno, node.col_offset))  # in the order of the text
@@ -225,16 +235,6 @@ class Reading:
                 binding = self.scopes.of(parameter, parameter.arg), parameter.arg
                 self._arguments.setdefault(binding, []).append(value)
                 yield binding, partial(self.paths, value)
-
-
-def _check_compiles(source: str) -> None:
-    """What the parser lets pass and Python does not: `return` outside a function, a parameter twice."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(source, "train.py", "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise CandidateError(f"syntax: line {error.lineno}: {error.msg}; expected valid Python") from None
 
 
 def _union(many: Iterable[Paths]) -> Paths:

@@ -71,8 +71,8 @@ def _tell_source(experiment: ScriptExperiment) -> str:
             f"the {'seconds' if metric == 'wall_seconds' else 'memory at the peak'} of a run, as the harness measures"
         )
     output = "the judge's output" if experiment.judge else "the output"
-    if experiment.json_file:
-        return f"the number under `{metric}` in the JSON file `{experiment.json_file}` that is written"
+    if experiment.result_file:
+        return f"the number under `{metric}` in the JSON file `{experiment.result_file}` that is written"
     times = "the last one counts" if experiment.take == "last" else "there has to be exactly one"
     if experiment.pattern:
         return f"the number that the regular expression `{experiment.pattern}` finds in {output}; {times}"

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.guidance import NO_DIRECTIVES, OPEN, Directives
 from autoresearch_ray.paths import CALLS_FOLDER
@@ -34,8 +35,8 @@ from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.proposer_spec import MODELS, OWN, ProposerSpec
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, price_of
-from autoresearch_ray.search.models.checks import check_for, make_dry_runner
 from autoresearch_ray.search.models.director import Director
+from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.models.proposer import Desk, Writer, calls_here
 from autoresearch_ray.search.past_reader import PastReader

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from autoresearch_ray.candidate.merge import three_way
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
-from autoresearch_ray.candidate.rules import check_candidate
+from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import CandidateError, RecordError
 from autoresearch_ray.paths import SUGGESTIONS_FOLDER, write_whole
@@ -55,6 +55,7 @@ class SuggestionWatch(FileWatch):
         self._board, self._say = board, say
         self._folder = run_dir / SUGGESTIONS_FOLDER
         self._program = settings.program
+        self._check = check_for(settings)
         self._merging = Merging(board, settings)
         super().__init__(str(self._folder), self.take, LOOK_SECONDS)
 
@@ -82,7 +83,7 @@ class SuggestionWatch(FileWatch):
             if text is None:
                 self._refuse(name, suggestion, "moved", f"{MOVED} ({self._conflict(suggestion, frontier)})")
                 return
-            check_candidate(text, len((self._board.program() or self._program).splitlines()))
+            self._check(text, len((self._board.program() or self._program).splitlines()))
             normal = normal_sha(text)
         except CandidateError as error:
             self._refuse(name, suggestion, "rule", str(error))

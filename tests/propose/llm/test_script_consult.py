@@ -77,7 +77,7 @@ def test_an_asking_applies_what_fits_and_refuses_other_files(tmp_path: Path, mon
         ("", "the number in a line `accuracy: NUMBER` of the output; there has to be exactly one"),
         ("take: last\n", "of the output; the last one counts"),
         ("pattern: 'acc=(\\S+)'\n", "the number that the regular expression `acc=(\\S+)` finds in the output"),
-        ("json: out.json\n", "the number under `accuracy` in the JSON file `out.json` that is written"),
+        ("result_file: out.json\n", "the number under `accuracy` in the JSON file `out.json` that is written"),
         ("judge: python judge.py\nartefacts: [out.csv]\n", "of the judge's output; there has to be exactly one"),
     ],
 )
