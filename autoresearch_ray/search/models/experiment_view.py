@@ -59,7 +59,6 @@ def _script_view(settings: RunSettings, experiment: ScriptExperiment) -> ScriptV
         seeding=experiment.seeding,
         data=experiment.data,
         artefacts=experiment.artefacts,
-        knobs=tuple(experiment.knobs.items()),
     )
 
 

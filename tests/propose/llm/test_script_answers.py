@@ -1,10 +1,9 @@
 """Answers about a script's files: every form goes to the right file, and what goes to none is said clearly."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
-from scripts import ACCURACY, FILES, FIT, KERNEL, script_view
+from scripts import FILES, FIT, KERNEL, script_view
 from test_session import PROMPT, Script
 from wire import Say, WireServer
 from wire_client import with_provider
@@ -18,7 +17,6 @@ from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.source_files import join
 
 SCRIPT = ScriptFiles(FILES, -1)
-PAIR = join((("fit.py", FIT), ("rows.py", "def rows():\n    return []\n")))  # both of a language that can be compared
 DEFINE = KERNEL.splitlines()[0]
 UNROLLED = KERNEL.replace("i++", "i += 2")
 HEAD = "<idea 1>\nhypothesis: It is faster.\nexpected: +0.01\n"
@@ -172,29 +170,29 @@ def converse(*answers: str) -> tuple[Conversation, list[str]]:
         return
 
     subject = Subject("files", is_script=True, sign=-1)
-    made = asyncio.run(propose(script, PROMPT, PAIR, gates, accept, subject=subject))
+    made = asyncio.run(propose(script, PROMPT, FILES, gates, accept, subject=subject))
     return made, [prompt.messages[-1].text for prompt in script.prompts[1:]]
 
 
 def test_a_conversation_mends_an_edit_of_a_heading() -> None:
-    bad = f"{HEAD}{edit('#### file: rows.py ####', '#### file: lines.py ####')}</idea>\n"
-    good = f"{HEAD}{edit('    return []', '    return [[1.0]]')}</idea>\n"
+    bad = f"{HEAD}{edit('#### file: src/dot.c ####', '#### file: dot.c ####')}</idea>\n"
+    good = f"{HEAD}{edit('    double sum = 0;', '    long double sum = 0;')}</idea>\n"
     conversation, (asked,) = converse(bad, good)
     assert "renames a line that names a file" in asked and "the files shown at the start" in asked
     (idea,) = conversation.ideas
-    assert idea.text == PAIR.replace("return []", "return [[1.0]]") and idea.expected_effect == -0.01
+    assert idea.text == FILES.replace("double sum", "long double sum") and idea.expected_effect == -0.01
 
 
 def test_comments_alone_are_no_new_files() -> None:
-    same = f"{HEAD}{edit('    return []', '    return []  # nothing yet')}</idea>\n"
+    same = f"{HEAD}{edit('    double sum = 0;', '    double sum = 0;  // nothing yet')}</idea>\n"
     conversation, _ = converse(same, "I give up.", "I give up.")
     (rejection,) = conversation.outcomes
     assert isinstance(rejection, Rejection) and rejection.reason == "duplicate"
 
 
 def test_a_provider_is_asked_about_a_script_and_its_answer_applied() -> None:
-    view = script_view(replace(ACCURACY, editable=("fit.py", "rows.py")), PAIR)
-    answer = f"{HEAD}#### file: rows.py ####\n```python\ndef rows():\n    return [[0.0]]\n```\n</idea>\n"
+    view = script_view()
+    answer = f"{HEAD}#### file: src/dot.c ####\n```c\n{UNROLLED}```\n</idea>\n"
     gates = Gates(check=lambda text: None, known=lambda text: None, dry_run=no_dry_run)
 
     async def accept(idea: Idea) -> None:
@@ -203,4 +201,4 @@ def test_a_provider_is_asked_about_a_script_and_its_answer_applied() -> None:
     with WireServer("anthropic", [Say(answer)]) as server:
         (idea,) = with_provider(server, lambda model: propose_within(Window(), model, view, gates, accept)).ideas
         assert "accuracy 0.9645" in server.requests[0].text and "val_bpb" not in server.requests[0].text
-    assert idea.text == view.frontier.text.replace("return []", "return [[0.0]]") and idea.expected_effect == -0.01
+    assert idea.text == view.frontier.text.replace("i++", "i += 2") and idea.expected_effect == -0.01

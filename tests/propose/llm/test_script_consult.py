@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from scripts import FIT
+from scripts import FIT, KERNEL
 from small_run import settings_of, write_experiment
 from wire import Say, WireServer
 
@@ -19,13 +19,12 @@ SCRIPT = """\
 contract: script
 name: digits
 command: python fit.py
-editable: [fit.py, rows.py]
+editable: [fit.py, dot.c]
 metric: accuracy
 direction: higher
 budget_seconds: 5
 limits: {train_seconds: "<= 4"}
 """
-ROWS = "def rows():\n    return []\n"
 ANSWER = (
     "<idea 1>\nhypothesis: More passes reach further.\nexpected: +0.02\n<<<<<<< SEARCH\n    for _ in range(EPOCHS):\n"
     "=======\n    for _ in range(2 * EPOCHS):\n>>>>>>> REPLACE\n</idea>\n"
@@ -38,7 +37,7 @@ def settings(folder: Path, yaml: str = SCRIPT) -> RunSettings:
     """Those of a run of the script, asked of a model."""
     (folder / "script").mkdir()
     path = folder / "script" / "digits.yaml"
-    for name, text in (("digits.yaml", yaml), ("fit.py", FIT), ("rows.py", ROWS)):
+    for name, text in (("digits.yaml", yaml), ("fit.py", FIT), ("dot.c", KERNEL)):
         (folder / "script" / name).write_text(text)
     experiment = load_any(path)
     assert isinstance(experiment, ScriptExperiment)
@@ -54,7 +53,7 @@ def settings(folder: Path, yaml: str = SCRIPT) -> RunSettings:
 
 def test_a_dry_run_prints_the_script_s_prompt(tmp_path: Path) -> None:
     text = prompt_text(Asking(settings(tmp_path), None, "# Digits\n", 2))
-    assert "Every trial runs `python fit.py`" in text and "#### file: rows.py ####\ndef rows():" in text
+    assert "Every trial runs `python fit.py`" in text and "#### file: dot.c ####\n#define BLOCK 64" in text
     assert "<program>\n# Digits\n</program>" in text and "Propose 2 ideas" in text
     assert "After 70 s it is ended" in text and "`train_seconds` has to be <= 4." in text
     assert "val_bpb" not in text and "train(task)" not in text and "Noise: not measured yet." in text
@@ -68,7 +67,7 @@ def test_an_asking_applies_what_fits_and_refuses_other_files(tmp_path: Path, mon
         answer, failure = ask_model(Asking(settings(tmp_path), None, "# Digits\n", 2), said.append)
     assert failure is None and said == ["idea 1 passed every gate"]
     assert "-    for _ in range(EPOCHS):\n+    for _ in range(2 * EPOCHS):" in answer
-    assert "It gives a file more.py; expected fit.py, rows.py" in answer
+    assert "It gives a file more.py; expected dot.c, fit.py" in answer
 
 
 @pytest.mark.parametrize(

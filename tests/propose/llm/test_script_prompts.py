@@ -73,7 +73,7 @@ def test_scores_and_changes_are_told_as_the_script_prints_them() -> None:
     assert "Frontier: accuracy 0.9645 with 18 code lines" in text and "one run took 3.21 s, 118 MB at the peak" in text
     assert "- t00002 [anthropic:m] 0.9433 (-0.0079; expected +0.02), discarded: expected 0.0079 worse than" in text
     assert "- t00003 [anthropic:m] 0.9645 (+0.0133), taken by the frontier" in text
-    assert "EPOCHS" in text and "raised 1x, mean +0.0133, best +0.0133 (t00003)" in text
+    assert "- EPOCHS (now 40, int(5, 80)): raised 1x, mean +0.0133, best +0.0133 (t00003)" in text
     assert "expected), what followed: hypothesis [change]. Higher is better." in text
     assert "the sd of one run's accuracy is 0.0031" in text and "by 0.00124 or more is given up" in text
 

@@ -63,7 +63,7 @@ Nothing else is tried beforehand: a mistake costs a whole trial. Check names, ty
 
 RANGES = """\
 Ranges are {kinds}. A third number of int and log_int is a step: give one for what the program rounds. The value is a
-literal inside the range, and no two files have a knob of one name.{named} Do not spend ideas on values of knobs that
+literal inside the range, and no two files have a knob of one name. Do not spend ideas on values of knobs that
 exist: the tuner does that. But give each new number that matters a knob of its own, with your best first value, so that
 the tuner goes on where you stop.
 """
@@ -141,7 +141,6 @@ LIKE = {".c": (".h", ".cc", ".cpp", ".hpp", ".cu", ".cuh"), ".yaml": (".yml", ".
 def script_system_text(experiment: ScriptView, complexity_price: float, form: Form = "edits") -> str:
     """The system part of every prompt of a script's run, for models that answer in this form."""
     kinds = ", ".join(f"`{kind}(...)`" if kind == "choice" else f"`{kind}(low, high)`" for kind in KINDS)
-    named = ", ".join(f"{name} in {limits}" for name, limits in experiment.knobs)
     is_seeded = experiment.seeding[0] not in ("fixed", "measurement")
     system = SYSTEM.format(
         scored=_tell_scorer(experiment),
@@ -149,7 +148,7 @@ def script_system_text(experiment: ScriptView, complexity_price: float, form: Fo
         judged=_tell_price(experiment, complexity_price),
         another_seed=" with another seed" if is_seeded else "",
         examples="\n".join(f"    {example}" for example in _choose_examples(experiment)),
-        ranges=_wrap(RANGES.format(kinds=kinds, named=f" The experiment names ranges too: {named}." if named else "")),
+        ranges=_wrap(RANGES.format(kinds=kinds)),
         left_out=LEFT_OUT if form == "edits" else "",
         independent=INDEPENDENT.replace("the script as shown", "the files as shown") if form == "edits" else "",
     )

@@ -64,7 +64,6 @@ class ScriptView:
     seeding: tuple[str, str] = ("fixed", "")  # as of ScriptExperiment
     data: tuple[str, ...] = ()  # folders and files that it may read
     artefacts: tuple[str, ...] = ()  # that it leaves for a judge
-    knobs: tuple[tuple[str, str], ...] = ()  # (constant, range) that the experiment names
 
 
 @dataclass(frozen=True, slots=True)
