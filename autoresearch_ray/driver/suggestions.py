@@ -28,8 +28,8 @@ from autoresearch_ray.store.connect import read_run
 PATCHES = (".patch", ".diff")
 
 
-def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[str], None]) -> Suggestion:
-    """What the file suggests to the run. SettingsError where it is nothing that could be tried."""
+def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[str], None]) -> tuple[Suggestion, str]:
+    """What the file suggests to the run, and what it passed. SettingsError where it is nothing that could be tried."""
     history = read_run(run_dir)
     settings = RunSettings.model_validate_json(json.dumps(history.settings))
     text, parent_sha = _read_candidate(file, history, settings, say)
@@ -47,7 +47,8 @@ def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[
     if trace is not None:
         raise SettingsError(f"{file}: fails a dry run on the CPU; nothing was queued\n{trace}")
     said = hypothesis.strip() or f"As suggested in {file.name}."
-    return Suggestion(text, parent_sha, said, time.time())
+    passed = "the rules and a dry run" if isinstance(settings.experiment, Experiment) else "the rules"
+    return Suggestion(text, parent_sha, said, time.time()), passed
 
 
 def wins_of(other_dir: Path, run_dir: Path) -> list[Suggestion]:

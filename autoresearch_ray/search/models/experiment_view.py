@@ -66,9 +66,10 @@ def _tell_source(experiment: ScriptExperiment) -> str:
     """Which number the metric is, in words."""
     metric = experiment.metric
     if metric in MEASURED:
-        return (
-            f"the {'seconds' if metric == 'wall_seconds' else 'memory at the peak'} of a run, as the harness measures"
-        )
+        return {
+            "wall_seconds": "the seconds that a run takes, by the harness's clock",
+            "peak_memory_mb": "the memory of a run at its peak in MB, as the harness measures it",
+        }[metric]
     output = "the judge's output" if experiment.judge else "the output"
     if experiment.result_file:
         return f"the number under `{metric}` in the JSON file `{experiment.result_file}` that is written"
