@@ -20,7 +20,7 @@ COMMANDS = {
     "suggest": "an idea of your own into a run's queue",
     "propose": "ask a model for ideas, once",
     "simulate": "the same search on virtual slots, beside its peers",
-    "init": "the experiments and program.md that ship, written here to edit",
+    "init": "the experiments, notebooks and program.md that ship, written here to edit",
 }
 
 

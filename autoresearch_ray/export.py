@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a run's folder, or STORAGE_URL/TAG")
     parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="ends in .csv, .parquet or .jsonl")
     parser.add_argument(
-        "--table", default="trials", help="trials, lineage, calls, decisions or curves (default: trials)"
+        "--table",
+        default="trials",
+        help="trials, lineage, calls, decisions, curves, knobs or runs (default: trials)",
     )
     options = parser.parse_args(arguments)
     try:

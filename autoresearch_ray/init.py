@@ -1,4 +1,4 @@
-"""The experiments and program.md that ship, written out to edit: `python -m autoresearch_ray.init [FOLDER]`.
+"""The experiments, notebooks and program.md that ship, written out to edit: `python -m autoresearch_ray.init [FOLDER]`.
 
 A file that is there already is left as it is. `launch` in that folder takes its own `experiments/` and `program.md`
 before those that ship.
@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="default: here")
     folder = parser.parse_args(arguments).folder
     try:
-        for source in [*sorted(EXPERIMENTS.glob("*.yaml")), EXPERIMENTS / "train.py", PROGRAM]:
+        experiments, notebooks = (sorted(EXPERIMENTS.glob(pattern)) for pattern in ("*.yaml", "*.ipynb"))
+        for source in [*experiments, EXPERIMENTS / "train.py", *notebooks, PROGRAM]:
             target = folder / source.relative_to(PROGRAM.parent)
             if target.exists():
                 STDOUT.write(f"{target}: is there, left as it is\n")

@@ -5,6 +5,9 @@ measured after the run (`transfers.jsonl`, `ablations.jsonl`) can be made again 
 """
 
 import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -40,6 +43,19 @@ def find_home() -> Path | None:
         return Path.home()
     except RuntimeError:
         return None
+
+
+def shorten(path: Path) -> str:
+    """As it is named from the working folder, where that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)
+
+
+def python_command() -> str:
+    """What a shell of the user's starts this interpreter by: `python` if that is the one, else its path."""
+    found = shutil.which("python")
+    is_first = found is not None and Path(found).parent == Path(sys.executable).parent
+    return "python" if is_first else shlex.quote(shorten(Path(sys.executable)))
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -66,6 +66,7 @@ class Rules:
     min_removal_pairs: int = 10  # of the proof of a removal
     max_removal_pairs: int = 20
     plateau_trials: int = 30  # without a move of the frontier, after which removals are proven beside proposals
+    needs_holdout: bool = True  # a win must hold on the held-out score too; a script may have none
     reserve_trials: int = 2  # kept for a proof before the run ends
     early_stop_below: float = 0.02  # probability of a worthwhile step, below which a screen may end early
     early_stop_pairs: int = 12  # finished pairs of learning curves that must be known before

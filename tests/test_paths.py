@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,14 @@ def test_a_user_without_a_home_folder_is_told_which_variable_to_set() -> None:
     done = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, timeout=60)
     words = "this user has no home folder for the data; set AUTORESEARCH_HOME to a folder"
     assert done.stdout == f"None\n{words}\n/srv/cache\n", done.stderr
+
+
+@pytest.mark.parametrize("path", [f"{Path(sys.executable).parent}:/usr/bin:/bin", "/usr/bin:/bin"])
+def test_a_command_that_is_printed_starts_this_python_where_it_is_copied(path: str) -> None:
+    ask = "from autoresearch_ray.paths import python_command; print(python_command())"
+    environment = os.environ | {"PATH": path}
+    done = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, timeout=60)
+    again = ["bash", "-c", f"{done.stdout.strip()} -c 'import sys; print(sys.prefix)'"]
+    started = subprocess.run(again, env=environment, capture_output=True, text=True, timeout=60)
+    assert started.stdout.strip() == sys.prefix, done.stdout + started.stderr
+    assert (done.stdout == "python\n") is path.startswith(str(Path(sys.executable).parent))

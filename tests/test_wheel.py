@@ -52,7 +52,8 @@ def test_an_installed_wheel_searches_and_trains_in_an_empty_folder(python: Path,
     assert "cpu.yaml, which ships" in printed and "python -m autoresearch_ray.init" in printed and "4 ok" in printed
     assert (folder / "runs" / "x" / "report.html").exists() and not (folder / "experiments").exists()
 
-    assert "experiments/train.py: written" in run(python, "-m", "autoresearch_ray.init", cwd=folder)
+    written = run(python, "-m", "autoresearch_ray.init", cwd=folder)
+    assert "experiments/train.py: written" in written and "experiments/t4.ipynb: written" in written
     (folder / "program.md").write_text("# Mine\n")
     assert "program.md: is there, left as it is" in run(command, "init", cwd=folder)
     assert (folder / "program.md").read_text() == "# Mine\n"

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from autoresearch_ray.benchmark.data.dataset import Dataset
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.capacity import round_share
@@ -87,19 +86,19 @@ def _side_by_side(settings_json: str, home: str, tenants: int) -> str:
     """On the node: so many trials at once; a CoRun as JSON."""
     settings = RunSettings.model_validate_json(settings_json)
     depot = Depot(settings, home)
-    dataset, memory_mb = depot.dataset(), depot.memory_mb()
+    dataset, memory_mb = depot.material().folder, depot.memory_mb()
     together = Together(tenants, BUDGET_SHARE * settings.experiment.budget_seconds)
     with ThreadPoolExecutor(tenants) as pool:
         run = [pool.submit(_tenant, settings, dataset, memory_mb, together, number) for number in range(tenants)]
     return to_json(together.outcome([one.result() for one in run]))
 
 
-def _tenant(settings: RunSettings, dataset: Dataset, memory_mb: int, together: "Together", number: int) -> Result:
+def _tenant(settings: RunSettings, dataset: Path, memory_mb: int, together: "Together", number: int) -> Result:
     """One of the trials: the starting candidate, with a seed of its own. The thread outlives its slot."""
     job = job_for(
         settings.train_experiment,
         settings.baseline,
-        str(dataset.folder),
+        str(dataset),
         number,
         device=settings.device,
         memory_mb=memory_mb,

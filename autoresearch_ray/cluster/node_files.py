@@ -2,7 +2,7 @@
 
     with depot_of(run, folder):                         # the driver, when it has joined a cluster
         depot = Depot(settings, home)                   # a slot, on any node; `home` is the driver's node
-        dataset = depot.dataset()                       # this node's copy, fetched from the driver's node if need be
+        material = depot.material()                     # data or script, fetched from the driver's node if need be
         depot.keep("t00001", scratch)                   # a trial's files, into the run's folder
 
 Slots on the driver's own node (`depot.at_home`) use its cache and the run's folder directly. Elsewhere the first slot
@@ -24,14 +24,16 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, cache_home, open_dataset, prepare
+from autoresearch_ray.benchmark.script.snapshot import SCRIPTS, Snapshot, find_snapshot, open_snapshot, take
 from autoresearch_ray.cluster.capacity import fitting_slots, memory_for, per_gpu
 from autoresearch_ray.cluster.session import node_shape
 from autoresearch_ray.errors import DataError
-from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.paths import TRIALS_FOLDER, write_whole
 from autoresearch_ray.records import Result
+from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.settings import RunSettings, RunTerms
 
+Material = Dataset | Snapshot
 CHUNK_BYTES = 8 << 20
 DATE_SECONDS = 10.0  # to ask what time it is
 
@@ -39,17 +41,18 @@ DATE_SECONDS = 10.0  # to ask what time it is
 class DepotActor:
     """The actor. Every method may be repeated."""
 
-    def __init__(self, experiment_json: str, folder: str) -> None:
-        self._experiment, self._folder = Experiment.model_validate_json(experiment_json), Path(folder)
-        self._dataset: Dataset | None = None
+    def __init__(self, run_json: str, folder: str) -> None:
+        self._run, self._folder = RunTerms.model_validate_json(run_json), Path(folder)
+        self._material: Material | None = None
 
     def listing(self) -> tuple[str, dict[str, int]]:
-        """The data set's folder name and the bytes of each of its files."""
+        """The folder's name below the cache, and the bytes of each of its files."""
         folder = self._open().folder
-        return folder.name, {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+        sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+        return str(folder.relative_to(cache_home())), sizes
 
     def chunk(self, name: str, offset: int) -> bytes:
-        """CHUNK_BYTES of one file of the data set, less at its end."""
+        """CHUNK_BYTES of one of these files, less at its end."""
         with (self._open().folder / name).open("rb") as file:
             file.seek(offset)
             return file.read(CHUNK_BYTES)
@@ -65,10 +68,10 @@ class DepotActor:
         for name, content in files.items():
             write_whole(folder / name, content)
 
-    def _open(self) -> Dataset:
-        if self._dataset is None:
-            self._dataset = prepare(self._experiment)
-        return self._dataset
+    def _open(self) -> Material:
+        if self._material is None:
+            self._material = _find_material(self._run)
+        return self._material
 
 
 class Depot:
@@ -83,22 +86,22 @@ class Depot:
         (node,) = (node for node in ray.nodes() if node["NodeID"] == self._here)
         self._fit = fitting_slots(settings.experiment, [node_shape(node)], settings.gpu_share)
 
-    def dataset(self) -> Dataset:
-        """The run's data set on this node. DataError when it cannot be had or written, or is another."""
-        dataset = prepare(self._settings.train_experiment) if self.at_home else self._copy()
-        if dataset.fingerprint != self._settings.dataset_fingerprint:
+    def material(self) -> Material:
+        """The run's data set, or its script's files, on this node. DataError when they cannot be had, or are others."""
+        material = _find_material(self._settings) if self.at_home else self._copy()
+        if material.fingerprint != self._settings.dataset_fingerprint:
             raise DataError(
-                f"{socket.gethostname()}: data {dataset.fingerprint[:12]}, the run is on "
+                f"{socket.gethostname()}: data {material.fingerprint[:12]}, the run is on "
                 f"{self._settings.dataset_fingerprint[:12]}; prepare the same data on every machine"
             )
-        return dataset
+        return material
 
-    def _copy(self) -> Dataset:
+    def _copy(self) -> Material:
         name, sizes = ray.get(self._actor.listing.remote())
-        folder = cache_home() / "datasets" / name
+        folder = cache_home() / name
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(folder.with_name(f"{name}.lock")):
+            with filelock.FileLock(folder.with_name(f"{folder.name}.lock")):
                 return _whole(folder) or self._fetch(folder, sizes)
         except OSError as error:
             raise DataError(
@@ -134,7 +137,7 @@ class Depot:
         here = min(self._settings.slots, self._fit)
         return min(here, per_gpu(self._settings.gpu_share)) if self._settings.device == "cuda" else here
 
-    def _fetch(self, folder: Path, sizes: dict[str, int]) -> Dataset:
+    def _fetch(self, folder: Path, sizes: dict[str, int]) -> Material:
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)  # of a copy that was cut off
         partial.mkdir()
@@ -144,12 +147,12 @@ class Depot:
                     for offset in range(0, size, CHUNK_BYTES):
                         file.write(ray.get(self._actor.chunk.remote(name, offset)))
                 (partial / name).chmod(0o444)
-            open_dataset(partial)
+            _open_material(partial)
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        return open_dataset(folder, verify=False)
+        return _open_material(folder, verify=False)
 
 
 @contextlib.contextmanager
@@ -159,7 +162,7 @@ def depot_of(run: RunTerms, folder: Path) -> Iterator[None]:
     options = ray.remote(DepotActor).options(
         name=_name(run), num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here
     )
-    actor = options.remote(run.experiment.model_dump_json(), str(folder))
+    actor = options.remote(RunTerms.model_validate(run.terms()).model_dump_json(), str(folder))
     try:
         yield
     finally:
@@ -170,8 +173,20 @@ def _name(run: RunTerms) -> str:
     return f"depot-{run.tag}-{run.created_at:.0f}"
 
 
-def _whole(folder: Path) -> Dataset | None:
+def _find_material(run: RunTerms) -> Material:
+    """What a run's trials need beside their candidates, on the driver's node."""
+    if isinstance(run.experiment, ScriptExperiment):
+        known = run.dataset_fingerprint
+        return find_snapshot(run.experiment, known) if known else take(run.experiment)
+    return prepare(run.experiment)
+
+
+def _open_material(folder: Path, verify: bool = True) -> Material:
+    return open_snapshot(folder, verify) if folder.parent.name == SCRIPTS else open_dataset(folder, verify)
+
+
+def _whole(folder: Path) -> Material | None:
     try:
-        return open_dataset(folder) if folder.exists() else None
+        return _open_material(folder) if folder.exists() else None
     except DataError:
         return None

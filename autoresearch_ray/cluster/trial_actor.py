@@ -20,7 +20,9 @@ from typing import Any
 from ray import tune
 
 from autoresearch_ray.benchmark.score.plausible import Known
-from autoresearch_ray.benchmark.trial.job import job_for
+from autoresearch_ray.benchmark.script.job import ScriptJob, script_slot
+from autoresearch_ray.benchmark.script.snapshot import Snapshot
+from autoresearch_ray.benchmark.trial.job import AnyJob, job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
@@ -28,7 +30,8 @@ from autoresearch_ray.cluster.session import bundle
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
-from autoresearch_ray.records import MAY_BE_BEST, CurvePoint, Result, Trial
+from autoresearch_ray.records import MAY_BE_BEST, Candidate, CurvePoint, Result, Strength, Trial
+from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import connect
@@ -69,18 +72,23 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._settings = RunSettings.model_validate_json(config["run"])
         self._board = Board(connect(config["state"]))
         self._place = Place(self._settings)
-        threads, hidden = max(1, int(self._settings.experiment.cpus_per_trial)), (Path(config["folder"]),)
-        gpu = self._settings.device == "cuda"
-        self._slot = Slot(threads, self._place.cores, self._settings.isolation, hidden, gpu)
+        self._slot = self._make_slot(hidden=(Path(config["folder"]),))
         self._slot.start()
         self._depot = Depot(self._settings, config["home"])
-        self._dataset = self._depot.dataset()
+        self._material = self._depot.material()
         self._memory_mb = self._depot.memory_mb()
         self._progress: Iterator[CurvePoint] | None = None
         self._lost: Outlook | None = None  # why the trial under way is ended before its time
         self._rates: deque[float] = deque(maxlen=RECENT_TRIALS)
         if self._slot.await_ready(READY_SECONDS) and self._settings.gpu_share > 0:
             self._place.await_neighbours(self._depot.neighbours())
+
+    def _make_slot(self, hidden: tuple[Path, ...]) -> Slot:
+        experiment, isolation, cores = self._settings.experiment, self._settings.isolation, self._place.cores
+        if isinstance(experiment, ScriptExperiment):
+            return script_slot(experiment, cores=cores, isolation=isolation, hidden=hidden)
+        gpu = self._settings.device == "cuda"
+        return Slot(max(1, int(experiment.cpus_per_trial)), cores, isolation, hidden, gpu)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial on the same slot."""
@@ -119,17 +127,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def _run(self, trial: Trial) -> Iterator[CurvePoint]:
         candidate = self._board.candidate(trial.proposal.source_sha)
-        job = job_for(
-            self._settings.train_experiment,
-            candidate.text,
-            str(self._dataset.folder),
-            trial.seed,
-            device=self._settings.device,
-            memory_mb=self._memory_mb,
-            strength="full" if trial.purpose in MAY_BE_BEST else "normal",
-            held_out=trial.purpose in MAY_BE_BEST,
-            known=self._read_known(),
-        )
+        job = self._job(trial, candidate)
         with self._files(trial.trial_id) as folder:
             for path, text in candidate.files:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -148,6 +146,25 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                         break
             _write_curve(folder / CURVE_FILE, self._slot.result)
             _log_end(trial.trial_id, self._slot.result, folder / OUTPUT_FILE)
+
+    def _job(self, trial: Trial, candidate: Candidate) -> AnyJob:
+        device, memory_mb = self._settings.device, self._memory_mb
+        strength: Strength = "full" if trial.purpose in MAY_BE_BEST else "normal"
+        experiment, material = self._settings.experiment, self._material
+        if isinstance(experiment, ScriptExperiment):
+            assert isinstance(material, Snapshot), material
+            return ScriptJob(experiment, candidate, material, trial.seed, device, memory_mb, strength)
+        return job_for(
+            experiment,
+            candidate.text,
+            str(material.folder),
+            trial.seed,
+            device=device,
+            memory_mb=memory_mb,
+            strength=strength,
+            held_out=strength == "full",
+            known=self._read_known(),
+        )
 
     def _judge(self, rule: StopRule | None, points: list[CurvePoint]) -> None:
         """End the trial under way if its curve says that it has lost."""

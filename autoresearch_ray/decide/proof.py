@@ -84,7 +84,7 @@ def judge(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules
     variance = estimate.pair_variance(estimate.changes(target.source_sha, best.source_sha))
     seen = compare(gains, held_out, variance)
     words = f"P(better) {seen.probability:.4f} after {seen.pairs} pairs, gain {seen.gain:.4f}"
-    proven = seen.probability > bar_of(rules, len(state.failed)) and seen.holdout_gain > 0
+    proven = seen.probability > bar_of(rules, len(state.failed)) and holds(seen, rules)
     if proven and proof.checks:
         return Judgement("keep", words, seen)
     if proven:
@@ -94,6 +94,11 @@ def judge(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules
     if chance_to_win(state, estimate, target.source_sha, rules.max_pairs, rules) < rules.drop_probability:
         return Judgement("drop", f"{words}: it is not expected to be proven", seen)
     return Judgement("measure", words, seen)
+
+
+def holds(seen: Comparison, rules: Rules) -> bool:
+    """Whether a gain is one on the held-out score too, where there is one."""
+    return seen.holdout_gain > 0 or not rules.needs_holdout
 
 
 def pair_gains(state: SearchState, target: Entry, best: Entry) -> tuple[list[float], list[float]]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry
-from autoresearch_ray.decide.proof import Judgement, bar_of, chance_to_pass, compare, find_fault, pair_gains
+from autoresearch_ray.decide.proof import Judgement, bar_of, chance_to_pass, compare, find_fault, holds, pair_gains
 from autoresearch_ray.decide.state import Outcome, SearchState
 from autoresearch_ray.records import Standing
 from autoresearch_ray.settings import Rules
@@ -54,7 +54,7 @@ def judge_removal(state: SearchState, estimate: Estimate, outcome: Outcome, rule
     allowed = _allowance(target, anchor_of(state), rules)
     variance = estimate.pair_variance(estimate.changes(target.source_sha, anchor.source_sha))
     seen = compare([gain + allowed for gain in gains], [gain + allowed for gain in held_out], variance)
-    is_proven = seen.probability > bar_of(rules, len(state.needed)) and seen.holdout_gain > 0
+    is_proven = seen.probability > bar_of(rules, len(state.needed)) and holds(seen, rules)
     seen = replace(
         seen,
         gain=seen.gain - allowed,

@@ -24,9 +24,10 @@ from rich.live import Live
 
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.guidance import NO_DIRECTIVES, STATISTICS, Directives
-from autoresearch_ray.observe.lines import COLUMNS
+from autoresearch_ray.observe.lines import COLUMNS, page_line
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
 from autoresearch_ray.output import STDOUT
+from autoresearch_ray.paths import python_command, shorten
 from autoresearch_ray.records import Decision, ProposerStatus, Result, Step, Trial, TrialRow
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
@@ -37,6 +38,7 @@ REFRESH_SECONDS = 120.0  # of the run's files, and after each win
 SCREEN_SECONDS = 0.5
 HEAR_SECONDS = 2.0
 SHOWN_DECISIONS = 8
+PAGE_WORDS = "page  "  # begin the line that comes when the search begins, see `page_line`
 
 
 class Progress:
@@ -73,7 +75,7 @@ class Progress:
         """While the run goes: the screen, or the lines alone."""
         self._folder, begin = folder, time.monotonic()
         self.say(_headline(folder, settings))
-        self.say(f"its page in a browser: python -m autoresearch_ray.watch {shlex.quote(_short(folder))}")
+        self.say(page_line(shorten(folder)))
         try:
             if self._live:
                 with self._screen(lambda: self._snapshot(settings, search, watch, begin)):
@@ -127,7 +129,7 @@ class Progress:
 
         rebuild(folder)
         resume = resume_command(folder, settings) if interrupted else ""
-        return tuple(summary_lines(read_run(folder), _short(folder), resume))
+        return tuple(summary_lines(read_run(folder), shorten(folder), resume))
 
     @contextlib.contextmanager
     def _screen(self, snapshot: Any) -> Iterator[None]:
@@ -193,8 +195,8 @@ def can_draw(console: Console) -> bool:
 
 def resume_command(folder: Path, settings: RunSettings) -> str:
     """What continues this run."""
-    place = shlex.quote(_short(folder.parent))
-    return f"python -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {place}"
+    place = shlex.quote(shorten(folder.parent))
+    return f"{python_command()} -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {place}"
 
 
 def _model_news(status: ProposerStatus) -> str:
@@ -219,12 +221,8 @@ def _model_line(status: ProposerStatus) -> str:
 def _headline(folder: Path, settings: RunSettings) -> str:
     trials = f"{settings.trials} trials" if settings.trials else "trials without end"
     hours = f", {settings.hours:g} h" if settings.hours is not None else ""
+    hardware = f"{settings.hardware['device']}, {settings.hardware['isolation']}"
     return (
         f"run {settings.tag}: {settings.experiment.name}, {trials}{hours} of {settings.experiment.budget_seconds:g} s "
-        f"on {settings.slots} slots ({settings.hardware['device']}, {settings.hardware['isolation']}); {_short(folder)}"
+        f"on {settings.slots} slots ({hardware}); {shorten(folder)}"
     )
-
-
-def _short(path: Path) -> str:
-    relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)

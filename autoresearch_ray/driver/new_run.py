@@ -20,13 +20,14 @@ from autoresearch_ray.benchmark.trial.cpu import cpu_name
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.cluster.capacity import local_slots
+from autoresearch_ray.driver.script_run import read_script, script_program
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import B, Benchmark, Experiment
 from autoresearch_ray.experiment_file import load_any
 from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.propose.llm.providers.surroundings import check_address
 from autoresearch_ray.proposer_spec import MODELS, NONE, ProposerSpec
-from autoresearch_ray.script_experiment import AnyExperiment
+from autoresearch_ray.script_experiment import AnyExperiment, ScriptExperiment
 from autoresearch_ray.settings import AUTO, SQLITE, Request, RequestedRun, Rules
 
 PACKAGES = ("ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
@@ -40,13 +41,15 @@ def new_run(
     With an `address` it will join a cluster: this machine's devices and size do not matter.
     """
     experiment = override_experiment(load_any(request.experiment or find_experiment()), request)
-    program = read_program(request.program)
+    program_file = program_path(request.program, experiment)
+    program = read_program(program_file) if program_file else ""
     device, name = _device(experiment, joined=address is not None)
     if request.gpus_per_trial == AUTO and address is None and device == "cpu":
         raise SettingsError(
             f"--gpus-per-trial {AUTO}: there is no GPU here to share; leave it out, or join a Ray that has one with "
             "--address (a logical one will do: ray start --head --num-gpus=1)"
         )
+    proposers = request.proposers or (ProposerSpec(name="tpe"),)
     isolation = request.isolation or "best"
     walls = try_walls(isolation)
     check_reached(isolation, walls)
@@ -56,7 +59,7 @@ def new_run(
         trials=request.trials or experiment.trials,
         hours=request.hours,
         device=device,
-        proposers=request.proposers or (ProposerSpec(name="tpe"),),
+        proposers=proposers,
         director=choose_director(request, None, request.proposers),
         seed=request.seed or 0,
         early_stop=request.early_stop or "none",
@@ -70,7 +73,11 @@ def new_run(
         storage=storage,
         max_staleness=choose_staleness(request, default=None),
         rules=choose_rules(request, experiment),
-        baseline=_baseline(experiment, program),
+        baseline=(
+            read_script(experiment, proposers)
+            if isinstance(experiment, ScriptExperiment)
+            else _baseline(experiment, program)
+        ),
         program=program,
         dataset_fingerprint="",
         versions=_versions(),
@@ -109,6 +116,8 @@ def choose_staleness(request: Request, default: int | None) -> int | None:
 def choose_rules(request: Request, experiment: AnyExperiment) -> Rules:
     """The numbers of the decision, with what the launch and the experiment say."""
     rules = Rules(removal_margin=experiment.removal_margin)
+    if isinstance(experiment, ScriptExperiment):
+        rules = replace(rules, complexity_price=experiment.complexity_price, needs_holdout=bool(experiment.holdout))
     return rules if request.complexity_price is None else replace(rules, complexity_price=request.complexity_price)
 
 
@@ -158,15 +167,21 @@ def choose_experiment(device_capability: tuple[int, int] | None) -> Path:
     return here if here.exists() else EXPERIMENTS / name
 
 
-def program_path(path: Path | None) -> Path:
-    """The program.md that was named, or that of this folder, or the one that ships."""
+def program_path(path: Path | None, experiment: AnyExperiment | None = None) -> Path | None:
+    """The program.md that was named, or that of this folder, or the one that ships.
+
+    Of a script it is that of its own folder, None if it has none.
+    """
+    if path is not None:
+        return path
+    if isinstance(experiment, ScriptExperiment):
+        return script_program(experiment)
     here = Path(PROGRAM.name)
-    return path or (here if here.exists() else PROGRAM)
+    return here if here.exists() else PROGRAM
 
 
-def read_program(path: Path | None) -> str:
+def read_program(path: Path) -> str:
     """The text that a human steers the search with."""
-    path = program_path(path)
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -201,9 +216,8 @@ def _device(experiment: AnyExperiment, joined: bool) -> tuple[Literal["cpu", "cu
     return "cuda" if device.type == "cuda" else "cpu", device_name(device)
 
 
-def _baseline(experiment: AnyExperiment, program: str) -> str:
+def _baseline(experiment: Experiment, program: str) -> str:
     """The starting candidate with the experiment's constants written in."""
-    assert isinstance(experiment, Experiment)
     path = Path(experiment.candidate)
     try:
         source = set_constants(path.read_text(), dict(experiment.constants))

@@ -15,6 +15,7 @@ from autoresearch_ray.archive.bucket import normal_url
 from autoresearch_ray.archive.push import check_remote
 from autoresearch_ray.archive.restore import check_free, check_ours, restore, storage_of
 from autoresearch_ray.benchmark.data.dataset import prepare
+from autoresearch_ray.benchmark.script.snapshot import find_snapshot, take
 from autoresearch_ray.driver.earlier_run import find_run, start_from
 from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_address
 from autoresearch_ray.driver.resume import resume_run
@@ -22,6 +23,7 @@ from autoresearch_ray.driver.tools.tracking import check_tracker
 from autoresearch_ray.errors import SettingsError, StorageError
 from autoresearch_ray.paths import PACKAGE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER
 from autoresearch_ray.proposer_spec import NONE
+from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, default_tag
 from autoresearch_ray.store.connect import check_state, read_stored_settings, state_of
 from autoresearch_ray.store.history import read_finished
@@ -74,7 +76,12 @@ def keep_folder(folder: Path) -> Iterator[None]:
 
 def prepare_data(run: RequestedRun, say: Say) -> str:
     """The fingerprint of the run's data, which are in the cache then. SettingsError or DataError."""
-    fingerprint = prepare(run.train_experiment, say).fingerprint
+    experiment = run.experiment
+    if isinstance(experiment, ScriptExperiment):
+        if run.dataset_fingerprint:
+            return find_snapshot(experiment, run.dataset_fingerprint).fingerprint
+        return take(experiment, say).fingerprint
+    fingerprint = prepare(experiment, say).fingerprint
     if run.dataset_fingerprint not in ("", fingerprint):
         raise SettingsError(
             f"run {run.tag} is on data {run.dataset_fingerprint[:12]}, here is {fingerprint[:12]}; scores do not "

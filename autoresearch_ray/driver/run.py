@@ -21,7 +21,7 @@ from autoresearch_ray.archive.backup import Backups
 from autoresearch_ray.archive.push import Pusher, find_remote
 from autoresearch_ray.archive.restore import claim, storage_of
 from autoresearch_ray.archive.upload import Uploads
-from autoresearch_ray.benchmark.trial.job import longest_seconds
+from autoresearch_ray.benchmark.script.job import longest_job_seconds
 from autoresearch_ray.cluster.metrics import metering
 from autoresearch_ray.cluster.session import NAMESPACE, Cluster, dashboard_line, join_here, ray_for
 from autoresearch_ray.cluster.settle import Room, settle
@@ -160,7 +160,7 @@ def _drive(
         search = Search(board, settings, folder / LINEAGE, listener=listener)
         room = Room(settings)
         searcher = RunSearcher(search, settings, folder, address, room if follows else None)
-        silent_seconds = longest_seconds(settings.train_experiment) + SILENT_SECONDS
+        silent_seconds = longest_job_seconds(settings.experiment) + SILENT_SECONDS
         watch = SlotWatch(search, searcher, settings.experiment.budget_seconds, silent_seconds)
         if request.push_to is not None:
             branch = f"refs/heads/autoresearch/{settings.tag}"
@@ -172,7 +172,9 @@ def _drive(
             stack.enter_context(Tracking(tracker, board, settings, folder, lambda: search.slots, progress.say))
         if uploads is not None:
             stack.enter_context(uploads.following(searcher.give_way))
-        stack.enter_context(ProgramWatch(board, program_path(request.program)))
+        program = program_path(request.program, settings.experiment)
+        if program is not None:
+            stack.enter_context(ProgramWatch(board, program))
         stack.enter_context(SuggestionWatch(board, settings, folder, progress.say))
         stack.enter_context(DirectivesWatch(board, folder, progress.say))
         stack.enter_context(proposing(settings, address, folder, keys))

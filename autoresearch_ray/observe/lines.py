@@ -1,11 +1,12 @@
 """A run told in plain lines: one a decision, and the summary at its end. For pipes, logs and `--plain`."""
 
 import math
+import shlex
 
 from rich.cells import cell_len, set_cell_size
 
 from autoresearch_ray.observe import facts
-from autoresearch_ray.paths import LINEAGE, REPORT_FILE
+from autoresearch_ray.paths import LINEAGE, REPORT_FILE, python_command
 from autoresearch_ray.records import History, TrialRow, dollars
 from autoresearch_ray.text import last_line, one_line
 
@@ -34,10 +35,16 @@ def summary_lines(history: History, run_dir: str = "", resume: str = "") -> list
     place = one_line(run_dir) or "."
     lines += [
         _line("report", f"{place}/{REPORT_FILE}"),
+        page_line(place),
         _line("lineage", _lineage(history, place, summary.tag)),
         _line("table", f'autoresearch_ray.load_trials("{place}")'),
     ]
     return [*lines, _line("resume", resume)] if resume else lines
+
+
+def page_line(run_dir: str) -> str:
+    """The command that shows the run's page in a browser; said at a run's beginning and at its end."""
+    return _line("page", f"{python_command()} -m autoresearch_ray.watch {shlex.quote(run_dir)}")
 
 
 def duration(seconds: float) -> str:

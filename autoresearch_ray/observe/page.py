@@ -14,7 +14,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).with_name("templates")
-SCRIPTS = ("table.js", "live.js", "panel.js", "chart.js", "start.js")  # one program, the last begins it
+SCRIPTS = (
+    "table.js",
+    "live.js",
+    "panel.js",
+    "chart.js",
+    "chart_keys.js",
+    "start.js",
+)  # one program, the last begins it
 
 
 def render(template: str, **values: object) -> str:

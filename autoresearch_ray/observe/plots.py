@@ -71,6 +71,11 @@ def score_limits(scores: Sequence[float], levels: Sequence[float], sd: float) ->
 
 def progress_png(history: History, path: Path) -> None:
     """Draw the run's progress into `path`, whole or not at all."""
+    write_whole(path, draw_progress(history))
+
+
+def draw_progress(history: History) -> bytes:
+    """The run's progress as a PNG."""
     figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.075, 0.16, 0.905, 0.675))
@@ -103,7 +108,7 @@ def progress_png(history: History, path: Path) -> None:
                       frameon=False, fontsize=10, labelcolor=INK, handlelength=1.6, columnspacing=1.6)  # fmt: skip
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def drawable(text: str, limit: int) -> str:

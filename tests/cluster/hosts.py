@@ -35,7 +35,7 @@ def unavailable() -> str:
         return "network namespaces need root"
     missing = [package for program, package in NEEDED.items() if shutil.which(program) is None]
     if missing:
-        return f"not installed: {', '.join(missing)}"
+        return f"needs programs: apt-get install {' '.join(missing)}"
     hidden = [place for place in (Path("/tmp"), Path.home()) if Path(__file__).is_relative_to(place)]
     if hidden:
         return f"every host has a {hidden[0]} of its own, and this checkout lies there"

@@ -178,7 +178,7 @@ def test_a_host_that_leaves_and_joins_is_used_while_it_is_there(cluster: RayClus
     )
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="not installed: a C compiler")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs cc: apt-get install build-essential")
 def test_a_clock_that_jumps_by_an_hour_changes_nothing(cluster: RayCluster, tmp_path: Path) -> None:
     """Of Ray on a worker and of all that it starts; candidates have no look at it, they get what is in a list."""
     worker, tag, began = cluster.hosts[1], "clock", time.time()

@@ -17,6 +17,10 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 30.0  # for anything to become true
+KEY_CODES = {
+    "Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36,
+    "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
+}  # fmt: skip
 
 
 class Browser:
@@ -70,7 +74,7 @@ class Browser:
     def press(self, key: str) -> None:
         """A key, as a person presses it."""
         text = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
-        code = {"Enter": 13, "Escape": 27}.get(key, ord(key[0].upper()))
+        code = KEY_CODES.get(key, ord(key[0].upper()))
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 

@@ -160,6 +160,48 @@ def test_the_chart_has_a_point_a_trial_and_opens_it(server: PageServer, run: Pat
     tab.wait(f"{count} === {len(ended) + len(won) + 1}")
 
 
+def test_the_chart_is_read_by_keys(tab: Browser, tmp_path: Path) -> None:
+    history = realistic()
+    written(history, tmp_path)
+    tab.open((tmp_path / "report.html").as_uri())
+
+    def press(key: str) -> tuple[str, str]:
+        tab.press(key)
+        shown: str = tab.do("document.getElementById('tip').hidden || document.getElementById('tip').innerText")
+        read: str = tab.do("document.querySelector('#progress [aria-live]').textContent")
+        head = shown.partition("\n")[0]
+        assert read.startswith(f"{head}. "), "what is shown is read out"
+        return head, read
+
+    for _ in range(10):  # as a person comes to it
+        tab.press("Tab")
+        if tab.do("document.activeElement.matches('#progress svg')"):
+            break
+    ended = [row.trial.trial_id for row in history.rows if row.result]
+    count = len(ended) + len(wins(history))
+    head, read = press("Home")
+    assert head.startswith(ended[0]) and read.endswith(f"Point 1 of {count}")
+    assert press("ArrowRight")[1].endswith(f"Point 2 of {count}") and press("ArrowLeft") == (head, read)
+    first = press("ArrowDown")[0].split()
+    assert first[1] in ("advance", "win") and press("ArrowDown")[0].split() != first
+    assert press("ArrowUp")[0].split() == first
+    ring = tab.do(
+        "(({x, y, width}) => [x + width / 2, y + width / 2])"
+        "(document.querySelector('#progress .ring').getBoundingClientRect())"
+    )
+    assert tab.do(f"document.elementsFromPoint({ring[0]}, {ring[1]}).some((at) => at.matches('.advance, .keep'))")
+    tab.do("drawCharts()")  # as when a trial comes in
+    assert tab.do("document.querySelector('#progress .ring').getAttribute('visibility')") == "visible"
+    tab.press("Enter")
+    tab.wait("document.getElementById('panel').open")
+    assert tab.do("document.getElementById('panel').dataset.trial") == first[0]
+    tab.press("Escape")
+    tab.wait("document.activeElement.matches('#progress svg')")
+    assert press("End")[1].endswith(f"Point {count} of {count}")
+    tab.press("Tab")
+    assert tab.do("document.getElementById('tip').hidden")
+
+
 def test_a_page_of_an_empty_run_comes_to_life(tab: Browser, tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()

@@ -1,6 +1,8 @@
 """One line a decision, the summary at the end, and foreign text made safe."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from histories import CHARGES, START, empty, long, realistic, with_text
@@ -9,6 +11,8 @@ from rich.cells import cell_len
 from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, fit, summary_lines
 from autoresearch_ray.records import HELD
 from autoresearch_ray.text import last_line, one_line, visible
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_decision_is_one_line_with_its_fields_in_place() -> None:
@@ -42,6 +46,7 @@ def test_the_summary_says_what_came_of_it_and_where_to_look() -> None:
         "1 crash",
         "training 62% of",
         "runs/cpu-night/report.html",
+        "python -m autoresearch_ray.watch runs/cpu-night",
         "autoresearch/cpu-night",
         'load_trials("runs/cpu-night")',
         "resume       python -m autoresearch_ray.launch",
@@ -50,6 +55,12 @@ def test_the_summary_says_what_came_of_it_and_where_to_look() -> None:
         assert words in text, words
     commits = realistic().commits
     assert commits[3][:7] in text
+
+
+def test_the_readme_prints_what_a_run_prints_at_its_end() -> None:
+    printed = re.findall(r"^    (baseline .*?\n)\n", (ROOT / "README.md").read_text(), re.S | re.M)[0]
+    names = [line.split()[0] for line in summary_lines(realistic(), "runs/x") if not line.startswith(" ")]
+    assert re.findall(r"^ {0,4}(\w+)", printed, re.M) == names
 
 
 def test_the_summary_asks_a_human_to_look_at_what_is_too_good_to_be_true() -> None:

@@ -17,13 +17,22 @@ from test_rebuild import stored
 from test_transfer import BETTER, run_folder
 
 import autoresearch_ray
-from autoresearch_ray import load_calls, load_curves, load_decisions, load_lineage, load_trials
+from autoresearch_ray import (
+    load_calls,
+    load_curves,
+    load_decisions,
+    load_knobs,
+    load_lineage,
+    load_runs,
+    load_trials,
+)
 from autoresearch_ray.archive.bucket import normal_url
 from autoresearch_ray.archive.restore import claim, storage_of
 from autoresearch_ray.archive.upload import Uploads
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.driver.tables.load import RUN, TABLES, load
 from autoresearch_ray.errors import AutoresearchError, DataError, SettingsError
+from autoresearch_ray.observe.facts import summarise
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
@@ -275,8 +284,39 @@ def test_a_wrong_source_is_one_line(what: str, tmp_path: Path) -> None:
         assert isinstance(raised.value, DataError)
 
 
+def test_knobs_are_read_from_every_trial_s_text(run: Path) -> None:
+    knobs, trials = load_knobs(run), load_trials(run)
+    wide = knobs.pivot(index="trial_id", columns="knob", values="text")
+    start = trials[trials.kind == "baseline"].trial_id.iloc[0]
+    assert dict(wide.loc[start]) == {"ACTIVATION": '"relu2"', "DEPTH": "4", "MATRIX_LR": "0.04"}
+    first = knobs[knobs.trial_id == start]
+    assert first.knob.tolist() == ["MATRIX_LR", "DEPTH", "ACTIVATION"], "in the order of the text"
+    assert first.value.tolist()[:2] == [0.04, 4.0] and np.isnan(first.value.iloc[2])
+    assert first.range.tolist()[0] == "log(0.005, 0.2)"
+    assert wide.MATRIX_LR.nunique() > 1 and set(knobs.trial_id) <= set(trials.trial_id)
+
+
+def test_the_headline_of_a_run_is_that_of_its_report(run: Path, tmp_path: Path) -> None:
+    call_models(run)
+    (head,) = load_runs(run).to_dict("records")
+    summary = summarise(realistic())
+    assert {name: head[name] for name in ("tag", "gain", "gain_low", "gain_high", "noise_sd", "trials")} == {
+        name: getattr(summary, name) for name in ("tag", "gain", "gain_low", "gain_high", "noise_sd", "trials")
+    }
+    assert summary.wins > 0 and head["failed"] == sum(
+        count for status, count in summary.statuses.items() if status in ("crash", "timeout", "oom", "invalid", "lost")
+    )
+    assert head["hours"] * 3600 == pytest.approx(summary.wall_seconds) and head["dollars"] > 0
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    stored(empty(), nothing)
+    (head,) = load_runs(nothing).to_dict("records")
+    assert head["wins"] == 0 and np.isnan(head["gain_low"]) and np.isnan(head["dollars"])
+
+
 def test_all_loaders_are_public_and_nothing_else_is() -> None:
-    assert {f"load_{name}" for name in TABLES} | {"run", "recompute_decisions"} == set(autoresearch_ray.__all__)
+    others = {"run", "start", "show_page", "diff_best", "recompute_decisions"}
+    assert {f"load_{name}" for name in TABLES} | others == set(autoresearch_ray.__all__)
     assert all(callable(getattr(autoresearch_ray, name)) for name in autoresearch_ray.__all__)
     with pytest.raises(AttributeError, match="no attribute 'load_all'"):
         autoresearch_ray.load_all  # noqa: B018  # it is looked for

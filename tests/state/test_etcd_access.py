@@ -118,7 +118,7 @@ def test_the_password_is_in_no_error_representation_or_pickle(
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate authority, and a certificate for 127.0.0.1 that serves both ends."""
     if shutil.which("openssl") is None:
-        pytest.skip("needs openssl")
+        pytest.skip("needs openssl: apt-get install openssl")
     folder = tmp_path_factory.mktemp("papers")
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
     for command in (

@@ -33,7 +33,8 @@ KNOWN = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)
 MODES: tuple[Isolation, ...] = get_args(Isolation)
 HOW_TO_GET = (
     "run as root, or allow user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a "
-    "container: --privileged, or --cap-add SYS_ADMIN --security-opt seccomp=unconfined)"
+    "container: --security-opt seccomp=unconfined --security-opt systempaths=unconfined, and where there is AppArmor "
+    "--security-opt apparmor=unconfined)"
 )
 PROBE_SECONDS = 30
 

@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from autoresearch_ray.benchmark.script.command import shown_paths, words_of
 from autoresearch_ray.benchmark.script.snapshot import Snapshot
+from autoresearch_ray.benchmark.trial.job import longest_seconds
 from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.paths import find_home
 from autoresearch_ray.records import Candidate, Strength
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.script_experiment import AnyExperiment, ScriptExperiment
 
 SERVER = "autoresearch_ray.benchmark.script.server"
 CANDIDATE_TAR = "candidate.tar"
@@ -29,9 +31,13 @@ class ScriptJob:
     seed: int
     device: Literal["cpu", "cuda"]
     memory_mb: int  # of the whole process tree; 0: no limit
-    held_out: bool = False  # the second score is wanted: only decisions about the best read it
+    strength: Strength = "normal"  # full for a proof, for which the second score is wanted, if the script has one
     asked_at: float = 0.0
-    strength: Strength = "normal"  # nothing of a script is probed
+
+    @property
+    def held_out(self) -> bool:
+        """As in AnyJob."""
+        return self.strength == "full" and bool(self.experiment.holdout)
 
     @property
     def phases(self) -> tuple[str, str, str]:
@@ -88,8 +94,10 @@ def script_slot(
     return Slot(threads, cores, isolation, hidden, server=SERVER, shown=shown_paths(experiment))
 
 
-def longest_script_seconds(experiment: ScriptExperiment) -> float:
-    """Seconds from asking a slot that has started to a result, at most."""
+def longest_job_seconds(experiment: AnyExperiment) -> float:
+    """Seconds from asking a slot that has started to a result, at most: the slot itself ends what takes longer."""
+    if isinstance(experiment, Experiment):
+        return longest_seconds(experiment)
     return START_SECONDS + experiment.time_limit * (2 if experiment.judge else 1)
 
 

@@ -25,7 +25,7 @@ from autoresearch_ray.script_experiment import ScriptExperiment
 LEFT_OUT = {".git", ".hg", ".svn", ".venv", "venv", "__pycache__", "node_modules", "runs", ".tox", ".nox"}
 LEFT_OUT_ENDINGS = ("_cache", ".pyc", ".egg-info")
 MOST_BYTES, MOST_FILES = 64 << 20, 10_000  # that go into the folder of every trial
-TAR_FILE, META_FILE = "script.tar", "meta.json"
+SCRIPTS, TAR_FILE, META_FILE = "scripts", "script.tar", "meta.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def take(experiment: ScriptExperiment, say: Progress | None = None) -> Snapshot:
     hashes = {str(path.relative_to(root)): sha256_of(path) for path in paths if not path.is_symlink()}
     fingerprint = fingerprint_of(experiment, hashes)
     name = f"{root.name or 'script'}-{_sha(json.dumps([fingerprint, hashes]))[:16]}"
-    folder = cache_home() / "scripts" / name
+    folder = cache_home() / SCRIPTS / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder.with_name(f"{name}.lock")):
@@ -84,7 +84,7 @@ def find_snapshot(experiment: ScriptExperiment, fingerprint: str) -> Snapshot:
     except DataError as error:
         seen = str(error)
     name = Path(experiment.folder).name or "script"
-    for folder in sorted((cache_home() / "scripts").glob(f"{name}-*")):
+    for folder in sorted((cache_home() / SCRIPTS).glob(f"{name}-*")):
         if (folder / META_FILE).exists() and (found := open_snapshot(folder)).fingerprint == fingerprint:
             return found
     raise DataError(
@@ -93,11 +93,11 @@ def find_snapshot(experiment: ScriptExperiment, fingerprint: str) -> Snapshot:
     )
 
 
-def open_snapshot(folder: Path) -> Snapshot:
-    """The snapshot in a folder, its tar checked. DataError if it is not whole."""
+def open_snapshot(folder: Path, verify: bool = True) -> Snapshot:
+    """The snapshot in a folder; with `verify` the hash of its tar is checked. DataError if it is not whole."""
     try:
         meta = json.loads((folder / META_FILE).read_text())
-        if sha256_of(folder / TAR_FILE) != meta["tar"]:
+        if verify and sha256_of(folder / TAR_FILE) != meta["tar"]:
             raise ValueError(f"{TAR_FILE} changed since it was written")
         return Snapshot(folder, meta["fingerprint"], tuple(sorted(meta["hashes"].items())))
     except (OSError, ValueError, KeyError, TypeError) as error:

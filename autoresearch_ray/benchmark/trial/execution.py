@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 from autoresearch_ray.benchmark.sandbox import cgroup, limits, processes, root_folder
 from autoresearch_ray.benchmark.sandbox.walls import Walls
-from autoresearch_ray.benchmark.trial.failures import MEMORY_WORDS, STATUSES
-from autoresearch_ray.benchmark.trial.job import AnyJob, Event
+from autoresearch_ray.benchmark.trial.job import MEMORY_WORDS, STATUSES, AnyJob, Event
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.records import CurvePoint, Result, Status
 from autoresearch_ray.text import last_line

@@ -2,21 +2,15 @@
 
 import mmap
 import traceback
-from typing import get_args
 
 import torch
 
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
 from autoresearch_ray.benchmark.trial.candidate_module import FILE
+from autoresearch_ray.benchmark.trial.job import LENGTH, MEMORY_WORDS
 from autoresearch_ray.records import FailureStatus
 from autoresearch_ray.text import one_line
 
-MEMORY_WORDS = (
-    *("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory"),
-    *("bad_alloc", "cublas_status_alloc_failed", "memoryerror"),
-)
-STATUSES: tuple[FailureStatus, ...] = get_args(FailureStatus)  # that a candidate's process may name
-LENGTH = 2000  # of the line, characters
 SPARE_BYTES = 16 << 20  # to tell of a failure where a candidate has used up its memory
 _spare: mmap.mmap | None = None
 

@@ -3,13 +3,13 @@
 import math
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
 from autoresearch_ray.benchmark.sandbox import root_folder
 from autoresearch_ray.benchmark.score.plausible import NOTHING, Known
 from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.records import CurvePoint, Strength
+from autoresearch_ray.records import CurvePoint, FailureStatus, Strength
 
 OVERTIME = 0.02  # of the budget that `train` may take after the last batch, plus two of its slowest steps
 LEAST_OVERTIME = 0.25  # seconds
@@ -18,6 +18,13 @@ OUTSIDE_SECONDS = 0.5  # that the clock outside may be ahead of the one inside
 CLOCK_SHARE = 0.01  # and of the training time
 SAVING_SECONDS, SAVING_BYTES_PER_SECOND = 1.0, 100e6  # to hand over a model
 CORES_SHARE, CORES_MORE = 1.2, 0.3  # of the slot's cores that a candidate may keep busy, on average
+
+MEMORY_WORDS = (
+    *("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory"),
+    *("bad_alloc", "cublas_status_alloc_failed", "memoryerror"),
+)
+STATUSES: tuple[FailureStatus, ...] = get_args(FailureStatus)  # that a candidate's process may name
+LENGTH = 2000  # of the line, characters
 
 
 class AnyJob(Protocol):

@@ -19,8 +19,7 @@ import torch
 from autoresearch_ray.benchmark.score import metric, plausible, probes
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
 from autoresearch_ray.benchmark.trial import shared_logits
-from autoresearch_ray.benchmark.trial.failures import LENGTH, STATUSES
-from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
+from autoresearch_ray.benchmark.trial.job import LENGTH, STATUSES, DataShape, Event, Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.text import one_line
 

@@ -28,8 +28,16 @@ from autoresearch_ray.benchmark.sandbox.root_folder import Cover
 from autoresearch_ray.benchmark.sandbox.walls import Walls, confine
 from autoresearch_ray.benchmark.score.plausible import Known, too_fast, too_many
 from autoresearch_ray.benchmark.trial import shared_logits
-from autoresearch_ray.benchmark.trial.failures import LENGTH, STATUSES
-from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job, late_saving, overtime, too_many_cores
+from autoresearch_ray.benchmark.trial.job import (
+    LENGTH,
+    STATUSES,
+    DataShape,
+    Event,
+    Job,
+    late_saving,
+    overtime,
+    too_many_cores,
+)
 from autoresearch_ray.benchmark.trial.judge import Files, Remote, judge
 from autoresearch_ray.benchmark.trial.learned import plain_parameters
 from autoresearch_ray.benchmark.trial.line_profile import MOST_LINES

@@ -22,8 +22,8 @@ from autoresearch_ray.benchmark.score.metric import InvalidModelError
 from autoresearch_ray.benchmark.trial import candidate_module, model_process, shared_logits
 from autoresearch_ray.benchmark.trial import device as devices
 from autoresearch_ray.benchmark.trial.drytask import DryTask
-from autoresearch_ray.benchmark.trial.failures import LENGTH, describe, keep_spare_memory
-from autoresearch_ray.benchmark.trial.job import DataShape, Event, Job
+from autoresearch_ray.benchmark.trial.failures import describe, keep_spare_memory
+from autoresearch_ray.benchmark.trial.job import LENGTH, DataShape, Event, Job
 from autoresearch_ray.benchmark.trial.learned import read_small_parameters
 from autoresearch_ray.benchmark.trial.line_profile import LineProfile, Profile
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout

@@ -1,4 +1,4 @@
-"""Tables of runs, from wherever the runs are: trials, lineage, calls of models, decisions, learning curves.
+"""Tables of runs, from wherever the runs are: trials, lineage, calls of models, decisions, curves, knobs, headlines.
 
     load_trials("runs/monday")                                  # of one run, finished or under way
     load_trials(["runs/monday", "s3://bucket/tuesday"])         # of several, with a first column `run`
@@ -17,7 +17,7 @@ import pandas as pd
 
 from autoresearch_ray.driver.tables.sources import EXPECTED, is_running, open_run
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.observe.tables import calls, curves, decisions, lineage, trials
+from autoresearch_ray.observe.tables import calls, curves, decisions, knobs, lineage, runs, trials
 from autoresearch_ray.observe.tables.columns import Schema, categorise, complete, make_series
 from autoresearch_ray.paths import CALLS_FOLDER, SETTINGS_FILE, STATE_FILE, TABLE_FILE
 from autoresearch_ray.settings import SQLITE
@@ -66,6 +66,16 @@ def load_decisions(source: Source | Iterable[Source]) -> pd.DataFrame:
 def load_curves(source: Source | Iterable[Source]) -> pd.DataFrame:
     """The learning curves, one row a report of a trial. Sources and errors as of `load_trials`."""
     return load("curves", source)
+
+
+def load_knobs(source: Source | Iterable[Source]) -> pd.DataFrame:
+    """The values of all knobs, one row a trial and knob. Sources and errors as of `load_trials`."""
+    return load("knobs", source)
+
+
+def load_runs(source: Source | Iterable[Source]) -> pd.DataFrame:
+    """The headline of each run: scores, gain with its interval, noise. Sources and errors as of `load_trials`."""
+    return load("runs", source)
 
 
 def load(name: str, source: Source | Iterable[Source]) -> pd.DataFrame:
@@ -144,4 +154,6 @@ TABLES = {
     ),
     "decisions": Table(decisions.SCHEMA, lambda folder: decisions.decision_table(read_run(folder))),
     "curves": Table(curves.SCHEMA, lambda folder: curves.curve_table(read_run(folder))),
+    "knobs": Table(knobs.SCHEMA, lambda folder: knobs.knob_table(read_run(folder))),
+    "runs": Table(runs.SCHEMA, lambda folder: runs.run_table(read_run(folder))),
 }

@@ -1,6 +1,7 @@
 // Progress over trials or time, and the slots over time, as SVG. What a point is, its trial's panel says.
 
 const EDGE = { left: 52, right: 14, top: 10, bottom: 24 }, CHART_HEIGHT = 320, LANE = 16, NEAR = 16;
+const DAY = 86400, TIME_STEPS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200];
 let chart = embedded.chart;
 
 function drawCharts() {
@@ -25,19 +26,24 @@ function drawProgress(picture) {
   const ring = draw("circle", { class: "ring", r: 6, visibility: "hidden" });
   picture.setAttribute("viewBox", `0 0 ${width} ${CHART_HEIGHT}`);
   picture.setAttribute("height", CHART_HEIGHT);
-  picture.replaceChildren(...scoreMarks(low, high, y, width), ...placeMarks(end, isTime, x, CHART_HEIGHT),
+  picture.replaceChildren(...scoreMarks(low, high, y, width), ...placeMarks(0, end, isTime, x, CHART_HEIGHT - 6),
     ...points.map((point) => draw("circle", { class: `point ${point.mark}`, cx: point.x.toFixed(1),
       cy: point.y.toFixed(1), r: point.mark === "keep" ? 5 : 3 })),
     staircase(chart.frontier.map(step), end, x, y, "frontier"), staircase(chart.best.map(step), end, x, y, "best"), ring);
+  picture.points = points.toSorted((a, b) => a.x - b.x);
+  picture.ring = (point) => {
+    for (const [name, value] of [["cx", point?.x ?? 0], ["cy", point?.y ?? 0]]) ring.setAttribute(name, value);
+    ring.setAttribute("visibility", point ? "visible" : "hidden");
+  };
   picture.nearest = (event) => {
     const box = picture.getBoundingClientRect(), px = event.clientX - box.left, py = event.clientY - box.top;
     const far = (point) => Math.hypot(point.x - px, point.y - py);
     const found = points.reduce((a, b) => (far(b) < far(a) ? b : a), { x: -1e9, y: 0 });
-    const isNear = far(found) < NEAR;
-    for (const [name, value] of [["cx", found.x], ["cy", found.y]]) ring.setAttribute(name, value);
-    ring.setAttribute("visibility", isNear ? "visible" : "hidden");
-    return isNear ? found.trial : null;
+    const near = far(found) < NEAR ? found : null;
+    picture.ring(near);
+    return near?.trial ?? null;
   };
+  if (picture === document.activeElement) showChosen(picture);
 }
 
 // Bars are there for all of the latest trials; points are not, or they would look like a crowd.
@@ -66,20 +72,37 @@ function scoreScale() {
 }
 
 function scoreMarks(low, high, y, width) {
-  return [0.1, 0.3, 0.5, 0.7, 0.9].map((share) => low + share * (high - low)).flatMap((bpb) => [
+  const step = roundStep((high - low) / 5), digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return multiples(step, low, high).flatMap((bpb) => [
     draw("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(bpb), y2: y(bpb) }),
-    draw("text", { x: EDGE.left - 6, y: y(bpb) + 4, "text-anchor": "end" }, bpb.toFixed(3))]);
+    draw("text", { x: EDGE.left - 6, y: y(bpb) + 4, "text-anchor": "end" }, bpb.toFixed(digits))]);
 }
 
-function placeMarks(end, isTime, x, height) {
-  return [0, 0.25, 0.5, 0.75, 1].map((share) => draw("text", { x: x(share * end), y: height - 6,
-    "text-anchor": share === 1 ? "end" : share ? "middle" : "start" },
-    isTime ? timeWords(share * end) : `${Math.round(share * end).toLocaleString("en")}`));
+// Below a picture: numbers of trials, or times. The words of the outermost stay within it.
+function placeMarks(begin, end, isTime, x, y) {
+  const most = Math.max(2, Math.min(6, (x(end) - x(begin)) / 90)), rough = (end - begin) / most || 1;
+  const step = isTime ? TIME_STEPS.find((one) => one >= rough) ?? DAY * Math.ceil(rough / DAY)
+    : Math.max(1, roundStep(rough));
+  return multiples(step, begin, end).map((place) => draw("text", { x: x(place), y,
+    "text-anchor": x(end) - x(place) < 20 ? "end" : x(place) - x(begin) < 20 ? "start" : "middle" },
+    isTime ? timeWords(place) : place.toLocaleString("en")));
+}
+
+// The next of 1, 2, 5, 10, 20, 50 ... in every order of magnitude.
+function roundStep(rough) {
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
+}
+
+function multiples(step, low, high) {
+  const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+  return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
 }
 
 function timeWords(seconds) {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+  if (seconds < 120) return `${seconds} s`;
+  const parts = [[Math.floor(seconds / 3600), "h"], [Math.floor(seconds / 60) % 60, "min"], [seconds % 60, "s"]];
+  return parts.filter(([count]) => count).map(([count, unit]) => `${count} ${unit}`).join(" ");
 }
 
 function staircase(levels, end, x, y, name) {
@@ -96,8 +119,7 @@ function drawSlots(picture) {
   const begin = Math.min(...bars.map(({ start }) => start)), end = Math.max(...bars.map((bar) => bar.end));
   const left = 16 + 7 * Math.max(...chart.lanes.map(({ length }) => length));
   const x = (moment) => left + ((width - left - EDGE.right) * (moment - begin)) / (end - begin || 1);
-  const marks = [0, 0.5, 1].map((share) => draw("text", { x: x(begin + share * (end - begin)), y: height - 6,
-    "text-anchor": share === 1 ? "end" : share ? "middle" : "start" }, timeWords(begin + share * (end - begin))));
+  const marks = placeMarks(begin, end, true, x, height - 6);
   picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
   picture.setAttribute("height", height);
   picture.replaceChildren(...marks,
@@ -107,22 +129,31 @@ function drawSlots(picture) {
   picture.nearest = (event) => bars.find((bar) => bar.trial === event.target.dataset?.trial) ?? null;
 }
 
-function listenToCharts() {
+// A trial in a few words beside a place of the window; none: they go.
+function showTip(trial, x, y) {
   const tip = document.getElementById("tip");
+  tip.hidden = !trial;
+  if (!trial) return;
+  tip.replaceChildren(make("b", {}, headOf(trial)), make("br"), trial.words);
+  const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
+  tip.style.left = `${Math.max(8, Math.min(room, x + 12))}px`;
+  tip.style.top = `${y + 16}px`;
+}
+
+function headOf({ trial, mark, val_bpb: bpb }) {
+  return `${trial} ${mark}${bpb === null ? "" : ` ${bpb.toFixed(4)}`}`;
+}
+
+function listenToCharts() {
   for (const picture of document.querySelectorAll("#progress svg, #slots svg")) {
     picture.addEventListener("pointermove", (event) => {
       const trial = picture.nearest?.(event);
-      tip.hidden = !trial;
       picture.classList.toggle("near", Boolean(trial));
-      if (!trial) return;
-      const score = trial.val_bpb === null ? "" : ` ${trial.val_bpb.toFixed(4)}`;
-      tip.replaceChildren(make("b", {}, `${trial.trial} ${trial.mark}${score}`), make("br"), trial.words);
-      const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
-      tip.style.left = `${Math.max(8, Math.min(room, event.clientX + 12))}px`;
-      tip.style.top = `${event.clientY + 16}px`;
+      showTip(trial, event.clientX, event.clientY);
     });
-    picture.addEventListener("pointerleave", () => { tip.hidden = true; });
+    picture.addEventListener("pointerleave", () => showTip(null));
   }
+  listenToKeys(document.querySelector("#progress svg"));
   document.querySelector("#progress svg").addEventListener("click", (event) => {
     const trial = event.currentTarget.nearest?.(event);
     if (trial) openPanel(trial.trial);

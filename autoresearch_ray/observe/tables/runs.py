@@ -1,0 +1,47 @@
+"""The headline of a run as a table of one row, so that several runs stand below each other."""
+
+import math
+
+import pandas as pd
+
+from autoresearch_ray.observe import facts
+from autoresearch_ray.observe.tables.columns import Schema, make_series
+from autoresearch_ray.records import MICROS, History
+
+SCHEMA: Schema = {
+    "tag": "string",
+    "experiment": "category",
+    "dataset": "string",
+    "budget_seconds": "float64",
+    "trials": "Int64",
+    "failed": "Int64",
+    "wins": "Int64",
+    "baseline": "float64",
+    "best": "float64",
+    "gain": "float64",
+    "gain_low": "float64",
+    "gain_high": "float64",
+    "noise_sd": "float64",
+    "noise_freedom": "Int64",
+    "slots": "Int64",
+    "hours": "float64",
+    "utilisation": "float64",
+    "dollars": "float64",
+}
+
+
+def run_table(history: History) -> pd.DataFrame:
+    """One row: what `facts.summarise` says, what was spent on models, and what its scores may be compared with."""
+    summary = facts.summarise(history)
+    priced = [cost.micros for cost in facts.model_costs(history) if cost.priced]
+    row = {
+        "dataset": str(facts.setting(history, "dataset_fingerprint", "")),
+        "budget_seconds": facts.setting(history, "budget_seconds", None),
+        "failed": sum(n for status, n in summary.statuses.items() if status not in ("ok", "running", "stopped")),
+        "gain_low": summary.gain_low if summary.wins else math.nan,
+        "gain_high": summary.gain_high if summary.wins else math.nan,
+        "hours": summary.wall_seconds / 3600,
+        "dollars": sum(priced) / MICROS if priced else math.nan,
+    }
+    values = {name: row[name] if name in row else getattr(summary, name) for name in SCHEMA}
+    return pd.DataFrame({name: make_series(dtype, [values[name]]) for name, dtype in SCHEMA.items()})
