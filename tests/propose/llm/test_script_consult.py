@@ -9,6 +9,7 @@ from wire import Say, WireServer
 
 from autoresearch_ray.driver.ask_model import Asking, ask_model, prompt_text
 from autoresearch_ray.experiment_file import load_any
+from autoresearch_ray.propose import __main__ as consult
 from autoresearch_ray.proposer_spec import parse_proposer
 from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.search.models.experiment_view import experiment_view
@@ -57,6 +58,18 @@ def test_a_dry_run_prints_the_script_s_prompt(tmp_path: Path) -> None:
     assert "<program>\n# Digits\n</program>" in text and "Propose 2 ideas" in text
     assert "After 70 s it is ended" in text and "`train_seconds` has to be <= 4." in text
     assert "val_bpb" not in text and "train(task)" not in text and "Noise: not measured yet." in text
+
+
+def test_the_command_reads_the_experiment_s_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-consult-0123456789")
+    settings(tmp_path)
+    asked = [str(tmp_path / "script/digits.yaml"), "--proposer", "anthropic:claude-haiku-4-5", "--dry-run"]
+    assert consult.main(asked) == 0
+    printed = capsys.readouterr().out
+    assert "Every trial runs `python fit.py`" in printed and "#### file: dot.c ####\n#define BLOCK 64" in printed
+    assert "val_bpb" not in printed and "J = " not in printed, "lines have no price unless the experiment says one"
 
 
 def test_an_asking_applies_what_fits_and_refuses_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
