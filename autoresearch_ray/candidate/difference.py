@@ -151,8 +151,9 @@ def _compare_files(before: str, after: str) -> Difference:
 
 def _compare_file_constants(before: str, after: str) -> list[ConstantChange]:
     changes = list[ConstantChange]()
-    names = [_names(text) for text in (before, after)]
-    if not all(names):
+    try:
+        names = [names_of(text) for text in (before, after)]
+    except CandidateError:
         return []
     for path, *texts in pair_files(before, after):
         if texts[0] != texts[1]:

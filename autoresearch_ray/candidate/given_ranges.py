@@ -11,6 +11,7 @@ from autoresearch_ray.candidate.knobs import constants, file_constants, file_kno
 from autoresearch_ray.candidate.languages import is_python, language_of
 from autoresearch_ray.candidate.plain_knobs import check_range
 from autoresearch_ray.candidate.python_knobs import constant_lines
+from autoresearch_ray.candidate.ranges import Range
 from autoresearch_ray.candidate.syntax import tokens
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.paths import CANDIDATE_FILE
@@ -54,10 +55,17 @@ def _write(path: str, text: str, knobs: Mapping[str, str]) -> str:
             raise CandidateError(f"{name} has the range {before[name].range} in its comment already; say it once")
         given = check_range(name, wanted, values[name])
         text = _append(path, text, name, wanted.strip())
-        after = {knob.name: knob for knob in file_knobs(path, text)}
-        if after.get(name) is None or after[name].range != given:
+        if _range_of(path, text, name) != given:
             raise CandidateError(f"{name} cannot get the range `{wanted}`; expected a constant on a line of its own")
     return text
+
+
+def _range_of(path: str, text: str, name: str) -> Range | None:
+    """The range of this knob; None where it has none, or another constant got it."""
+    try:
+        return next((knob.range for knob in file_knobs(path, text) if knob.name == name), None)
+    except CandidateError:
+        return None
 
 
 def _append(path: str, text: str, name: str, wanted: str) -> str:

@@ -6,8 +6,8 @@ nothing is executed.
 Of a text with headings (`source_files.py`) they are those of all its files: of Python by its syntax tree, of other
 languages by lines (`plain_knobs.py`). There a constant is called by its bare name where one file alone has a knob of
 this name, or, if none has, one file alone a constant; else it is called `path:NAME`. So a constant without a range
-that a model adds changes no knob's name. A second knob of that name would change it, and the tuner would read all results
-before as if the knob had always stood where it stands now. So `rules/script.py` refuses a second one.
+that a model adds changes no knob's name. A second knob of that name would change it, and the tuner would read all
+results before as if the knob had always stood where it stands now. So `rules/script.py` refuses a second one.
 """
 
 from collections import Counter

@@ -18,6 +18,7 @@ from autoresearch_ray.candidate.knobs import (
 from autoresearch_ray.candidate.languages import is_python
 from autoresearch_ray.candidate.line_merge import merge_lines
 from autoresearch_ray.candidate.losses import idle_values, losses
+from autoresearch_ray.candidate.merge_imports import import_faults
 from autoresearch_ray.candidate.ranges import same
 from autoresearch_ray.candidate.template import split
 from autoresearch_ray.candidate.weave import weave
@@ -83,17 +84,29 @@ def _merge_trees(base: str, ours: str, theirs: str) -> Merged:
     if files is None:
         return Merged(ours, False, ("the files: not the same in all three; ours kept",), whole=False)
     merged = {path: _merge_file(path, *texts) for path, texts in files}
-    if not all(one.whole for one in merged.values()):
+    faults = _faults_between(files, merged) if all(one.whole for one in merged.values()) else ()
+    if faults:
+        merged = {
+            path: replace(one, whole=False, source=_set_values(path, *texts))
+            for (path, texts), one in zip(files, merged.values(), strict=True)
+        }
+    elif not all(one.whole for one in merged.values()):
         for path, texts in files:
             if merged[path].whole:
                 merged[path] = replace(merged[path], source=_set_values(path, *texts))
     conflicts = tuple(f"{path}: {conflict}" for path, one in merged.items() for conflict in one.conflicts)
     return Merged(
         join(tuple((path, one.source) for path, one in merged.items())),
-        all(one.clean for one in merged.values()),
-        conflicts,
+        not faults and all(one.clean for one in merged.values()),
+        (*conflicts, *faults),
         whole=all(one.whole for one in merged.values()),
     )
+
+
+def _faults_between(files: Sequence[tuple[str, Sequence[str]]], merged: Mapping[str, Merged]) -> tuple[str, ...]:
+    """What does not fit between the files, though each is merged."""
+    ours, theirs = ({path: texts[side] for path, texts in files} for side in (1, 2))
+    return import_faults(ours, theirs, {path: one.source for path, one in merged.items()})
 
 
 def _merge_file(path: str, base: str, ours: str, theirs: str) -> Merged:

@@ -3,10 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from autoresearch_ray import source_files
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.candidate.difference import diff_lines
 from autoresearch_ray.candidate.knobs import constants, set_constants
@@ -17,12 +16,11 @@ from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe import facts
 from autoresearch_ray.propose.llm.diffs import read_patch
 from autoresearch_ray.propose.llm.edits import apply_edits
-from autoresearch_ray.propose.llm.script_files import ScriptFiles
-from autoresearch_ray.records import History
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records import Candidate, History
 from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.watches.suggestions import Suggestion
 from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.source_files import has_headings
 from autoresearch_ray.store.connect import read_run
 
 PATCHES = (".patch", ".diff")
@@ -43,7 +41,7 @@ def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[
         candidate = history.candidates.get(proposal.source_sha)
         if candidate is not None and normal_sha(candidate.text) == normal:
             raise SettingsError(f"{file}: does the same as {row.trial.trial_id} of this run; change what it does")
-    trace = _dry_run(text, settings)
+    trace = _dry_run(text, settings) if isinstance(settings.experiment, Experiment) else None
     if trace is not None:
         raise SettingsError(f"{file}: fails a dry run on the CPU; nothing was queued\n{trace}")
     said = hypothesis.strip() or f"As suggested in {file.name}."
@@ -85,42 +83,48 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
     if not known:
         raise SettingsError(f"{history.settings.get('tag', 'the run')}: its start is not measured yet; try again soon")
     if file.suffix not in PATCHES:
-        if isinstance(settings.experiment, ScriptExperiment):
-            return _put_file(file, text, known)
-        nearest = min(known, key=lambda sha: len(diff_lines(known[sha], text)))
+        whole = {sha: put_file(file, text, source) for sha, source in known.items()}
+        nearest = min(known, key=lambda sha: len(diff_lines(known[sha], whole[sha])))
+        if not isinstance(settings.experiment, Experiment):
+            return whole[nearest], nearest
         written = write_constants(text, known[nearest], settings.experiment)
         if written is None:
             return text, nearest
         say("made from the experiment's train.py: the experiment's constants are written into it, as a launch does")
         return written, facts.start_sha(history)
-    blocks = read_patch(text)
-    if not blocks:
+    if not read_patch(text):
         raise SettingsError(f"{file}: has no hunk (`@@`); expected a unified diff of what the run searches")
     faults = ""
     for sha, source in known.items():
-        patched = apply_edits(source, blocks)
-        if isinstance(patched, str):
-            return patched, sha
-        faults = faults or str(patched[0])
+        try:
+            return apply_patch(source, text), sha
+        except CandidateError as error:
+            faults = faults or str(error)
     raise SettingsError(f"{file}: applies neither to the frontier nor to the best or the start; {faults}")
 
 
-def _put_file(file: Path, text: str, known: Mapping[str, str]) -> tuple[str, str]:
-    """The nearest of the known texts with this file in the place of its own, and its sha; all files, with headings.
+def put_file(file: Path, text: str, source: str) -> str:
+    """The candidate `source` with the suggested file in it. SettingsError where it is none of its files."""
+    candidate = Candidate.of(source)
+    if candidate.is_lone or has_headings(text):
+        return text
+    paths = [path for path, _ in candidate.files]
+    found = [path for path in paths if Path(path).name == file.name] if len(paths) > 1 else paths
+    if len(found) != 1:
+        raise SettingsError(
+            f"{file}: is {'several' if found else 'none'} of the files that may change ({', '.join(paths)}); expected "
+            f"the name of one, a patch, or all of them below headings like `#### file: {paths[0]} ####`"
+        )
+    text = text if text.endswith("\n") else f"{text}\n"
+    return Candidate(tuple((path, text if path == found[0] else old) for path, old in candidate.files)).text
 
-    SettingsError for a file that the run does not change.
-    """
-    if source_files.has_headings(text):
-        return text, min(known, key=lambda sha: len(diff_lines(known[sha], text)))
-    made = {}
-    for sha, source in known.items():
-        script = ScriptFiles(source)
-        path = script.paths[0] if len(script.paths) == 1 else script.find(file.as_posix())
-        if path is None:
-            raise SettingsError(f"{file}: is none of the files that may change; expected {', '.join(script.paths)}")
-        made[sha] = script.put({path: text})
-    nearest = min(known, key=lambda sha: len(diff_lines(known[sha], made[sha])))
-    return made[nearest], nearest
+
+def apply_patch(source: str, text: str) -> str:
+    """The candidate with a unified diff applied, file by file. CandidateError where it does not apply."""
+    patched = apply_edits(source, read_patch(text))
+    if not isinstance(patched, str):
+        raise CandidateError(str(patched[0]))
+    return patched
 
 
 def write_constants(text: str, nearest: str, experiment: Experiment) -> str | None:
