@@ -29,6 +29,7 @@ class ScoreWords:
 
     scoring: Scoring = OURS
     noise_sd: float = math.nan  # of the run
+    missing: str = "–"  # for a number that is not there
 
     @property
     def name(self) -> str:
@@ -80,26 +81,41 @@ class ScoreWords:
         """A number with all digits that may be shown, and hardly more."""
         return round(value, DECIMALS) if self.is_ours else float(f"{value:.{MOST_DIGITS}g}")
 
-    def score(self, value: float, missing: str = "–") -> str:
+    def score(self, value: float, missing: str | None = None) -> str:
         """An absolute score, of the number that decisions read."""
-        return write_number(self.shown(value), self.decimals) if math.isfinite(value) else missing
+        return write_number(self.shown(value), self.decimals) if math.isfinite(value) else self._missing(missing)
 
-    def amount(self, value: float, missing: str = "–") -> str:
+    def amount(self, value: float, missing: str | None = None) -> str:
         """A difference of scores, or its standard deviation."""
-        return write_number(value, self.decimals, digits=GAIN_DIGITS) if math.isfinite(value) else missing
+        return (
+            write_number(value, self.decimals, digits=GAIN_DIGITS) if math.isfinite(value) else self._missing(missing)
+        )
 
-    def gain(self, value: float, missing: str = "–") -> str:
+    def gain(self, value: float, missing: str | None = None) -> str:
         """A difference with its sign: above 0 is better."""
-        return write_number(value, self.decimals, "+", GAIN_DIGITS) if math.isfinite(value) else missing
+        return write_number(value, self.decimals, "+", GAIN_DIGITS) if math.isfinite(value) else self._missing(missing)
 
-    def bounds(self, low: float, high: float, missing: str = "–") -> str:
+    def change(self, difference: float) -> str:
+        """A difference of what decisions read, as a signed change of the metric."""
+        return self.gain(self.scoring.sign * difference)
+
+    def bounds(self, low: float, high: float, missing: str | None = None) -> str:
         """The ends of a gain's interval."""
         return f"{self.amount(low, missing)} to {self.amount(high, missing)}"
 
     def gain_interval(self, mean: float, low: float, high: float) -> str:
         """A gain with its bounds; "–" for none."""
-        ends = f" ({self.gain(low)} to {self.gain(high)})" if math.isfinite(low) else ""
-        return self.gain(mean) + (ends if math.isfinite(mean) else "")
+        if not math.isfinite(mean):
+            return "–"
+        return self.gain(mean) + (f" ({self.gain(low)} to {self.gain(high)})" if math.isfinite(low) else "")
+
+    def _missing(self, said: str | None) -> str:
+        return self.missing if said is None else said
+
+
+def words_for_models(scoring: Scoring = OURS, noise_sd: float = math.nan) -> ScoreWords:
+    """How a prompt writes scores."""
+    return ScoreWords(scoring, noise_sd, missing="nan" if scoring.is_ours else "unknown")
 
 
 def write_number(value: float, decimals: int | None, sign: str = "", digits: int = DIGITS) -> str:

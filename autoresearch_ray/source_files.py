@@ -20,6 +20,18 @@ def heading(path: str) -> str:
     return f"#### file: {path} ####\n"
 
 
+def is_heading(line: str) -> bool:
+    """Whether this line, with or without its end, stands above a file's text."""
+    return HEADING.fullmatch(line.rstrip() + "\n") is not None
+
+
+def path_of(line: str) -> str:
+    """The path that a heading names."""
+    match = HEADING.fullmatch(line.rstrip() + "\n")
+    assert match is not None, line
+    return match["path"]
+
+
 def has_headings(text: str) -> bool:
     """Whether this is the text of a tree of files, not of a lone train.py."""
     return HEADING.match(text) is not None

@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m autoresearch_ray.suggest", description="Put an idea of your own into a run's queue."
     )
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a run's folder, such as runs/TAG")
-    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a train.py, or a .patch of the run's")
+    parser.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="a train.py, a file of the run's script, or a .patch"
+    )
     parser.add_argument("--from-run", type=Path, metavar="RUN", help="in the place of FILE: each win of another run")
     parser.add_argument("--hypothesis", default="", help="why it should help; it becomes the commit's message")
     options = parser.parse_args(arguments)
@@ -35,9 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (options.file is None) == (options.from_run is None):
             raise SettingsError("expected a FILE, or --from-run RUN; see python -m autoresearch_ray.suggest --help")
         if options.from_run is not None:
-            suggestions = wins_of(options.from_run, options.run_dir)
+            suggestions, passed = wins_of(options.from_run, options.run_dir), ""
         else:
-            suggestions = [check_suggestion(options.run_dir, options.file, options.hypothesis, _say)]
+            suggestion, passed = check_suggestion(options.run_dir, options.file, options.hypothesis, _say)
+            suggestions = [suggestion]
         for suggestion in suggestions:
             leave_suggestion(options.run_dir, suggestion)
     except AutoresearchError as error:
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     when = "the launch that runs takes it now" if is_running(options.run_dir) else "the run takes it when it is resumed"
     wins = f"{len(suggestions)} win{'s' * (len(suggestions) != 1)} of {options.from_run}"
-    STDOUT.write(f"{wins if options.from_run else 'passed the rules and a dry run'}; {when}\n")
+    STDOUT.write(f"{f'passed {passed}' if passed else wins}; {when}\n")
     return 0
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch_ray.benchmark.data.dataset import prepare
-from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.normal_form import code_lines, normal_sha
 from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.errors import AutoresearchError, SettingsError
+from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe.facts import noise
 from autoresearch_ray.propose.llm.calls import Answer
 from autoresearch_ray.propose.llm.prices import Price
@@ -30,6 +30,7 @@ from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.proposer_spec import MODELS, OWN, PROVIDERS
 from autoresearch_ray.records import Candidate, History, Standing, Step, dollars
 from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, model_keys, price_of
+from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.models.proposer import form_of
 from autoresearch_ray.search.past_reader import start_standing
@@ -117,7 +118,8 @@ def _standing(step: Step, text: str, price: float) -> Standing:
 def _ask(asking: Asking, view: SearchView, say: Callable[[str], None]) -> Conversation:
     settings, spec = asking.settings, asking.settings.proposers[0]
     with model_keys(settings) as keys:
-        prepare(settings.train_experiment, say)
+        if isinstance(settings.experiment, Experiment):
+            prepare(settings.experiment, say)
         if spec.name == OWN:
             return asyncio.run(_conversation(asking, view, OwnProposer(load_proposer(spec.model)), say))
         return asyncio.run(_ask_by_calls(asking, view, connect_model(spec, Key(keys[spec.label]), settings), say))
@@ -137,7 +139,7 @@ async def _conversation(asking: Asking, view: SearchView, mind: Mind, say: Calla
     history = asking.history
     rows, candidates = (history.rows, history.candidates) if history else ((), {})
     tried = {normal_sha(candidates[row.trial.proposal.source_sha].text): row.trial.trial_id for row in rows}
-    dry_runner = DryRunner(asking.settings.train_experiment, asking.settings.isolation)
+    dry_runner = make_dry_runner(asking.settings)
     gates = Gates(
         check=lambda text: check_for(asking.settings)(text, len(asking.program.splitlines())),
         known=lambda text: tried.get(normal_sha(text)),

@@ -1,4 +1,4 @@
-"""A person's train.py or patch, checked as a model's idea would be, and left where the run's driver finds it."""
+"""A person's train.py, file of a script, or patch: checked as a model's idea would be, and left for its driver."""
 
 import asyncio
 import json
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autoresearch_ray.benchmark.data.dataset import prepare
-from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.difference import diff_lines
 from autoresearch_ray.candidate.knobs import constants, set_constants
 from autoresearch_ray.candidate.normal_form import normal_sha
@@ -15,9 +14,10 @@ from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe import facts
-from autoresearch_ray.propose.llm.diffs import read_file_patches, read_patch
+from autoresearch_ray.propose.llm.diffs import read_patch
 from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.records import Candidate, History
+from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.watches.suggestions import Suggestion
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.source_files import has_headings
@@ -26,8 +26,8 @@ from autoresearch_ray.store.connect import read_run
 PATCHES = (".patch", ".diff")
 
 
-def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[str], None]) -> Suggestion:
-    """What the file suggests to the run. SettingsError where it is nothing that could be tried."""
+def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[str], None]) -> tuple[Suggestion, str]:
+    """What the file suggests to the run, and what it passed. SettingsError where it is nothing that could be tried."""
     history = read_run(run_dir)
     settings = RunSettings.model_validate_json(json.dumps(history.settings))
     text, parent_sha = _read_candidate(file, history, settings, say)
@@ -45,7 +45,8 @@ def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[
     if trace is not None:
         raise SettingsError(f"{file}: fails a dry run on the CPU; nothing was queued\n{trace}")
     said = hypothesis.strip() or f"As suggested in {file.name}."
-    return Suggestion(text, parent_sha, said, time.time())
+    passed = "the rules and a dry run" if isinstance(settings.experiment, Experiment) else "the rules"
+    return Suggestion(text, parent_sha, said, time.time()), passed
 
 
 def wins_of(other_dir: Path, run_dir: Path) -> list[Suggestion]:
@@ -86,13 +87,13 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
         nearest = min(known, key=lambda sha: len(diff_lines(known[sha], whole[sha])))
         if not isinstance(settings.experiment, Experiment):
             return whole[nearest], nearest
-        written = write_constants(text, known[nearest], settings.train_experiment)
+        written = write_constants(text, known[nearest], settings.experiment)
         if written is None:
             return text, nearest
         say("made from the experiment's train.py: the experiment's constants are written into it, as a launch does")
         return written, facts.start_sha(history)
     if not read_patch(text):
-        raise SettingsError(f"{file}: has no hunk (`@@`); expected a unified diff of the run's train.py")
+        raise SettingsError(f"{file}: has no hunk (`@@`); expected a unified diff of what the run searches")
     faults = ""
     for sha, source in known.items():
         try:
@@ -120,27 +121,10 @@ def put_file(file: Path, text: str, source: str) -> str:
 
 def apply_patch(source: str, text: str) -> str:
     """The candidate with a unified diff applied, file by file. CandidateError where it does not apply."""
-    files = dict(Candidate.of(source).files)
-    patches = read_file_patches(text)
-    if len(files) == 1:
-        patches = [("", read_patch(text))]
-    for path, blocks in patches:
-        place = path if path in files else _nearest_path(path, list(files))
-        patched = apply_edits(files[place], blocks)
-        if not isinstance(patched, str):
-            raise CandidateError(f"{path}: {patched[0]}" if len(files) > 1 else str(patched[0]))
-        files[place] = patched
-    return Candidate(tuple(files.items())).text
-
-
-def _nearest_path(path: str, paths: list[str]) -> str:
-    """The one file that a patch's path means, which may be seen from another folder. CandidateError."""
-    if len(paths) == 1:
-        return paths[0]
-    found = [own for own in paths if path and (path.endswith(f"/{own}") or own.endswith(f"/{path}"))]
-    if len(found) != 1:
-        raise CandidateError(f"{path or 'a hunk without a path'} is no file that may change ({', '.join(paths)})")
-    return found[0]
+    patched = apply_edits(source, read_patch(text))
+    if not isinstance(patched, str):
+        raise CandidateError(str(patched[0]))
+    return patched
 
 
 def write_constants(text: str, nearest: str, experiment: Experiment) -> str | None:
@@ -160,8 +144,9 @@ def write_constants(text: str, nearest: str, experiment: Experiment) -> str | No
 
 
 def _dry_run(text: str, settings: RunSettings) -> str | None:
-    prepare(settings.train_experiment)
-    runner = DryRunner(settings.train_experiment, settings.isolation)
+    if isinstance(settings.experiment, Experiment):
+        prepare(settings.experiment)
+    runner = make_dry_runner(settings)
     try:
         return asyncio.run(runner.run(text))
     finally:

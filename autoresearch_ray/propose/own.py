@@ -9,8 +9,9 @@
 
 `--proposer own:package.module:Mine` names it, and `own:NAME` one that an installed package gives by an entry point of
 the group `autoresearch_ray.proposers`. It is made once, without arguments, in the process that proposes; `propose` is
-called in a thread, one call at a time, as often as ideas are wanted. An idea is a whole train.py and passes the gates
-of every model; what is refused or failed stands in later views. An exception makes the proposer pause.
+called in a thread, one call at a time, as often as ideas are wanted. An idea is a whole train.py, or of a script all
+its files as `view.frontier.text` has them. It passes the gates of every model; what is refused or failed stands in
+later views. An exception makes the proposer pause.
 
 A tuner of one's own has `suggest` (`KnobTuner`) and is named by `--proposer tuner:package.module:Class`, or by an entry
 point of the group `autoresearch_ray.tuners`.
@@ -39,11 +40,11 @@ PAUSE_SECONDS = 15.0  # after a call that failed
 
 @dataclass(frozen=True, slots=True)
 class OwnIdea:
-    """A whole train.py, and why it should score better."""
+    """A whole candidate, and why it should score better."""
 
     text: str
     hypothesis: str
-    expected_effect: float = math.nan  # on val_bpb, below 0 is better
+    expected_effect: float = math.nan  # on val_bpb as a view has it, below 0 is better
 
 
 class Proposer(Protocol):

@@ -13,6 +13,9 @@ from autoresearch_ray.guidance import Findings
 from autoresearch_ray.propose.director.findings import find
 from autoresearch_ray.propose.director.statistical import direct_by_statistics
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView
+from autoresearch_ray.score_words import words_for_models
+from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.past_reader import PastReader
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
@@ -43,7 +46,9 @@ class Analyst:
         state = self._reader.state()
         if state.best is None:
             return None
-        view = self._reader.view(0, NO_EXPERIMENT)
+        settings = self._reader.settings
+        is_script = isinstance(settings.experiment, ScriptExperiment)
+        view = self._reader.view(0, experiment_view(settings) if is_script else NO_EXPERIMENT)
         pair_sd = Estimate(state.ledger).pair_variance(1) ** 0.5
         findings = find(view, read_knobs(view.frontier.text), pair_sd, self._now())
         self._board.put_findings(findings)
@@ -56,7 +61,9 @@ class Analyst:
         settings, before = self._reader.settings, self._board.directives()
         led = settings.director is not None and not self._has_stopped(settings.director_label)
         if settings.has_models and not led and not before.is_closed:
-            self._board.put_directives(direct_by_statistics(findings, before))
+            self._board.put_directives(
+                direct_by_statistics(findings, before, words_for_models(settings.experiment.scoring))
+            )
 
     def _has_stopped(self, who: str) -> bool:
         return any(status.name == who and status.state == "stopped" for status in self._board.proposers())

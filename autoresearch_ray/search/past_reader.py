@@ -8,7 +8,7 @@ from autoresearch_ray.decide.portfolio import Portfolio
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.guidance import Findings
 from autoresearch_ray.propose.llm.prompt.past import Moment, Past
-from autoresearch_ray.propose.llm.prompt.view import ExperimentView, SearchView
+from autoresearch_ray.propose.llm.prompt.view import ExperimentView, ScriptView, SearchView
 from autoresearch_ray.records import Candidate, Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial
 from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.settings import RunSettings
@@ -22,7 +22,7 @@ class PastReader:
     def __init__(self, board: Board, settings: RunSettings) -> None:
         self.settings = settings
         self.queue: dict[str, Proposal] = {}
-        self.past = Past(lambda sha: board.candidate(sha).text)
+        self.past = Past(lambda sha: board.candidate(sha).text, settings.experiment.scoring)
         self.findings: Findings | None = None
         self.portfolio = Portfolio()
         self._board = board
@@ -37,7 +37,7 @@ class PastReader:
             if event.kind == "put":
                 self._learn(folder, event.kv.value)
 
-    def view(self, ideas: int, experiment: ExperimentView) -> SearchView:
+    def view(self, ideas: int, experiment: ExperimentView | ScriptView) -> SearchView:
         """What a prompt is made of now, findings and directives with it."""
         settings, frontier = self.settings, self.frontier()
         ledger = self.state().ledger

@@ -315,7 +315,7 @@ def test_the_headline_of_a_run_is_that_of_its_report(run: Path, tmp_path: Path) 
 
 
 def test_all_loaders_are_public_and_nothing_else_is() -> None:
-    others = {"run", "start", "show_page", "diff_best", "recompute_decisions"}
+    others = {"run", "start", "show_page", "diff_best", "load_best", "recompute_decisions"}
     assert {f"load_{name}" for name in TABLES} | others == set(autoresearch_ray.__all__)
     assert all(callable(getattr(autoresearch_ray, name)) for name in autoresearch_ray.__all__)
     with pytest.raises(AttributeError, match="no attribute 'load_all'"):

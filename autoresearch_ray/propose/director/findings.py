@@ -19,7 +19,7 @@ from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice, Value
 from autoresearch_ray.guidance import Advice, Findings, Interaction, KnobEffect, Outlook, SubjectRecord
 from autoresearch_ray.intervals import mean_interval
-from autoresearch_ray.propose.director.subjects import SUBJECTS, subject_of
+from autoresearch_ray.propose.director.subjects import subject_of, subjects_of
 from autoresearch_ray.propose.llm.prompt.summary import failure_groups
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView
 from autoresearch_ray.proposer_spec import ABLATION
@@ -157,10 +157,11 @@ def _count_subjects(
     view: SearchView, screened: Sequence[CandidateView]
 ) -> tuple[tuple[SubjectRecord, ...], tuple[str, ...]]:
     found: defaultdict[str, _Subject] = defaultdict(_Subject)
+    subjects = subjects_of(view.experiment)
     for candidate in screened:
         if candidate.kind != "code":
             continue
-        subject = found[subject_of(candidate.hypothesis, candidate.change)]
+        subject = found[subject_of(candidate.hypothesis, candidate.change, subjects)]
         subject.advanced += _advanced(candidate)
         if math.isfinite(candidate.difference):
             subject.gains.append(-candidate.difference)
@@ -168,10 +169,10 @@ def _count_subjects(
             subject.failed.append(candidate)
     for idea in view.rejected[-LATEST:]:
         if idea.hypothesis:
-            found[subject_of(idea.hypothesis)].refusals.append(idea.refusal)
+            found[subject_of(idea.hypothesis, subjects=subjects)].refusals.append(idea.refusal)
     records = [_record(subject, one) for subject, one in found.items()]
     records.sort(key=lambda record: -record.tried)
-    return tuple(records), tuple(subject for subject in SUBJECTS if subject not in found)
+    return tuple(records), tuple(subject for subject in subjects if subject not in found)
 
 
 def _record(subject: str, one: _Subject) -> SubjectRecord:
@@ -214,7 +215,7 @@ def _advise(
         return "wait", f"{outlook.screens} screens are too few to tell"
     told = (
         f"{outlook.advanced} of the last {outlook.screens} screens advanced; the next {outlook.next_screens} should "
-        f"bring {outlook.expected:.4f} (at most {outlook.high:.4f})"
+        f"bring {view.words.amount(outlook.expected)} (at most {view.words.amount(outlook.high)})"
     )
     if not outlook.is_plateau:
         return "refine", told

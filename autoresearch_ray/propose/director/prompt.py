@@ -17,11 +17,19 @@ from autoresearch_ray.propose.llm.prompt.view import SearchView
 
 PROMPT_TOKENS = 20_000
 ANSWER_TOKENS = 6_000  # thinking included; a page takes some 700
-SYSTEM = f"""\
+JOB = """\
 You direct a search on the training script of a small language model. You write no code. Several proposers, language
 models and an automatic tuner of constants, suggest changes; each is trained, scored (val_bpb, lower is better) and kept
 only if it is proven. You read all of their results, and write the directions in which the language models are to look
 next. Your text is shown to them, under the program of the people who own this search, which stands above yours.
+"""
+SCRIPT_JOB = """\
+You direct a search on a program. You write no code. Several proposers, language models and an automatic tuner of
+constants, suggest changes; each is run, scored ({name}, {better}) and kept only if it is proven. You read all of their
+results, and write the directions in which the models are to look next. Your text is shown to them, under the text of
+the people who own this search, which stands above yours.
+"""
+RULES = f"""\
 
 What good directions are like:
 
@@ -61,15 +69,23 @@ def build_director_prompt(
     view = replace(view, form="edits", rebase=None)
     context, numbers = context_text(view), standing_text(view)
     findings = ["# What all results say together", ""]
-    findings += list(findings_lines(view.findings, whole=True)) if view.findings else ["Nothing yet."]
+    findings += list(findings_lines(view.findings, view.words, whole=True)) if view.findings else ["Nothing yet."]
     told = "\n".join([*findings, "", *_tell_last(before, view)])
-    left = budget - sum(map(count, (SYSTEM, context, numbers, told, TASK))) - 8
+    system = director_system_text(view)
+    left = budget - sum(map(count, (system, context, numbers, told, TASK))) - 8
     if left < HISTORY_TOKENS:
         raise SettingsError(
             f"the director's prompt of {budget} tokens has no room for the history; shorten the program"
         )
     asking = "\n\n".join(filter(None, (numbers, history_text(view, left, count), told, TASK)))
-    return Prompt(SYSTEM, context, (Message("user", asking),), ANSWER_TOKENS)
+    return Prompt(system, context, (Message("user", asking),), ANSWER_TOKENS)
+
+
+def director_system_text(view: SearchView) -> str:
+    """What never changes within a run."""
+    words = view.words
+    job = JOB if words.scoring.is_ours else SCRIPT_JOB.format(name=words.name, better=words.way)
+    return job + RULES
 
 
 def _tell_last(before: Directives, view: SearchView) -> Iterator[str]:
@@ -91,6 +107,7 @@ def came_of(view: SearchView, name: str) -> str:
         return "no idea of it has run yet"
     taken = sum(candidate.taken for candidate in made)
     gains = [-candidate.difference for candidate in made if math.isfinite(candidate.difference)]
-    mean = f", mean gain {sum(gains) / len(gains):+.4f}, best {max(gains):+.4f}" if gains else ""
+    words = view.words
+    mean = f", mean gain {words.gain(sum(gains) / len(gains))}, best {words.gain(max(gains))}" if gains else ""
     failed = sum(candidate.status != "ok" for candidate in made)
     return f"{len(made)} tried, {taken} taken by the frontier, {failed} failed{mean}"

@@ -4,21 +4,24 @@ import math
 
 from autoresearch_ray.guidance import STATISTICS, Direction, Directives, Findings, SubjectRecord
 from autoresearch_ray.propose.director.directives import MOST_DIRECTIONS, number_directions
+from autoresearch_ray.score_words import ScoreWords, words_for_models
+
+BITS = words_for_models()
 
 FAIR_TRIAL = 3  # ideas of a subject, after which their mean counts
 UNTRIED_SHARE, OPEN_SHARE = 0.7, 0.5  # beside 1 of a subject that brings something
 
 
-def direct_by_statistics(findings: Findings, before: Directives) -> Directives:
+def direct_by_statistics(findings: Findings, before: Directives, words: ScoreWords = BITS) -> Directives:
     """The version after `before`. A subject whose ideas lose for certain is left out and named as not worth trying."""
     directions, stops = list[Direction](), list[str]()
     records = sorted(findings.subjects, key=lambda record: (-record.advanced, -_or_zero(record.gain)))
     for record in records:
         if _is_dead(record, findings):
-            stops.append(f"{record.subject} ({_words(record)})")
+            stops.append(f"{record.subject} ({_describe(record, words)})")
         elif record.tried:
             share = 1.0 if record.advanced else OPEN_SHARE
-            directions.append(Direction("", record.subject, _words(record), share))
+            directions.append(Direction("", record.subject, _describe(record, words), share))
     directions += [
         Direction("", subject, "nobody has tried it", UNTRIED_SHARE) for subject in findings.untried_subjects
     ]
@@ -41,8 +44,8 @@ def _is_dead(record: SubjectRecord, findings: Findings) -> bool:
     return record.failed == record.tried or record.high < findings.outlook.bound
 
 
-def _words(record: SubjectRecord) -> str:
-    mean = f", mean gain {record.gain:+.4f} bpb" if math.isfinite(record.gain) else ""
+def _describe(record: SubjectRecord, words: ScoreWords) -> str:
+    mean = f", mean gain {words.gain(record.gain)} {words.scoring.unit}".rstrip() if math.isfinite(record.gain) else ""
     failed = f", {record.failed} failed" if record.failed else ""
     return f"{record.advanced} of {record.tried} advanced{failed}{mean}"
 

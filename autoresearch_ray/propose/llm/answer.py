@@ -13,15 +13,21 @@
 What models do differently is read as it is meant: Markdown around tags, fields and blocks, other line ends, text in
 between, missing tags, a chain of thought before the answer, the hypothesis behind its block, a unified diff. What
 cannot be read is a problem that says what is missing. Applying the edits is `edits.py`.
+
+Of a script (`script_files.py`) a block or a code block is for the file that the line above it names, and a whole file
+may be of any language.
 """
 
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-from autoresearch_ray.propose.llm.diffs import HEAD, HUNK, LANGUAGES, read_hunk
+from autoresearch_ray.propose.llm.diffs import HEAD, HUNK, LANGUAGES, read_hunk, read_target
 from autoresearch_ray.propose.llm.docstrings import open_quote
 from autoresearch_ray.propose.llm.edits import Block
+from autoresearch_ray.propose.llm.script_files import ScriptFiles
+from autoresearch_ray.source_files import Files, has_headings, heading, is_heading, path_of, split
 
 HYPOTHESIS = 600  # characters
 IDEAS = 8  # of an answer that are looked at
@@ -48,9 +54,9 @@ class ParsedIdea:
 
     number: int | None  # as the model counts; None if it does not
     hypothesis: str
-    expected_effect: float  # change of val_bpb, below 0 is better; NaN if nothing was said
+    expected_effect: float  # change of what decisions read, below 0 is better; NaN if nothing was said
     blocks: tuple[Block, ...]
-    whole_file: str | None
+    whole_file: str | None  # the whole candidate; of a script with the files that were not given as they are
     problem: str  # "" if it can be tried
 
 
@@ -64,7 +70,7 @@ class _Draft:
     expected: str = ""
     prose: list[str] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
+    files: list[tuple[str, str]] = field(default_factory=list)  # (path, text); path "" of train.py
     problems: list[str] = field(default_factory=list)
     closed: bool = False
     explained: bool = False  # its hypothesis came behind its edits
@@ -75,16 +81,16 @@ class _Draft:
         return bool(self.hypothesis or self.blocks or self.files or self.problems or self.expected)
 
 
-def parse_answer(text: str, *, cut: bool = False) -> tuple[ParsedIdea, ...]:
+def parse_answer(text: str, *, cut: bool = False, script: ScriptFiles | None = None) -> tuple[ParsedIdea, ...]:
     """The ideas of an answer in order, the first eight; none if it holds none. `cut`: it ended at the token limit."""
-    drafts = _Reader(_without_thoughts(text).split("\n")).drafts()
+    drafts = _Reader(_without_thoughts(text).split("\n"), script).drafts()
     tagged = next((place for place, draft in enumerate(drafts) if draft.tagged), 0)
     drafts = drafts[tagged:]  # what stands before the first tag was thinking aloud
     if cut and drafts and not drafts[-1].closed:
         drafts[-1].problems.insert(
             0, "the answer ended at its token limit before this idea was complete; say it shorter"
         )
-    return tuple(map(_idea, drafts[:IDEAS]))
+    return tuple(_idea(draft, script) for draft in drafts[:IDEAS])
 
 
 def _without_thoughts(text: str) -> str:
@@ -100,8 +106,10 @@ def _without_thoughts(text: str) -> str:
 class _Reader:
     """Reads an answer line by line into drafts."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], script: ScriptFiles | None) -> None:
         self._lines = lines
+        self._script = script
+        self._path = ""  # that the last head of a unified diff names
         self._at = 0
         self._drafts: list[_Draft] = []
         self._draft = _Draft()
@@ -146,6 +154,7 @@ class _Reader:
         if self._draft.begun or self._draft.tagged:
             self._drafts.append(self._draft)
         self._draft = _Draft(number=number, tagged=tagged)
+        self._path = ""
 
     def _take_field(self, name: str, value: str) -> bool:
         """Returns whether the hypothesis goes on in the next line."""
@@ -161,7 +170,8 @@ class _Reader:
 
     def _take_prose(self, line: str, in_hypothesis: bool) -> bool:
         words = re.sub(r"</?\w+>", "", line).strip()
-        words = "" if FILE_NAME.match(words) or HEAD.match(words) else words
+        self._path = read_target(line) or self._path
+        words = "" if FILE_NAME.match(words) or HEAD.match(words) or self._name_file(line) else words
         if in_hypothesis and (words or not any(self._draft.hypothesis)):
             self._draft.hypothesis.append(words)
             return True
@@ -177,13 +187,15 @@ class _Reader:
     def _take_hunk(self, start: int) -> None:
         """A part of a unified diff from this line on, as a block; afterwards the reader stands behind it."""
         self._begin_edits()
-        block, end = read_hunk(self._lines, start)
-        self._draft.blocks += [block] if block is not None else []
+        block, end = read_hunk(self._lines, start, self._path)
+        self._path = block.path if block is not None else self._path
+        if block is not None:
+            self._draft.blocks.append(block if self._script is not None else replace(block, path=""))
         self._at = max(end, self._at + 1)
 
     def _take_block(self) -> None:
         """Read one block; afterwards the reader stands behind it."""
-        number = len(self._draft.blocks) + 1
+        number, path = len(self._draft.blocks) + 1, self._name_above(self._at)
         search: list[str] = []
         replace: list[str] = []
         part, problem = search, ""
@@ -206,20 +218,21 @@ class _Reader:
             problem = problem or f"block {number} has no `>>>>>>> REPLACE` line at its end"
         if problem:
             self._draft.problems.append(problem)
-        self._draft.blocks.append(Block(tuple(_inner(search)), tuple(_inner(replace))))
+        self._draft.blocks.append(Block(tuple(_inner(search)), tuple(_inner(replace)), path))
 
     def _take_fence(self) -> None:
         """A code block: around tags or blocks it is ignored, as a listing with `def train` it is a whole file."""
         opening = FENCE.match(self._lines[self._at])
         assert opening is not None, self._lines[self._at]
-        fence, start, quote = opening[1], self._at + 1, ""
+        fence, start, quote, path = opening[1], self._at + 1, "", self._name_above(self._at)
+        is_python = path.endswith(".py") or (not path and opening[2].lower() in ("", "python", "py"))
         if self._around and fence.startswith(self._around) and not opening[2]:
             self._around, self._at = "", start
             return
         first = True  # nothing but blank lines so far
         for end in range(start, len(self._lines)):
             line, within = self._lines[end], quote
-            quote = open_quote(line, quote)
+            quote = open_quote(line, quote) if is_python or self._script is None else ""
             marks = (SEARCH, HUNK, TAG, CLOSE, FIELD) if first else (SEARCH, HUNK, TAG, CLOSE)
             if any(mark.match(line) for mark in marks):
                 self._around, self._at = fence, start  # the fence is around the idea itself
@@ -230,21 +243,46 @@ class _Reader:
                 if other[2]:  # another one opens: this was the end of one that stood around an idea
                     self._at = start
                     return
-                self._take_listing(self._lines[start:end], opening[2].lower(), start)
+                self._take_listing(self._lines[start:end], opening[2].lower(), start, path)
                 self._at = end + 1
                 return
         listing = "\n".join(self._lines[start:])
-        if TRAIN.search(listing):
+        if TRAIN.search(listing) if self._script is None else path:
             self._draft.problems.append("the code block with the whole file has no closing fence")
         self._at = len(self._lines) if listing.strip() else start
 
-    def _take_listing(self, lines: list[str], language: str, start: int) -> None:
-        text = "\n".join(lines)
+    def _take_listing(self, lines: list[str], language: str, start: int, path: str) -> None:
+        text = "\n".join(lines) + "\n"
+        script = self._script
         if language in LANGUAGES:
             self._take_hunk(start)
-        elif TRAIN.search(text):
+        elif script is None:
+            self._take_files((("", text),) if TRAIN.search(text) else ())
+        elif has_headings(text):
+            self._take_files(split(text))
+        elif path or script.is_whole(text):
+            self._take_files(((path or script.paths[0], text),))
+
+    def _take_files(self, files: Files) -> None:
+        if files:
             self._begin_edits()
-            self._draft.files.append(text + "\n")
+            self._draft.files += files
+
+    def _name_above(self, at: int) -> str:
+        """The file that the line above names, blank ones aside; "" for none, and always of train.py."""
+        while at > 0 and self._script is not None:
+            at -= 1
+            if self._lines[at].strip():
+                return self._name_file(self._lines[at])
+        return ""
+
+    def _name_file(self, line: str) -> str:
+        """The file that a line names and nothing else: a heading, or a path in whatever Markdown."""
+        if self._script is None:
+            return ""
+        if is_heading(line.strip()):
+            return path_of(line.strip())
+        return self._script.find(line.strip(" \t#*`:_>-")) or ""
 
 
 def _inner(lines: list[str]) -> list[str]:
@@ -252,26 +290,56 @@ def _inner(lines: list[str]) -> list[str]:
     return lines[1:-1] if fenced else lines
 
 
-def _idea(draft: _Draft) -> ParsedIdea:
+def _idea(draft: _Draft, script: ScriptFiles | None) -> ParsedIdea:
     hypothesis = " ".join(" ".join(draft.hypothesis or draft.prose).split())
     if len(hypothesis) > HYPOTHESIS:
         hypothesis = hypothesis[: HYPOTHESIS - 1].rstrip() + "…"
     problems = list(draft.problems)
     if not hypothesis:
         problems.append("there is no `hypothesis:` line")
-    if draft.blocks and draft.files:
-        problems.append("there are SEARCH/REPLACE blocks and a whole file; give one of the two")
-    elif len(draft.files) > 1:
-        problems.append(f"there are {len(draft.files)} whole files; give one")
-    elif not draft.blocks and not draft.files and not draft.problems:
-        problems.append("there is no SEARCH/REPLACE block and no whole train.py")
-    whole = draft.files[0] if draft.files and not draft.blocks else None
+    problems += _problems_in_edits(draft, script)
     return ParsedIdea(
-        draft.number, hypothesis, _effect(draft.expected), tuple(draft.blocks), whole, "; ".join(problems)
+        draft.number,
+        hypothesis,
+        _effect(draft.expected) * (1 if script is None else script.sign),
+        tuple(draft.blocks),
+        _whole_text(draft, script),
+        "; ".join(problems),
     )
 
 
+def _problems_in_edits(draft: _Draft, script: ScriptFiles | None) -> Iterator[str]:
+    paths = [path for path, _ in draft.files]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if draft.blocks and draft.files:
+        yield "there are SEARCH/REPLACE blocks and a whole file; give one of the two"
+    elif twice and script is None:
+        yield f"there are {len(draft.files)} whole files; give one"
+    elif twice:
+        yield f"{twice[0]} is given twice as a whole; give it once"
+    elif not draft.blocks and not draft.files and not draft.problems:
+        yield f"there is no SEARCH/REPLACE block and no {_name_whole(script)}"
+    if script is not None:
+        for path in sorted({path for path in paths if script.find(path) is None}):
+            yield f"it gives a file {path}; expected {', '.join(script.paths)}, for no file can be added or renamed"
+
+
+def _name_whole(script: ScriptFiles | None) -> str:
+    if script is None:
+        return "whole train.py"
+    return f"whole file in a code block below a line `{heading(script.paths[0]).strip()}` that names it"
+
+
+def _whole_text(draft: _Draft, script: ScriptFiles | None) -> str | None:
+    """The candidate's text where whole files were given; None where they were not, or not rightly."""
+    if not draft.files or draft.blocks:
+        return None
+    if script is None:
+        return draft.files[0][1]
+    return script.put({script.find(path) or path: text for path, text in draft.files})
+
+
 def _effect(text: str) -> float:
-    """The first number that was said, in bpb."""
+    """The first number that was said."""
     match = NUMBER.search(text.replace("−", "-").replace("–", "-"))
     return float(match[0]) if match else math.nan

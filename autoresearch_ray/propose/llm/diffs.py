@@ -8,43 +8,34 @@ import re
 from autoresearch_ray.propose.llm.edits import Block
 
 HUNK = re.compile(r"^@@( .*)?$")
+TARGET = re.compile(r"^\+\+\+ (?P<path>[^\t\n]+)")  # of the file that the hunks behind it change
 HEAD = re.compile(r"^(diff --git |--- |\+\+\+ |index [0-9a-f]+\.\.).*$")
-FILE = re.compile(r"^\+\+\+ (?:b/)?([^\t\n]+?)(?:\t.*)?$")
 LANGUAGES = ("diff", "patch", "udiff")  # of a code block
 
 
 def read_patch(text: str) -> list[Block]:
-    """The hunks of a unified diff of one file, as blocks; [] without any."""
-    lines, blocks, start = text.splitlines(), [], 0
+    """The hunks of a unified diff, as blocks of the files that it names; [] without any."""
+    lines, blocks, start, path = text.splitlines(), [], 0, ""
     while start < len(lines):
+        path = read_target(lines[start]) or path
         if not HUNK.match(lines[start]):
             start += 1
             continue
-        block, start = read_hunk(lines, start + 1)
+        block, start = read_hunk(lines, start + 1, path)
         blocks += [block] if block else []
     return blocks
 
 
-def read_file_patches(text: str) -> list[tuple[str, list[Block]]]:
-    """The same of a diff of several files: each path, as the line `+++` has it, with its blocks; "" where none is said.
-
-    git's `a/` and `b/` before the paths are taken away.
-    """
-    found: list[tuple[str, list[str]]] = [("", [])]
-    lines = text.splitlines()
-    for number, line in enumerate(lines):
-        match = FILE.match(line)
-        if match is not None and number and lines[number - 1].startswith("--- "):
-            found.append((match[1], []))
-        else:
-            found[-1][1].append(line)
-    patches = [(path, read_patch("\n".join(lines))) for path, lines in found]
-    return [(path, blocks) for path, blocks in patches if blocks]
+def read_target(line: str) -> str:
+    """The file that a `+++` line names; "" for another line."""
+    match = TARGET.match(line)
+    return match["path"].strip().removeprefix("b/") if match else ""
 
 
-def read_hunk(lines: list[str], start: int) -> tuple[Block | None, int]:
+def read_hunk(lines: list[str], start: int, path: str = "") -> tuple[Block | None, int]:
     """The block that begins at this line, behind the `@@`, and where it ends; None if there are no lines of a diff."""
     while start < len(lines) and HEAD.match(lines[start]):
+        path = read_target(lines[start]) or path
         start += 1
     end = start
     while end < len(lines) and lines[end][:1] in ("", " ", "+", "-", "\\") and not HEAD.match(lines[end]):
@@ -54,4 +45,4 @@ def read_hunk(lines: list[str], start: int) -> tuple[Block | None, int]:
         hunk.pop()  # blank lines behind it
     search = tuple(line[1:] for line in hunk if line[:1] in ("", " ", "-"))
     replace = tuple(line[1:] for line in hunk if line[:1] in ("", " ", "+"))
-    return (Block(search, replace) if hunk else None), end
+    return (Block(search, replace, path) if hunk else None), end

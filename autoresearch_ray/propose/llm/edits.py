@@ -3,11 +3,17 @@
 A block whose SEARCH lines stand in the text once is applied there. Else it may match up to white space (indentation,
 blanks within and at the end of lines, blank lines), if that is at one place and every line is off by the same
 indentation, which is then given to the replacement. Anything else is a fault that says what was found instead.
+
+Of a text with headings (`source_files.py`) a block may name its file, and then applies in that file alone; no block
+may change a heading.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from autoresearch_ray.propose.llm.script_files import find_path
+from autoresearch_ray.source_files import heading, is_heading, path_of
 
 SHOWN_PLACES = 4  # of a block that matches several
 SHOWN_LINES = 12  # of the nearest lines
@@ -21,6 +27,7 @@ class Block:
 
     search: tuple[str, ...]
     replace: tuple[str, ...]
+    path: str = ""  # of the file that it is meant for; "": it says none
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ def apply_edits(source: str, blocks: Sequence[Block]) -> str | tuple[EditFault, 
     original = source.replace("\r\n", "\n").split("\n")
     lines, faults = list(original), []
     for number, block in enumerate(blocks, 1):
-        place = _place(lines, block)
+        place = _place_in_file(lines, block)
         if isinstance(place, str):
             faults.append(EditFault(number, place + _hint(original, lines, block)))
         else:
@@ -60,8 +67,48 @@ def apply_edits(source: str, blocks: Sequence[Block]) -> str | tuple[EditFault, 
     return text if text.endswith("\n") else text + "\n"
 
 
-def _place(lines: list[str], block: Block) -> _Place | str:
-    """The one place of a block, or what is wrong."""
+def _place_in_file(lines: list[str], block: Block) -> _Place | str:
+    """The one place of a block in the file that it names, else in all; headings stay as they are."""
+    headings = {line.rstrip(): number for number, line in enumerate(lines) if is_heading(line)}
+    if not headings:
+        return _place(lines, block, "train.py")
+    paths = tuple(map(path_of, headings))
+    fault = _fault_in_headings(block, headings.keys(), paths)
+    if fault:
+        return fault
+    if not block.path or any(map(is_heading, block.search)):
+        return _place(lines, block, paths[0] if len(paths) == 1 else "these files")
+    path = find_path(paths, block.path)
+    if path is None:
+        return f"it is for the file {block.path}; {_tell_files(paths)}"
+    start = headings[heading(path).rstrip()] + 1
+    end = min((number for number in headings.values() if number >= start), default=len(lines))
+    place = _place(lines[start:end], block, path)
+    if isinstance(place, str):
+        return place
+    return _Place(start + place.start, start + place.end, place.lines)
+
+
+def _fault_in_headings(block: Block, headings: Collection[str], paths: Sequence[str]) -> str:
+    """What is wrong where a block would change a line that names a file; "" where it does not."""
+    sought, left = ([line.rstrip() for line in part if is_heading(line)] for part in (block.search, block.replace))
+    unknown = [line for line in sought if line not in headings]
+    if unknown:
+        return f"its SEARCH part has the line `{unknown[0]}`, which names no file here; {_tell_files(paths)}"
+    if sought != left:
+        return (
+            "it takes out, adds or renames a line that names a file; such lines belong to no file, and no file can be "
+            f"added, removed or renamed: leave them out of SEARCH and REPLACE; {_tell_files(paths)}"
+        )
+    return ""
+
+
+def _tell_files(paths: Sequence[str]) -> str:
+    return f"expected {'one of ' * (len(paths) > 1)}{', '.join(paths)}"
+
+
+def _place(lines: list[str], block: Block, where: str) -> _Place | str:
+    """The one place of a block, or what is wrong; `where` is what the lines are called."""
     if not any(line.strip() for line in block.search):
         return (
             "its SEARCH part is empty; put the line before or after the place there, and repeat it in REPLACE with the "
@@ -71,8 +118,8 @@ def _place(lines: list[str], block: Block) -> _Place | str:
     if len(exact) == 1:
         return _Place(exact[0], exact[0] + len(block.search), block.replace)
     if exact:
-        return _several(exact, block.search)
-    return _loose(lines, block)
+        return _several(lines, exact, block.search)
+    return _loose(lines, block, where)
 
 
 def _exact(lines: list[str], wanted: Sequence[str]) -> list[int]:
@@ -84,22 +131,22 @@ def _exact(lines: list[str], wanted: Sequence[str]) -> list[int]:
     ]
 
 
-def _loose(lines: list[str], block: Block) -> _Place | str:
+def _loose(lines: list[str], block: Block, where: str) -> _Place | str:
     """The place where all but white space matches; blank lines on either side do not count."""
     wanted = [line for line in block.search if line.strip()]
     filled = [number for number, line in enumerate(lines) if line.strip()]
     found = _exact([_bare(lines[number]) for number in filled], [_bare(line) for line in wanted])
     if not found:
-        return _nowhere(lines, wanted)
+        return _nowhere(lines, wanted, where)
     if len(found) > 1:
-        return _several([filled[start] for start in found], block.search)
+        return _several(lines, [filled[start] for start in found], block.search)
     numbers = filled[found[0] : found[0] + len(wanted)]
     shift = _shift([lines[number] for number in numbers], wanted)
     replacement = None if shift is None else _reindent(_trim(block), *shift)
     if replacement is None:
         return (
-            f"its SEARCH part is lines {numbers[0] + 1} to {numbers[-1] + 1} but for an indentation that is not off by "
-            f"the same everywhere; copy the lines with their indentation"
+            f"its SEARCH part is lines {_name_line(lines, numbers[0])} to {_name_line(lines, numbers[-1])} but for an "
+            f"indentation that is not off by the same everywhere; copy the lines with their indentation"
         )
     return _Place(numbers[0], numbers[-1] + 1, replacement)
 
@@ -145,8 +192,8 @@ def _reindent(lines: list[str], off: str, on: str) -> tuple[str, ...] | None:
     return tuple(on + line[len(off) :] if line.strip() else "" for line in lines)
 
 
-def _several(starts: list[int], search: Sequence[str]) -> str:
-    places = ", ".join(str(start + 1) for start in starts[:SHOWN_PLACES])
+def _several(there: list[str], starts: list[int], search: Sequence[str]) -> str:
+    places = ", ".join(_name_line(there, start) for start in starts[:SHOWN_PLACES])
     more = f" and {len(starts) - SHOWN_PLACES} more" if len(starts) > SHOWN_PLACES else ""
     lines = "line" if len(search) == 1 else f"{len(search)} lines"
     return (
@@ -155,16 +202,24 @@ def _several(starts: list[int], search: Sequence[str]) -> str:
     )
 
 
-def _nowhere(lines: list[str], wanted: list[str]) -> str:
+def _name_line(lines: list[str], number: int) -> str:
+    """Its number from 1; with its file where there are several."""
+    start = next((above for above in range(number, -1, -1) if is_heading(lines[above])), None)
+    return str(number + 1) if start is None else f"{path_of(lines[start])}:{number - start}"
+
+
+def _nowhere(lines: list[str], wanted: list[str], where: str) -> str:
     size = "line" if len(wanted) == 1 else f"{len(wanted)} lines"
-    head = f"its SEARCH part ({size}) is nowhere in train.py"
+    head = f"its SEARCH part ({size}) is nowhere in {where}"
     nearest = _nearest(lines, wanted)
     if nearest is None:
         return (
             f"{head}, and nothing is near to it (its first line is {_short(wanted[0])}); copy the lines as they stand"
         )
     start, end = nearest
-    shown = "\n".join(f"{n + 1:5d}  {lines[n][:LINE_CHARACTERS]}" for n in range(start, min(end, start + SHOWN_LINES)))
+    shown = "\n".join(
+        f"{_name_line(lines, n):>5}  {lines[n][:LINE_CHARACTERS]}" for n in range(start, min(end, start + SHOWN_LINES))
+    )
     return f"{head}; {_first_difference(lines[start:end], wanted)}copy the lines as they stand. The nearest:\n{shown}"
 
 
@@ -198,6 +253,6 @@ def _hint(original: list[str], lines: list[str], block: Block) -> str:
     """What explains a fault: the edit is there already, or a block before it took its lines."""
     if block.replace and len(_exact(lines, block.replace)) == 1:
         return "\nIts REPLACE part stands in the file already: leave this block out, or say what else was meant."
-    if lines != original and not isinstance(_place(original, block), str):
+    if lines != original and not isinstance(_place_in_file(original, block), str):
         return "\nA block before it changed these lines: blocks apply in order, so merge the two into one."
     return ""

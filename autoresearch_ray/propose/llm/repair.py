@@ -30,17 +30,13 @@ UNREADABLE = (
     "There is no idea in this answer: expected `<idea 1>`, a `hypothesis:` line, `expected:`, SEARCH/REPLACE blocks "
     "and `</idea>`, as in the system text. Answer again in that format."
 )
-UNCHANGED = "train.py is as it was. Make one change to it that is worth a trial, then end with your last message."
-MEND = {
-    "edits": (
-        "Give each idea that you can mend once more and whole, under its number, with all its blocks against the "
-        "train.py shown at the start. Put a better idea in the place of one that cannot be mended, or leave it out."
-    ),
-    "folder": (
-        "train.py in your folder is as you left it. Mend it there, or put a better idea in its place, then end with "
-        "your last message."
-    ),
-}
+UNCHANGED = "{there}. Make one change to {it} that is worth a trial, then end with your last message."
+MEND = (
+    "Give each idea that you can mend once more and whole, under its number, with all its blocks against the "
+    "{subject} shown at the start. Put a better idea in the place of one that cannot be mended, or leave it out."
+)
+MEND_FOLDER = "{there}. Mend {it} there, or put a better idea in {its} place, then end with your last message."
+FILES = "files"  # what several are called
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +49,27 @@ class Failure:
     detail: str
 
 
-def repair_text(failures: Sequence[Failure], accepted: Sequence[int], form: Form) -> str:
-    """The next turn of the user: the failed ideas, precisely."""
+def unchanged_text(subject: str) -> str:
+    """What is said to an agent that left its folder as it found it."""
+    if subject == FILES:
+        return UNCHANGED.format(there="The files are as they were", it="them")
+    return UNCHANGED.format(there=f"{subject} is as it was", it="it")
+
+
+def repair_text(failures: Sequence[Failure], accepted: Sequence[int], form: Form, subject: str = "train.py") -> str:
+    """The next turn of the user: the failed ideas, precisely. `subject` is what they change."""
     parts = [_failure_text(failure) for failure in failures]
     if accepted:
         parts.insert(0, f"Accepted, do not repeat: idea {', '.join(map(str, accepted))}.")
-    return "\n\n".join([*parts, MEND[form]])
+    return "\n\n".join([*parts, _ask_to_mend(form, subject)])
+
+
+def _ask_to_mend(form: Form, subject: str) -> str:
+    if form == "edits":
+        return MEND.format(subject=subject)
+    if subject == FILES:
+        return MEND_FOLDER.format(there="The files in your folder are as you left them", it="them", its="their")
+    return MEND_FOLDER.format(there=f"{subject} in your folder is as you left it", it="it", its="its")
 
 
 def _failure_text(failure: Failure) -> str:

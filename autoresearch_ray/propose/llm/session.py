@@ -18,7 +18,17 @@ from autoresearch_ray.propose.llm.calls import Answer, Ask, Message, Prompt
 from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.propose.llm.prompt.rebase_text import stands_as_merged, withdrawal
 from autoresearch_ray.propose.llm.prompt.view import Form
-from autoresearch_ray.propose.llm.repair import CUT, EMPTY, THOUGHT, UNCHANGED, UNREADABLE, Failure, Reason, repair_text
+from autoresearch_ray.propose.llm.repair import (
+    CUT,
+    EMPTY,
+    THOUGHT,
+    UNREADABLE,
+    Failure,
+    Reason,
+    repair_text,
+    unchanged_text,
+)
+from autoresearch_ray.propose.llm.script_files import ScriptFiles
 
 REPAIRS = 2  # calls after the first
 SAID = 500  # characters of an answer without ideas that are kept
@@ -46,6 +56,22 @@ class Alike:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What the ideas of a conversation change."""
+
+    name: str = "train.py"  # as the prompt calls it; files for several
+    is_script: bool = False
+    sign: int = 1  # that turns a change of the metric into one of what decisions read
+
+    def read(self, source: str) -> ScriptFiles | None:
+        """How answers about this text are read; None for train.py of our contract."""
+        return ScriptFiles(source, self.sign) if self.is_script else None
+
+
+OURS = Subject()
+
+
+@dataclass(frozen=True, slots=True)
 class Gates:
     """What a text must pass before it may take a slot, from the cheapest to the dearest; `alike` only asks back."""
 
@@ -63,7 +89,7 @@ class Idea:
     text: str
     normal_sha: str
     hypothesis: str
-    expected_effect: float  # on val_bpb, below 0 is better; NaN if the model did not say
+    expected_effect: float  # on what decisions read, below 0 is better; NaN if the model did not say
     repairs: int  # answers that it took after the first
 
 
@@ -112,6 +138,7 @@ class _Progress:
     form: Form
     repairs: int  # calls after the first, at most
     seen: dict[str, str]  # normal sha -> what it is: the frontier, and the ideas accepted here
+    subject: Subject = OURS
     merged: ParsedIdea | None = None  # what an asking to rebase offers as it is
     outcomes: list[Idea | Rejection] = field(default_factory=list)
     failures: dict[int, Failure] = field(default_factory=dict)  # by number: what may still be mended
@@ -128,13 +155,14 @@ async def propose(
     form: Form = "edits",
     repairs: int = REPAIRS,
     merged: ParsedIdea | None = None,
+    subject: Subject = OURS,
 ) -> Conversation:
     """Ask for ideas on `source`, the frontier that the prompt shows, and settle each; `merged` may be taken as it is.
 
     A ProviderError ends the conversation and stands in it. What gates and `accept` raise beside CandidateError goes on
     to the caller, cancellation too.
     """
-    progress = _Progress(source, gates, accept, form, repairs, {normal_sha(source): SAME_AS_FRONTIER}, merged)
+    progress = _Progress(source, gates, accept, form, repairs, {normal_sha(source): SAME_AS_FRONTIER}, subject, merged)
     exchanges: list[Exchange] = []
     error: ProviderError | None = None
     following: Prompt | None = prompt
@@ -163,7 +191,8 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
     if answer.stop == "refusal":
         progress.outcomes.append(Rejection(0, "answer", f"the model refused: {answer.text.strip()[:SAID]}", ""))
         return None
-    ideas = parse_answer(answer.text, cut=answer.stop == "length")
+    script = progress.subject.read(progress.source)
+    ideas = parse_answer(answer.text, cut=answer.stop == "length", script=script)
     if not ideas and progress.merged is not None and stands_as_merged(answer.text):
         ideas = (progress.merged,)
     given_up = None if ideas else withdrawal(answer.text)
@@ -173,7 +202,7 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
     if not ideas and answer.stop == "length":
         return _again(prompt, CUT.format(tokens=prompt.max_answer_tokens))
     if not ideas and progress.form == "folder":
-        return None if repaired else _continue(prompt, answer, UNCHANGED)
+        return None if repaired else _continue(prompt, answer, unchanged_text(progress.subject.name))
     if not ideas and not answer.text.strip():
         told = prompt.messages[-1].text.endswith(THOUGHT)
         return None if told else _again(prompt, THOUGHT if answer.thought else EMPTY)
@@ -183,7 +212,9 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
     if not progress.failures:
         return None
     accepted = [outcome.number for outcome in progress.outcomes if isinstance(outcome, Idea)]
-    return _continue(prompt, answer, repair_text(list(progress.failures.values()), accepted, progress.form))
+    return _continue(
+        prompt, answer, repair_text(list(progress.failures.values()), accepted, progress.form, progress.subject.name)
+    )
 
 
 async def _settle(progress: _Progress, ideas: tuple[ParsedIdea, ...], repaired: int) -> None:

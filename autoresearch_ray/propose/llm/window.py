@@ -16,8 +16,8 @@ from autoresearch_ray.propose.llm.answer import ParsedIdea
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
 from autoresearch_ray.propose.llm.prompt.prompt import ANSWER_LEAST, ANSWER_TOKENS, RESERVE, build_prompt
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
-from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates, propose
+from autoresearch_ray.propose.llm.prompt.view import ScriptView, SearchView
+from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates, Subject, propose
 
 SHRINK = 0.85  # of what was refused is asked for next, where the server names no limit or counts more than we do
 MISCOUNT = 2.0  # tokens of a server's for one of ours, at most
@@ -114,6 +114,7 @@ async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gate
             *(Fitting(ask, window), window.prompt(view), view.frontier.text, gates, accept),
             form=view.form,
             merged=_merged(view),
+            subject=subject_of(view),
         )
         error = conversation.error
         if not isinstance(error, TooLongError):
@@ -122,6 +123,11 @@ async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gate
             return replace(conversation, error=None)
         if error.answer_tokens is not None or window == before:  # an answer that would be too short for an idea
             return conversation
+
+
+def subject_of(view: SearchView) -> Subject:
+    """What ideas on this view change, and which way its metric counts."""
+    return Subject(view.subject, isinstance(view.experiment, ScriptView), view.experiment.scoring.sign)
 
 
 def _merged(view: SearchView) -> ParsedIdea | None:

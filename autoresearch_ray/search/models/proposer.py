@@ -22,7 +22,7 @@ from autoresearch_ray.errors import (
     StoreError,
 )
 from autoresearch_ray.guidance import OPEN, Directives
-from autoresearch_ray.propose.director.subjects import SUBJECTS
+from autoresearch_ray.propose.director.subjects import subjects_of
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
@@ -189,9 +189,10 @@ class Writer:
         number = self.desk.number()
         name = f"{self.spec.name}-{number:05d}"
         directives, direction = await self._choose_direction()
+        view = self.desk.view(self._ideas_a_call)
         view = replace(
-            self.desk.view(self._ideas_a_call),
-            focus="" if directives.directions else self._vary(number),
+            view,
+            focus="" if directives.directions else self._vary(number, tuple(subjects_of(view.experiment))),
             directives=None if directives.off else directives,
             siblings=self._asking.count(direction) if directives.directions else 0,
             direction="" if direction == OPEN else direction,
@@ -226,9 +227,8 @@ class Writer:
             return directives, ""
         return directives, self.desk.choose_direction(directives, self._asking)
 
-    def _vary(self, number: int) -> str:
+    def _vary(self, number: int, subjects: Sequence[str]) -> str:
         """A subject, where several calls see the same prompt; "" for anything."""
-        subjects = tuple(SUBJECTS)
         return subjects[number % len(subjects)] if len(self._under_way) > 1 else ""
 
     def _bill(self, bill: "Bill") -> float:

@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.guidance import NO_DIRECTIVES, OPEN, Directives
@@ -37,6 +36,7 @@ from autoresearch_ray.proposer_spec import MODELS, OWN, ProposerSpec
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, price_of
 from autoresearch_ray.search.models.director import Director
+from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.models.proposer import Desk, Writer, calls_here
 from autoresearch_ray.search.past_reader import PastReader
@@ -74,9 +74,7 @@ class Writers:
         self._writers = [self._writer(spec, spending) for spec in self._specs]
         self._director = self._make_director(settings.director, spending) if settings.director else None
         self._task = self._loop.create_task(self._write())
-        self._dry_runner = DryRunner(
-            self._reader.settings.train_experiment, self._reader.settings.isolation, (self._folder,)
-        )
+        self._dry_runner = make_dry_runner(self._reader.settings, (self._folder,))
         self._thread.start()
 
     def close(self) -> None:

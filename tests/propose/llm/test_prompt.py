@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from pasts import HELD_OUT, PROGRAM, TRAIN, Story, long_story
+from pasts import EXPERIMENT, HELD_OUT, PROGRAM, TRAIN, Story, long_story
 
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import SettingsError
@@ -184,7 +184,7 @@ def test_it_says_how_much_text_there_is_and_how_much_of_it_the_frontier_reads() 
     story = Story()
     story.result(story.trial(TRAIN, "the start again", purpose="baseline", kind="baseline"), 1.7275)
     view = story.view()
-    told = replace(view, experiment=replace(view.experiment, train_tokens=1_000_000, bytes_per_token=3.5))
+    told = replace(view, experiment=replace(EXPERIMENT, train_tokens=1_000_000, bytes_per_token=3.5))
     prompt, usage = build_prompt(told), view.frontier.usage
     assert "There are 1,000,000 tokens to train on, of 3.50 bytes each" in prompt.context
     assert usage is not None
@@ -317,7 +317,7 @@ def test_the_lines_that_take_the_time_and_the_scores_of_counts_are_told() -> Non
     profile, learned = ((line, 0.421), (9999, 0.1)), (("skip", (0.1, -0.25)), ("a\nb", (math.nan,)))
     story.tell(Result(trial_id, "ok", val_bpb=1.7, steps=10, training_seconds=20.0, profile=profile, learned=learned))
     view = story.view()
-    counted = replace(view.experiment, train_tokens=1_000_000, eval_tokens=32_768, counted_bpb=(4.81, 3.02, 2.77))
+    counted = replace(EXPERIMENT, train_tokens=1_000_000, eval_tokens=32_768, counted_bpb=(4.81, 3.02, 2.77))
     prompt = build_prompt(replace(view, experiment=counted))
     assert f"largest first):\n|  42%  {TRAIN.splitlines()[line - 1].strip()}\n" in prompt.messages[0].text
     assert "after that run:\n| skip: 0.1, -0.25\n| a b: nan\n" in prompt.messages[0].text

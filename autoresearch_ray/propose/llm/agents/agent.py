@@ -4,10 +4,10 @@
     answer = await ask(prompt)      # `<idea 1>`, its last words as the hypothesis, and the whole train.py
 
 In the folder are train.py, program.md, contract.md and history.md, and nothing else of this machine. Every call makes
-it anew; a repair begins with the train.py that the agent's last answer left. Any number of calls at once.
+it anew; a repair begins with the train.py that the agent's last answer left. Any number of calls at once. Of a script
+it is the files that may change, at their paths; others that the agent makes are named in the answer and not read.
 """
 
-import re
 import shutil
 import tempfile
 import time
@@ -15,20 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoresearch_ray.errors import BadAnswerError, ProviderRefusedError, ProviderTimeoutError, SettingsError
+from autoresearch_ray.propose.llm.agents.folder import fill_folder
 from autoresearch_ray.propose.llm.agents.known import MALFORMED, Said, find_agent, is_allowed
 from autoresearch_ray.propose.llm.agents.process import Ended, run_command
-from autoresearch_ray.propose.llm.answer import FIELD, HYPOTHESIS, parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
-from autoresearch_ray.propose.llm.prompt.prompt import FRONTIER_HEADING, TASK_HEADING
 from autoresearch_ray.text import last_line, one_line
 
 SECONDS = 900.0  # of one call
-CANDIDATE = "train.py"
-READ_FIRST = (
-    "Read contract.md, program.md and history.md in this folder, then do what follows by editing train.py in this "
-    "folder. No other file counts, you cannot run anything, and nobody answers questions.\n\n"
-)
-MOST_BYTES = 1 << 20  # of a train.py: more is none
 LOG_CHARACTERS = 100_000  # of its output that are kept beside the answer
 UNCOUNTED = (0, 0, 0, 0)
 
@@ -47,22 +40,21 @@ class Agent:
         """The answer; BadAnswerError, ProviderTimeoutError, or for good ProviderRefusedError."""
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="agent-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
-            source, task = _fill(folder, prompt, self._facts.files)
-            command = [self._executable, *self._facts.arguments(task, self._model)]
+            folder = fill_folder(Path(name), prompt, self._facts.files)
+            command = [self._executable, *self._facts.arguments(folder.task, self._model)]
             try:
                 ended = await run_command(
-                    command, folder, self._environment, task if self._facts.by_input else "", self._seconds
+                    command, folder.path, self._environment, folder.task if self._facts.by_input else "", self._seconds
                 )
             except OSError as error:
                 raise ProviderRefusedError(
                     f"{self.who}: {self._executable} cannot be started ({error.strerror})", billed=UNCOUNTED
                 ) from None
             said = self._read_last_words(ended)
-            changed = _read_change(folder / CANDIDATE, source)
+            text = folder.read_answer(said.words)
         tokens = said.tokens or UNCOUNTED
         return Answer(
-            text=_idea_text(said.words, changed) if changed is not None else said.words.strip(),
+            text=text,
             stop="end",
             model=said.model or self._facts.executable,
             input_tokens=tokens[0],
@@ -110,50 +102,3 @@ def find_executable(name: str, environment: Mapping[str, str]) -> str:
             f"--proposer agent:{name}: there is no program {facts.executable}; expected {facts.install}"
         )
     return found
-
-
-def _fill(folder: Path, prompt: Prompt, settings: Mapping[str, str]) -> tuple[str, str]:
-    """Write the folder's files; returns the frontier's text and what the agent is asked to do."""
-    program, _, shown = prompt.context.partition(FRONTIER_HEADING)
-    history, _, task = prompt.messages[0].text.partition(TASK_HEADING)
-    source = _listing(shown)
-    begun = source
-    if len(prompt.messages) > 1:
-        before = parse_answer(prompt.messages[-2].text)
-        begun = next((idea.whole_file for idea in before if idea.whole_file is not None), source)
-        task = prompt.messages[-1].text
-    files = {"program.md": program, "contract.md": prompt.system, "history.md": history, **settings}
-    for name, text in files.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o444)
-    (folder / CANDIDATE).write_text(begun)
-    return source, READ_FIRST + task.strip()
-
-
-def _listing(shown: str) -> str:
-    """The text within the fence that a prompt shows it in."""
-    fence, _, rest = shown.strip().partition("\n")
-    ticks = re.match("`+", fence)
-    assert ticks is not None, shown[:80]
-    return rest.rpartition(f"\n{ticks[0]}")[0] + "\n"
-
-
-def _read_change(path: Path, source: str) -> str | None:
-    """What train.py is now; None where it was not changed, or is no text."""
-    try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
-            return None
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return text if text.strip() and text.strip() != source.strip() else None
-
-
-def _idea_text(words: str, text: str) -> str:
-    """The agent's edit in the format in which models answer."""
-    lines = [match for match in map(FIELD.match, words.splitlines()) if match]
-    fields = {match[1].lower()[:8]: match[2] for match in lines}
-    hypothesis = one_line(fields.get("hypothes") or words, HYPOTHESIS) or "It did not say why."
-    expected = f"expected: {one_line(fields['expected'], 40)}\n" if "expected" in fields else ""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"<idea 1>\nhypothesis: {hypothesis}\n{expected}{fence}python\n{text.rstrip()}\n{fence}\n</idea>\n"

@@ -24,8 +24,9 @@ Count = Callable[[str], int]
 def tell_lessons(view: SearchView, count: Count = token_count) -> str:
     """What the run of this view learned, in quoted lines; "" where it learned nothing."""
     told, left = [], LESSON_TOKENS
+    the = "the files" if view.subject == "files" else view.subject
     for title, share, lines in (
-        ("Won, and in train.py already, the latest first:", 0.4, _won(view)),
+        (f"Won, and in {the} already, the latest first:", 0.4, _won(view)),
         ("Ideas for the code that lost, the worst first:", 0.45, _lost(view)),
         ("What failed, the most frequent first:", 0.5, _failed(view)),
         ("Changes of code by function, differences to the parent:", 1.0, area_lines(view)),
@@ -61,13 +62,13 @@ def _fill(title: str, lines: Iterable[str], budget: int, count: Count) -> str:
 def _won(view: SearchView) -> Iterator[str]:
     for step in reversed(view.steps):
         if step.kind == "keep":
-            yield f"gain {step.gain:.4f}: {one_line(step.hypothesis, IDEA)}"
+            yield f"gain {view.words.amount(step.gain)}: {one_line(step.hypothesis, IDEA)}"
 
 
 def _lost(view: SearchView) -> Iterator[str]:
     lost = [c for c in view.candidates if c.places and not c.taken and c.verdict == "discard" and c.difference > 0]
     for candidate in sorted(lost, key=lambda c: -c.difference):
-        yield f"{candidate.difference:+.4f}: {one_line(candidate.hypothesis, IDEA)}"
+        yield f"{view.words.change(candidate.difference)}: {one_line(candidate.hypothesis, IDEA)}"
 
 
 def _failed(view: SearchView) -> Iterator[str]:

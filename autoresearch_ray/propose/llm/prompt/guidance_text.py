@@ -7,10 +7,12 @@ import math
 from collections.abc import Iterator
 
 from autoresearch_ray.guidance import STATISTICS, Directives, Findings
-from autoresearch_ray.intervals import interval_words
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
 from autoresearch_ray.propose.llm.prompt.view import SearchView
+from autoresearch_ray.score_words import ScoreWords, words_for_models
 from autoresearch_ray.text import one_line
+
+BITS = words_for_models()
 
 SURE_KNOBS = 8
 TOLD = 2.0  # sd by which an interaction is worth telling
@@ -23,7 +25,7 @@ def guidance_text(view: SearchView) -> str:
     if view.rebase is not None:
         return ""
     parts = []
-    if view.findings is not None and (lines := list(findings_lines(view.findings))):
+    if view.findings is not None and (lines := list(findings_lines(view.findings, view.words))):
         parts.append("\n".join(["# What all results say together", "", *lines]))
     if view.directives is not None and (view.directives.directions or view.directives.stops):
         parts.append(
@@ -43,7 +45,7 @@ def prompt_lines(directives: Directives) -> Iterator[str]:
         yield f"not worth trying any more: {one_line(stop)}"
 
 
-def findings_lines(findings: Findings, *, whole: bool = False) -> Iterator[str]:
+def findings_lines(findings: Findings, words: ScoreWords = BITS, *, whole: bool = False) -> Iterator[str]:
     """Findings as lines; with the knobs if they are wanted `whole`."""
     outlook = findings.outlook
     if findings.advice != "wait":
@@ -51,11 +53,14 @@ def findings_lines(findings: Findings, *, whole: bool = False) -> Iterator[str]:
         yield f"- {findings.reason}; {state}."
     pairs = findings.pairs_to_show(outlook.bound)
     if pairs > 1:
-        yield f"- To be seen in the noise, a gain of {outlook.bound:.4f} needs {pairs} runs on its parent's seeds."
+        bound = words.amount(outlook.bound)
+        yield f"- To be seen in the noise, a gain of {bound} needs {pairs} runs on its parent's seeds."
     for record in findings.subjects:
         parts = [f"{record.tried} tried, {record.advanced} taken by the frontier"]
         parts += (
-            [f"mean gain {interval_words(record.gain, record.low, record.high)}"] if math.isfinite(record.gain) else []
+            [f"mean gain {words.gain_interval(record.gain, record.low, record.high)}"]
+            if math.isfinite(record.gain)
+            else []
         )
         parts += [f"{record.failed} failed"] if record.failed else []
         parts += [f"{record.refused} took no slot"] if record.refused else []
@@ -66,12 +71,12 @@ def findings_lines(findings: Findings, *, whole: bool = False) -> Iterator[str]:
         yield f"- No idea yet about: {'; '.join(findings.untried_subjects)}."
     for one in findings.interactions:
         if abs(one.measured - one.expected) > TOLD * one.sd:
-            yield f"- Together they gained {one.measured:+.4f} where {one.expected:+.4f} was expected:"
+            yield f"- Together they gained {words.gain(one.measured)} where {words.gain(one.expected)} was expected:"
             yield f"{QUOTE}{one_line(one.what, WORDS)}"
     if whole:
         for effect in [one for one in findings.knobs if one.low > 0 or one.high < 0][:SURE_KNOBS]:
-            words = interval_words(effect.gain, effect.low, effect.high)
-            yield f"- {effect.name} {effect.way}: gain {words} for a typical move, {effect.tried} tried."
+            gain = words.gain_interval(effect.gain, effect.low, effect.high)
+            yield f"- {effect.name} {effect.way}: gain {gain} for a typical move, {effect.tried} tried."
         if findings.untried_knobs:
             yield f"- Knobs that were never moved: {', '.join(findings.untried_knobs)}."
 

@@ -21,6 +21,7 @@ from autoresearch_ray.propose.llm.prompt.view import (
     CandidateView,
     ExperimentView,
     FlightView,
+    ScriptView,
     SearchView,
     StandingView,
     StepView,
@@ -39,6 +40,8 @@ from autoresearch_ray.records import (
     Step,
     Trial,
 )
+from autoresearch_ray.score_words import words_for_models
+from autoresearch_ray.scoring import OURS, Scoring
 
 ERROR_CHARACTERS = 2_000  # of a failure that are kept, from its end
 JUDGING: tuple[Purpose, ...] = ("screen", "confirm")  # decisions on other trials are about a proof, not their candidate
@@ -49,8 +52,8 @@ class Moment:
     """What the past does not say: where the search stands when a prompt is made."""
 
     program: str
-    experiment: ExperimentView
-    complexity_price: float  # bpb a code line
+    experiment: ExperimentView | ScriptView
+    complexity_price: float  # of the score, a code line
     advance_sd: float  # as of the decision's rules
     frontier: Standing
     best: Standing
@@ -85,8 +88,9 @@ class _Candidate:
 class Past:
     """Candidates, steps and what is in flight. One thread; `source` gives the text of a sha."""
 
-    def __init__(self, source: Callable[[str], str]) -> None:
+    def __init__(self, source: Callable[[str], str], scoring: Scoring = OURS) -> None:
         self._source = source
+        self._words = words_for_models(scoring)
         self._trials: dict[str, Trial] = {}
         self._running: dict[str, Trial] = {}
         self._candidates: dict[str, _Candidate] = {}
@@ -185,7 +189,7 @@ class Past:
         view = self._candidate_view(candidate)
         if not view.runs:
             return f"{trial.trial_id}, which ended as {view.status}"
-        return f"{trial.trial_id}, which reached val_bpb {view.val_bpb:.4f}"
+        return f"{trial.trial_id}, which reached {self._words.name} {self._words.score(view.val_bpb)}"
 
     def find_alike(self, hypothesis: str, queued: Iterable[Proposal]) -> Proposal | None:
         """The idea that is or was tried in vain and is described almost like this one; of models' ideas alone."""
@@ -304,7 +308,7 @@ class Past:
 
 def view_of(history: History, moment: Moment) -> SearchView:
     """The view of a whole past at once."""
-    past = Past(lambda sha: history.candidates[sha].text)
+    past = Past(lambda sha: history.candidates[sha].text, moment.experiment.scoring)
     for step in history.steps:
         past.note_step(step)
     for row in history.rows:
@@ -364,6 +368,7 @@ def _usage(result: Result) -> Usage:
         result.profile,
         _step_seconds(result),
         result.learned,
+        seconds or result.total_seconds,
     )
 
 

@@ -6,6 +6,7 @@ candidates takes some 100 ms.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from autoresearch_ray.propose.llm.prompt.summary import area_lines, failure_grou
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, quote_end
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, FlightView, SearchView, StepView
 from autoresearch_ray.records import Refusal, RejectedIdea, Verdict
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
 
 HYPOTHESIS, CHANGE, REASON, DETAIL = 300, 240, 120, 240  # characters that are shown
@@ -42,6 +44,12 @@ TITLE = """\
 
 Candidates are told as: trial [proposer] val_bpb (difference to its parent on equal seeds; what its proposer expected),
 training steps within the budget, what followed: hypothesis [change]."""
+SCRIPT_TITLE = """\
+# What was tried
+
+Candidates are told as: trial [proposer] {name} (change from its parent on equal seeds; the change that its proposer
+expected), what followed: hypothesis [change]. {better}."""
+LEAD = re.compile(r"J is expected (\S+) (below|above) the frontier's")  # in a decision's reason: lower is better there
 NOTHING = "## In flight: nothing else is being tried at this moment"
 WHOLE_DIFFS = 8  # of the best and of the latest, where a diff says more than its words
 
@@ -61,7 +69,8 @@ def history_text(view: SearchView, budget: int, count: Count) -> str:
     """What was tried and what came of it, in at most `budget` tokens; "" while there is nothing to tell."""
     shown: set[str] = set()  # trial ids, so that nothing is told twice
     told = []
-    budget -= count(TITLE) + 2 + (0 if view.in_flight else count(NOTHING) + 1)
+    title = _title(view)
+    budget -= count(title) + 2 + (0 if view.in_flight else count(NOTHING) + 1)
     for section in _sections(view, shown):
         text = _fill(section, int(section.share * budget), count)
         budget -= count(text) + 1 if text else 0
@@ -70,22 +79,28 @@ def history_text(view: SearchView, budget: int, count: Count) -> str:
     if not any(told):
         return ""
     texts = (steps, best, code, knobs, constants, places, failures, rejected, flights or NOTHING)
-    return "\n\n".join([TITLE, *filter(None, texts)])
+    return "\n\n".join([title, *filter(None, texts)])
+
+
+def _title(view: SearchView) -> str:
+    if view.words.scoring.is_ours:
+        return TITLE
+    return SCRIPT_TITLE.format(name=view.words.name, better=view.words.way.capitalize())
 
 
 def _sections(view: SearchView, shown: set[str]) -> Iterator[Section]:
     """In the order in which they take their tokens; the last takes the rest."""
     yield Section("## In flight: being tried now, do not propose them again", 0.15, _flights(view.in_flight))
-    yield Section("## Steps of the search, oldest first", 0.3, _steps(view.steps))
+    yield Section("## Steps of the search, oldest first", 0.3, _steps(view.steps, view.words))
     yield Section("## Constants that were tried", 0.15, _list(knob_lines(view)))
     yield Section("## Code that was tried, by function", 0.15, _list(area_lines(view)))
     yield Section("## Failures, by kind", 0.25, _failures(view, shown))
     yield Section("## Ideas that took no slot: do not send them again as they were", 0.15, _rejections(view.rejected))
     yield Section("## Largest gains that the frontier did not take, lucky runs among them", 0.4, _best(view, shown))
     code = [candidate for candidate in view.candidates if candidate.places]
-    yield Section("## Latest changes of code, oldest first", 0.75, _latest(code, shown))
+    yield Section("## Latest changes of code, oldest first", 0.75, _latest(code, shown, view.words))
     knobs = [candidate for candidate in view.candidates if not candidate.places]
-    yield Section("## Latest changes of constants, oldest first", 1.0, _latest(knobs, shown))
+    yield Section("## Latest changes of constants, oldest first", 1.0, _latest(knobs, shown, view.words))
 
 
 def _fill(section: Section, budget: int, count: Count) -> str:
@@ -107,23 +122,23 @@ def _flights(flights: Iterable[FlightView]) -> Iterator[tuple[float, str]]:
         yield place, f"- {one_line(_idea(flight.hypothesis, flight.change), HYPOTHESIS + CHANGE)}"
 
 
-def _steps(steps: Sequence[StepView]) -> Iterator[tuple[float, str]]:
+def _steps(steps: Sequence[StepView], words: ScoreWords) -> Iterator[tuple[float, str]]:
     """What leads from the best to the frontier first, then what was proven, then the others; the latest of each."""
     proven = max((step.index for step in steps if step.kind != "advance"), default=0)
     ordered = sorted(steps, key=lambda step: (step.index < proven, step.kind not in ("start", "keep"), -step.index))
     for rank, step in enumerate(ordered):
-        yield step.index, _step_line(step, HYPOTHESIS + CHANGE if rank < LONG_STEPS else HYPOTHESIS // 2)
+        yield step.index, _step_line(step, words, HYPOTHESIS + CHANGE if rank < LONG_STEPS else HYPOTHESIS // 2)
 
 
-def _step_line(step: StepView, limit: int) -> str:
-    idea = one_line(_idea(step.hypothesis, step.change), limit)
+def _step_line(step: StepView, words: ScoreWords, limit: int) -> str:
+    idea, score = one_line(_idea(step.hypothesis, step.change), limit), words.score(step.val_bpb)
     if step.kind == "start":
-        return f"- start: val_bpb {step.val_bpb:.4f}, the first best"
+        return f"- start: {words.name} {score}, the first best"
     if step.kind == "advance":
-        return f"- frontier advanced ({step.trial_id}), val_bpb about {step.val_bpb:.4f}: {idea}"
-    odds = f"gain {step.gain:.4f}, P(better) {step.probability:.3f}"
+        return f"- frontier advanced ({step.trial_id}), {words.name} about {score}: {idea}"
+    odds = f"gain {words.amount(step.gain)}, P(better) {step.probability:.3f}"
     if step.kind == "keep":
-        return f"- PROVEN, the new best ({odds}), val_bpb {step.val_bpb:.4f}: {idea}"
+        return f"- PROVEN, the new best ({odds}), {words.name} {score}: {idea}"
     return f"- not proven, taken back ({odds}): {idea}"
 
 
@@ -132,15 +147,15 @@ def _best(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
     scored = [c for c in view.candidates if c.difference < 0 and not c.taken]
     for place, candidate in enumerate(sorted(scored, key=lambda c: c.difference)[:BEST]):
         if candidate.trial_id not in shown:
-            yield place, _candidate_text(candidate, place < WHOLE_DIFFS)
+            yield place, _candidate_text(candidate, view.words, place < WHOLE_DIFFS)
             shown.add(candidate.trial_id)
 
 
-def _latest(candidates: Sequence[CandidateView], shown: set[str]) -> Iterator[tuple[float, str]]:
+def _latest(candidates: Sequence[CandidateView], shown: set[str], words: ScoreWords) -> Iterator[tuple[float, str]]:
     told = 0
     for place in range(len(candidates) - 1, -1, -1):
         if candidates[place].trial_id not in shown:
-            yield place, _candidate_text(candidates[place], told < WHOLE_DIFFS)
+            yield place, _candidate_text(candidates[place], words, told < WHOLE_DIFFS)
             told += 1
 
 
@@ -169,10 +184,10 @@ def _list(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
         yield place, f"- {line}"
 
 
-def _candidate_text(candidate: CandidateView, whole: bool) -> str:
+def _candidate_text(candidate: CandidateView, words: ScoreWords, whole: bool) -> str:
     """A result with its idea, and the lines of its diff where the words of the change leave the code out."""
     idea = one_line(_idea(candidate.hypothesis, candidate.change), HYPOTHESIS + CHANGE)
-    lines = [f"- {candidate.trial_id} [{candidate.proposer}] {_outcome(candidate)}: {idea}"]
+    lines = [f"- {candidate.trial_id} [{candidate.proposer}] {_outcome(candidate, words)}: {idea}"]
     if whole and candidate.places:
         lines += [QUOTE + line for line in map(_code_line, candidate.lines)]
     if candidate.error:
@@ -180,18 +195,24 @@ def _candidate_text(candidate: CandidateView, whole: bool) -> str:
     return "\n".join(lines)
 
 
-def _outcome(candidate: CandidateView) -> str:
-    words: list[str] = [candidate.status]
+def _outcome(candidate: CandidateView, words: ScoreWords) -> str:
+    is_ours = words.scoring.is_ours
+    told: list[str] = [candidate.status]
     if candidate.runs:
-        expected = "" if math.isnan(candidate.expected) else f"; expected {candidate.expected:+.4f}"
-        words = [f"{candidate.val_bpb:.4f} ({candidate.difference:+.4f}{expected})"]
-        words += [f"mean of {candidate.runs} runs"] if candidate.runs > 1 else []
-        words += [f"{candidate.steps} steps"]
+        expected = "" if math.isnan(candidate.expected) else f"; expected {words.change(candidate.expected)}"
+        told = [f"{words.score(candidate.val_bpb)} ({words.change(candidate.difference)}{expected})"]
+        told += [f"mean of {candidate.runs} runs"] if candidate.runs > 1 else []
+        told += [f"{candidate.steps} steps"] if is_ours or candidate.steps else []
     if candidate.taken:
-        words.append(VERDICTS["advance"])
+        told.append(VERDICTS["advance"])
     elif candidate.verdict is not None:
-        words.append(": ".join(filter(None, (VERDICTS[candidate.verdict], one_line(candidate.reason, REASON)))))
-    return ", ".join(words)
+        reason = candidate.reason if is_ours else LEAD.sub(_tell_lead, candidate.reason)
+        told.append(": ".join(filter(None, (VERDICTS[candidate.verdict], one_line(reason, REASON)))))
+    return ", ".join(told)
+
+
+def _tell_lead(match: re.Match[str]) -> str:
+    return f"expected {match[1]} {'better' if match[2] == 'below' else 'worse'} than the frontier"
 
 
 def _idea(hypothesis: str, change: str) -> str:

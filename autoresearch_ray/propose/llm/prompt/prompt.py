@@ -14,10 +14,20 @@ from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prompt.contract import system_text
 from autoresearch_ray.propose.llm.prompt.guidance_text import guidance_text
 from autoresearch_ray.propose.llm.prompt.past_text import VERDICTS, history_text
-from autoresearch_ray.propose.llm.prompt.rebase_text import rebase_text
+from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView, rebase_text
+from autoresearch_ray.propose.llm.prompt.script_contract import script_system_text
+from autoresearch_ray.propose.llm.prompt.script_parts import (
+    SCRIPT_HEADING,
+    fence_language,
+    score_origin,
+    script_experiment_text,
+    script_noise_text,
+    script_standing_text,
+)
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, fence_source
-from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentView, SearchView, StandingView
+from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentView, ScriptView, SearchView, StandingView
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line, printable
 
 PROMPT_TOKENS = 24_000  # a fourth of it are contract, program and a frontier of 250 lines
@@ -44,7 +54,7 @@ def build_prompt(
     With the answer it stays within `window_tokens` (0: no limit). Contract, program and frontier are never cut;
     SettingsError if they leave the history less than 1,000 tokens, or as much for the answer.
     """
-    system, context = system_text(view.complexity_price, view.form), context_text(view)
+    system, context = contract_text(view), context_text(view)
     numbers, guidance, task = standing_text(view), guidance_text(view), task_text(view)
     fixed = count(system) + count(context) + count(numbers) + count(guidance) + count(task) + 8
     if window_tokens:
@@ -70,33 +80,45 @@ def build_prompt(
     return Prompt(system, context, (Message("user", asking),), answer_tokens)
 
 
+def contract_text(view: SearchView) -> str:
+    """What never changes within a run."""
+    if isinstance(view.experiment, ScriptView):
+        return script_system_text(view.experiment, view.complexity_price, view.form)
+    return system_text(view.complexity_price, view.form)
+
+
 def context_text(view: SearchView) -> str:
     """What changes with the frontier and with program.md alone."""
+    experiment = view.experiment
+    if isinstance(experiment, ScriptView):
+        told, heading, language = script_experiment_text(experiment), SCRIPT_HEADING, fence_language(experiment)
+    else:
+        told, heading, language = _experiment_text(experiment), FRONTIER_HEADING, "python"
     return (
         f"# The program, by the owners of this search\n\n<program>\n{view.program.strip()}\n</program>\n\n"
-        f"# The experiment\n\n{_experiment_text(view.experiment)}\n\n"
-        f"{FRONTIER_HEADING}\n\n{fence_source(view.frontier.text, 'python')}"
+        f"# The experiment\n\n{told}\n\n"
+        f"{heading}\n\n{fence_source(view.frontier.text, language)}"
     )
 
 
 def standing_text(view: SearchView) -> str:
     """Where the search stands, in numbers."""
-    sizes = view.experiment.budget_seconds, view.experiment.train_tokens
-    lines = ["# Where the search stands", "", f"Frontier: {_standing_text(view.frontier, *sizes)}."]
-    lines += _curve_text(view.frontier)
-    lines += _profile_text(view.frontier)
-    lines += _learned_text(view.frontier)
+    lines = ["# Where the search stands", "", f"Frontier: {_describe(view, view.frontier)}."]
+    if isinstance(view.experiment, ExperimentView):
+        lines += _curve_text(view.frontier)
+        lines += _profile_text(view.frontier)
+        lines += _learned_text(view.frontier)
     if view.rebase is not None:
         return "\n".join(lines)
     if view.best.text == view.frontier.text:
         lines.append("It is the start." if math.isnan(view.best.val_bpb) else "It is the proven best.")
     else:
         change = difference(view.best.text, view.frontier.text).words()
-        lines.append(f"Proven best: {_standing_text(view.best, *sizes)}. The frontier differs from it by: {change}.")
+        lines.append(f"Proven best: {_describe(view, view.best)}. The frontier differs from it by: {change}.")
     if math.isnan(view.noise_sd):
         lines.append("Noise: not measured yet.")
     else:
-        lines.append(_noise_text(view))
+        lines.append(script_noise_text(view) if isinstance(view.experiment, ScriptView) else _noise_text(view))
     lines.append(_attempts_text(view))
     return "\n".join(lines)
 
@@ -104,16 +126,19 @@ def standing_text(view: SearchView) -> str:
 def task_text(view: SearchView) -> str:
     """What is asked for."""
     if view.rebase is not None:
-        return f"{TASK_HEADING}\n\n{rebase_text(view.rebase, view.frontier.text, view.lines_left, view.form)}"
+        return f"{TASK_HEADING}\n\n{_rebase_text(view, view.rebase)}"
     if view.form == "folder":
-        asked = "Make one change to train.py, the most promising that you find."
+        the = "the files" if view.subject == "files" else view.subject
+        asked = f"Make one change to {the}, the most promising that you find."
     else:
         ideas = "one idea" if view.ideas == 1 else f"{view.ideas} ideas, the most promising first"
-        asked = f"Propose {ideas}, in the format of the system text, for the train.py above."
-    text = (
-        f"{TASK_HEADING}\n\n{asked} It has {len(view.frontier.text.splitlines())} lines now and may grow by at most "
-        f"{max(0, view.lines_left)} more, comments and blank lines included."
-    )
+        asked = f"Propose {ideas}, in the format of the system text, for the {view.subject} above."
+    text = f"{TASK_HEADING}\n\n{asked}"
+    if isinstance(view.experiment, ExperimentView):
+        text += (
+            f" It has {len(view.frontier.text.splitlines())} lines now and may grow by at most "
+            f"{max(0, view.lines_left)} more, comments and blank lines included."
+        )
     if view.direction:
         yours = "Make it one" if view.form == "folder" or view.ideas == 1 else "Make them ideas"
         text += (
@@ -127,6 +152,17 @@ def task_text(view: SearchView) -> str:
         yours = "yours" if view.form == "folder" else "one of yours"
         text += f" Others are asked the same at this moment; so that ideas differ, make {yours} about {view.focus}."
     return text
+
+
+def _rebase_text(view: SearchView, rebase: RebaseView) -> str:
+    limit = view.lines_left if isinstance(view.experiment, ExperimentView) else None
+    return rebase_text(rebase, view.frontier.text, limit, view.form, view.subject)
+
+
+def _describe(view: SearchView, standing: StandingView) -> str:
+    if isinstance(view.experiment, ScriptView):
+        return script_standing_text(view, standing)
+    return _standing_text(standing, view.experiment.budget_seconds, view.experiment.train_tokens)
 
 
 def _experiment_text(experiment: ExperimentView) -> str:
@@ -178,7 +214,7 @@ def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: 
         f"not measured yet, {standing.code_lines} code lines"
         if math.isnan(standing.val_bpb)
         else f"val_bpb {standing.val_bpb:.4f} and J {standing.objective:.4f} with {standing.code_lines} code lines "
-        f"({_score_origin(standing.runs)})"
+        f"({score_origin(standing.runs)})"
     )
     usage = standing.usage
     if usage is None:
@@ -191,12 +227,6 @@ def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: 
         f"{usage.tokens_per_second:,.0f} tokens/s pulled{part}, "
         f"{usage.parameters:,} parameters, {usage.peak_memory_mb:,.0f} MB at the peak"
     )
-
-
-def _score_origin(runs: int) -> str:
-    if runs:
-        return f"of {runs} run{'s' if runs > 1 else ''} so far"
-    return "an estimate for all seeds, by pairs with what it came from: the mean of its own few runs may differ"
 
 
 def _milliseconds(seconds: float) -> str:
@@ -257,13 +287,13 @@ def _attempts_text(view: SearchView) -> str:
     kinds = {"changes of code": [c for c in view.candidates if c.places]}
     no_code = "" if kinds["changes of code"] or not view.candidates else "no change of code yet; "
     kinds["changes of constants alone"] = [c for c in view.candidates if not c.places]
-    told = "; ".join(f"{len(group)} {kind}{_counts(group)}" for kind, group in kinds.items() if group)
+    told = "; ".join(f"{len(group)} {kind}{_counts(group, view.words)}" for kind, group in kinds.items() if group)
     refused = f"; {len(view.rejected)} ideas took no slot" if view.rejected else ""
     return f"Tried so far: {no_code}{told or 'nothing'}{refused}."
 
 
-def _counts(candidates: list[CandidateView]) -> str:
+def _counts(candidates: list[CandidateView], words: ScoreWords) -> str:
     counts = Counter(c.status if c.status != "ok" else VERDICTS.get(c.verdict, "not decided yet") for c in candidates)
     told = ", ".join(f"{number} {key}" for key, number in counts.most_common())
     gains = [c.difference for c in candidates if not math.isnan(c.difference)]
-    return f" ({told}; mean {sum(gains) / len(gains):+.4f})" if gains else f" ({told})"
+    return f" ({told}; mean {words.change(sum(gains) / len(gains))})" if gains else f" ({told})"

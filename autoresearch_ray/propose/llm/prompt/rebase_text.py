@@ -24,15 +24,16 @@ class RebaseView:
     merged: str = ""  # the two as one text, where they merge; "" where they conflict
 
 
-def rebase_text(rebase: RebaseView, frontier: str, lines_left: int, form: str) -> str:
-    """What is asked for in the place of new ideas."""
+def rebase_text(rebase: RebaseView, frontier: str, lines_left: int | None, form: str, subject: str = "train.py") -> str:
+    """What is asked for in the place of new ideas; `subject` is what they change. `lines_left` None: no limit."""
+    earlier = "earlier files" if subject == "files" else f"an earlier {subject}"
     if form == "folder":
-        bring = "Bring this one idea into the train.py of your folder, keeping what has won."
+        bring = f"Bring this one idea into the {subject} of your folder, keeping what has won."
         withdraw = f"change nothing and end with one line: `{WITHDRAWN}:` and why."
     else:
         bring = (
-            "Bring this one idea onto the train.py above: as `<idea 1>` in the format of the system text, with blocks "
-            "against the train.py above, keeping what has won."
+            f"Bring this one idea onto the {subject} above: as `<idea 1>` in the format of the system text, with "
+            f"blocks against the {subject} above, keeping what has won."
         )
         withdraw = f"answer with one line instead: `{WITHDRAWN}:` and why."
     if rebase.merged and form == "edits":
@@ -44,13 +45,14 @@ def rebase_text(rebase: RebaseView, frontier: str, lines_left: int, form: str) -
         met = "Meanwhile other changes of code have won. They may not belong together. From that "
     else:
         met = "Meanwhile other changes have won, and the two touch the same lines. From that "
+    growth = "" if lines_left is None else f" It may grow by at most {max(0, lines_left)} lines."
     return "\n\n".join(
         (
-            f"An idea of yours was made from an earlier train.py: {one_line(rebase.hypothesis, 600)}\n"
+            f"An idea of yours was made from {earlier}: {one_line(rebase.hypothesis, 600)}\n"
             + (f"There it ran as {rebase.ran_as}." if rebase.ran_as else "It has not run yet."),
             f"This was its change:\n{_quote_diff(rebase.base, rebase.text)}",
-            f"{met}earlier text to the train.py above this has changed:\n{_quote_diff(rebase.base, frontier)}",
-            f"{bring} Add no other change. It may grow by at most {max(0, lines_left)} lines. If the idea makes no "
+            f"{met}earlier text to the {subject} above this has changed:\n{_quote_diff(rebase.base, frontier)}",
+            f"{bring} Add no other change.{growth} If the idea makes no "
             f"sense there any more, or stands there already, {withdraw}",
         )
     )

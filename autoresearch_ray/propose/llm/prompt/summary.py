@@ -11,6 +11,7 @@ from autoresearch_ray.candidate.knobs import read_knobs, spell
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView
 from autoresearch_ray.records import RejectedIdea
+from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
 
 NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -46,11 +47,13 @@ class Tally:
             if candidate.difference < self.best:
                 self.best, self.best_trial = candidate.difference, candidate.trial_id
 
-    def words(self) -> str:
-        """In a few words, differences to the parent in val_bpb."""
+    def words(self, told: ScoreWords) -> str:
+        """In a few words, differences to the parent as the metric has them."""
         parts = [f"{self.tried}x"]
         if self.scored:
-            parts.append(f"mean {self.total / self.scored:+.4f}, best {self.best:+.4f} ({self.best_trial})")
+            parts.append(
+                f"mean {told.change(self.total / self.scored)}, best {told.change(self.best)} ({self.best_trial})"
+            )
         parts += [f"{self.advanced} advanced"] if self.advanced else []
         parts += [f"{self.failed} failed"] if self.failed else []
         return ", ".join(parts)
@@ -76,7 +79,7 @@ def knob_lines(view: SearchView) -> Iterator[str]:
     knobs = _frontier_knobs(view)
     for name in [*(n for n in knobs if n in tallies), *(n for n in tallies if n not in knobs)]:
         ways = sorted(tallies[name].items(), key=lambda item: (item[0] == AMONG_OTHERS, -item[1].tried))[:VALUES]
-        told = "; ".join(f"{way} {tally.words()}" for way, tally in ways)
+        told = "; ".join(f"{way} {tally.words(view.words)}" for way, tally in ways)
         yield f"{name} ({knobs.get(name, 'no knob of the frontier')}): {told}"
     moved = {change.name for candidate in view.candidates for change in candidate.constants}
     untried = [name for name in knobs if name not in moved]
@@ -93,7 +96,7 @@ def area_lines(view: SearchView) -> Iterator[str]:
     for place, tally in sorted(tallies.items(), key=lambda item: -item[1].tried):
         if tally.tried == 1:
             return  # what was touched once is told with its trial
-        yield f"{one_line(place, NAME)}: {tally.words()}"
+        yield f"{one_line(place, NAME)}: {tally.words(view.words)}"
 
 
 def failure_groups(candidates: Iterable[CandidateView]) -> list[list[CandidateView]]:

@@ -11,13 +11,15 @@ from autoresearch_ray.candidate.difference import ConstantChange
 from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.records import Kind, RejectedIdea, Status, StepKind, Verdict
+from autoresearch_ray.score_words import ScoreWords, words_for_models
+from autoresearch_ray.scoring import Scoring
 
 Form = Literal["edits", "folder"]  # of an answer: edits in its text, or what a coding agent leaves in its folder
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentView:
-    """The benchmark, fixed for a run."""
+    """The benchmark of our contract, fixed for a run."""
 
     name: str
     data: str
@@ -37,10 +39,36 @@ class ExperimentView:
     startup_seconds: float = 0.0  # that a script may take to its first batch; 0: not known
     counted_bpb: tuple[float, ...] = ()  # what counts of 1, 2 ... tokens in a row reach on the validation text
 
+    @property
+    def scoring(self) -> Scoring:
+        """Bits per byte."""
+        return Scoring()
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptView:
+    """The benchmark of a script, fixed for a run."""
+
+    name: str
+    command: str
+    editable: tuple[str, ...]  # paths
+    scoring: Scoring
+    read_from: str  # which number that is, in words
+    budget_seconds: float  # that a run takes, about
+    time_limit: float  # seconds after which it is ended
+    device: str  # as people call it
+    slots: int
+    threads: int = 1  # CPU threads of a trial
+    gpus: float = 0.0  # of a trial
+    limits: tuple[tuple[str, str], ...] = ()  # (another metric, <= or >= and a number)
+    seeding: tuple[str, str] = ("fixed", "")  # as of ScriptExperiment
+    data: tuple[str, ...] = ()  # folders and files that it may read
+    artefacts: tuple[str, ...] = ()  # that it leaves for a judge
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one run of a candidate does within the budget."""
+    """What one run of a candidate does within the budget; of a script steps, tokens and parameters may be 0."""
 
     steps: int
     tokens_per_second: float
@@ -50,6 +78,7 @@ class Usage:
     profile: tuple[tuple[int, float], ...] = ()  # (line of the script, its share of the training time)
     step_seconds: float = 0.0  # of one step; 0: not known
     learned: tuple[tuple[str, tuple[float, ...]], ...] = ()  # (name, numbers) of its smallest parameters
+    seconds: float = 0.0  # that the run took; of a script
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +107,7 @@ class CandidateView:
     places: tuple[str, ...]  # functions and methods that it touched
     status: Status
     runs: int  # that gave a score
-    val_bpb: float  # their mean
+    val_bpb: float  # their mean, as decisions read it
     difference: float  # to its parent on the seeds that both ran on, below 0 is better; NaN if one has no score
     steps: int  # of training within the budget
     expected: float  # the difference that its proposer expected; NaN if it did not say
@@ -117,9 +146,9 @@ class SearchView:
     """Everything that a prompt says."""
 
     program: str
-    experiment: ExperimentView
-    complexity_price: float  # bpb a code line
-    line_limit: int  # of program and candidate together
+    experiment: ExperimentView | ScriptView
+    complexity_price: float  # of the score, a code line
+    line_limit: int  # of program and candidate together; of a script there is none
     advance_sd: float  # a result must beat the frontier by this many sd to be looked at again
     frontier: StandingView
     best: StandingView
@@ -138,6 +167,18 @@ class SearchView:
     earlier: str = ""  # what is told of an earlier run that this one starts from, as a section
     siblings: int = 0  # askings about the same at this moment
     focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
+
+    @property
+    def words(self) -> ScoreWords:
+        """How its scores are written."""
+        return words_for_models(self.experiment.scoring, self.noise_sd)
+
+    @property
+    def subject(self) -> str:
+        """What ideas change: the one file's name, or files."""
+        if isinstance(self.experiment, ExperimentView):
+            return "train.py"
+        return self.experiment.editable[0] if len(self.experiment.editable) == 1 else "files"
 
     @property
     def lines_left(self) -> int:
