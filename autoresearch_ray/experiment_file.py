@@ -85,7 +85,9 @@ def _describe(path: Path, error: ValidationError, lines: dict[str, int], kind: t
     if first["type"] == "missing":
         return f"{where}: `{key}` is missing; add it (see {LIKE[kind]})"
     told = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
-    return f"{where}: `{key}: {first['input']}` is wrong: {told}" if key else f"{path}: {told}"
+    inner = first["loc"][1:2]  # of a mapping
+    name = f"{key}.{inner[0]}" if inner and isinstance(inner[0], str) else key
+    return f"{where}: `{name}: {first['input']}` is wrong: {told}" if key else f"{path}: {told}"
 
 
 def _resolve(path: Path, experiment: Experiment) -> Experiment:

@@ -152,6 +152,8 @@ def _expand(path: Path, folder: Path, key: str, patterns: tuple[str, ...]) -> tu
     """The files below the folder that paths and patterns mean, in order. SettingsError for one that means none."""
     found = set[str]()
     for pattern in patterns:
+        if ".." in Path(pattern).parts:
+            raise SettingsError(f"{path}: {key} {pattern!r} leads out of {folder}; expected files below it")
         files = [file for file in folder.glob(pattern) if file.is_file()]
         if not files:
             raise SettingsError(

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from autoresearch_ray.benchmark.data.dataset import cache_home
 from autoresearch_ray.cluster.capacity import NodeShape, round_share
 from autoresearch_ray.cluster.own_ray import TOKEN, own_ray
 from autoresearch_ray.errors import SettingsError
@@ -25,6 +26,7 @@ from autoresearch_ray.text import one_line
 
 NAMESPACE = "autoresearch"
 CONNECT_SECONDS = 5.0
+CACHE = "AUTORESEARCH_HOME"
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone; the other choice warns
@@ -58,6 +60,8 @@ class Cluster:
 def ray_for(run: RequestedRun) -> Iterator[Cluster]:
     """Ray, joined or started here. What was started or asked for here is given back at the end."""
     os.environ |= {name: os.environ.get(name, value) for name, value in QUIET.items()}
+    if os.environ.get(CACHE):
+        os.environ[CACHE] = str(cache_home())  # seen from this folder: a trial's actor works in one of its own
     if run.address is not None:
         _check_somebody_listens(run.address)
     here = _address_here()

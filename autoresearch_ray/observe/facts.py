@@ -117,6 +117,13 @@ def setting(history: History, name: str, default: Any) -> Any:
     return next((place[name] for place in [history.settings, *nested] if name in place), default)
 
 
+def complexity_price(history: History) -> float:
+    """What a code line costs, by the run's rules: an experiment may leave it to them, or be overruled."""
+    rules = history.settings.get("rules")
+    told = rules.get("complexity_price") if isinstance(rules, dict) else setting(history, "complexity_price", None)
+    return float(told or 0.0)
+
+
 def scoring(history: History) -> Scoring:
     """How the run's candidates are scored."""
     experiment = history.settings.get("experiment")

@@ -115,7 +115,7 @@ def part_rows(history: History) -> list[tuple[str, ...]]:
 
     A part is worth what the best without it is expected to lose, by the ledger at its last decision.
     """
-    price, words = facts.setting(history, "complexity_price", 0.0), facts.score_words(history)
+    price, words = facts.complexity_price(history), facts.score_words(history)
     found: dict[str, tuple[str, ...]] = {}
     runs = Counter(row.trial.proposal.source_sha for row in history.rows if facts.status(row) == "ok")
     parts = {row.trial.proposal.source_sha: row.trial.proposal for row in _screens(history)}

@@ -30,6 +30,13 @@ def test_the_same_folder_is_the_same_snapshot(experiment: ScriptExperiment) -> N
     assert [path for path, _ in first.hashes] == ["fit.py", "helper.py", "judge.py"]
 
 
+def test_a_cache_within_the_folder_is_no_part_of_it(
+    experiment: ScriptExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTORESEARCH_HOME", f"{experiment.folder}/cache")
+    assert take(experiment) == take(experiment)
+
+
 def test_a_fingerprint_says_what_scores_depend_on(experiment: ScriptExperiment) -> None:
     first, folder = take(experiment), Path(experiment.folder)
     (folder / "fit.py").write_text("print('loss: 3')\n")

@@ -16,7 +16,14 @@ def row(number: int, proposer: str, gain: float, sd: float, **more: object) -> T
 
 
 def history(*rows: TrialRow, steps: tuple[Step, ...] = (), directives: tuple[Directives, ...] = ()) -> History:
-    return History({"rules": {"complexity_price": PRICE}}, rows, steps, {}, {}, directives=directives)
+    return History(
+        {"experiment": {"complexity_price": None}, "rules": {"complexity_price": PRICE}},
+        rows,
+        steps,
+        {},
+        {},
+        directives=directives,
+    )
 
 
 def test_a_part_is_worth_what_val_bpb_loses_without_it_and_can_go_where_that_is_less_than_its_lines() -> None:

@@ -1,8 +1,8 @@
 """A script's folder as it was when its run began: one tar file in the cache, under the hash of what is in it.
 
 Every trial of a run gets the same files, whatever becomes of the folder meanwhile, and other nodes get a copy of the
-tar. What is not copied: version control, environments, caches, `runs/`, and what `data:` names. A symbolic link is
-kept as one if it stays within the folder.
+tar. What is not copied: version control, environments, caches (ours too), `runs/`, and what `data:` names. A symbolic
+link is kept as one if it stays within the folder.
 """
 
 import hashlib
@@ -46,7 +46,8 @@ def take(experiment: ScriptExperiment, say: Progress | None = None) -> Snapshot:
     """The snapshot of an experiment's folder as it is now; safe to call from many processes. DataError."""
     root = Path(experiment.folder)
     try:
-        paths = sorted(_list_files(root, {Path(path) for path in (*experiment.data, *experiment.judge_data)}))
+        apart = {Path(path) for path in (*experiment.data, *experiment.judge_data)} | {cache_home().resolve()}
+        paths = sorted(_list_files(root, apart))
         size = sum(path.lstat().st_size for path in paths)
     except OSError as error:
         raise _unreadable(error, root) from None
