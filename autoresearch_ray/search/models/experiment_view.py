@@ -1,5 +1,6 @@
 """What a prompt says of a run's experiment."""
 
+import ast
 from functools import cache
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, look_up
@@ -10,6 +11,9 @@ from autoresearch_ray.propose.llm.prompt.view import ExperimentView, ScriptView
 from autoresearch_ray.records import Candidate
 from autoresearch_ray.script_experiment import MEASURED, ScriptExperiment
 from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.text import one_line
+
+METRIC_CHARACTERS = 200  # of what a metric says of itself
 
 
 def experiment_view(settings: RunSettings) -> ExperimentView | ScriptView:
@@ -39,6 +43,8 @@ def _train_view(settings: RunSettings, experiment: Experiment) -> ExperimentView
         eval_tokens=data.val.tokens if data else 0,
         startup_seconds=job_for(experiment, "", "", 0, device="cpu", memory_mb=0).startup_limit,
         counted_bpb=_score_counts(data) if data else (),
+        scoring=experiment.scoring,
+        metric_words=_describe_metric(experiment),
     )
 
 
@@ -77,6 +83,13 @@ def _tell_source(experiment: ScriptExperiment) -> str:
     if experiment.pattern:
         return f"the number that the regular expression `{experiment.pattern}` finds in {output}; {times}"
     return f"the number in a line `{metric}: NUMBER` of {output}; {times}"
+
+
+def _describe_metric(experiment: Experiment) -> str:
+    """What a metric of the owners' own says of itself: its docstring's first line."""
+    functions = [node for node in ast.parse(experiment.metric_source).body if isinstance(node, ast.FunctionDef)]
+    told = {function.name: ast.get_docstring(function) or "" for function in functions}
+    return one_line(told.get(experiment.scoring.name, "").partition("\n")[0].rstrip("."), METRIC_CHARACTERS)
 
 
 @cache

@@ -84,7 +84,8 @@ def contract_text(view: SearchView) -> str:
     """What never changes within a run."""
     if isinstance(view.experiment, ScriptView):
         return script_system_text(view.experiment, view.complexity_price, view.form)
-    return system_text(view.complexity_price, view.form)
+    experiment = view.experiment
+    return system_text(view.complexity_price, view.form, experiment.scoring, experiment.metric_words)
 
 
 def context_text(view: SearchView) -> str:
@@ -199,7 +200,7 @@ def _data_text(experiment: ExperimentView) -> str:
 
 def _reference_text(experiment: ExperimentView) -> str:
     """What counting reaches on the validation text: a neural model's score says more beside it."""
-    if not experiment.counted_bpb:
+    if not experiment.counted_bpb or not experiment.scoring.is_ours:
         return ""
     names = ("single tokens", "pairs", "triples")
     told = ", ".join(f"{name} {bpb:.2f}" for name, bpb in zip(names, experiment.counted_bpb, strict=False))

@@ -12,7 +12,7 @@ from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.records import Kind, RejectedIdea, Status, StepKind, Verdict
 from autoresearch_ray.score_words import ScoreWords, words_for_models
-from autoresearch_ray.scoring import Scoring
+from autoresearch_ray.scoring import OURS, Scoring
 
 Form = Literal["edits", "folder"]  # of an answer: edits in its text, or what a coding agent leaves in its folder
 
@@ -38,11 +38,8 @@ class ExperimentView:
     eval_tokens: int = 0  # that are scored
     startup_seconds: float = 0.0  # that a script may take to its first batch; 0: not known
     counted_bpb: tuple[float, ...] = ()  # what counts of 1, 2 ... tokens in a row reach on the validation text
-
-    @property
-    def scoring(self) -> Scoring:
-        """Bits per byte."""
-        return Scoring()
+    scoring: Scoring = OURS
+    metric_words: str = ""  # what a metric of the owners' own is, in words
 
 
 @dataclass(frozen=True, slots=True)
