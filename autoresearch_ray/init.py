@@ -1,4 +1,4 @@
-"""The experiments, notebooks and program.md that ship, written out to edit: `python -m autoresearch_ray.init [FOLDER]`.
+"""The experiments, scripts, notebooks and program.md that ship, to edit: `python -m autoresearch_ray.init [FOLDER]`.
 
 A file that is there already is left as it is. `launch` in that folder takes its own `experiments/` and `program.md`
 before those that ship.
@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = parser.parse_args(arguments).folder
     try:
         experiments, notebooks = (sorted(EXPERIMENTS.glob(pattern)) for pattern in ("*.yaml", "*.ipynb"))
-        for source in [*experiments, EXPERIMENTS / "train.py", *notebooks, PROGRAM]:
+        scripts = sorted(path for path in EXPERIMENTS.glob("scripts/*/*") if path.is_file())
+        for source in [*experiments, EXPERIMENTS / "train.py", *scripts, *notebooks, PROGRAM]:
             target = folder / source.relative_to(PROGRAM.parent)
             if target.exists():
                 STDOUT.write(f"{target}: is there, left as it is\n")

@@ -53,6 +53,7 @@ def test_an_installed_wheel_searches_and_trains_in_an_empty_folder(python: Path,
     assert (folder / "runs" / "x" / "report.html").exists() and not (folder / "experiments").exists()
 
     written = run(python, "-m", "autoresearch_ray.init", cwd=folder)
+    assert "experiments/scripts/matmul/build_and_run.sh: written" in written
     assert "experiments/train.py: written" in written and "experiments/t4.ipynb: written" in written
     (folder / "program.md").write_text("# Mine\n")
     assert "program.md: is there, left as it is" in run(command, "init", cwd=folder)

@@ -32,6 +32,7 @@ from autoresearch_ray.output import STDOUT
 from autoresearch_ray.paths import python_command, shorten
 from autoresearch_ray.records import Decision, ProposerStatus, Result, Step, Trial, TrialRow
 from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
@@ -62,6 +63,10 @@ class Progress:
         """A line about what is being set up."""
         self._console.print(line, markup=False)
 
+    def name_scores(self, scoring: Scoring) -> None:
+        """How scores are told, from now on: a run that is resumed decides before it is shown."""
+        self._words = ScoreWords(scoring)
+
     def note_decisions(
         self, trial: Trial, result: Result, decisions: tuple[Decision, ...], steps: tuple[Step, ...]
     ) -> None:
@@ -78,7 +83,6 @@ class Progress:
     def showing(self, folder: Path, settings: RunSettings, search: Any, watch: Any) -> Iterator[None]:
         """While the run goes: the screen, or the lines alone."""
         self._folder, begin = folder, time.monotonic()
-        self._words = ScoreWords(settings.experiment.scoring)
         self.say(_headline(folder, settings))
         self.say(page_line(shorten(folder)))
         try:

@@ -91,6 +91,7 @@ def drive(request: Request) -> RunOutcome:
             with ray_for(run) as cluster, _serving_files(run, folder, cluster):
                 interrupts.listen()
                 settings = settle(run, fingerprint, cluster, progress.say)
+                progress.name_scores(settings.experiment.scoring)
                 progress.say(dashboard_line(cluster))
                 earlier = know(run, settings, progress.say)
                 try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripts import Place, script_experiment
+from script_place import Place, script_experiment
 
 from autoresearch_ray.benchmark.script.job import script_slot
 from autoresearch_ray.benchmark.trial.execution import OUTPUT_LIMIT

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from scripts import Place, script_experiment
+from script_place import Place, script_experiment
 
 from autoresearch_ray.benchmark.script.job import script_slot
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripts import Place, script_experiment
+from script_place import Place, script_experiment
 
 from autoresearch_ray.benchmark.sandbox import landlock
 from autoresearch_ray.benchmark.script.job import script_slot

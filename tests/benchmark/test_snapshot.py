@@ -5,7 +5,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from scripts import script_experiment
+from script_place import script_experiment
 
 from autoresearch_ray.benchmark.script import snapshot
 from autoresearch_ray.benchmark.script.snapshot import TAR_FILE, find_snapshot, take
