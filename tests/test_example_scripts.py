@@ -25,7 +25,7 @@ BETTER = {  # changes that must show
         ("SHARE = 0.3", "SHARE = 0.7"),
         ("TREES = 30", "TREES = 90"),
     ],
-    "shapes": [("LR = 0.0003", "LR = 0.005"), ("DROPOUT = 0.5", "DROPOUT = 0.1")],
+    "shapes": [("LR = 0.001", "LR = 0.006"), ("DROPOUT = 0.5", "DROPOUT = 0.1")],
     "sine": [("FREQUENCY = 1.0", "FREQUENCY = 5.0"), ("DECAY = 0.1", "DECAY = 0.001")],
     "tour": [("COLD = 0.1", "COLD = 0.01")],
 }

@@ -38,6 +38,7 @@ HELPER = "def quality(rate, depth):\n    return 0.9 - 0.1 * abs(rate) - 0.02 * a
 
 
 def write_script(folder: Path, script: str = SCRIPT) -> None:
+    folder.mkdir(exist_ok=True)
     for name, text in {"e.yaml": EXPERIMENT, "fit.py": script, "helper.py": HELPER, "program.md": "# Fit\n"}.items():
         (folder / name).write_text(text)
 
@@ -71,10 +72,14 @@ def test_a_killed_search_on_a_script_goes_on_to_a_proven_win(tmp_path: Path) -> 
 
 
 def test_a_script_that_gives_no_score_ends_its_run_at_once(tmp_path: Path, ray_address: str) -> None:
-    write_script(tmp_path, SCRIPT.replace('print(f"{name}:', 'print(f"{name} is'))
-    launch = start_launch(tmp_path, "e.yaml", "--tag", "x", "--trials", "40", "--address", ray_address)
+    place = tmp_path / "place"
+    write_script(place, SCRIPT.replace('print(f"{name}:', 'print(f"{name} is'))
+    home = str(tmp_path / "home")
+    arguments = ["e.yaml", "--tag", "x", "--trials", "40", "--address", ray_address]
+    launch = start_launch(place, *arguments, AUTORESEARCH_HOME=home)
     output = launch.communicate(timeout=200)[0]
     assert launch.returncode == 2 and "Traceback" not in output, output
     last = output.splitlines()[-1]
-    assert last.startswith("error: the starting candidate fails: invalid: printed no line `accuracy: NUMBER`"), output
-    assert len(load_trials(tmp_path / "runs" / "x")) <= 3
+    assert last.startswith("error: the starting candidate fails: invalid: printed no line `accuracy: NUMBER`; its last")
+    assert "was: other_accuracy is 0." in last, output
+    assert len(load_trials(place / "runs" / "x")) <= 3

@@ -45,7 +45,8 @@ SCORED: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 NONE: dict[str, tuple[str, dict[str, Any], str, str]] = {
-    "prints no metric": ("print('done')", {}, "invalid", "printed no line `loss: NUMBER`"),
+    "prints no metric": ("print('done')", {}, "invalid", "printed no line `loss: NUMBER`; its last was: done"),
+    "prints nothing": ("pass", {}, "invalid", "printed no line `loss: NUMBER`; nor any other"),
     "prints another metric": ("print('val_loss: 3\\nlosses: 3')", {}, "invalid", "printed no line `loss: NUMBER`"),
     "prints it twice": (
         "print('loss: 0.5\\nloss: 0.1')",

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from autoresearch_ray.script_experiment import LIMIT, ScriptExperiment
+from autoresearch_ray.text import last_line
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf|NaN|Inf|NAN|INF)(?:inity)?"
 LONGEST_LINE = 1 << 16  # bytes; of a longer one the end is read
@@ -32,6 +33,7 @@ class Printed:
     patterns: dict[str, re.Pattern[str]]  # by name, each with one group; a match lies in one line
     values: dict[str, list[str]] = field(default_factory=dict)  # the first and the last
     counts: Counter[str] = field(default_factory=Counter)
+    last: str = ""  # line, for a person
     _rest: bytes = b""
 
     def take(self, piece: bytes) -> None:
@@ -47,6 +49,7 @@ class Printed:
 
     def _read(self, lines: bytes) -> None:
         text = lines.decode(errors="replace")
+        self.last = last_line(text) or self.last
         for name, pattern in self.patterns.items():
             for match in pattern.finditer(text):
                 self.counts[name] += 1
@@ -56,7 +59,8 @@ class Printed:
         """The value of a metric. ReadingError if there is none, or several and only one is expected."""
         found = self.values.get(name, [])
         if not found:
-            raise ReadingError(f"printed no line `{name}: NUMBER`")
+            words = f"its last was: {self.last}" if self.last else "nor any other"
+            raise ReadingError(f"printed no line `{name}: NUMBER`; {words}")
         if take == "only" and self.counts[name] > 1:
             told = ", ".join(found[:1] + found[-1:])
             raise ReadingError(f"printed {name} {self.counts[name]} times ({told}); expected once, or `take: last`")
