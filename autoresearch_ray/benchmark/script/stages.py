@@ -186,7 +186,8 @@ class ScriptStages:
         if not self._job["held_out"]:
             wanted -= {experiment.holdout} - {experiment.metric, *experiment.limits}
         try:
-            values = measured | self._read(folder, printed, wanted)
+            in_order = sorted(wanted, key=lambda name: (name != experiment.metric, name))  # so that errors are the same
+            values = measured | self._read(folder, printed, in_order)
             check_limits(experiment, values)
         except ReadingError as error:
             return self._fail(end, str(error))
@@ -210,7 +211,7 @@ class ScriptStages:
         )
         return end
 
-    def _read(self, folder: int, printed: Printed, names: set[str]) -> dict[str, float]:
+    def _read(self, folder: int, printed: Printed, names: list[str]) -> dict[str, float]:
         file = self._experiment.result_file
         if not file:
             return {name: printed.number(name, self._experiment.take) for name in names}
