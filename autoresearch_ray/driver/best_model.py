@@ -9,6 +9,7 @@ from autoresearch_ray.kept_model import KeptModel, read_kept
 from autoresearch_ray.observe import facts
 from autoresearch_ray.paths import python_command
 from autoresearch_ray.records import Isolation
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def find_kept(run_dir: Path) -> KeptModel:
     if kept is not None:
         return kept
     history = read_run(run_dir)
+    _ = RunSettings.model_validate(history.settings).train_experiment  # a script keeps its own model
     if not facts.wins(history):
         raise WeightsError(f"{run_dir}: nothing has been proven better than its start yet; there is no best to load")
     runs = shlex.quote(str(run_dir.resolve().parent))
