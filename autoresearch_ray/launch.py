@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from autoresearch_ray.cluster.job import submit
+from autoresearch_ray.driver.checkout.folder import write_experiment
 from autoresearch_ray.driver.run import drive
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.output import STDERR, STDOUT, open_standard_streams
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         request = parse(arguments)
         if request.submit is not None:
             return submit(request.submit, arguments, request.tag)
+        if request.init_only:
+            write_experiment(request.experiment, _say)
+            return 0
         outcome = drive(request)
     except AutoresearchError as error:
         STDERR.write(f"error: {error}\n")
@@ -64,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         STDERR.write(f"error: {outcome.failure}; see {outcome.run_dir}/trials\n")
         return 2
     return 130 if outcome.interrupted else 0
+
+
+def _say(line: str) -> None:
+    STDOUT.write(f"{line}\n")
 
 
 if __name__ == "__main__":

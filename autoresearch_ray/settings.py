@@ -122,7 +122,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Request(FrozenModel):
     """What was asked for; None where nothing was said. `ask` makes one from what a person typed."""
 
-    experiment: Path | None = _option("YAML file (default: what fits the hardware)")
+    experiment: Path | None = _option(
+        "YAML file, or the folder of a script: a checkout of karpathy/autoresearch (default: what fits the hardware)"
+    )
     tag: Annotated[str, AfterValidator(_check_tag)] | None = _option("name of the run (default: day and time)", "T")
     runs_dir: Path = _option("where runs live (default: runs)", "DIR", default=Path("runs"))
     trials: int | None = _option("trials in all, replicates included (default: the experiment's)", "N", ge=4)
@@ -194,6 +196,7 @@ class Request(FrozenModel):
     storage: str | None = _option(
         "keep a copy of everything there, and resume from it: s3://, gs://, a mounted folder; none ends it", "URL"
     )
+    init_only: bool = _option("of a folder: write its experiment as a YAML file here, and end", default=False)
     submit: str | None = _option("run as a job of the cluster whose dashboard this is, and follow it", "URL")
     plain: bool = _option("one line a decision instead of a live screen", default=False)
 

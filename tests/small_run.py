@@ -72,10 +72,16 @@ def measure_baseline(board: Board, settings: RunSettings) -> None:
     board.finish(Result("t00001", "ok", val_bpb=1.5))
 
 
-def start_launch(folder: Path, *arguments: str, before: Sequence[str] = (), **variables: str) -> subprocess.Popen[str]:
+def start_launch(
+    folder: Path,
+    *arguments: str,
+    before: Sequence[str] = (),
+    program: Sequence[str] = ("--program", "program.md"),
+    **variables: str,
+) -> subprocess.Popen[str]:
     """The command line in a process of its own, in `folder`, with its cache there and these variables.
 
-    `before` is the start of a command that runs another.
+    `before` is the start of a command that runs another; `program` names what steers the search.
     """
     command = [
         *before,
@@ -83,8 +89,7 @@ def start_launch(folder: Path, *arguments: str, before: Sequence[str] = (), **va
         "-m",
         "autoresearch_ray.launch",
         "--plain",
-        "--program",
-        "program.md",
+        *program,
         *arguments,
     ]
     environment = os.environ | {"AUTORESEARCH_HOME": "home", "PYTHONUNBUFFERED": "1"} | variables

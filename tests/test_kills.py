@@ -17,6 +17,7 @@ from autoresearch_ray.driver.weights import MOST_WAITING
 from autoresearch_ray.kept_model import is_whole, read_kept
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import trial_table
+from autoresearch_ray.scoring import OURS, Scoring
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.recompute import recompute_decisions
 from autoresearch_ray.store.history import read_history
@@ -98,14 +99,16 @@ def check_kept(run: Path) -> None:
         assert row.result is not None and kept.val_bpb == row.result.val_bpb
 
 
-def check_whole(run: Path, trials: int, scratch: Path) -> None:
+def check_whole(run: Path, trials: int, scratch: Path, scoring: Scoring = OURS) -> None:
     """Exactly the trials asked for, each decided once; one commit a step, as an unbroken run makes it."""
     history = read_history(run / "state.db")
     assert [row.trial.trial_id for row in history.rows] == [f"t{i:05d}" for i in range(1, trials + 1)]
     assert all(row.result is not None and row.decision is not None for row in history.rows)
     runs = {(row.trial.proposal.source_sha, row.trial.seed) for row in history.rows}
     assert len(runs) == trials, "no candidate is run twice on one seed"
-    unbroken = Lineage(scratch / "unbroken", run.name).replay(history.steps, history.candidates.__getitem__, {})
+    unbroken = Lineage(scratch / "unbroken", run.name, scoring).replay(
+        history.steps, history.candidates.__getitem__, {}
+    )
     assert history.commits == unbroken and len(unbroken) == len(history.steps)
     git = ["git", "-C", str(run / "lineage")]
     assert subprocess.run([*git, "fsck", "--strict"], check=True, capture_output=True, text=True).stdout == ""

@@ -16,6 +16,7 @@ from autoresearch_ray.archive.push import check_remote
 from autoresearch_ray.archive.restore import check_free, check_ours, restore, storage_of
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.script.snapshot import find_snapshot, take
+from autoresearch_ray.driver.checkout.folder import experiment_of
 from autoresearch_ray.driver.earlier_run import find_run, start_from
 from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_address
 from autoresearch_ray.driver.resume import resume_run
@@ -43,6 +44,10 @@ def resolve(request: Request, say: Say) -> tuple[RequestedRun, Path]:
     if url and request.resume:
         _restore(request, url, say)
     folder, state = _run_folder(request)
+    if request.init_only:
+        raise SettingsError("--init-only: writes an experiment and runs nothing; it is an option of `launch` alone")
+    if request.experiment is not None and request.experiment.is_dir():
+        request = request.replace(experiment=experiment_of(request.experiment, say))
     if request.resume:
         run = resume_run(request, _read_stored(folder, state), url)
     else:

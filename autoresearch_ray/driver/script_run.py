@@ -15,19 +15,29 @@ from autoresearch_ray.source_files import HEADING
 PROGRAMS = ("program.md", "README.md")  # in a script's folder; the first that is there steers the search
 
 
-def read_script(experiment: ScriptExperiment, proposers: tuple[ProposerSpec, ...]) -> str:
+def read_start(experiment: ScriptExperiment) -> str:
     """The starting candidate: the editable files, with the experiment's constants and ranges. SettingsError."""
     for command in filter(None, (experiment.command, experiment.judge)):
         words_of(command, experiment.folder)  # is there such a program?
-    files = tuple((path, _read(Path(experiment.folder, path))) for path in experiment.editable)
+    files = read_files(experiment, Path(experiment.folder))
     try:
         text = set_constants(Candidate(files).text, dict(experiment.constants))
         text = write_ranges(text, experiment.knobs)
         check_script(text, experiment.editable)
-        knobs = read_knobs(text)
     except CandidateError as error:
         raise SettingsError(f"{experiment.folder}: {error}") from None
-    if not knobs and not any(spec.name in MODELS for spec in proposers):
+    return text
+
+
+def read_files(experiment: ScriptExperiment, folder: Path) -> tuple[tuple[str, str], ...]:
+    """The editable files as they are in some folder, by path. SettingsError."""
+    return tuple((path, read_source(folder / path)) for path in experiment.editable)
+
+
+def read_script(experiment: ScriptExperiment, proposers: tuple[ProposerSpec, ...]) -> str:
+    """The starting candidate of a search, which needs a knob or a model. SettingsError."""
+    text = read_start(experiment)
+    if not read_knobs(text) and not any(spec.name in MODELS for spec in proposers):
         raise SettingsError(
             f"{', '.join(experiment.editable)}: no constant has a range, so the tuner has nothing to turn; expected "
             "comments that end in `; search log(0.001, 0.1)`, `knobs:` in the experiment, or a model as --proposer"
@@ -47,7 +57,8 @@ def script_program(experiment: ScriptExperiment) -> Path | None:
     return next((path for name in PROGRAMS if (path := Path(experiment.folder, name)).is_file()), None)
 
 
-def _read(path: Path) -> str:
+def read_source(path: Path) -> str:
+    """The text of a file that may change, as a candidate holds it. SettingsError."""
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:

@@ -18,6 +18,7 @@ from autoresearch_ray.settings import Request, RequestedRun, Rules, RunSettings,
 
 OF_ONE_LAUNCH = {
     "experiment",
+    "init_only",
     "runs_dir",
     "resume",
     "address",

@@ -49,14 +49,16 @@ def run_program(order: Order) -> None:
     how, name = order.experiment.seeding
     words = list(order.command)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    if how == "injected":
-        environment |= {"PYTHONPATH": str(INJECTED), "AUTORESEARCH_SEED_OFFSET": str(order.seed)}
+    said = dict(order.experiment.environment)
+    if how == "injected":  # before folders of the experiment's own; a sitecustomize that is in them runs after ours
+        said["PYTHONPATH"] = os.pathsep.join(filter(None, [str(INJECTED), said.get("PYTHONPATH", "")]))
+        said["AUTORESEARCH_SEED_OFFSET"] = str(order.seed)
     elif how == "environment":
         environment[name] = str(order.seed)
     elif how == "argument":
         words += [name, str(order.seed)]
     environment["AUTORESEARCH_BUDGET_SECONDS"] = f"{order.experiment.budget_seconds:g}"
-    os.execvpe(words[0], words, environment | dict(order.experiment.environment))
+    os.execvpe(words[0], words, environment | said)
 
 
 def tell_folder(channel: socket.socket) -> None:

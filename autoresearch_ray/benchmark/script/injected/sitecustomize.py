@@ -12,6 +12,7 @@ import os
 import random
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -129,5 +130,14 @@ class AfterImport(importlib.abc.MetaPathFinder):
         return spec
 
 
+def run_next() -> None:
+    """The sitecustomize that Python would have imported if this one were not there: the script's, or the system's."""
+    others = [path for path in sys.path if Path(path) != Path(__file__).parent]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
 shift_random()
 sys.meta_path.insert(0, AfterImport())
+run_next()
