@@ -15,6 +15,7 @@ import pytest
 from small_run import settings_of, wait_gone, write_experiment
 
 from autoresearch_ray.driver.console import resume_command
+from autoresearch_ray.paths import python_command
 from autoresearch_ray.settings import Request
 
 WAITING = """
@@ -106,5 +107,6 @@ def test_the_command_that_resumes_can_be_typed(tmp_path: Path) -> None:
     settings = settings_of(Request(experiment=write_experiment(tmp_path), slots=1, program=tmp_path / "program.md"))
     command = resume_command(tmp_path / "my runs" / "x", settings)
     assert (
-        command.startswith("python -m autoresearch_ray.launch --resume --tag x --runs-dir '") and "my runs'" in command
+        command.startswith(f"{python_command()} -m autoresearch_ray.launch --resume --tag x --runs-dir '")
+        and "my runs'" in command
     )

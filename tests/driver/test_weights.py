@@ -14,7 +14,7 @@ from autoresearch_ray.cluster.node_files import DepotActor
 from autoresearch_ray.driver.weights import MOST_WAITING, WeightKeeper
 from autoresearch_ray.kept_model import PARTIAL, is_whole, read_kept
 from autoresearch_ray.observe.lines import summary_lines
-from autoresearch_ray.paths import BEST_FOLDER, KEPT_MODEL_FILES
+from autoresearch_ray.paths import BEST_FOLDER, KEPT_MODEL_FILES, python_command
 from autoresearch_ray.records import Result, Standing, Trial
 from autoresearch_ray.settings import RunTerms
 from autoresearch_ray.store.board import Board
@@ -66,7 +66,7 @@ def test_of_the_runs_of_the_best_the_lowest_is_kept_and_the_others_are_deleted(b
     assert kept is not None and (kept.trial_id, kept.val_bpb, kept.step) == ("t00003", 0.4, 3) and is_whole(run, kept)
     assert (run / BEST_FOLDER / "model.pt").read_text() == "model.pt of t00003" and waiting(run) == []
     assert said == ["the best's trained model is kept: t00003, val_bpb 0.4000, 0.0 MB in run/best"]
-    line = "model        python -m autoresearch_ray.sample runs/x  (t00003, 0.0 MB)"
+    line = f"model        {python_command()} -m autoresearch_ray.sample runs/x  (t00003, 0.0 MB)"
     assert line in summary_lines(read_run(run), "runs/x", kept=kept)
     assert any("--resume runs it once more" in line for line in summary_lines(read_run(run), "runs/x"))
 

@@ -111,6 +111,7 @@ def test_wandb_writes_a_run_of_each_launch_under_one_id(
     records = read_wandb(first)
     steps = {int(row["_step"]): row["best"] for row in records["history"]}
     assert steps == {step: best for step, best in BEST.items() if step < 5}
+    wait_until(lambda: bool(read_wandb(second)["history"]))  # its own process writes, when it gets to it
     assert {int(row["_step"]): row["best"] for row in read_wandb(second)["history"]} == {5: 1.8}
     assert records["artifact"] == [("best-x", ["latest", "win-1"], ["change.diff", "train.py"])]
     assert json.loads(records["config"][0]["proposers"]) == "tpe"
