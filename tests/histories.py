@@ -1,9 +1,11 @@
 """Histories made by hand: a realistic run with every status, an empty one, and one as long as is asked for."""
 
 import hashlib
+import json
 import math
 import random
 from dataclasses import replace
+from pathlib import Path
 
 from autoresearch_ray.records import (
     Candidate,
@@ -22,6 +24,8 @@ from autoresearch_ray.records import (
     TrialRow,
     Verdict,
 )
+from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.sqlite.store import SqliteStore
 
 START = 1_750_000_000.0
 SECONDS = 26.0  # from one trial's start to the next on a slot
@@ -298,3 +302,20 @@ def with_text(history: History, text: str) -> History:
     steps = tuple(replace(step, hypothesis=text, reason=text, proposer=text) for step in history.steps)
     candidates = {key: Candidate.of(one.text + "\n" + text) for key, one in history.candidates.items()}
     return replace(history, rows=rows, steps=steps, candidates=candidates, settings={**history.settings, "tag": text})
+
+
+def stored(history: History, folder: Path) -> None:
+    """Write a history into a run's folder, as its store."""
+    with SqliteStore(folder / "state.db") as store:
+        board = Board(store)
+        board.put_settings_once(json.dumps(history.settings).encode())
+        for candidate in history.candidates.values():
+            board.put_candidate(candidate)
+        for row in history.rows:
+            board.start(row.trial)
+            if row.result:
+                board.finish(row.result)
+        decisions = [row.decision for row in history.rows if row.decision]
+        board.settle(0, b"{}", decisions, steps=history.steps)
+        for index, commit in history.commits.items():
+            board.put_commit(index, commit)

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import empty, realistic
+from histories import empty, realistic, stored
 from small_run import write_experiment
-from test_rebuild import stored
 
 from autoresearch_ray import diff_best, show_page, start
 from autoresearch_ray.driver.background import BackgroundRun, as_arguments

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, browsing
-from histories import long, realistic
+from histories import long, realistic, stored
 from served_runs import SECRET
-from test_rebuild import stored
 
 from autoresearch_ray.live_page.server import PageServer
 from autoresearch_ray.records import History

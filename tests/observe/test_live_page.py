@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 from browser import Browser
-from histories import empty, realistic
+from histories import empty, realistic, stored
 from served_runs import add_trial, watching
 from test_html_report import written
-from test_rebuild import stored
 
 from autoresearch_ray.live_page.server import PageServer
 from autoresearch_ray.observe.facts import summarise, wins

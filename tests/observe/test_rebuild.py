@@ -1,36 +1,16 @@
 """`python -m autoresearch_ray.report`, on a real store."""
 
-import json
 from pathlib import Path
 
 import pytest
-from histories import realistic
+from histories import realistic, stored
 
 from autoresearch_ray import load_trials
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import History
 from autoresearch_ray.report import main
-from autoresearch_ray.store.board import Board
-from autoresearch_ray.store.sqlite.store import SqliteStore
 
 FILES = ("results.tsv", "trials.parquet", "progress.png", "report.html")
-
-
-def stored(history: History, folder: Path) -> None:
-    with SqliteStore(folder / "state.db") as store:
-        board = Board(store)
-        board.put_settings_once(json.dumps(history.settings).encode())
-        for candidate in history.candidates.values():
-            board.put_candidate(candidate)
-        for row in history.rows:
-            board.start(row.trial)
-            if row.result:
-                board.finish(row.result)
-        decisions = [row.decision for row in history.rows if row.decision]
-        board.settle(0, b"{}", decisions, steps=history.steps)
-        for index, commit in history.commits.items():
-            board.put_commit(index, commit)
 
 
 def test_the_files_are_made_from_the_store_and_twice_is_once(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from histories import CHARGES, empty, realistic, with_text
+from histories import CHARGES, empty, realistic, stored, with_text
 from rich.cells import cell_len
-from test_rebuild import FILES, stored
+from test_rebuild import FILES
 
 from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.runs import HEADER, compare_runs

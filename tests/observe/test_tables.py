@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from histories import empty, realistic, with_text
-from test_rebuild import stored
+from histories import empty, realistic, stored, with_text
 from test_transfer import BETTER, run_folder
 
 import autoresearch_ray
