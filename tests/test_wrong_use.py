@@ -96,7 +96,7 @@ MODEL = ["--proposer", "openai:x"]
 Case = Callable[[Place], list[str]]
 CASES: dict[str, tuple[Case, str]] = {
     "no such file": (lambda p: ["nowhere.yaml"], "nowhere.yaml: cannot be read"),
-    "a folder for a file": (lambda p: [str(p.folder)], "cannot be read"),
+    "a folder for a file": (lambda p: [str(p.folder)], "or one YAML file with `contract: script`"),
     "not text": (binary_file, "is not text"),
     "bad YAML": (lambda p: [p.changed("seq_len: 32", "seq_len: [32")], "is not YAML"),
     "a list for a mapping": (lambda p: [p.changed(EXPERIMENT, "- name: x\n")], "expected a mapping"),
