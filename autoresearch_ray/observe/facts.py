@@ -61,8 +61,8 @@ class Summary:
     words: ScoreWords
     baseline: float  # mean of the starting candidate's runs
     baseline_runs: int
-    best: float  # baseline - gain
-    gain: float  # sum of what each win gained in pairs on equal seeds; 0 while nothing is proven
+    best: float  # the start less what each win gained, or its best run if that is worse
+    gain: float  # baseline - best: what the wins gained in pairs on equal seeds; 0 while nothing is proven
     gain_low: float  # 95 % interval
     gain_high: float
     noise_sd: float  # pooled over runs of equal source
