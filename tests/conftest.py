@@ -19,15 +19,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs, clusters and deadlines of seconds want the machine's cores to themselves: `-m alone`.
-
-    The longest files begin, so that no process is left alone with one at the end.
-    """
+    """The longest files begin, so that no process is left alone with one at the end."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
-    for item in items:
-        is_run = item.path.parent.name == "cluster" or hasattr(getattr(item, "module", None), "start_launch")
-        if is_run or item.path.name in ("test_slot.py", "test_scheduling.py"):
-            item.add_marker("alone")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_transfer import BETTER, run_folder
+from stored_run import BETTER, run_folder
 
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.job import job_for

@@ -17,6 +17,8 @@ from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.records import Result
 
+pytestmark = pytest.mark.alone
+
 HONEST = """
 import torch
 

@@ -10,7 +10,7 @@ from small_run import start_launch, write_experiment
 
 import autoresearch_ray
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600), pytest.mark.xdist_group("ray")]
 T4_NODE = {"num_cpus": 2, "num_gpus": 1, "resources": {"accelerator_type:T4": 1}}
 
 

@@ -22,6 +22,8 @@ from checks import (
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 CLUSTERS = ROOT / "experiments" / "clusters"
 AWS, GCP, LOCAL = ROOT / "cluster.yaml", CLUSTERS / "gcp.yaml", CLUSTERS / "local.yaml"

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hosts import hosts, unavailable
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 CLUSTERS = ROOT / "experiments" / "clusters"
 DOCKERFILE = CLUSTERS / "Dockerfile"

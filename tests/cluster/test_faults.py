@@ -20,11 +20,12 @@ from hosts import Host, hosts, unavailable
 from ray_cluster import FILES, RAY, SHARES, RayCluster, ray_up
 from s3_server import running_s3
 from small_run import SERVER, write_experiment
-from test_kills import check_whole
+from whole_run import check_whole
 
 import autoresearch_ray
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "hosts can be had"),
     pytest.mark.skipif("AUTORESEARCH_FAULTS" not in os.environ, reason="minutes each: AUTORESEARCH_FAULTS=1 runs them"),
     pytest.mark.timeout(900),

@@ -24,6 +24,8 @@ from autoresearch_ray.settings import Request, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
+pytestmark = pytest.mark.alone
+
 GRAFANA = Path(__file__).parents[2] / "experiments" / "clusters" / "grafana.json"
 TRIALS = 9
 EXPORTED_SECONDS = 60.0  # Ray passes metrics on every ten

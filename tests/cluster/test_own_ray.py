@@ -9,6 +9,8 @@ import pytest
 from autoresearch_ray.cluster.own_ray import LONGEST, TOKEN, TOKEN_PATH, check_threads, choose_folder, ensure_token
 from autoresearch_ray.errors import SettingsError
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

@@ -22,6 +22,7 @@ from ray_cluster import RayCluster
 from small_run import SERVER, read_until
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "hosts can be had"),
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("hosts"),

@@ -19,6 +19,8 @@ from autoresearch_ray.records import CoRun
 from autoresearch_ray.settings import Request, RequestedRun
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:

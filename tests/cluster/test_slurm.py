@@ -13,6 +13,7 @@ from small_run import write_experiment
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "hosts can be had"),
     pytest.mark.xdist_group("hosts"),
 ]

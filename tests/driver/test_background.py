@@ -1,6 +1,6 @@
 """A run in the background of a notebook: its options, its beginning, what is shown of it, how it ends.
 
-A whole run is started, followed, stopped and resumed by tests/test_notebooks.py.
+A whole run is started, followed, stopped and resumed by tests/runs/test_notebooks.py.
 """
 
 import os

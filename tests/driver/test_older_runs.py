@@ -16,6 +16,8 @@ from autoresearch_ray import load_trials, report
 from autoresearch_ray.settings import Rules, RunSettings
 from autoresearch_ray.store.history import read_settings
 
+pytestmark = pytest.mark.alone
+
 KEPT = Path(__file__).with_name("version_0_1.tar.xz")
 FOLDER_THEN = b"/srv/research"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from kept_run import keeping, prove
-from test_transfer import BETTER, START, run_folder, step_to
+from stored_run import BETTER, START, run_folder, step_to
 
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.cluster.node_files import DepotActor

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from histories import empty, realistic, stored, with_text
-from test_transfer import BETTER, run_folder
+from stored_run import BETTER, run_folder
 
 import autoresearch_ray
 from autoresearch_ray import (

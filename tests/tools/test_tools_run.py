@@ -12,6 +12,8 @@ from autoresearch_ray.observe import facts
 from autoresearch_ray.records import History
 from autoresearch_ray.store.history import read_history
 
+pytestmark = pytest.mark.alone
+
 SLOW = CANDIDATE.replace("LR = 0.1", "LR = 0.002")  # almost every other rate is better: there is a win soon
 
 

@@ -13,6 +13,8 @@ from test_model_runs import TIMID
 from autoresearch_ray import load_trials
 from autoresearch_ray.store.history import read_history
 
+pytestmark = pytest.mark.alone
+
 # Its first edit is the gain that no tuner finds here; the next ones break a rule, change nothing, and fail.
 AGENT = """\
 number = len(list(pathlib.Path(os.environ["CLAUDE_CALLS"]).iterdir()))

@@ -22,6 +22,8 @@ from wire import PROTOCOLS, Drop, Fail, Protocol, Reply, Request, Say, Script, W
 from autoresearch_ray import load_trials
 from autoresearch_ray.store.history import read_history
 
+pytestmark = pytest.mark.alone
+
 SECRET = "sk-planted-3f9c1e77a5b24d0e"
 MODELS = {"anthropic": "claude-haiku-4-5", "gemini": "gemini-2.5-flash", "openai": "gpt-5-mini"}
 VARIABLES = {

@@ -12,6 +12,8 @@ from autoresearch_ray.propose.llm.prices import find_price
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
+pytestmark = pytest.mark.alone
+
 MODELS = (
     "gpt-5-nano", "gpt-6-luna", "gpt-5.4-nano", "gpt-5.6-luna", "gpt-4.1-mini", "gpt-5-mini", "gpt-5.4-mini", "gpt-5.1"
 )  # fmt: skip

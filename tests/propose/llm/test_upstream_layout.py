@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from small_run import WORDS, descendants, read_until, start_launch, wait_gone
-from test_kills import check_whole, ours
+from whole_run import check_whole, ours
 from wire import Reply, Request, Say, WireServer
 
 from autoresearch_ray import load_trials
 from autoresearch_ray.scoring import Scoring
+
+pytestmark = pytest.mark.alone
 
 LAYOUT = Path(__file__).parents[2] / "upstream_layout"
 MODEL, TRIALS, KILLED_AFTER = "claude-haiku-4-5", 12, "t00005 "

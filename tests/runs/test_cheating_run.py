@@ -10,6 +10,8 @@ from autoresearch_ray import load_trials
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.store.history import read_history
 
+pytestmark = pytest.mark.alone
+
 TRICKY = """\
 import torch
 

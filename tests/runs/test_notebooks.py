@@ -13,7 +13,7 @@ import autoresearch_ray
 from autoresearch_ray import load_runs, load_trials
 from autoresearch_ray.store.connect import read_run
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 NOTEBOOKS = T4, ANALYSIS = EXPERIMENTS / "t4.ipynb", EXPERIMENTS / "analysis.ipynb"
 MOST_BYTES = 400_000
 PRIVATE = re.compile(r"(?<![\w.~])/(?:work|tmp|root|home|Users|usr|opt|mnt)/")  # a path of somebody's machine

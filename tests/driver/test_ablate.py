@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from test_transfer import SGD, START, run_folder
+from stored_run import SGD, START, run_folder
 
 from autoresearch_ray.ablate import main
 from autoresearch_ray.driver.ablations import LOST, check_parts, find_parts

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from small_run import settings_of, write_experiment
+from stored_run import START
 from test_from_run import HELD_OUT, asked, earlier_folder, try_candidate
-from test_transfer import START
 
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.normal_form import code_lines

@@ -1,6 +1,6 @@
 """SIGKILL anything at any time and resume: nothing is lost, run twice or committed twice.
 
-A handful of kills here; `AUTORESEARCH_KILLS=20 pytest tests/test_kills.py` makes twenty.
+A handful of kills here; `AUTORESEARCH_KILLS=20 pytest tests/runs/test_kills.py` makes twenty.
 """
 
 import os
@@ -11,36 +11,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from small_run import SERVER, descendants, start_launch, wait_gone, write_experiment
+from small_run import descendants, start_launch, wait_gone, write_experiment
+from whole_run import VICTIMS, check_whole, ours
 
 from autoresearch_ray.driver.weights import MOST_WAITING
 from autoresearch_ray.kept_model import is_whole, read_kept
-from autoresearch_ray.observe.tables.formats import write_table
-from autoresearch_ray.observe.tables.trials import trial_table
-from autoresearch_ray.scoring import OURS, Scoring
-from autoresearch_ray.search.lineage import Lineage
-from autoresearch_ray.search.recompute import recompute_decisions
 from autoresearch_ray.store.history import read_history
+
+pytestmark = pytest.mark.alone
 
 KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "4"))
 OPTIONS = ("--early-stop", "paired", "--keep-weights", "best")
-VICTIMS = {
-    "state actor": "ray::StateActor",
-    "trial actor": "ray::TrialActor",
-    "candidate": SERVER,
-    "proposer": "ray::ProposerActor",
-}
-
-
-def ours(process: psutil.Process) -> bool:
-    """Whether this is an actor, a process server or a candidate of a run."""
-    try:
-        words = " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return False
-    return any(name in words for name in VICTIMS.values())
-
-
 def victim(driver: subprocess.Popen[str], what: str, rng: random.Random) -> psutil.Process | None:
     """A process of that kind below the driver; of the process server's, its child: the candidate."""
     if what == "driver":
@@ -97,24 +78,3 @@ def check_kept(run: Path) -> None:
         row = next(row for row in history.rows if row.trial.trial_id == kept.trial_id)
         assert is_whole(run, kept) and kept.source_sha == row.trial.proposal.source_sha == won[-1].source_sha
         assert row.result is not None and kept.val_bpb == row.result.val_bpb
-
-
-def check_whole(run: Path, trials: int, scratch: Path, scoring: Scoring = OURS) -> None:
-    """Exactly the trials asked for, each decided once; one commit a step, as an unbroken run makes it."""
-    history = read_history(run / "state.db")
-    assert [row.trial.trial_id for row in history.rows] == [f"t{i:05d}" for i in range(1, trials + 1)]
-    assert all(row.result is not None and row.decision is not None for row in history.rows)
-    runs = {(row.trial.proposal.source_sha, row.trial.seed) for row in history.rows}
-    assert len(runs) == trials, "no candidate is run twice on one seed"
-    unbroken = Lineage(scratch / "unbroken", run.name, scoring).replay(
-        history.steps, history.candidates.__getitem__, {}
-    )
-    assert history.commits == unbroken and len(unbroken) == len(history.steps)
-    git = ["git", "-C", str(run / "lineage")]
-    assert subprocess.run([*git, "fsck", "--strict"], check=True, capture_output=True, text=True).stdout == ""
-    count = subprocess.run([*git, "rev-list", "--all", "--count"], check=True, capture_output=True, text=True).stdout
-    assert int(count) == len(history.steps)
-    write_table(trial_table(history), scratch / "again.parquet")
-    assert (scratch / "again.parquet").read_bytes() == (run / "trials.parquet").read_bytes()
-    again = recompute_decisions(run)
-    assert len(again) == trials and again.agrees.all(), again[~again.agrees].to_string()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from small_run import EXPERIMENT, settings_of, write_experiment
-from test_transfer import BETTER, SGD, START, run_folder, step_to
+from stored_run import BETTER, SGD, START, run_folder, step_to
 
 from autoresearch_ray import launch
 from autoresearch_ray.archive.bucket import normal_url

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from s3_server import running_s3
 from small_run import descendants, start_launch, wait_gone, write_experiment
-from test_kills import check_whole
+from whole_run import check_whole
 
 from autoresearch_ray.archive.manifest import RunStorage
 from autoresearch_ray.archive.restore import restore, storage_of
 from autoresearch_ray.kept_model import is_whole, read_kept
 from autoresearch_ray.records import History
 from autoresearch_ray.store.history import read_finished, read_history
+
+pytestmark = pytest.mark.alone
 
 TRIALS = 16
 BEFORE = 6  # results in the storage when the head is lost

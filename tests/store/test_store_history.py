@@ -7,7 +7,7 @@ acknowledged write once and at the revision that was told, and no task was compl
 
 Five kills, or as many as AUTORESEARCH_KILLS says. The long run:
 
-    AUTORESEARCH_KILLS=50 pytest tests/state/test_store_history.py
+    AUTORESEARCH_KILLS=50 pytest tests/store/test_store_history.py
 """
 
 import os

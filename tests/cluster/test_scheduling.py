@@ -9,7 +9,7 @@ from small_run import settings_of, write_experiment
 from autoresearch_ray.cluster.scheduling import PATIENCE_SECONDS, Stranded
 from autoresearch_ray.settings import Request, RunSettings
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from autoresearch_ray.candidate.ranges import Choice
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.experiment_file import load_experiment
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SOURCE = (EXPERIMENTS / "train.py").read_text()
 PROGRAM = (EXPERIMENTS.parent / "program.md").read_text()
 KNOBS = read_knobs(SOURCE)

@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
 from small_run import descendants, git, read_until, start_launch, wait_gone
 
 from autoresearch_ray.driver.tables.load import load_trials
+
+pytestmark = pytest.mark.alone
 
 EXPERIMENT = """\
 contract: script

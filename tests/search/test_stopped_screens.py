@@ -20,6 +20,8 @@ from autoresearch_ray.settings import Request, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
+pytestmark = pytest.mark.alone
+
 KNOB = "LR = 0.1  # SGD learning rate; search log(0.001, 10.0)"
 LOSING = CANDIDATE.replace(KNOB, "LR = 0.02  # SGD learning rate; search log(0.00002, 0.02)").replace(
     "; search log_", " "

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import yaml
 from small_run import CANDIDATE, EXPERIMENT, WORDS, write_experiment
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def train(folder: Path, experiment: Path, *arguments: str) -> str:

@@ -14,7 +14,7 @@ from autoresearch_ray.proposer_spec import ProposerSpec
 from autoresearch_ray.records import Candidate, Result
 from autoresearch_ray.script_experiment import ScriptExperiment
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "experiments" / "scripts").glob("*/*.yaml"))
 DATA = (".csv",)
 BETTER = {  # changes that must show

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from small_run import settings_of, write_experiment
-from test_transfer import BETTER, run_folder
+from stored_run import BETTER, run_folder
 
 from autoresearch_ray.direct import main
 from autoresearch_ray.driver.files import rebuild

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from small_run import settings_of, write_experiment
-from test_transfer import BETTER, SGD, START, run_folder
+from stored_run import BETTER, SGD, START, run_folder
 
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.codec import to_json

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_transfer import BETTER, run_folder, step_to
+from stored_run import BETTER, run_folder, step_to
 
 from autoresearch_ray import __main__, load_lineage, load_trials
 from autoresearch_ray.driver.tables.load import TABLES, load

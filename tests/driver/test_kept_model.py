@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from kept_run import change_kept, kept_run
-from test_transfer import BETTER, run_folder
+from stored_run import BETTER, run_folder
 
 import autoresearch_ray
 from autoresearch_ray.benchmark.data.dataset import look_up

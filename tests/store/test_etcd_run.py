@@ -11,7 +11,7 @@ from small_run import descendants, start_launch, wait_gone, write_experiment
 from autoresearch_ray import launch
 from autoresearch_ray.store.connect import read_run
 
-pytestmark = needs_etcd
+pytestmark = [pytest.mark.alone, needs_etcd]
 TRIALS = 10
 
 

@@ -1,6 +1,6 @@
 """Random operations on the SQLite store and on a real etcd: every answer agrees.
 
-    AUTORESEARCH_OPERATIONS=200000 pytest tests/state/test_store_differential.py      the longer run
+    AUTORESEARCH_OPERATIONS=200000 pytest tests/store/test_store_differential.py      the longer run
 
 Answers, revisions, the keys' metadata, events of watches and kinds of errors are compared, those of etcd counted from
 the revision that its server had when a sequence began. Every run draws new sequences; one that fails is shrunk and

@@ -21,6 +21,8 @@ from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.history import read_history
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
+pytestmark = pytest.mark.alone
+
 LONG = "a-temporary-folder-whose-path-is-longer-than-a-socket-of-ray-s-may-be"
 
 
