@@ -147,9 +147,7 @@ class Run:
         )  # fmt: skip
         before = self.state.best
         settled = decide(self.state, outcome, self.rules, 0.0, self.estimate)
-        self.state = settled.state
-        if self.state.best is not None:
-            self.estimate = Estimate(self.state.ledger, self.estimate)
+        self.state, self.estimate = settled.state, settled.estimate
         best = settled.state.best
         if before is not None and best is not None and best.source_sha != before.source_sha:
             self.found.wins += 1
