@@ -43,7 +43,8 @@ def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, befor
         if outcome.purpose == "confirm" and outcome.status == "invalid":
             state = ban(state, outcome.source_sha)
             return _move(state, Estimate(state.ledger, before), outcome, rules, now, failure(outcome), verdict, version)
-        return Settled(state, (_decision(state, outcome, verdict, failure(outcome), now),))
+        decision = _decision(state, outcome, verdict, failure(outcome), now)
+        return Settled(state, (decision,), estimate=Estimate(state.ledger, before))
     return _move(state, Estimate(state.ledger, before), outcome, rules, now, "", None, version)
 
 
@@ -69,14 +70,16 @@ def _before_noise(state: SearchState, outcome: Outcome, rules: Rules, now: float
     ledger = replace(ledger, scale=max(ledger.sd, 1e-9))
     state = replace(state, ledger=ledger, best=start, frontier=start, start_bpb=val_bpb, waiting=(), steps=1)
     decision = _decision(state, outcome, "measure", reason, now)
-    settled = Settled(state, (decision,), (_step(state, "start", start, entry, outcome, reason, now),))
+    step = _step(state, "start", start, entry, outcome, reason, now)
+    settled = Settled(state, (decision,), (step,), estimate=Estimate(ledger))
     for early in waiting:
-        later = decide(settled.state, early, rules, now)
+        later = decide(settled.state, early, rules, now, settled.estimate)
         settled = Settled(
             later.state,
             settled.decisions + later.decisions,
             settled.steps + later.steps,
             settled.merges + later.merges,
+            later.estimate,
         )
     return settled
 
@@ -192,7 +195,10 @@ def _move(
     state, merges = offer(state, estimate, rules)
     decision = _decision(state, outcome, verdict, words, now)
     decision = replace(decision, expected_gain=gain, expected_sd=spread, pair_sd=pair_sd)
-    return Settled(tidy(state, estimate), (decision,), steps, merges)
+    tidied = tidy(state, estimate)
+    if tidied is not state:  # an entry that was offered is estimated as before, one that left taught something
+        estimate = Estimate(tidied.ledger, estimate)
+    return Settled(tidied, (decision,), steps, merges, estimate)
 
 
 def _numbers(state: SearchState, estimate: Estimate, source_sha: str) -> tuple[float, float, float]:
@@ -237,17 +243,18 @@ def _choose(state: SearchState, estimate: Estimate, rules: Rules) -> Entry | Non
     removed = set[str]()  # from these the best took out what was not needed
     if state.anchor is not None and state.best is not None:
         removed = {entry.source_sha for entry in state.ledger.path(state.best.source_sha)} - {state.best.source_sha}
-    better: list[tuple[float, int, Entry]] = []
+    mean, better = estimate.mean(frontier), list[tuple[float, int, Entry]]()
     for entry in state.ledger.entries:
         sha = entry.source_sha
-        if sha == frontier or sha in removed or estimate.mean(sha) >= estimate.mean(frontier):
+        ahead = estimate.mean(sha)
+        if ahead >= mean or sha == frontier or sha in removed:
             continue
         if sha in above or frontier in state.failed:
             needed = rules.return_probability
         else:
             needed = rules.advance_probability if len(entry.runs) > 1 else rules.advance_once_probability
         if estimate.chance(sha, frontier) > needed:
-            better.append((estimate.mean(sha), entry.number, entry))
+            better.append((ahead, entry.number, entry))
     return min(better, key=lambda one: one[:2])[2] if better else None
 
 

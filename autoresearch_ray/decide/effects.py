@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 LOWEST_LOG = -700.0  # of a weight: below it exp is 0
 TAIL = -30.0  # below it the normal's cdf is taken from its asymptotic series
+SQRT_2, HALF_LOG_2PI = math.sqrt(2), 0.5 * math.log(2 * math.pi)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Component:
 
 
 Prior = tuple[Component, ...]
+Part = tuple[float, float, float, float, float]  # location, sd and sign as of a belief's part; its mean and variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,21 @@ class Belief:
 def believe(prior: Prior, observed: float, variance: float) -> Belief:
     """The posterior of an effect that was observed with a normal error of this variance (above 0)."""
     assert variance > 0, variance
-    logs, parts = [], []
+    error, logs, parts = math.sqrt(variance), list[float](), list[Part]()
     for component in prior:
-        log_evidence, location, sd, sign = _update(component, observed, variance)
+        if component.sd:
+            log_evidence, part = _update_normal(component, observed, variance)
+        else:
+            log_evidence, part = _update_exponential(component, observed, variance, error)
         logs.append(math.log(component.weight) + log_evidence)
-        parts.append((location, sd, sign))
+        parts.append(part)
     top = max(logs)
     weights = [math.exp(max(LOWEST_LOG, log - top)) for log in logs]
     total = sum(weights)
     mean = square = 0.0
     known = []
-    for weight, (location, sd, sign) in zip(weights, parts, strict=True):
+    for weight, (location, sd, sign, part_mean, part_variance) in zip(weights, parts, strict=True):
         share = weight / total
-        part_mean, part_variance = _moments(location, sd, sign)
         mean += share * part_mean
         square += share * (part_variance + part_mean**2)
         known.append((share, location, sd, sign))
@@ -69,30 +73,29 @@ def expect(prior: Prior) -> Belief:
 
 def normal_cdf(x: float) -> float:
     """Of the standard normal distribution."""
-    return 0.5 * math.erfc(-x / math.sqrt(2))
+    return 0.5 * math.erfc(-x / SQRT_2)
 
 
-def _update(component: Component, observed: float, variance: float) -> tuple[float, float, float, float]:
-    """Log density of the observation, and location, sd and sign of the posterior."""
-    if component.sd:
-        total = component.sd**2 + variance
-        location = (component.mean * variance + observed * component.sd**2) / total
-        log_evidence = -0.5 * ((observed - component.mean) ** 2 / total + math.log(2 * math.pi * total))
-        return log_evidence, location, math.sqrt(component.sd**2 * variance / total), 0.0
+def _update_normal(component: Component, observed: float, variance: float) -> tuple[float, Part]:
+    """Log density of the observation, and the posterior."""
+    total = component.sd**2 + variance
+    location = (component.mean * variance + observed * component.sd**2) / total
+    log_evidence = -0.5 * ((observed - component.mean) ** 2 / total + math.log(2 * math.pi * total))
+    sd = math.sqrt(component.sd**2 * variance / total)
+    return log_evidence, (location, sd, 0.0, location, sd**2)
+
+
+def _update_exponential(component: Component, observed: float, variance: float, sd: float) -> tuple[float, Part]:
+    """The same; `sd` is the variance's root. The moments of a truncated normal are by the inverse Mills ratio."""
     sign, size = math.copysign(1.0, component.mean), abs(component.mean)
-    seen, sd = sign * observed, math.sqrt(variance)
+    seen = sign * observed
     location = seen - variance / size
-    log_evidence = variance / (2 * size**2) - seen / size - math.log(size) + _log_cdf(location / sd)
-    return log_evidence, sign * location, sd, sign
-
-
-def _moments(location: float, sd: float, sign: float) -> tuple[float, float]:
-    """Mean and variance; of a normal truncated to sign * x > 0 by the inverse Mills ratio."""
-    if not sign:
-        return location, sd**2
-    z = sign * location / sd
-    ratio = math.exp(-0.5 * z * z - 0.5 * math.log(2 * math.pi) - _log_cdf(z))
-    return sign * (sign * location + sd * ratio), max(sd**2 * (1 - ratio * (ratio + z)), 0.0)
+    z = location / sd
+    log_cdf = _log_cdf(z)
+    log_evidence = variance / (2 * size**2) - seen / size - math.log(size) + log_cdf
+    ratio = math.exp(-0.5 * z * z - HALF_LOG_2PI - log_cdf)
+    mean, spread = sign * (location + sd * ratio), max(sd**2 * (1 - ratio * (ratio + z)), 0.0)
+    return log_evidence, (sign * location, sd, sign, mean, spread)
 
 
 def _cdf_of(location: float, sd: float, sign: float, bar: float) -> float:
@@ -109,5 +112,5 @@ def _cdf_of(location: float, sd: float, sign: float, bar: float) -> float:
 
 def _log_cdf(x: float) -> float:
     if x > TAIL:
-        return math.log(0.5 * math.erfc(-x / math.sqrt(2)))
-    return -0.5 * x * x - math.log(-x) - 0.5 * math.log(2 * math.pi) + math.log1p(-1 / x**2)
+        return math.log(0.5 * math.erfc(-x / SQRT_2))
+    return -0.5 * x * x - math.log(-x) - HALF_LOG_2PI + math.log1p(-1 / x**2)

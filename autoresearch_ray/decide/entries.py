@@ -71,15 +71,23 @@ def tidy(state: SearchState, estimate: Estimate) -> SearchState:
     ledger, frontier = state.ledger, state.frontier.source_sha
     needed: set[str] = set()
     for sha in (frontier, state.best.source_sha, *([state.proof.target_sha] if state.proof else [])):
-        needed |= {entry.source_sha for entry in ledger.path(sha)}
+        _add_line(needed, ledger, sha)
     others = [entry for entry in ledger.entries if entry.source_sha not in needed]
     if len(others) <= MOST_ENTRIES:
         return state
     others.sort(key=lambda entry: estimate.mean(entry.source_sha))
     for entry in others[:MOST_ENTRIES]:
-        needed |= {ancestor.source_sha for ancestor in ledger.path(entry.source_sha)}
+        _add_line(needed, ledger, entry.source_sha)
     gone = {entry.source_sha for entry in ledger.entries} - needed
     return replace(state, ledger=_without(ledger, estimate, gone))
+
+
+def _add_line(needed: set[str], ledger: Ledger, source_sha: str) -> None:
+    """The candidate and its ancestors; those of what is in already are in as well."""
+    for entry in ledger.path(source_sha):
+        if entry.source_sha in needed:
+            return
+        needed.add(entry.source_sha)
 
 
 def _without(ledger: Ledger, estimate: Estimate, gone: set[str]) -> Ledger:

@@ -5,14 +5,14 @@ ancestor further up say something of the sum of the effects in between; they cor
 conditioning a normal distribution does. The result does not depend on the order in which runs came.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import is_
 
 import numpy as np
 
 from autoresearch_ray.decide.effects import Belief, Component, Prior, believe, expect, normal_cdf
-from autoresearch_ray.decide.learning import Vector, evidence_of_mean, evidence_of_scatter, learn, nothing
+from autoresearch_ray.decide.learning import Learned, Vector, evidence_of_mean, evidence_of_scatter, learn, nothing
 from autoresearch_ray.decide.ledger import Entry, Ledger, Past, pair_growth, scatter_over_seeds, within
 from autoresearch_ray.records import OWN_SEED
 
@@ -32,22 +32,18 @@ class Sum:
 class Gaps:
     """An entry's comparisons with one ancestor: its J less the ancestor's on each seed that both have run on."""
 
-    ancestor_sha: str
+    shas: tuple[str, ...]  # the entries whose effects lie in between, from the entry itself upwards
     changes: int  # in between
     values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Of the values."""
-        return sum(self.values) / len(self.values)
+    mean: float  # of the values
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was made of an entry, and of which: the entry and its ancestors, upwards."""
+    """What an entry's runs and its ancestors' say of it."""
 
-    line: tuple[Entry, ...]
-    gaps: tuple[Gaps, ...]
+    own: Gaps | None  # with its parent
+    further: tuple[Gaps, ...]  # with ancestors further up
     evidence: Vector
 
 
@@ -57,37 +53,47 @@ class Estimate:
     def __init__(self, ledger: Ledger, before: "Estimate | None" = None) -> None:
         """`before` saves work where entries are the same as then."""
         self._entries = ledger.by_sha
-        self._before = before
         self._totals: dict[str, float] = {}
         self._paths: dict[str, tuple[str, ...]] = {}
         self._chances: dict[tuple[str, str, float], float] = {}
+        self._differences: dict[tuple[str, str], tuple[float, float]] = {}
+        self._changes: dict[tuple[str, str], int] = {}
         self.scale = ledger.scale
-        self._seen = {entry.source_sha: self._look(entry) for entry in ledger.entries if self._parent(entry)}
-        self._before = None
-        evidence = np.array(ledger.past.evidence) if ledger.past.evidence else nothing()
+        known = before if before is not None and before.scale == self.scale else None
+        same = self._unchanged(ledger, known)
+        if known is not None:
+            self._paths.update({sha: known.path(sha) for sha in same})
+        self._seen: dict[str, Seen] = {
+            entry.source_sha: known._seen[entry.source_sha] if known and entry.source_sha in same else self._look(entry)
+            for entry in ledger.entries
+            if entry.parent_sha in self._entries
+        }
+        evidence = ledger.past.vector.copy() if ledger.past.evidence else nothing()
         for seen in self._seen.values():
-            evidence = evidence + seen.evidence
+            evidence += seen.evidence
         self.learned = learn(evidence)
-        self._prior = self.learned.prior(self.scale)
+        if known is None or known.learned != self.learned:
+            same = set()
         self._pair_variance = self.learned.pair_variance * self.scale**2
-        self._beliefs = {sha: self._own(sha) for sha in self._seen}
+        self._beliefs: dict[str, Belief] = {
+            sha: known._beliefs[sha] if known and sha in same else self._own(sha) for sha in self._seen
+        }
         self._means = {sha: belief.mean for sha, belief in self._beliefs.items()}
         self._involved: dict[str, int] = {}
         self._covariance = np.zeros((0, 0))
-        self._condition()
+        self._condition(known, same)
 
     def path(self, sha: str) -> tuple[str, ...]:
         """The candidate and its ancestors in play, upwards; without the oldest, which has no effect."""
         if sha not in self._paths:
-            entry = self._entries[sha]
-            parent = self._parent(entry)
-            self._paths[sha] = () if parent is None else (sha, *self.path(parent.source_sha))
+            parent = self._entries[sha].parent_sha
+            self._paths[sha] = (sha, *self.path(parent)) if parent in self._entries else ()
         return self._paths[sha]
 
     def mean(self, sha: str) -> float:
         """J relative to the oldest ancestor's."""
         if sha not in self._totals:
-            self._totals[sha] = sum(self._means[step] for step in self.path(sha))
+            self._totals[sha] = sum(map(self._means.__getitem__, self.path(sha)))
         return self._totals[sha]
 
     def effect(self, sha: str) -> float:
@@ -105,16 +111,9 @@ class Estimate:
 
     def difference(self, sha: str, other: str) -> tuple[float, float]:
         """J of the one less J of the other: mean and variance."""
-        ours, theirs = self._apart(sha, other)
-        mean = sum(self._means[step] for step in ours) - sum(self._means[step] for step in theirs)
-        signs = {**dict.fromkeys(ours, 1.0), **dict.fromkeys(theirs, -1.0)}
-        variance = sum(self._beliefs[step].variance for step in signs if step not in self._involved)
-        inside = [step for step in signs if step in self._involved]
-        if inside:
-            weights = np.array([signs[step] for step in inside])
-            where = [self._involved[step] for step in inside]
-            variance += float(weights @ self._covariance[np.ix_(where, where)] @ weights)
-        return mean, max(variance, 1e-18)
+        if (sha, other) not in self._differences:
+            self._differences[sha, other] = self._subtract(*self._apart(sha, other))
+        return self._differences[sha, other]
 
     def chance(self, sha: str, other: str, by: float = 0.0) -> float:
         """That J of the one is lower than that of the other by more than `by`."""
@@ -131,8 +130,10 @@ class Estimate:
 
     def changes(self, sha: str, other: str) -> int:
         """How many changes lie between the two."""
-        ours, theirs = self._apart(sha, other)
-        return sum(self._entries[step].changes for step in (*ours, *theirs))
+        if (sha, other) not in self._changes:
+            ours, theirs = self._apart(sha, other)
+            self._changes[sha, other] = sum(self._entries[step].changes for step in (*ours, *theirs))
+        return self._changes[sha, other]
 
     def pair_variance(self, changes: int) -> float:
         """Of the difference of two runs on one seed, this many changes apart."""
@@ -143,60 +144,83 @@ class Estimate:
         squares, degrees = scatter_over_seeds(leaving)
         evidence = past.evidence
         if leaving.source_sha in self._seen:
-            summed = self._seen[leaving.source_sha].evidence + (np.array(evidence) if evidence else nothing())
-            evidence = tuple(round(float(value), 2) for value in summed)
+            summed = self._seen[leaving.source_sha].evidence + (past.vector if evidence else nothing())
+            evidence = _hundredths(summed)
         return Past(evidence, past.squares + squares, past.degrees + degrees)
+
+    def _subtract(self, ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[float, float]:
+        mean = sum(self._means[step] for step in ours) - sum(self._means[step] for step in theirs)
+        signs = {**dict.fromkeys(ours, 1.0), **dict.fromkeys(theirs, -1.0)}
+        variance = sum(self._beliefs[step].variance for step in signs if step not in self._involved)
+        inside = [step for step in signs if step in self._involved]
+        if inside:
+            weights = np.array([signs[step] for step in inside])
+            where = [self._involved[step] for step in inside]
+            variance += float(weights @ self._covariance[np.ix_(where, where)] @ weights)
+        return mean, max(variance, 1e-18)
 
     def _apart(self, sha: str, other: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         ours, theirs = self.path(sha), self.path(other)
         common = set(ours) & set(theirs)
         return tuple(s for s in ours if s not in common), tuple(s for s in theirs if s not in common)
 
-    def _parent(self, entry: Entry) -> Entry | None:
-        return self._entries.get(entry.parent_sha)
+    def _unchanged(self, ledger: Ledger, known: "Estimate | None") -> set[str]:
+        """The entries that have the same runs and ancestors as in the earlier estimate, and these the same runs."""
+        same: set[str] = set()
+        if known is None:
+            return same
+        for entry in ledger.entries:  # parents come before their children
+            sha, parent = entry.source_sha, entry.parent_sha
+            then = known._entries.get(sha)
+            has_line = parent in same if parent in self._entries else sha not in known._seen
+            if has_line and then is not None and then.runs is entry.runs:
+                same.add(sha)
+        return same
 
-    def _look(self, entry: Entry) -> "Seen":
+    def _look(self, entry: Entry) -> Seen:
         """An entry's comparisons with its ancestors, and what they say of the noise and of effects in general."""
-        line = tuple(self._entries[sha] for sha in self.path(entry.source_sha))
-        line = (*line, self._entries[line[-1].parent_sha])
-        known = self._before._seen.get(entry.source_sha) if self._before else None
-        if known is not None and len(known.line) == len(line) and all(map(is_, known.line, line)):
-            return known
-        gaps = _compare(line)
+        path = self.path(entry.source_sha)
+        gaps = _compare([self._entries[sha] for sha in (*path, self._entries[path[-1]].parent_sha)])
         evidence = nothing()
         for one in gaps:
             growth = pair_growth(one.changes)
-            if one.ancestor_sha == entry.parent_sha and not entry.merged:
+            if len(one.shas) == 1 and not entry.merged:
                 evidence = evidence + evidence_of_mean(one.mean / self.scale, len(one.values), growth)
             squares, degrees = within(list(one.values))
             if degrees:
                 evidence = evidence + evidence_of_scatter(squares / growth / self.scale**2, degrees)
-        return Seen(line, gaps, evidence)
+        own = next((one for one in gaps if len(one.shas) == 1), None)
+        return Seen(own, tuple(one for one in gaps if one is not own), evidence)
 
     def _own(self, sha: str) -> Belief:
         """What an entry's comparisons with its parent say."""
         entry = self._entries[sha]
-        prior = _merge_prior(entry.expected, self.scale) if entry.merged else self._prior
-        for gaps in self._seen[sha].gaps:
-            if gaps.ancestor_sha == entry.parent_sha:
-                return _believed(prior, gaps.mean, self.pair_variance(gaps.changes) / len(gaps.values))
-        return _expected(prior)
+        gaps = self._seen[sha].own
+        variance = self.pair_variance(gaps.changes) / len(gaps.values) if gaps else 0.0
+        if not entry.merged:
+            return _believed(self.learned, self.scale, gaps.mean if gaps else None, variance)
+        prior = _merge_prior(entry.expected, self.scale)
+        return believe(prior, gaps.mean, variance) if gaps else expect(prior)
 
     def _sums(self) -> list[Sum]:
         """Comparisons over several generations."""
         return [
-            Sum(
-                self._apart(sha, gaps.ancestor_sha)[0],
-                gaps.mean,
-                self.pair_variance(gaps.changes) / len(gaps.values),
-            )
-            for sha, seen in self._seen.items()
-            for gaps in seen.gaps
-            if gaps.ancestor_sha != self._entries[sha].parent_sha
+            Sum(gaps.shas, gaps.mean, self.pair_variance(gaps.changes) / len(gaps.values))
+            for sha in self._corrected
+            for gaps in self._seen[sha].further
         ]
 
-    def _condition(self) -> None:
-        """Correct the effects that the sums are made of."""
+    def _condition(self, known: "Estimate | None", same: set[str]) -> None:
+        """Correct the effects that the sums are made of; `same` are the entries whose beliefs are the known ones."""
+        self._corrected = [sha for sha, seen in self._seen.items() if seen.further]
+        if known is not None and known._corrected == self._corrected and same.issuperset(self._corrected):
+            self._involved, self._covariance = known._involved, known._covariance
+            self._means.update({sha: known._means[sha] for sha in self._involved})
+            self._totals = {sha: total for sha, total in known._totals.items() if sha in same}
+            self._chances = {
+                asked: chance for asked, chance in known._chances.items() if asked[0] in same and asked[1] in same
+            }
+            return
         sums = self._sums()
         if not sums:
             return
@@ -215,7 +239,7 @@ class Estimate:
         self._covariance = covariance
 
 
-def _compare(line: tuple[Entry, ...]) -> tuple[Gaps, ...]:
+def _compare(line: Sequence[Entry]) -> tuple[Gaps, ...]:
     """The first's runs against those of the nearest of the others that was run on the same seed, by ancestor."""
     found: dict[int, list[float]] = {}
     for run in line[0].runs:
@@ -225,9 +249,22 @@ def _compare(line: tuple[Entry, ...]) -> tuple[Gaps, ...]:
                 found.setdefault(depth, []).append(run.objective - theirs.objective)
                 break
     return tuple(
-        Gaps(line[depth].source_sha, sum(entry.changes for entry in line[:depth]), tuple(gaps))
+        Gaps(
+            tuple(entry.source_sha for entry in line[:depth]),
+            sum(entry.changes for entry in line[:depth]),
+            tuple(gaps),
+            sum(gaps) / len(gaps),
+        )
         for depth, gaps in found.items()
     )
+
+
+def _hundredths(values: Vector) -> tuple[float, ...]:
+    """Each as `round` rounds it to two decimals, but all at once."""
+    whole = np.rint(values * 100)
+    if np.any(np.abs(np.abs(values * 100 - whole) - 0.5) < 1e-6):  # `round` sees on which side of a half a value lies
+        return tuple(round(value, 2) for value in values.tolist())
+    return tuple((whole / 100).tolist())
 
 
 def _merge_prior(expected: float, scale: float) -> Prior:
@@ -238,5 +275,11 @@ def _merge_prior(expected: float, scale: float) -> Prior:
     )
 
 
-_believed = lru_cache(4096)(believe)
-_expected = lru_cache(256)(expect)
+_prior_of = lru_cache(64)(Learned.prior)
+
+
+@lru_cache(4096)
+def _believed(learned: Learned, scale: float, observed: float | None, variance: float) -> Belief:
+    """The posterior of a change that is no merge; the prior itself where nothing was observed."""
+    prior = _prior_of(learned, scale)
+    return expect(prior) if observed is None else believe(prior, observed, variance)

@@ -15,6 +15,7 @@ from scipy.special import log_ndtr
 from autoresearch_ray.decide.effects import Component, Prior
 
 Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
+Grid = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 # In units of the baseline's sd and variance over seeds.
 PAIR_VARIANCES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # the unit comes from three runs, and may be far too small
@@ -28,11 +29,20 @@ NULL_SIZE = 0.1
 # candidate was expected 2 sd above the mean of its own four runs.
 JUMPS, JUMP_SIZE = 0.02, 30.0  # share of changes, half of them for the better, and their mean size
 
-_GRID = np.array(list(product(PAIR_VARIANCES, NULLS, GOODS, SIZES, BAD_SIZES)))
+_AXES = (PAIR_VARIANCES, NULLS, GOODS, SIZES, BAD_SIZES)
+_SHAPE = [len(axis) for axis in _AXES]
+_GRID = np.array(list(product(*_AXES)))
 _VARIANCE, _NULL, _GOOD, _SIZE, _BAD = _GRID.T
 _USUAL = np.stack([(1 - _NULL) * _GOOD, _NULL, (1 - _NULL) * (1 - _GOOD)])
 _SHARES = np.log(np.concatenate([(1 - JUMPS) * _USUAL, np.full((2, len(_GRID)), JUMPS / 2)]))
-_JUMP_SIZES = np.full(len(_GRID), JUMP_SIZE)
+# The parameters that a comparison's likelihood depends on, each along its own axis of the grid.
+_VARIANCES, _SIZES, _BADS = (
+    np.array(values).reshape([-1 if axis == at else 1 for axis in range(5)])
+    for values, at in ((PAIR_VARIANCES, 0), (SIZES, 3), (BAD_SIZES, 4))
+)
+_JUMP_SIZES = np.array(JUMP_SIZE)
+_LOG_VARIANCE, _LOG_SIZE, _LOG_BAD = np.log(_VARIANCE), np.log(_SIZE), np.log(_BAD)
+_GOOD_OF_ALL = (1 - _NULL) * _GOOD
 _PRIOR = np.log(np.repeat(PAIR_WEIGHTS, len(_GRID) // len(PAIR_VARIANCES)) / len(_GRID))
 
 
@@ -64,17 +74,22 @@ def learn(evidence: Vector) -> Learned:
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     return Learned(
-        pair_variance=_coarse(weights @ np.log(_VARIANCE)),
+        pair_variance=_coarse(float(weights @ _LOG_VARIANCE)),
         null=round(float(weights @ _NULL), 2),
-        good=round(float(weights @ ((1 - _NULL) * _GOOD)), 2),
-        size=_coarse(weights @ np.log(_SIZE)),
-        bad=_coarse(weights @ np.log(_BAD)),
+        good=round(float(weights @ _GOOD_OF_ALL), 2),
+        size=_coarse(float(weights @ _LOG_SIZE)),
+        bad=_coarse(float(weights @ _LOG_BAD)),
     )
 
 
-def _coarse(log: np.float64) -> float:
+def _coarse(log: float) -> float:
     """To about 5 %: what follows from it is computed anew only when it has changed by that."""
-    return float(np.exp(np.round(log * 20) / 20))
+    return _twentieths_exp(round(log * 20))
+
+
+@lru_cache(256)
+def _twentieths_exp(twentieths: int) -> float:
+    return float(np.exp(twentieths / 20))
 
 
 def nothing() -> Vector:
@@ -85,27 +100,28 @@ def nothing() -> Vector:
 @lru_cache(8192)
 def evidence_of_mean(mean: float, runs: int, growth: float) -> Vector:
     """Log likelihood of the mean of a candidate's differences from its parent, in units of the scale."""
-    variance = _VARIANCE * growth / runs
+    variance = _VARIANCES * growth / runs
     sd = np.sqrt(variance)
     total = NULL_SIZE**2 + variance
     null = -0.5 * (mean**2 / total + np.log(2 * np.pi * total))
-    parts = np.stack(
-        [
-            _exponential(-mean, _SIZE, variance, sd),
-            null,
-            _exponential(mean, _BAD, variance, sd),
-            _exponential(-mean, _JUMP_SIZES, variance, sd),
-            _exponential(mean, _JUMP_SIZES, variance, sd),
-        ]
-    )
-    return np.asarray(np.logaddexp.reduce(_SHARES + parts, axis=0))
+    parts = [
+        _exponential(-mean, _SIZES, variance, sd),
+        null,
+        _exponential(mean, _BADS, variance, sd),
+        _exponential(-mean, _JUMP_SIZES, variance, sd),
+        _exponential(mean, _JUMP_SIZES, variance, sd),
+    ]
+    logs = _SHARES.copy()
+    for log, part in zip(logs.reshape(-1, *_SHAPE), parts, strict=True):
+        log += part
+    return np.asarray(np.logaddexp.reduce(logs, axis=0))
 
 
 @lru_cache(8192)
 def evidence_of_scatter(squares: float, degrees: int) -> Vector:
     """Log likelihood of a sum of squares of differences about their mean, for one change in between."""
-    return np.asarray(-0.5 * (degrees * np.log(_VARIANCE) + squares / _VARIANCE))
+    return np.asarray(-0.5 * (degrees * _LOG_VARIANCE + squares / _VARIANCE))
 
 
-def _exponential(seen: float, size: Vector, variance: Vector, sd: Vector) -> Vector:
+def _exponential(seen: float, size: Grid, variance: Grid, sd: Grid) -> Grid:
     return np.asarray(variance / (2 * size**2) - seen / size - np.log(size) + log_ndtr((seen - variance / size) / sd))

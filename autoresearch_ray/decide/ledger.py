@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+
+from autoresearch_ray.decide.learning import Vector
 from autoresearch_ray.records import Kind
 
 MACHINE_SHARE = 0.2  # of a pair's variance after one change: what equal runs differ by; it does not grow with changes
@@ -60,13 +63,18 @@ def pair_growth(changes: int) -> float:
     return MACHINE_SHARE + (1 - MACHINE_SHARE) * changes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Past:
     """What candidates that left the ledger taught: `learning.py` knows what the evidence is."""
 
     evidence: tuple[float, ...] = ()
     squares: float = 0.0  # of candidates' runs over their seeds, about their mean
     degrees: int = 0
+
+    @cached_property
+    def vector(self) -> Vector:
+        """The evidence, to be added to other evidence; never changed."""
+        return np.array(self.evidence)
 
 
 @dataclass(frozen=True)

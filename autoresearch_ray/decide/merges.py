@@ -22,7 +22,18 @@ def offer(state: SearchState, estimate: Estimate, rules: Rules) -> tuple[SearchS
     assert state.frontier is not None
     frontier, ledger, ideas = state.frontier, state.ledger, []
     inside = list_contained(ledger, frontier.source_sha)
-    fit = [entry for entry in ledger.entries if _fits(entry, state, estimate, rules, inside)]
+    refused = [
+        other.merged
+        for other in ledger.entries
+        if other.merged and estimate.chance_of_effect(other.source_sha) < rules.refuse_probability
+    ]
+    fit = [
+        entry
+        for entry in ledger.entries
+        if _is_worth_a_run(entry, estimate, rules)
+        and _fits(entry, state, inside)
+        and sum(entry.source_sha in parts for parts in refused) < rules.most_refusals
+    ]
     for entry in sorted(fit, key=lambda one: (estimate.effect(one.source_sha), one.number)):
         effect = estimate.effect(entry.source_sha)
         ideas.append(
@@ -48,20 +59,18 @@ def list_contained(ledger: Ledger, source_sha: str) -> set[str]:
     return found
 
 
-def _fits(entry: Entry, state: SearchState, estimate: Estimate, rules: Rules, inside: set[str]) -> bool:
+def _is_worth_a_run(entry: Entry, estimate: Estimate, rules: Rules) -> bool:
+    sha = entry.source_sha
+    is_worthwhile = estimate.effect(sha) < -rules.worthwhile_sd * estimate.scale / 2
+    return is_worthwhile and estimate.chance_of_effect(sha) > rules.merge_probability
+
+
+def _fits(entry: Entry, state: SearchState, inside: set[str]) -> bool:
+    """Whether the frontier lacks the change and it was not offered to it, or one shortly before it."""
     assert state.frontier is not None
-    sha, version = entry.source_sha, state.frontier.version
-    if sha in inside or not entry.parent_sha or entry.parent_sha == state.frontier.source_sha:
+    version = state.frontier.version
+    if entry.source_sha in inside or not entry.parent_sha or entry.parent_sha == state.frontier.source_sha:
         return False
     if entry.merged and set(entry.merged) <= inside:
         return False
-    if entry.offered_at and version < entry.offered_at + WAIT:
-        return False
-    refused = sum(
-        sha in other.merged and estimate.chance_of_effect(other.source_sha) < rules.refuse_probability
-        for other in state.ledger.entries
-    )
-    if refused >= rules.most_refusals:
-        return False
-    worth = estimate.effect(sha) < -rules.worthwhile_sd * estimate.scale / 2
-    return worth and estimate.chance_of_effect(sha) > rules.merge_probability
+    return not entry.offered_at or version >= entry.offered_at + WAIT

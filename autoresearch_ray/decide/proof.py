@@ -8,6 +8,7 @@ run of it that is invalid ends the proof: what cheats now and then, cheats.
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats has it too and takes a second to import
 
@@ -119,7 +120,7 @@ def compare(gains: list[float], held_out: list[float], expected_variance: float)
     degrees = PRIOR_DEGREES + n - 1
     squares = sum((one - gain) ** 2 for one in gains)
     error = max(((PRIOR_DEGREES * expected_variance + squares) / degrees / n) ** 0.5, 1e-12)
-    reach = float(stdtrit(degrees, 0.975)) * error
+    reach = _quantile(degrees, 0.975) * error
     return Comparison(
         n, gain, gain - reach, gain + reach, float(stdtr(degrees, gain / error)), sum(held_out) / len(held_out)
     )
@@ -143,7 +144,7 @@ def chance_to_pass(estimate: Estimate, target: str, best: str, pairs: int, bar: 
     """The probability that so many pairs say with probability `bar` that the target's J is below best's + allowed."""
     mean, spread = estimate.difference(target, best)
     error = estimate.pair_variance(estimate.changes(target, best)) / pairs
-    needed = float(stdtrit(PRIOR_DEGREES + pairs - 1, bar)) * error**0.5
+    needed = _quantile(PRIOR_DEGREES + pairs - 1, bar) * error**0.5
     return normal_cdf((allowed - mean - needed) / (spread + error) ** 0.5)
 
 
@@ -164,3 +165,9 @@ def find_fault(proof: Proof, outcome: Outcome, rules: Rules) -> str:
     if proof.best_failures >= rules.max_pairs:
         return f"the best failed {proof.best_failures} times: {failure(outcome)}"
     return ""
+
+
+@lru_cache(256)
+def _quantile(degrees: float, probability: float) -> float:
+    """Of Student's t."""
+    return float(stdtrit(degrees, probability))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Ledger
 from autoresearch_ray.records import OWN_SEED, Decision, Kind, Purpose, Standing, Status, Step
 from autoresearch_ray.score_words import ScoreWords
@@ -92,9 +93,10 @@ class MergeIdea:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A new state and everything that must be written with it, in one transaction."""
+    """A new state, everything that must be written with it in one transaction, and the estimate that goes with it."""
 
     state: SearchState
     decisions: tuple[Decision, ...] = ()
     steps: tuple[Step, ...] = ()
     merges: tuple[MergeIdea, ...] = ()
+    estimate: Estimate | None = field(default=None, compare=False)  # of the new state; None before there is a best

@@ -209,6 +209,7 @@ class Search:
             self._rules,
             list(self.in_flight.values()),
             baseline_sha=self._baseline_sha,
+            started=self._claimed,
             trials_left=left,
             slots=self._settings.slots,
             ready=bool(queued),
@@ -296,8 +297,7 @@ class Search:
         )
         assert written, "somebody else decides on this run's board; the run's lock should have prevented it"
         self._state, (_, self._revision) = settled.state, self._board.search_state()
-        if new_best is not None:
-            self._estimate = Estimate(settled.state.ledger, self._estimate)
+        self._estimate = settled.estimate
         for decision in settled.decisions:
             self._portfolio.note_decision(decision)
         if settled.steps:

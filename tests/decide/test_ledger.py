@@ -1,16 +1,18 @@
 """What all runs together say of each candidate."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outcomes import confirm, screen, told
+from outcomes import RULES, confirm, frontier_of, screen, told
 
+from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.effects import Component, believe
-from autoresearch_ray.decide.estimate import Estimate
+from autoresearch_ray.decide.estimate import Estimate, _hundredths
 from autoresearch_ray.decide.ledger import Entry, Ledger, Run
 from autoresearch_ray.decide.panel import PROOFS
 from autoresearch_ray.decide.state import SearchState
@@ -125,6 +127,35 @@ def test_an_estimate_that_saves_work_is_the_same() -> None:
         e.source_sha: fresh.mean(e.source_sha) for e in after.entries
     }
     assert saved.learned == fresh.learned
+
+
+def test_decisions_that_save_work_are_those_made_afresh(started: SearchState) -> None:
+    """Ninety trials: candidates come, are run again, are offered for merges and leave; the frontier moves."""
+    random, state, fresh = np.random.default_rng(1), started, started
+    estimate: Estimate | None = Estimate(started.ledger)
+    for number in range(90):
+        frontier = frontier_of(state).source_sha
+        known = [entry.source_sha for entry in state.ledger.entries]
+        value, seed = 1 - 0.002 * number + 0.02 * float(random.normal()), int(random.integers(3))
+        parent = known[int(random.integers(len(known)))] if number % 3 else frontier
+        outcome = confirm(known[-1], value, seed) if number % 4 == 3 else screen(f"c{number}", parent, value, seed)
+        saved, again = decide(state, outcome, RULES, 7.0, estimate), decide(fresh, outcome, RULES, 7.0)
+        assert repr(saved) == repr(replace(again, estimate=saved.estimate))
+        state, fresh, estimate = saved.state, again.state, saved.estimate
+        assert estimate is not None
+        checked = Estimate(state.ledger)
+        for entry in state.ledger.entries:
+            sha, frontier = entry.source_sha, frontier_of(state).source_sha
+            assert estimate.difference(sha, frontier) == checked.difference(sha, frontier)
+            assert estimate.chance(sha, frontier, 0.1) == checked.chance(sha, frontier, 0.1)
+    assert state.frontier is not None and state.frontier.version > 3
+    assert any(state.ledger.past.evidence), "some have left"
+
+
+@given(st.lists(st.one_of(st.floats(-1e4, 0), st.integers(-2000, 0).map(lambda number: number / 200)), min_size=1))
+@settings(max_examples=100, deadline=None)
+def test_evidence_is_rounded_as_one_number_is(values: list[float]) -> None:
+    assert _hundredths(np.array(values)) == tuple(round(value, 2) for value in values)
 
 
 def test_a_jump_is_believed_and_does_not_pass_for_noise(started: SearchState) -> None:

@@ -77,11 +77,11 @@ class Run:
 
     def __call__(self) -> Found:
         """To the end of its trials."""
-        proposals, numbers = itertools.count(1), itertools.count(1)
+        proposals = itertools.count(1)
         started = 0
         while True:
             while len(self.flight) < self.slots and started < self.trials:
-                trial = self._next(next(numbers), self.trials - started, proposals)
+                trial = self._next(started + 1, self.trials - started, proposals)
                 if trial is None:
                     break
                 started += 1
@@ -99,8 +99,8 @@ class Run:
     def _next(self, number: int, left: int, proposals: "itertools.count[int]") -> Trial | None:
         running = [trial for _, _, trial in sorted(self.flight)]
         what = plan(
-            self.state, self.estimate, self.rules, running, baseline_sha="start", trials_left=left, slots=self.slots,
-            ready=True, idle=False,
+            self.state, self.estimate, self.rules, running, baseline_sha="start", started=number - 1, trials_left=left,
+            slots=self.slots, ready=True, idle=False,
         )  # fmt: skip
         if what is None:
             return None
@@ -147,9 +147,7 @@ class Run:
         )  # fmt: skip
         before = self.state.best
         settled = decide(self.state, outcome, self.rules, 0.0, self.estimate)
-        self.state = settled.state
-        if self.state.best is not None:
-            self.estimate = Estimate(self.state.ledger, self.estimate)
+        self.state, self.estimate = settled.state, settled.estimate
         best = settled.state.best
         if before is not None and best is not None and best.source_sha != before.source_sha:
             self.found.wins += 1
