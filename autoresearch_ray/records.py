@@ -223,6 +223,9 @@ class Step:
     checks: tuple[str, ...] = ()  # of a keep, as in its decision
     holdout_gain: float = math.nan  # of a keep, as in its decision
     removes: bool = False  # a keep that takes out code, see decide/removal.py
+    proves: tuple[int, ...] | None = (
+        None  # of a keep: the advances, by index; None in what was stored before: `unproven`
+    )
 
 
 @dataclass(frozen=True, slots=True)

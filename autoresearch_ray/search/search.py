@@ -33,6 +33,7 @@ from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.older_state import is_older, read_older
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
+from autoresearch_ray.unproven import Unproven
 
 BASELINE_ATTEMPTS = 2  # failures of the starting candidate before the run gives up
 IDLE_SHARE = 0.5  # of the budget that a slot waits for a proposal before it replicates instead
@@ -79,7 +80,9 @@ class Search:
         self._claimed = int((board.last_trial_id() or "t0").lstrip("t"))
         self.in_flight: dict[str, Trial] = {}
         self.queue_depth = 0  # at the last look
-        self.baseline_bpb = next((s.val_bpb for s in board.steps() if s.kind == "start"), math.nan)
+        self.baseline_bpb, self._unproven = math.nan, Unproven()
+        for step in board.steps():
+            self._note_step(step)
         self._merging = Merging(board, settings)
         self._curves = Curves(settings)
         self._weights = {spec.label: spec.weight for spec in settings.proposers} | {ABLATION: ABLATION_WEIGHT}
@@ -285,6 +288,7 @@ class Search:
     def _settle(self, trial: Trial, result: Result) -> None:
         best = self._state.best
         settled = decide(self._state, self._outcome(trial, result), self._rules, self._now(), self._estimate)
+        steps = tuple([self._note_step(self._unproven.note_proven(step)) for step in settled.steps])
         frontier, new_best = settled.state.frontier, settled.state.best
         written = self._board.settle(
             self._revision,
@@ -292,7 +296,7 @@ class Search:
             settled.decisions,
             frontier if frontier != self._state.frontier else None,
             new_best if new_best != best else None,
-            settled.steps,
+            steps,
         )
         assert written, "somebody else decides on this run's board; the run's lock should have prevented it"
         self._state, (_, self._revision) = settled.state, self._board.search_state()
@@ -300,13 +304,17 @@ class Search:
             self._estimate = Estimate(settled.state.ledger, self._estimate)
         for decision in settled.decisions:
             self._portfolio.note_decision(decision)
-        if settled.steps:
+        if steps:
             self._commit()
-        if settled.steps and settled.steps[0].kind == "start":
-            self.baseline_bpb = settled.steps[0].val_bpb
         for idea in settled.merges:
             self._merging.queue_merge(idea)
-        self._listener(trial, result, settled.decisions, settled.steps)
+        self._listener(trial, result, settled.decisions, steps)
+
+    def _note_step(self, step: Step) -> Step:
+        if step.kind == "start":
+            self.baseline_bpb = step.val_bpb
+        self._unproven = self._unproven.after(step)
+        return step
 
     def _commit(self) -> None:
         """Bring git up to the steps; a failure is told once and mended at the next step or start."""
