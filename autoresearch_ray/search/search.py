@@ -149,8 +149,13 @@ class Search:
 
     def finish(self, result: Result) -> None:
         """Store a result, decide what follows, commit it. A repeated result changes nothing."""
-        trial = self.in_flight.pop(result.trial_id, None)
         self._board.finish(result)
+        self.finish_stored(result.trial_id)
+
+    def finish_stored(self, trial_id: str) -> None:
+        """The same with the result that a trial's slot has stored."""
+        trial, result = self.in_flight.pop(trial_id, None), self._board.result(trial_id)
+        assert result is not None, f"{trial_id} ended, but its slot has stored no result"
         self._trial_seconds.append(result.total_seconds)
         if trial is not None:
             self._curves.add(trial, result)
@@ -290,7 +295,7 @@ class Search:
         settled = decide(self._state, self._outcome(trial, result), self._rules, self._now(), self._estimate)
         steps = tuple([self._note_step(self._unproven.note_proven(step)) for step in settled.steps])
         frontier, new_best = settled.state.frontier, settled.state.best
-        written = self._board.settle(
+        self._revision = self._board.settle(
             self._revision,
             to_json(settled.state).encode(),
             settled.decisions,
@@ -298,8 +303,8 @@ class Search:
             new_best if new_best != best else None,
             steps,
         )
-        assert written, "somebody else decides on this run's board; the run's lock should have prevented it"
-        self._state, (_, self._revision) = settled.state, self._board.search_state()
+        assert self._revision, "somebody else decides on this run's board; the run's lock should have prevented it"
+        self._state = settled.state
         if new_best is not None:
             self._estimate = Estimate(settled.state.ledger, self._estimate)
         for decision in settled.decisions:
