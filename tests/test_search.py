@@ -156,7 +156,7 @@ def test_a_proposer_follows_a_run_that_takes_more_slots(settings: RunSettings, t
         assert loop.fill() == 1
         seen = store.revision()
         search.widen(40)
-        loop.absorb(store.watch("", seen + 1, 0).events)
+        loop.absorb(board.follow(seen))
         assert search.slots == 40 and loop.fill() == 40 // SLOTS_A_PROPOSAL
         assert RunSettings.model_validate_json(board.settings() or b"") == settings.replace(slots=40)
 

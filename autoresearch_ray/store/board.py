@@ -48,12 +48,14 @@ from autoresearch_ray.records import (
     Step,
     Trial,
 )
+from autoresearch_ray.store.changes import Changes
 from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store, TxnResult
 from autoresearch_ray.store.driver_lease import KEY, Tenure
 from autoresearch_ray.store.history import (
     all_under,
     directives_key,
     history_of,
+    id_of,
     read_directives,
     read_history,
     read_record,
@@ -256,7 +258,7 @@ class Board:
 
     def commits(self) -> dict[int, str]:
         """The commit hash of every step that has one, by index."""
-        return {int(kv.key.partition("/")[2]): kv.value.decode() for kv in all_under(self.store, "commit/")}
+        return {int(id_of(kv.key)): kv.value.decode() for kv in all_under(self.store, "commit/")}
 
     def program(self) -> str | None:
         """program.md as it is now."""
@@ -306,6 +308,10 @@ class Board:
         """The ideas that took no slot, oldest first."""
         return read_rejected(self.store)
 
+    def follow(self, since: int, timeout_seconds: float = 0.0, folder: str = "") -> Changes:
+        """What was written after a revision, waited for so long; of one folder of keys, or of all. CompactedError."""
+        return Changes.of(self.store.watch(folder, since + 1, timeout_seconds))
+
     def history(self) -> History:
         """The whole past at one revision."""
         return history_of(self.store)
@@ -328,7 +334,7 @@ class Board:
         return self.store.txn([_present(f"queue/{proposal_id}")], [Delete(key) for key in marks]).succeeded
 
     def _get_all(self, prefix: str, marks: Iterable[KeyValue]) -> list[KeyValue]:
-        keys = [prefix + mark.key.partition("/")[2] for mark in marks]
+        keys = [prefix + id_of(mark.key) for mark in marks]
         found: list[KeyValue] = []
         for start in range(0, len(keys), GETS_AT_ONCE):
             answer = self.store.txn((), [Get(key) for key in keys[start : start + GETS_AT_ONCE]])
