@@ -200,8 +200,8 @@ def test_a_stale_proposal_is_tried_within_the_bound_that_was_asked_for_and_says_
         names = [proposal.proposal_id for proposal in board.queue()]
         assert ("p-LR = 0.2" in names) == tried
         screens = [trial for _ in range(4) if isinstance(trial := search.next(), Trial) and trial.purpose == "screen"]
-        stale = [(trial.staleness, trial.max_staleness) for trial in screens if trial.proposal.parent_revision == 1]
-        stale_ids = {trial.trial_id for trial in screens if trial.proposal.parent_revision == 1}
+        stale = [(trial.staleness, trial.max_staleness) for trial in screens if trial.proposal.parent_version == 1]
+        stale_ids = {trial.trial_id for trial in screens if trial.proposal.parent_version == 1}
         assert stale == ([(1, bound)] if tried else [])
         rows = trial_table(board.history()).set_index("trial_id")
         assert list(rows.staleness) == [int(trial_id in stale_ids) for trial_id in rows.index]
@@ -226,7 +226,7 @@ def test_a_merge_that_waits_while_the_frontier_moves_is_made_anew(settings: RunS
         loop.fill()
         (merge,) = [proposal for proposal in board.queue() if proposal.kind == "merge"]
         text = board.candidate(merge.source_sha).text
-        assert "ROWS = 8" in text and "LR = 0.2" in text and merge.parent_revision == 2
+        assert "ROWS = 8" in text and "LR = 0.2" in text and merge.parent_version == 2
         assert merge.hypothesis == stale.hypothesis
 
 

@@ -102,7 +102,7 @@ class ProposerLoop:
             return list(queued)
         text, _ = self._board.search_state()
         if text is None or is_older(text) or (state := from_json(SearchState, text)).best is None:
-            return [proposal for proposal in queued if proposal.parent_revision >= oldest]
+            return [proposal for proposal in queued if proposal.parent_version >= oldest]
         estimate = Estimate(state.ledger)
         return [proposal for proposal in queued if is_fresh(proposal, state, estimate, oldest)]
 
@@ -132,7 +132,7 @@ class ProposerLoop:
             proposal_id=f"{stale.proposal_id.partition('.')[0]}.{frontier.version}",
             source_sha=Candidate.of(text).sha,
             parent_sha=frontier.source_sha,
-            parent_revision=frontier.version,
+            parent_version=frontier.version,
             lines_added=added,
             lines_removed=removed,
         )

@@ -256,7 +256,7 @@ class Search:
             proposer="search",
             source_sha=what.source_sha,
             parent_sha=what.other_sha,
-            parent_revision=self._state.frontier.version if self._state.frontier else 1,
+            parent_version=self._state.frontier.version if self._state.frontier else 1,
             hypothesis=words or self._replicate_words(what),
         )
         trial = self._trial(proposal, what.purpose, what.seed_number)
@@ -285,7 +285,7 @@ class Search:
             purpose,
             seed=int.from_bytes(digest[:4], "big") >> 1,
             claimed_at=self._now(),
-            staleness=self._state.frontier.version - proposal.parent_revision if self._state.frontier else 0,
+            staleness=self._state.frontier.version - proposal.parent_version if self._state.frontier else 0,
             max_staleness=self._settings.max_staleness,
             seed_number=OWN_SEED if seed_number is None else seed_number,
         )
