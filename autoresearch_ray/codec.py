@@ -12,6 +12,11 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from autoresearch_ray.errors import RecordError
 
+FORMER_NAMES: dict[str, dict[str, str]] = {  # fields of stored records, by their class: as they were called -> now
+    "Proposal": {"parent_revision": "parent_version"},
+    "Decision": {"revision": "frontier_version"},
+}
+
 T = TypeVar("T")
 
 
@@ -80,7 +85,12 @@ def _record_reader(kind: type) -> Callable[[dict[str, Any]], Any]:
     floats = [name for name, reader in readers.items() if reader is _float]  # mostly are already
     others = [(name, reader) for name, reader in readers.items() if reader not in (_float, _same)]
 
+    former = FORMER_NAMES.get(kind.__name__, {})
+
     def read(values: dict[str, Any]) -> Any:
+        for then, now in former.items():
+            if then in values:
+                values[now] = values.pop(then)
         for name in floats:
             if type(values.get(name, 0.0)) is not float:
                 values[name] = _float(values[name])

@@ -91,7 +91,7 @@ class Proposal:
     proposer: str  # who made it: baseline, tpe, random, merge, search, anthropic:MODEL ...
     source_sha: str  # sha256 of the candidate's text, hex
     parent_sha: str  # the candidate that it started from; "" for the baseline
-    parent_revision: int  # the frontier's version when it was made
+    parent_version: int  # the frontier's version when it was made
     hypothesis: str
     lines_added: int = 0
     lines_removed: int = 0
@@ -181,7 +181,7 @@ class Decision:
     trial_id: str
     verdict: Verdict
     reason: str
-    revision: int  # the frontier's version that it was made against
+    frontier_version: int  # that it was made against
     decided_at: float
     checks: tuple[str, ...] = ()  # of a keep: what every run of its proof passed at full strength
     code_lines: int = 0  # of the candidate
@@ -228,6 +228,9 @@ class Step:
     checks: tuple[str, ...] = ()  # of a keep, as in its decision
     holdout_gain: float = math.nan  # of a keep, as in its decision
     removes: bool = False  # a keep that takes out code, see decide/removal.py
+    proves: tuple[int, ...] | None = (
+        None  # of a keep: the advances, by index; None in what was stored before: `unproven`
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.codec import FORMER_NAMES, from_json, to_json
 from autoresearch_ray.errors import RecordError
 from autoresearch_ray.records import Candidate, CurvePoint, Decision, Proposal, Result, Step, Trial, TrialRow
 from autoresearch_ray.source_files import heading
@@ -36,6 +36,26 @@ def test_records_of_before_probes_were_noted_are_read() -> None:
         stored = json.loads(to_json(record))
         assert stored.pop("checks") == [] and stored.pop("strength", "") == ""
         assert to_json(from_json(type(record), json.dumps(stored))) == to_json(record)
+
+
+def test_fields_under_their_former_names_are_read() -> None:
+    proposal = Proposal("p1", "knobs", "tpe", "a" * 64, "b" * 64, 7, "words")
+    trial = Trial("t00001", proposal, "screen", seed=1, claimed_at=10.0)
+    decision = Decision("t00001", "keep", "P(better) 0.997", 3, 10.0)
+    for record, then, now in (
+        (proposal, "parent_revision", "parent_version"),
+        (trial, "parent_revision", "parent_version"),
+        (decision, "revision", "frontier_version"),
+    ):
+        stored = to_json(record)
+        former = stored.replace(f'"{now}":', f'"{then}":')
+        assert former != stored and from_json(type(record), former) == from_json(type(record), stored)
+
+
+def test_no_former_name_is_that_of_a_field_now() -> None:
+    for record in (Proposal, Decision):
+        names = {field.name for field in fields(record)}
+        assert set(FORMER_NAMES[record.__name__].values()) <= names and not FORMER_NAMES[record.__name__].keys() & names
 
 
 def test_a_whole_number_in_a_float_field_comes_back_as_a_float() -> None:

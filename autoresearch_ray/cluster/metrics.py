@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import CompactedError, StoreError
 from autoresearch_ray.propose.llm.spending import CALLS, TOTAL
 from autoresearch_ray.records import MICROS, Charge, Result
@@ -95,14 +94,13 @@ class Gauging:
 
     def _absorb(self) -> None:
         try:
-            batch = self._board.store.watch(RESULTS, self._seen + 1, timeout_seconds=0)
+            changes = self._board.follow(self._seen, folder=RESULTS)
         except CompactedError:  # too far behind
             self._read_all()
             return
-        for event in batch.events:
-            if event.kind == "put":
-                self._add(from_json(Result, event.kv.value))
-        self._seen = batch.revision
+        for result in changes.results:
+            self._add(result)
+        self._seen = changes.revision
 
     def _read_all(self) -> None:
         self._statuses, self._trained = Counter[str](), 0.0

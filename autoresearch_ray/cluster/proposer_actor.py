@@ -95,10 +95,10 @@ class ProposerActor:
                 findings = analyst.look()
                 if findings is not None:
                     ablator.fill(findings)
-                batch = board.store.watch("", seen + 1, WATCH_SECONDS)
-                seen = batch.revision
+                changes = board.follow(seen, WATCH_SECONDS)
+                seen = changes.revision
                 for listen in listeners:
-                    listen(batch.events)
+                    listen(changes)
 
     def _start_writers(self, board: Board, settings: RunSettings) -> "Writers | None":
         """The models; None where they cannot be set up on this machine, which is said, or when the end has come."""

@@ -27,7 +27,7 @@ from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
 from autoresearch_ray.cluster.session import bundle
-from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
 from autoresearch_ray.records import MAY_BE_BEST, PROOFS, Candidate, CurvePoint, Result, Strength, Trial
@@ -104,7 +104,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         if self._progress is None:
             known = self._board.result(trial.trial_id)
             if known is not None:
-                return _last(known)
+                return _last(known.val_bpb)
             self._progress = self._run(trial)
         point = next(self._progress, None)
         if point is not None:
@@ -117,7 +117,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         if result.status == "ok":
             self._rates.append(result.tokens_per_second)
         self._board.finish(result)
-        return _last(result)
+        return _last(result.val_bpb)
 
     def cleanup(self) -> None:
         """The actor ends, and with it all its processes."""
@@ -219,8 +219,9 @@ def _log_end(trial_id: str, result: Result, output: Path) -> None:
     _log(f"{trial_id} {result.status}, val_bpb {result.val_bpb:.4f} {one_line(result.error)}".rstrip())
 
 
-def _last(result: Result) -> dict[str, Any]:
-    return {"done": True, "result": to_json(result), "val_bpb": result.val_bpb}
+def _last(val_bpb: float) -> dict[str, Any]:
+    """That the trial has ended: the driver reads its result from the store."""
+    return {"done": True, "val_bpb": val_bpb}
 
 
 def _write_curve(path: Path, result: Result) -> None:

@@ -118,8 +118,8 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         ours = self._ours.pop(trial_id, None)
         if ours is None:
             return
-        if result is not None and "result" in result:
-            self._search.finish(from_json(Result, result["result"]))
+        if result is not None and "val_bpb" in result:
+            self._search.finish_stored(ours)
         elif self.stopping:
             self._search.give_up(ours)
         else:

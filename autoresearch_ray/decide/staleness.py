@@ -13,7 +13,7 @@ def is_fresh(proposal: Proposal, state: SearchState, estimate: Estimate, oldest_
     """
     assert state.frontier is not None
     frontier = state.frontier.source_sha
-    if proposal.parent_revision < oldest_parent or state.ledger.get(proposal.parent_sha) is None:
+    if proposal.parent_version < oldest_parent or state.ledger.get(proposal.parent_sha) is None:
         return False
     if proposal.parent_sha == frontier:
         return True

@@ -16,6 +16,7 @@ from autoresearch_ray.records import HELD, MAY_BE_BEST, Decision, History, Resul
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.scoring import OURS, Scoring
 from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.unproven import Unproven
 
 UNSELECTED = frozenset({*MAY_BE_BEST, "idle"})  # purposes whose scores were not picked for being good
 
@@ -156,18 +157,12 @@ def frontier_levels(history: History) -> tuple[Level, ...]:
 def wins(history: History) -> tuple[Win, ...]:
     """Every keep in order, each with the best before it and the advances that led there."""
     found: list[Win] = []
-    parent, advances = start_sha(history), list[Step]()
+    parent, unproven = start_sha(history), Unproven()
     for level in _levels(history):
         step = level.step
-        if step.kind == "advance":
-            advances.append(step)
-        elif step.kind == "drop":
-            advances.clear()
-        elif step.kind == "keep":
-            ends = [index for index, advance in enumerate(advances) if advance.source_sha == step.source_sha]
-            taken = advances[: ends[-1] + 1] if ends else []
-            advances = advances[len(taken) :]  # later ones lead to the next win
-            hypothesis = "; ".join(advance.hypothesis for advance in taken) or step.hypothesis
+        proven, unproven = unproven.judged_by(step), unproven.after(step)
+        if step.kind == "keep":
+            hypothesis = "; ".join(advance.hypothesis for advance in proven) or step.hypothesis
             commit = history.commits.get(step.index, "")
             found.append(Win(len(found) + 1, step, hypothesis, parent, commit, level.trial_number))
         if step.kind in ("start", "keep"):

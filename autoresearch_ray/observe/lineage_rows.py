@@ -7,6 +7,7 @@ from autoresearch_ray.observe import facts
 from autoresearch_ray.records import History, Step
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
+from autoresearch_ray.unproven import Unproven
 
 SHOWN_STEPS = 200  # the latest
 WORDS = 240  # characters of a hypothesis
@@ -51,13 +52,11 @@ def probability(value: float) -> str:
 
 def _lost_steps(history: History) -> set[int]:
     """The advances that a failed proof took back."""
-    lost, open_steps = set[int](), list[int]()
+    lost, unproven = set[int](), Unproven()
     for step in history.steps:
-        if step.kind == "advance":
-            open_steps.append(step.index)
-        else:
-            lost.update(open_steps if step.kind == "drop" else ())
-            open_steps.clear()
+        if step.kind == "drop":
+            lost |= {advance.index for advance in unproven.judged_by(step)}
+        unproven = unproven.after(step)
     return lost
 
 

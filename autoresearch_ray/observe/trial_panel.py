@@ -173,7 +173,7 @@ def _decision(decision: Decision, words: ScoreWords) -> Iterator[tuple[str, str]
         ("sd of a pair", words.amount(decision.pair_sd, "")),
         ("held-out gain", words.gain(decision.holdout_gain, "")),
         ("code lines", str(decision.code_lines) if decision.code_lines else ""),
-        ("frontier's version", str(decision.revision)),
+        ("frontier's version", str(decision.frontier_version)),
     )
     yield from ((name, value) for name, value in named if value)
 

@@ -58,7 +58,7 @@ class Ablator:
             proposer=ABLATION,
             source_sha=candidate.sha,
             parent_sha=frontier.source_sha,
-            parent_revision=frontier.version,
+            parent_version=frontier.version,
             hypothesis=f"{HYPOTHESIS}{what}",
             lines_added=added,
             lines_removed=removed,

@@ -19,7 +19,7 @@ from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.past_reader import PastReader
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
-from autoresearch_ray.store.contract import Event
+from autoresearch_ray.store.changes import Changes
 
 NO_EXPERIMENT = ExperimentView("", "", 0, 0, 0.0, "", "", 0)  # findings are not about it
 EVERY, EVERY_SHARE = 5, 0.05  # screens between two looks: so many, and this part of those so far
@@ -34,9 +34,9 @@ class Analyst:
         known = board.findings()
         self._looked_at = known.results if known else 0
 
-    def absorb(self, events: tuple[Event, ...]) -> None:
+    def absorb(self, changes: Changes) -> None:
         """Learn from what was written to the board."""
-        self._reader.absorb(events)
+        self._reader.absorb(changes)
 
     def look(self) -> Findings | None:
         """New findings, if it is time for some; they are stored."""

@@ -17,6 +17,7 @@ from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import Candidate, Step
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.scoring import OURS, Scoring
+from autoresearch_ray.unproven import Unproven
 
 AUTHOR = "autoresearch_ray"
 EMAIL = "autoresearch_ray@localhost"
@@ -37,7 +38,7 @@ class Lineage:
         self._folder, self._repository, self._words = folder, Repository(folder), ScoreWords(scoring)
         self._best, self._frontier = f"refs/heads/autoresearch/{tag}", f"refs/heads/frontier/{tag}"
         self._tips: dict[str, str] = {}
-        self._pending: list[Step] = []  # advances since the last keep or drop
+        self._unproven = Unproven()
         self._wins = 0
         self._shown: Candidate | None = None  # the best, whose files lie in the folder
         self.done = 0  # index of the last step that is in git
@@ -53,7 +54,7 @@ class Lineage:
         else. The next call then begins where this one did.
         """
         made: dict[int, str] = {}
-        before = self.done, dict(self._tips), list(self._pending), self._wins, self._shown
+        before = self.done, dict(self._tips), self._unproven, self._wins, self._shown
         try:
             for step in steps:
                 commit = self._commit(step, candidate(step.source_sha))
@@ -65,7 +66,7 @@ class Lineage:
                     made[step.index] = commit
             self._move_branches()
         except LineageError:
-            self.done, self._tips, self._pending, self._wins, self._shown = before
+            self.done, self._tips, self._unproven, self._wins, self._shown = before
             raise
         return made
 
@@ -78,7 +79,6 @@ class Lineage:
             commit = self._commit_tree(step, candidate, f"Start from the baseline\n\n{step.reason}\n", None)
             self._tips = {self._best: commit, self._frontier: commit}
         elif step.kind == "advance":
-            self._pending.append(step)
             message = f"{_title(step.hypothesis)}\n\n{step.reason}\nNot proven yet. {_origin(step)}\n"
             commit = self._tips[self._frontier] = self._commit_tree(
                 step, candidate, message, self._tips[self._frontier]
@@ -88,20 +88,17 @@ class Lineage:
                 step, candidate, self._win_message(step), self._tips[self._best]
             )
         else:
-            names = [pending.source_sha for pending in self._pending]
-            self._pending = self._pending[: names.index(step.source_sha) + 1] if step.source_sha in names else []
             message = f"Return to the best\n\nThe frontier failed its proof: {step.reason}\n"
             if step.reason.startswith(DISAPPOINTED):
                 message = f"Return to an earlier candidate\n\nThe frontier disappointed: {step.reason}\n"
             commit = self._tips[self._frontier] = self._commit_tree(
                 step, candidate, message, self._tips[self._frontier]
             )
+        self._unproven = self._unproven.after(step)
         return commit
 
     def _win_message(self, win: Step) -> str:
-        names = [step.source_sha for step in self._pending]
-        count = names.index(win.source_sha) + 1 if win.source_sha in names else len(names)
-        steps, self._pending = self._pending[:count], self._pending[count:]
+        steps = (win,) if win.proves == () else self._unproven.judged_by(win)
         self._wins += 1
         title = (
             steps[0].hypothesis

@@ -80,7 +80,7 @@ class Merging:
             proposer="merge",
             source_sha=candidate.sha,
             parent_sha=frontier.source_sha,
-            parent_revision=frontier.version,
+            parent_version=frontier.version,
             hypothesis=hypothesis,
             lines_added=added,
             lines_removed=removed,

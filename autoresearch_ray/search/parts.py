@@ -17,6 +17,7 @@ from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.records import Step
 from autoresearch_ray.source_files import has_headings, join
 from autoresearch_ray.text import one_line
+from autoresearch_ray.unproven import Unproven
 
 CONFLICT = "cannot go alone: later changes build on it"
 HYPOTHESIS = 120  # characters
@@ -54,24 +55,19 @@ def parts_of(
 
 def _changes(steps: Sequence[Step], best_sha: str) -> list[tuple[str, str, str]]:
     """(before, after, hypothesis) of every advance between the start and this best, oldest first."""
-    found: list[tuple[str, str, str]] = []
-    best, proven = "", 0  # what the latest keep or start stands at, and how many changes led there
+    found, best, unproven = list[tuple[str, str, str]](), "", Unproven()
     for step in steps:
-        if step.kind == "start":
+        judged, unproven = unproven.judged_by(step), unproven.after(step)
+        if step.kind == "keep":
+            is_ahead = bool(judged) and judged[-1].source_sha == step.source_sha  # else it came beside the frontier
+            way = judged if is_ahead else (step,)
+            befores = [best, *(advance.source_sha for advance in way)]
+            found += [(before, one.source_sha, one.hypothesis) for before, one in zip(befores, way, strict=False)]
+        if step.kind in ("start", "keep"):
             best = step.source_sha
-        elif step.kind == "advance":
-            found.append((found[-1][1] if len(found) > proven else best, step.source_sha, step.hypothesis))
-        elif step.kind == "drop":
-            del found[proven:]
-        else:
-            ends = [place for place, change in enumerate(found) if change[1] == step.source_sha]
-            if not ends or ends[-1] < proven:  # a best that came beside the frontier
-                found.insert(proven, (best, step.source_sha, step.hypothesis))
-            proven = 1 + [change[1] for change in found].index(step.source_sha, proven)
-            best = step.source_sha
-            if best == best_sha:
-                return found[:proven]
-    return found[:proven]
+        if step.kind == "keep" and best == best_sha:
+            break
+    return found
 
 
 def _constants(start: str, best: str) -> list[Part]:

@@ -9,11 +9,11 @@ from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.guidance import Findings
 from autoresearch_ray.propose.llm.prompt.past import Moment, Past
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, ScriptView, SearchView
-from autoresearch_ray.records import Candidate, Decision, Proposal, RejectedIdea, Result, Standing, Step, Trial
+from autoresearch_ray.records import Candidate, Decision, Proposal, Result, Standing, Trial
 from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
-from autoresearch_ray.store.contract import Event
+from autoresearch_ray.store.changes import Changes
 
 
 class PastReader:
@@ -28,14 +28,24 @@ class PastReader:
         self._board = board
         self._read()
 
-    def absorb(self, events: tuple[Event, ...]) -> None:
+    def absorb(self, changes: Changes) -> None:
         """Learn from what was written to the board."""
-        for event in events:
-            folder, _, name = event.kv.key.partition("/")
-            if folder == "queue" and event.kind == "delete":
-                self.queue.pop(name, None)
-            if event.kind == "put":
-                self._learn(folder, event.kv.value)
+        self.settings = changes.settings or self.settings
+        self.findings = changes.findings or self.findings
+        for name, proposal in changes.queued.items():
+            self.queue.pop(name, None)
+            if proposal is not None:
+                self.queue[name] = proposal
+        for trial in changes.trials:
+            self._note_trial(trial)
+        for result in changes.results:
+            self._note_result(result)
+        for decision in changes.decisions:
+            self._note_decision(decision)
+        for idea in changes.rejected:
+            self.past.note_rejection(idea)
+        for step in changes.steps:
+            self.past.note_step(step)
 
     def view(self, ideas: int, experiment: ExperimentView | ScriptView) -> SearchView:
         """What a prompt is made of now, findings and directives with it."""
@@ -83,25 +93,6 @@ class PastReader:
             self.past.note_rejection(idea)
         self.queue = {proposal.proposal_id: proposal for proposal in board.queue()}
         self.findings = board.findings()
-
-    def _learn(self, folder: str, value: bytes) -> None:
-        if folder == "settings":
-            self.settings = RunSettings.model_validate_json(value)
-        elif folder == "queue":
-            proposal = from_json(Proposal, value)
-            self.queue[proposal.proposal_id] = proposal
-        elif folder == "trial":
-            self._note_trial(from_json(Trial, value))
-        elif folder == "result":
-            self._note_result(from_json(Result, value))
-        elif folder == "decision":
-            self._note_decision(from_json(Decision, value))
-        elif folder == "rejected":
-            self.past.note_rejection(from_json(RejectedIdea, value))
-        elif folder == "step":
-            self.past.note_step(from_json(Step, value))
-        elif folder == "findings":
-            self.findings = from_json(Findings, value)
 
     def _note_trial(self, trial: Trial) -> None:
         self.past.note_trial(trial)

@@ -27,7 +27,7 @@ from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.search.prior import Prior
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
-from autoresearch_ray.store.contract import Event
+from autoresearch_ray.store.changes import Changes
 from autoresearch_ray.store.earlier import read_earlier
 from autoresearch_ray.store.rebases import Rebases
 
@@ -72,19 +72,13 @@ class ProposerLoop:
 
         return OwnTuner(load_tuner(spec.model), say)
 
-    def absorb(self, events: tuple[Event, ...]) -> None:
+    def absorb(self, changes: Changes) -> None:
         """Learn from what was written to the board."""
-        for event in events:
-            if event.kind != "put":
-                continue
-            folder, _, name = event.kv.key.partition("/")
-            if folder == "settings":
-                self._settings = RunSettings.model_validate_json(event.kv.value)
-            elif folder == "trial":
-                self._running[name] = from_json(Trial, event.kv.value)
-            elif folder == "result" and name in self._running:
-                result = from_json(Result, event.kv.value)
-                trial = self._running.pop(name)
+        self._settings = changes.settings or self._settings
+        self._running |= {trial.trial_id: trial for trial in changes.trials}
+        for result in changes.results:
+            trial = self._running.pop(result.trial_id, None)
+            if trial is not None:
                 self._observations.append(self._observation(trial, result))
                 self._note_start(trial, result)
 
@@ -108,7 +102,7 @@ class ProposerLoop:
             return list(queued)
         text, _ = self._board.search_state()
         if text is None or is_older(text) or (state := from_json(SearchState, text)).best is None:
-            return [proposal for proposal in queued if proposal.parent_revision >= oldest]
+            return [proposal for proposal in queued if proposal.parent_version >= oldest]
         estimate = Estimate(state.ledger)
         return [proposal for proposal in queued if is_fresh(proposal, state, estimate, oldest)]
 
@@ -138,7 +132,7 @@ class ProposerLoop:
             proposal_id=f"{stale.proposal_id.partition('.')[0]}.{frontier.version}",
             source_sha=Candidate.of(text).sha,
             parent_sha=frontier.source_sha,
-            parent_revision=frontier.version,
+            parent_version=frontier.version,
             lines_added=added,
             lines_removed=removed,
         )

@@ -33,6 +33,7 @@ from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.older_state import is_older, read_older
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
+from autoresearch_ray.unproven import Unproven
 
 BASELINE_ATTEMPTS = 2  # failures of the starting candidate before the run gives up
 IDLE_SHARE = 0.5  # of the budget that a slot waits for a proposal before it replicates instead
@@ -79,7 +80,9 @@ class Search:
         self._claimed = int((board.last_trial_id() or "t0").lstrip("t"))
         self.in_flight: dict[str, Trial] = {}
         self.queue_depth = 0  # at the last look
-        self.baseline_bpb = next((s.val_bpb for s in board.steps() if s.kind == "start"), math.nan)
+        self.baseline_bpb, self._unproven = math.nan, Unproven()
+        for step in board.steps():
+            self._note_step(step)
         self._merging = Merging(board, settings)
         self._curves = Curves(settings)
         self._weights = {spec.label: spec.weight for spec in settings.proposers} | {ABLATION: ABLATION_WEIGHT}
@@ -146,8 +149,13 @@ class Search:
 
     def finish(self, result: Result) -> None:
         """Store a result, decide what follows, commit it. A repeated result changes nothing."""
-        trial = self.in_flight.pop(result.trial_id, None)
         self._board.finish(result)
+        self.finish_stored(result.trial_id)
+
+    def finish_stored(self, trial_id: str) -> None:
+        """The same with the result that a trial's slot has stored."""
+        trial, result = self.in_flight.pop(trial_id, None), self._board.result(trial_id)
+        assert result is not None, f"{trial_id} ended, but its slot has stored no result"
         self._trial_seconds.append(result.total_seconds)
         if trial is not None:
             self._curves.add(trial, result)
@@ -249,7 +257,7 @@ class Search:
             proposer="search",
             source_sha=what.source_sha,
             parent_sha=what.other_sha,
-            parent_revision=self._state.frontier.version if self._state.frontier else 1,
+            parent_version=self._state.frontier.version if self._state.frontier else 1,
             hypothesis=words or self._replicate_words(what),
         )
         trial = self._trial(proposal, what.purpose, what.seed_number)
@@ -278,7 +286,7 @@ class Search:
             purpose,
             seed=int.from_bytes(digest[:4], "big") >> 1,
             claimed_at=self._now(),
-            staleness=self._state.frontier.version - proposal.parent_revision if self._state.frontier else 0,
+            staleness=self._state.frontier.version - proposal.parent_version if self._state.frontier else 0,
             max_staleness=self._settings.max_staleness,
             seed_number=OWN_SEED if seed_number is None else seed_number,
         )
@@ -286,27 +294,32 @@ class Search:
     def _settle(self, trial: Trial, result: Result) -> None:
         best = self._state.best
         settled = decide(self._state, self._outcome(trial, result), self._rules, self._now(), self._estimate)
+        steps = tuple([self._note_step(self._unproven.note_proven(step)) for step in settled.steps])
         frontier, new_best = settled.state.frontier, settled.state.best
-        written = self._board.settle(
+        self._revision = self._board.settle(
             self._revision,
             to_json(settled.state).encode(),
             settled.decisions,
             frontier if frontier != self._state.frontier else None,
             new_best if new_best != best else None,
-            settled.steps,
+            steps,
         )
-        assert written, "somebody else decides on this run's board; the run's lock should have prevented it"
-        self._state, (_, self._revision) = settled.state, self._board.search_state()
+        assert self._revision, "somebody else decides on this run's board; the run's lock should have prevented it"
+        self._state = settled.state
         self._estimate = settled.estimate
         for decision in settled.decisions:
             self._portfolio.note_decision(decision)
-        if settled.steps:
+        if steps:
             self._commit()
-        if settled.steps and settled.steps[0].kind == "start":
-            self.baseline_bpb = settled.steps[0].val_bpb
         for idea in settled.merges:
             self._merging.queue_merge(idea)
-        self._listener(trial, result, settled.decisions, settled.steps)
+        self._listener(trial, result, settled.decisions, steps)
+
+    def _note_step(self, step: Step) -> Step:
+        if step.kind == "start":
+            self.baseline_bpb = step.val_bpb
+        self._unproven = self._unproven.after(step)
+        return step
 
     def _commit(self) -> None:
         """Bring git up to the steps; a failure is told once and mended at the next step or start."""

@@ -120,9 +120,9 @@ class Simulation:
 
     def _propose(self) -> None:
         began = time.perf_counter()
-        batch = self._store.watch("", self._seen + 1, 0)
-        self._seen = batch.revision
-        self._loop.absorb(batch.events)
+        changes = self._board.follow(self._seen)
+        self._seen = changes.revision
+        self._loop.absorb(changes)
         self._loop.fill()
         self._proposer_seconds += [0.0] * (len(self._search_seconds) + 1 - len(self._proposer_seconds))
         self._proposer_seconds[-1] += time.perf_counter() - began

@@ -48,12 +48,14 @@ from autoresearch_ray.records import (
     Step,
     Trial,
 )
-from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store
+from autoresearch_ray.store.changes import Changes
+from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store, TxnResult
 from autoresearch_ray.store.driver_lease import KEY, Tenure
 from autoresearch_ray.store.history import (
     all_under,
     directives_key,
     history_of,
+    id_of,
     read_directives,
     read_history,
     read_record,
@@ -149,11 +151,11 @@ class Board:
         name = trial.proposal.proposal_id
         conditions = [_present(f"queue/{name}"), _absent(f"trial/{trial.trial_id}")]
         taken: list[Op] = [Delete(f"queue/{name}"), Delete(f"normal/{name}")]
-        return self._fenced(conditions, [*taken, *_trial_writes(trial)])
+        return self._fenced(conditions, [*taken, *_trial_writes(trial)]).succeeded
 
     def start(self, trial: Trial) -> bool:
         """Record a trial that comes from no queue (baseline, replicate); False when its id is taken."""
-        return self._fenced([_absent(f"trial/{trial.trial_id}")], _trial_writes(trial))
+        return self._fenced([_absent(f"trial/{trial.trial_id}")], _trial_writes(trial)).succeeded
 
     def finish(self, result: Result) -> bool:
         """Write a claimed trial's result, once; a late duplicate is False and changes nothing."""
@@ -218,15 +220,19 @@ class Board:
         frontier: Standing | None = None,
         best: Standing | None = None,
         steps: Sequence[Step] = (),
-    ) -> bool:
-        """Write decisions and all that follows from them, at once; False when another settled in between."""
+    ) -> int:
+        """Write decisions and all that follows from them, at once.
+
+        Returns the revision to settle against next, 0 when another settled in between.
+        """
         writes: list[Op] = [Put("search", search)]
         for decision in decisions:
             writes.append(Put(f"decision/{decision.trial_id}", _bytes(decision)))
             writes.append(Delete(f"pending/{decision.trial_id}"))
         writes += [Put(f"step/{step.index:06d}", _bytes(step)) for step in steps]
         writes += [Put(name, _bytes(held)) for name, held in (("frontier", frontier), ("best", best)) if held]
-        return self._fenced([Compare("search", "mod", "==", expected_mod_revision)], writes)
+        answer = self._fenced([Compare("search", "mod", "==", expected_mod_revision)], writes)
+        return answer.revision if answer.succeeded else 0
 
     def frontier(self) -> Standing | None:
         """The candidate that new proposals start from."""
@@ -252,7 +258,7 @@ class Board:
 
     def commits(self) -> dict[int, str]:
         """The commit hash of every step that has one, by index."""
-        return {int(kv.key.partition("/")[2]): kv.value.decode() for kv in all_under(self.store, "commit/")}
+        return {int(id_of(kv.key)): kv.value.decode() for kv in all_under(self.store, "commit/")}
 
     def program(self) -> str | None:
         """program.md as it is now."""
@@ -302,19 +308,23 @@ class Board:
         """The ideas that took no slot, oldest first."""
         return read_rejected(self.store)
 
+    def follow(self, since: int, timeout_seconds: float = 0.0, folder: str = "") -> Changes:
+        """What was written after a revision, waited for so long; of one folder of keys, or of all. CompactedError."""
+        return Changes.of(self.store.watch(folder, since + 1, timeout_seconds))
+
     def history(self) -> History:
         """The whole past at one revision."""
         return history_of(self.store)
 
-    def _fenced(self, conditions: list[Compare], writes: list[Op]) -> bool:
-        """A transaction of the driver; False for a lost race, FencedError when the place is another's."""
+    def _fenced(self, conditions: list[Compare], writes: list[Op]) -> TxnResult:
+        """A transaction of the driver; no success is a lost race, FencedError says that the place is another's."""
         if self._tenure is None:
-            return self.store.txn(conditions, writes).succeeded
+            return self.store.txn(conditions, writes)
         answer = self.store.txn([self._tenure.fence, *conditions], writes, [Get(KEY)])
         if not answer.succeeded:
             kvs = answer.responses[0].kvs
             self._tenure.check(kvs[0] if kvs else None)
-        return answer.succeeded
+        return answer
 
     def _drop_one(self, proposal_id: str) -> bool:
         normal = self.store.get(f"normal/{proposal_id}")
@@ -324,7 +334,7 @@ class Board:
         return self.store.txn([_present(f"queue/{proposal_id}")], [Delete(key) for key in marks]).succeeded
 
     def _get_all(self, prefix: str, marks: Iterable[KeyValue]) -> list[KeyValue]:
-        keys = [prefix + mark.key.partition("/")[2] for mark in marks]
+        keys = [prefix + id_of(mark.key) for mark in marks]
         found: list[KeyValue] = []
         for start in range(0, len(keys), GETS_AT_ONCE):
             answer = self.store.txn((), [Get(key) for key in keys[start : start + GETS_AT_ONCE]])

@@ -71,7 +71,7 @@ def read_finished(state_db: Path) -> tuple[int, set[str]]:
         storage_errors(state_db),
         reads.snapshot(connection),
     ):
-        return reads.current_revision(connection), {key.partition("/")[2] for key in reads.keys(connection, "result/")}
+        return reads.current_revision(connection), {id_of(key) for key in reads.keys(connection, "result/")}
 
 
 def history_of(store: Reads) -> History:
@@ -91,14 +91,14 @@ def history_of(store: Reads) -> History:
         settings=settings,
         rows=tuple(TrialRow(t, results.get(t.trial_id), decisions.get(t.trial_id)) for t in trials),
         steps=steps,
-        commits={int(_name(kv)): read_value(kv, bytes.decode) for kv in all_under(store, "commit/", now)},
-        candidates={_name(kv): read_value(kv, Candidate.decode) for kv in sources if _name(kv) in named},
+        commits={int(id_of(kv.key)): read_value(kv, bytes.decode) for kv in all_under(store, "commit/", now)},
+        candidates={id_of(kv.key): read_value(kv, Candidate.decode) for kv in sources if id_of(kv.key) in named},
         rejected=read_rejected(store, now),
-        launches=tuple(sorted(float(_name(kv)) for kv in all_under(store, "launch/", now))),
+        launches=tuple(sorted(float(id_of(kv.key)) for kv in all_under(store, "launch/", now))),
         findings=next(iter(records_under(store, "findings", Findings, now)), None),
         directives=tuple(read_directives(store, revision=now)),
         charges=tuple(read_record(Charge, kv) for kv in spent),
-        call_ids=tuple(_name(kv) for kv in spent),
+        call_ids=tuple(id_of(kv.key) for kv in spent),
         earlier=_earlier(store, now) if settings.get("from_run") else None,
     )
 
@@ -121,6 +121,11 @@ def directives_key(version: int) -> str:
 def records_under(store: Reads, prefix: str, kind: type[T], revision: int = 0, after: str = "") -> list[T]:
     """The records under a prefix, in key order."""
     return [read_record(kind, kv) for kv in all_under(store, prefix, revision, after)]
+
+
+def id_of(key: str) -> str:
+    """Of what a key is, by its last part: a trial's id, a step's number."""
+    return key.partition("/")[2]
 
 
 def read_record(kind: type[T], kv: KeyValue) -> T:
@@ -171,7 +176,3 @@ def _settings(store: Reads, revision: int) -> dict[str, Any]:
 def _earlier(store: Reads, revision: int) -> EarlierRun | None:
     found = store.range("earlier", limit=1, revision=revision).kvs
     return next((read_record(EarlierRun, kv) for kv in found if kv.key == "earlier"), None)
-
-
-def _name(kv: KeyValue) -> str:
-    return kv.key.partition("/")[2]

@@ -111,7 +111,7 @@ def test_earlier_scores_are_seen_from_the_start_as_this_run_measured_it_also_aft
         assert [o.objective for o in Witness.told] == [5.0, 6.0, 7.0, 8.0], "nothing to see them from yet"
         for number, val_bpb in enumerate((4.0, math.nan, 4.2), start=1):
             measure_start(board, settings, number, val_bpb)
-        loop.absorb(store.watch("", seen + 1, 0).events)
+        loop.absorb(board.follow(seen))
         for one in (loop, ProposerLoop(board, settings)):
             Witness.told.clear()
             one.fill()

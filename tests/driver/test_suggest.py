@@ -70,7 +70,7 @@ def test_it_is_merged_onto_a_frontier_that_has_moved(board: Board, settings: Run
     leave_suggestion(tmp_path, suggestion())
     taken(board, settings, tmp_path)
     (proposal,) = board.queue()
-    assert proposal.parent_sha == Candidate.of(BETTER).sha and proposal.parent_revision == 2
+    assert proposal.parent_sha == Candidate.of(BETTER).sha and proposal.parent_version == 2
     text = board.candidate(proposal.source_sha).text
     assert "torch.optim.Adam" in text and "clip_grad_norm_" in text
 

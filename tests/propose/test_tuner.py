@@ -148,5 +148,5 @@ def test_noise_is_pooled_over_equal_places() -> None:
 def test_a_suggestion_becomes_a_proposal_whose_text_has_the_values() -> None:
     suggestion = Suggestion({"MATRIX_LR": 0.061, "DEPTH": 5}, "MATRIX_LR 0.04 -> 0.061, DEPTH 4 -> 5")
     proposal, text = knob_proposal(TRAIN, suggestion, "p1", "tpe", "parent", 7)
-    assert (proposal.kind, proposal.parent_revision, proposal.lines_added, proposal.lines_removed) == ("knobs", 7, 2, 2)
+    assert (proposal.kind, proposal.parent_version, proposal.lines_added, proposal.lines_removed) == ("knobs", 7, 2, 2)
     assert {k.name: k.value for k in read_knobs(text)} == HERE | dict(suggestion.values)

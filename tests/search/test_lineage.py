@@ -237,3 +237,12 @@ def test_files_that_the_best_has_no_more_are_gone_and_a_persons_own_stay(tmp_pat
     lineage.replay(STEPS[3:], candidate, known)
     assert git(tmp_path / "one", "status", "--short") == "?? notes.txt\n"
     assert not (tmp_path / "one" / "model" / "block.py").exists()
+
+
+def test_a_win_that_proves_no_advance_is_told_by_itself(tmp_path: Path) -> None:
+    lineage = Lineage(tmp_path, "x")
+    beside = replace(step(4, "keep", "x"), proves=())
+    after = replace(step(5, "keep", "c"), proves=(2, 3))
+    lineage.replay([*STEPS[:3], beside, after], candidate, {})
+    titles = git(tmp_path, "log", "-2", "--format=%s", "autoresearch/x").splitlines()
+    assert titles == ["2 steps: idea 2; idea 3", "idea 4"]

@@ -1,5 +1,6 @@
 """The search on a real store without Ray: what a crash between two results leaves."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,14 @@ from small_run import settings_of, write_experiment
 
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.decide.panel import PROOFS
+from autoresearch_ray.errors import StoreError
 from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.records import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.queue_filler import SLOTS_A_PROPOSAL, ProposerLoop
 from autoresearch_ray.search.search import Finished, Search
 from autoresearch_ray.settings import Request, RunSettings
 from autoresearch_ray.store.board import Board
+from autoresearch_ray.store.contract import KeyValue, Put, Txn, TxnResult
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 WEIGHTS = "best again, for its weights"
@@ -56,6 +59,58 @@ def test_a_result_that_waits_for_the_noise_is_decided_once_over_a_crash(settings
         assert board.open_results() == []
         assert [made.trial_id for made in board.decisions()] == [f"t{i:05d}" for i in range(1, 5)]
         assert board.frontier() is not None
+
+
+class Counted(SqliteStore):
+    """A store on a file that remembers what was asked of it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.txns: list[Txn] = []
+        self.read_bytes = 0
+
+    def commit(self, txns: Sequence[Txn]) -> list[TxnResult | StoreError]:
+        self.txns += txns
+        return super().commit(txns)
+
+    def get(self, key: str, revision: int = 0) -> KeyValue | None:
+        kv = super().get(key, revision)
+        self.read_bytes += len(kv.value) if kv is not None and key == "search" else 0
+        return kv
+
+
+def test_a_result_goes_to_the_store_once_and_the_state_comes_back_never(settings: RunSettings, tmp_path: Path) -> None:
+    with Counted(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings_once(settings.model_dump_json().encode())
+        search = Search(board, settings, tmp_path / "lineage")
+        store.txns.clear()
+        for number in range(16):
+            queue(board, settings.baseline, ("ROWS = 4", f"ROWS = {5 + number}"))
+            trial = search.next()
+            assert isinstance(trial, Trial)
+            slot = Board(store)
+            assert slot.finish(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:])))
+            search.finish_stored(trial.trial_id)
+        ops = [op for txn in store.txns for op in txn.success]
+        puts = [op.key for op in ops if isinstance(op, Put) and op.key.startswith("result/")]
+        assert len(puts) == len(set(puts)) == 16
+        assert board.open_results() == [] and len(board.decisions()) == 16
+        assert store.read_bytes == 0
+
+
+def test_a_result_that_came_second_is_not_decided_on(settings: RunSettings, tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "state.db") as store:
+        board = Board(store)
+        board.put_settings_once(settings.model_dump_json().encode())
+        search = Search(board, settings, tmp_path / "lineage")
+        for score in (2.01, 2.02, 2.03):
+            trial = search.next()
+            assert isinstance(trial, Trial)
+            board.finish(result(trial, score))
+            search.finish(result(trial, 1.0))
+        frontier = board.frontier()
+        assert frontier is not None and frontier.val_bpb == pytest.approx(2.02)
 
 
 def test_the_last_trials_of_a_run_wait_for_the_screens_under_way(settings: RunSettings, tmp_path: Path) -> None:
@@ -123,7 +178,7 @@ def test_a_proposer_follows_a_run_that_takes_more_slots(settings: RunSettings, t
         assert loop.fill() == 1
         seen = store.revision()
         search.widen(40)
-        loop.absorb(store.watch("", seen + 1, 0).events)
+        loop.absorb(board.follow(seen))
         assert search.slots == 40 and loop.fill() == 40 // SLOTS_A_PROPOSAL
         assert RunSettings.model_validate_json(board.settings() or b"") == settings.replace(slots=40)
 
@@ -167,8 +222,8 @@ def test_a_stale_proposal_is_tried_within_the_bound_that_was_asked_for_and_says_
         names = [proposal.proposal_id for proposal in board.queue()]
         assert ("p-LR = 0.2" in names) == tried
         screens = [trial for _ in range(4) if isinstance(trial := search.next(), Trial) and trial.purpose == "screen"]
-        stale = [(trial.staleness, trial.max_staleness) for trial in screens if trial.proposal.parent_revision == 1]
-        stale_ids = {trial.trial_id for trial in screens if trial.proposal.parent_revision == 1}
+        stale = [(trial.staleness, trial.max_staleness) for trial in screens if trial.proposal.parent_version == 1]
+        stale_ids = {trial.trial_id for trial in screens if trial.proposal.parent_version == 1}
         assert stale == ([(1, bound)] if tried else [])
         rows = trial_table(board.history()).set_index("trial_id")
         assert list(rows.staleness) == [int(trial_id in stale_ids) for trial_id in rows.index]
@@ -193,7 +248,7 @@ def test_a_merge_that_waits_while_the_frontier_moves_is_made_anew(settings: RunS
         loop.fill()
         (merge,) = [proposal for proposal in board.queue() if proposal.kind == "merge"]
         text = board.candidate(merge.source_sha).text
-        assert "ROWS = 8" in text and "LR = 0.2" in text and merge.parent_revision == 2
+        assert "ROWS = 8" in text and "LR = 0.2" in text and merge.parent_version == 2
         assert merge.hypothesis == stale.hypothesis
 
 

@@ -16,7 +16,7 @@ def result(name: str, val_bpb: float = 1.5) -> Result:
 
 
 def decision(name: str) -> Decision:
-    return Decision(name, "discard", "no gain", revision=1, decided_at=20.0)
+    return Decision(name, "discard", "no gain", frontier_version=1, decided_at=20.0)
 
 
 def standing(text: str, version: int = 1) -> Standing:

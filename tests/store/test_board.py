@@ -195,3 +195,24 @@ def test_a_history_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
         read_history(tmp_path / "state.db")
     with SqliteStore(tmp_path / "state.db"), pytest.raises(StoreError, match="no settings"):
         read_history(tmp_path / "state.db")
+
+
+def test_who_follows_is_told_what_has_changed_since_as_records(store: Store) -> None:
+    board = Board(store)
+    board.enqueue(proposal("p0"), Candidate.of("x = 1\n"), "n0")
+    before = store.revision()
+    board.enqueue(proposal("p1"), Candidate.of("x = 1\n"), "n1")
+    board.claim(trial("t00001", proposal("p0")))
+    board.finish(result("t00001"))
+    revision = board.settle(0, b"s", [decision("t00001")], frontier=standing("a"), steps=[step(1)])
+    changes = board.follow(before)
+    assert changes.revision == revision
+    assert changes.queued == {"p0": None, "p1": proposal("p1")}
+    assert changes.trials == (trial("t00001", proposal("p0")),)
+    assert [one.trial_id for one in changes.results] == ["t00001"] == [one.trial_id for one in changes.decisions]
+    assert changes.steps == (step(1),)
+    assert (changes.settings, changes.findings, changes.rejected) == (None, None, ())
+    assert changes.results[0] is changes.results[0], "read once for all who share it"
+    after = board.follow(revision)
+    assert (after.revision, after.trials, after.queued) == (revision, (), {})
+    assert board.follow(before, folder="result/").trials == ()

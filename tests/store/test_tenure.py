@@ -75,7 +75,7 @@ def test_a_driver_whose_lease_has_lapsed_cannot_claim_or_decide(tmp_path: Path) 
             assert board.enqueue(proposal(name, name), Candidate.of(name), name)
         assert board.claim(trial("t00001", proposal("p1", "p1")))
         now = 4000.0
-        late: Callable[[], bool]
+        late: Callable[[], object]
         for late in (
             lambda: board.claim(trial("t00002", proposal("p2", "p2"))),
             lambda: board.start(trial("t00002", proposal("p2", "p2"))),

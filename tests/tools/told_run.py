@@ -73,7 +73,7 @@ class ToldRun:
             )
             better = replace(made, probability=0.995, gain=0.1, gain_low=0.05, gain_high=0.15)
             steps = [better if kind == "keep" else made]
-        decision = Decision(name, "keep" if kind == "keep" else "discard", "", revision=1, decided_at=20.0)
+        decision = Decision(name, "keep" if kind == "keep" else "discard", "", frontier_version=1, decided_at=20.0)
         _, revision = self.board.search_state()
         best = Standing(sha, val_bpb, val_bpb, 1, 1, 20.0)
         assert self.board.settle(revision, b"{}", [decision], best=best if kind else None, steps=steps)

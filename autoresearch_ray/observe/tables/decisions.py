@@ -1,5 +1,7 @@
 """The decisions as a table: one row a decision, in the order in which they were made."""
 
+from typing import Any
+
 import pandas as pd
 
 from autoresearch_ray.observe.tables.columns import Schema, make_table
@@ -24,9 +26,10 @@ def decision_table(history: History) -> pd.DataFrame:
     """One row a decision; of those of one moment the one on the earlier trial comes first."""
     decisions = [row.decision for row in history.rows if row.decision is not None]
     decisions.sort(key=lambda decision: decision.decided_at)
-    made: dict[str, list[str]] = {
+    made: dict[str, list[Any]] = {
         "decision": [decision.verdict for decision in decisions],
         "decision_reason": [decision.reason for decision in decisions],
+        "revision": [decision.frontier_version for decision in decisions],
         "checks": [" ".join(decision.checks) for decision in decisions],
     }
     return make_table(SCHEMA, decisions, made)

@@ -50,7 +50,7 @@ COLUMNS = (
     Column("trial_id", "string", "trial"),
     Column("proposal_id", "string", "proposal"),
     *_columns("proposal", "category", "kind", "proposer"),
-    Column("parent_revision", "Int64", "proposal"),
+    Column("parent_revision", "Int64", "proposal", "parent_version"),
     *_columns("trial", "Int64", "staleness", "max_staleness"),
     *_columns("proposal", "string", "source_sha", "parent_sha"),
     Column("merged", "string", "made"),

@@ -157,14 +157,14 @@ class Tuner:
 
 
 def knob_proposal(
-    source: str, suggestion: Suggestion, proposal_id: str, proposer: str, parent_sha: str, parent_revision: int
+    source: str, suggestion: Suggestion, proposal_id: str, proposer: str, parent_sha: str, parent_version: int
 ) -> tuple[Proposal, str]:
     """The parent's text with the suggested values written in, and its record."""
     text = set_constants(source, suggestion.values)
     added, removed = line_diff(source, text)
     sha = Candidate.of(text).sha
     proposal = Proposal(
-        proposal_id, "knobs", proposer, sha, parent_sha, parent_revision, suggestion.hypothesis, added, removed
+        proposal_id, "knobs", proposer, sha, parent_sha, parent_version, suggestion.hypothesis, added, removed
     )
     return proposal, text
 

@@ -70,7 +70,7 @@ class Arrivals:
         """
         brought = self._bring(idea, parent)
         if brought is None:
-            late = self._proposal(idea, idea.text, parent, stale.parent_revision, stale.proposal_id)
+            late = self._proposal(idea, idea.text, parent, stale.parent_version, stale.proposal_id)
             late = replace(late, hypothesis=stale.hypothesis, direction=stale.direction, dollars=stale.dollars)
             self.rebases.renew(stale, late, Candidate.of(idea.text))
             return None
@@ -99,7 +99,7 @@ class Arrivals:
             proposer=self.label,
             source_sha=Candidate.of(text).sha,
             parent_sha=parent,
-            parent_revision=version,
+            parent_version=version,
             hypothesis=idea.hypothesis,
             lines_added=added,
             lines_removed=removed,

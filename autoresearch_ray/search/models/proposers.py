@@ -1,7 +1,7 @@
 """All language models of a run, on one event loop in a thread of the proposer actor.
 
     with closing(Writers(board, settings, folder, keys)) as writers:
-        writers.absorb(batch.events)       # of every watch; the past that prompts are made of is kept here
+        writers.absorb(changes)            # of the board; the past that prompts are made of is kept here
 
 Keys come in as plain text, because they have travelled here, and go no further than to the SDKs.
 """
@@ -42,7 +42,7 @@ from autoresearch_ray.search.models.proposer import Desk, Writer, calls_here
 from autoresearch_ray.search.past_reader import PastReader
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
-from autoresearch_ray.store.contract import Event
+from autoresearch_ray.store.changes import Changes
 from autoresearch_ray.store.earlier import read_earlier
 from autoresearch_ray.store.rebases import Rebases
 
@@ -85,12 +85,12 @@ class Writers:
             self._thread.join()
             self._dry_runner.close()
 
-    def absorb(self, events: tuple[Event, ...]) -> None:
+    def absorb(self, changes: Changes) -> None:
         """Learn from what was written to the board. Raises what the models' thread died of."""
         if self._died is not None:
             raise self._died
         with suppress(RuntimeError):  # closed meanwhile
-            self._loop.call_soon_threadsafe(self._absorb, events)
+            self._loop.call_soon_threadsafe(self._absorb, changes)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -182,8 +182,8 @@ class Writers:
         found = (CONVERSATION.match(name) for name in names)
         return max((int(match[1]) for match in found if match), default=0)
 
-    def _absorb(self, events: tuple[Event, ...]) -> None:
-        self._reader.absorb(events)
+    def _absorb(self, changes: Changes) -> None:
+        self._reader.absorb(changes)
         for writer in self._writers:
             writer.changed.set()
         if self._director is not None:

@@ -96,7 +96,7 @@ class SuggestionWatch(FileWatch):
             proposer=PERSON,
             source_sha=candidate.sha,
             parent_sha=frontier.source_sha,
-            parent_revision=frontier.version,
+            parent_version=frontier.version,
             hypothesis=suggestion.hypothesis,
             lines_added=added,
             lines_removed=removed,

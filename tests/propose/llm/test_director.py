@@ -91,9 +91,9 @@ def at_work(folder: Path, settings: RunSettings) -> Iterator[Board]:
         def follow() -> None:
             revision = seen
             while not ended.is_set():
-                batch = store.watch("", revision + 1, 0.1)
-                revision = batch.revision
-                writers.absorb(batch.events)
+                changes = board.follow(revision, 0.1)
+                revision = changes.revision
+                writers.absorb(changes)
 
         thread = threading.Thread(target=follow)
         thread.start()

@@ -93,7 +93,7 @@ def test_a_waiting_idea_that_conflicts_is_rebased_by_its_proposer(tmp_path: Path
             assert Rebases(board.store).open() == [] and rejected_words(board) == {}
         asked = next(request.text for request in server.requests if ASKING in request.text)
     assert (rebased.proposal_id, rebased.proposer, rebased.hypothesis) == ("wopenai-00001-1.2r", MODEL, HOPE)
-    assert (rebased.parent_sha, rebased.parent_revision) == (Candidate.of(FRONTIER).sha, 2)
+    assert (rebased.parent_sha, rebased.parent_version) == (Candidate.of(FRONTIER).sha, 2)
     assert HOPE in asked and "It has not run yet." in asked
     assert "| +    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9)" in asked, "its own change"
     assert "| +    optimizer = torch.optim.Adam(model.parameters(), lr=LR / 10)" in asked, "what has won meanwhile"

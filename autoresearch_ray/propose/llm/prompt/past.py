@@ -42,6 +42,7 @@ from autoresearch_ray.records import (
 )
 from autoresearch_ray.score_words import words_for_models
 from autoresearch_ray.scoring import OURS, Scoring
+from autoresearch_ray.unproven import Unproven
 
 ERROR_CHARACTERS = 2_000  # of a failure that are kept, from its end
 JUDGING: tuple[Purpose, ...] = ("screen", "confirm")  # decisions on other trials are about a proof, not their candidate
@@ -101,9 +102,9 @@ class Past:
         self._steps: dict[int, StepView] = {}
         self._rejected: dict[str, RejectedIdea] = {}
         self._tried: dict[str, Trial] = {}  # the first of each proposal, by its id
-        self._stack: list[tuple[str, StepView]] = []  # the frontiers since the best
+        self._unproven = Unproven()
         self._descriptions = Descriptions()  # of models' ideas, by proposal
-        self._best = ""
+        self._best = self._frontier = ""
         self._taken: set[str] = set()  # what was frontier once, and what was merged into it
 
     def note_trial(self, trial: Trial) -> None:
@@ -151,16 +152,16 @@ class Past:
         """Frontier or best changed; steps come in order."""
         if step.index in self._steps:
             return
-        view = self._steps[step.index] = self._step_view(step)
+        self._steps[step.index] = self._step_view(step)
+        self._unproven = self._unproven.after(step)
         self._scores[step.source_sha] = step.val_bpb
         self._take(step.source_sha)
         for child in self._children.get(step.source_sha, ()):
             child.view = None
-        if step.kind == "advance":
-            self._stack.append((step.source_sha, view))
-        else:
-            self._stack = self._stack[len(self._advances_of(step)) :]
+        if step.kind in ("start", "keep"):
             self._best = step.source_sha
+        if step.kind != "keep":
+            self._frontier = step.source_sha
 
     def note_rejection(self, idea: RejectedIdea) -> None:
         """An idea took no slot; they come in order."""
@@ -284,21 +285,15 @@ class Past:
         """A keep or a drop is said by the advances that it judged: its own record names a replicate."""
         hypothesis, change = step.hypothesis, ""
         if step.kind == "advance":
-            change = self._difference(self._stack[-1][0] if self._stack else self._best, step.source_sha).words()
+            change = self._difference(self._frontier, step.source_sha).words()
         elif step.kind in ("keep", "drop"):
-            judged = self._advances_of(step)
-            hypothesis = "; ".join(advance.hypothesis for _, advance in judged)
-            change = self._difference(self._best, judged[-1][0] if judged else "").words()
+            judged = (step,) if step.proves == () else self._unproven.judged_by(step)
+            hypothesis = "; ".join(advance.hypothesis for advance in judged)
+            before = self._best if step.kind == "keep" else step.source_sha
+            change = self._difference(before, judged[-1].source_sha if judged else "").words()
         return StepView(
             step.index, step.kind, step.trial_id, hypothesis, change, step.val_bpb, step.gain, step.probability
         )
-
-    def _advances_of(self, step: Step) -> list[tuple[str, StepView]]:
-        """The advances that a keep proves or a drop takes back; one that came during the proof outlives a keep."""
-        if step.kind == "keep":
-            kept = next((i for i, (sha, _) in enumerate(self._stack) if sha == step.source_sha), len(self._stack) - 1)
-            return self._stack[: kept + 1]
-        return self._stack
 
     def _difference(self, before_sha: str, after_sha: str) -> Difference:
         if not before_sha or not after_sha or before_sha == after_sha:
