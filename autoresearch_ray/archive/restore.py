@@ -186,7 +186,8 @@ def _fetch_files(
     if BEST_FOLDER in parts:
         there = storage.launches(BEST_FOLDER, epoch)
         whole = there.get(KEPT_FILE, "").removesuffix(KEPT_FILE)  # of the launch that has stored a whole one last
-        wanted |= {f"{BEST_FOLDER}/{name.removeprefix(whole)}": name for name in _below(storage, whole)}
+        if whole:
+            wanted |= {f"{BEST_FOLDER}/{name.removeprefix(whole)}": name for name in storage.bucket.names(whole)}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda item: _fetch(storage, item[1], folder / item[0]), wanted.items()))
     return len(wanted)
@@ -196,10 +197,6 @@ def _fetch_settings(storage: RunStorage, epoch: int, folder: Path) -> None:
     for number in range(epoch, 0, -1):
         if _fetch(storage, f"{storage.folder(number)}/{SETTINGS_FILE}", folder / SETTINGS_FILE):
             return
-
-
-def _below(storage: RunStorage, prefix: str) -> list[str]:
-    return storage.bucket.names(prefix) if prefix else []
 
 
 def _trials(storage: RunStorage, epoch: int, finished: set[str] | None) -> Iterable[tuple[str, str]]:

@@ -146,11 +146,13 @@ class Uploads:
         manifest = self._with_state(self._last)
         if tips not in ("", self._tips):
             manifest = self._with_lineage(manifest)
-        self._put_all(self._calls())
+        calls = sorted(self._folder.glob(f"{CALLS_FOLDER}/*.json.gz"))
+        self._put_all([path for path in calls if f"{CALLS_FOLDER}/{path.name}" not in self._stored])
         if manifest != self._last:
             self._publish(manifest, tips)
         if not self._superseded:
-            self._put_all(self._readable())
+            present = [path for name in READABLE if (path := self._folder / name).exists()]
+            self._put_all([path for path in present if self._seen.get(path.name) != _look(path)])
             self._put_best()
 
     def _put_best(self) -> None:
@@ -224,14 +226,6 @@ class Uploads:
         self._stored |= {f"{TRIALS_FOLDER}/{trial}" for trial in chosen}
         if len(missing) > len(chosen):
             self._changed.set()
-
-    def _calls(self) -> list[Path]:
-        calls = sorted(self._folder.glob(f"{CALLS_FOLDER}/*.json.gz"))
-        return [path for path in calls if f"{CALLS_FOLDER}/{path.name}" not in self._stored]
-
-    def _readable(self) -> list[Path]:
-        present = [path for name in READABLE if (path := self._folder / name).exists()]
-        return [path for path in present if self._seen.get(path.name) != _look(path)]
 
     def _put_all(self, paths: list[Path]) -> None:
         """Store files under their names in the run's folder."""

@@ -48,7 +48,10 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
     if has_headings(base):
         return _merge_trees(base, ours, theirs)
     values, clashes = _merge_constants(constants(base), constants(ours), constants(theirs))
-    texts = [set_constants(text, _own(values, text)) for text in (base, ours, theirs)]
+    texts = [
+        set_constants(text, {name: values[name] for name in constants(text) if name in values})
+        for text in (base, ours, theirs)
+    ]
     text, overlaps = (texts[1], ()) if _alike(texts[0], texts[2]) else weave(*texts)  # theirs has other values alone
     if not overlaps:
         overlaps = _faults(text)
@@ -204,11 +207,6 @@ def _merge_constants(
         if not (same(ours[name], base[name]) or same(theirs[name], base[name]) or same(ours[name], theirs[name])):
             clashes.append(f"{name}: {ours[name]!r} in ours, {theirs[name]!r} in theirs; ours kept")
     return values, tuple(clashes)
-
-
-def _own(values: Mapping[str, object], text: str) -> dict[str, object]:
-    held = constants(text)
-    return {name: value for name, value in values.items() if name in held}
 
 
 def _faults(text: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from autoresearch_ray.candidate.merge_statements import functions_of, head, nodes_of, own_statements
 from autoresearch_ray.candidate.syntax import TREES
@@ -131,15 +132,10 @@ def _unfit(tree: ast.Module) -> Counter[str]:
     methods = {one.name for node in classes for one in node.body if isinstance(one, ast.FunctionDef)}
     methods |= {node.name for node in classes}
     unfit: Counter[str] = Counter()
-    for name, call in _calls(tree):
+    for name, call in chain.from_iterable(map(_calls_of, nodes_of(tree))):
         if name in signatures and not _fits(call, signatures[name].node, name in methods):
             unfit[name] += 1
     return unfit
-
-
-def _calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
-    for node in nodes_of(tree):
-        yield from _calls_of(node)
 
 
 def _fits(call: ast.Call, function: ast.FunctionDef, bound: bool) -> bool:

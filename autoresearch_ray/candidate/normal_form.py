@@ -20,7 +20,7 @@ from autoresearch_ray.candidate import plain_text
 from autoresearch_ray.candidate.difference import find_changed_spans, pair_files
 from autoresearch_ray.candidate.languages import is_python
 from autoresearch_ray.candidate.local_names import rename_locals
-from autoresearch_ray.candidate.syntax import docstring, parse, tokens
+from autoresearch_ray.candidate.syntax import docstring, parse, read_names, tokens
 from autoresearch_ray.candidate.template import KEPT_TEMPLATES, KEPT_TEXTS, Template, split
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.paths import CANDIDATE_FILE
@@ -60,7 +60,10 @@ def normal_sha(source: str) -> str:
 def code_lines(source: str) -> int:
     """The lines that carry code; blank lines, comments and docstrings are free. `a; b` counts as two."""
     if has_headings(source):
-        return sum(_lines_of_file(path, text) for path, text in split_files(source))
+        return sum(
+            _tell(path, code_lines, text) if is_python(path) else plain_text.code_lines(path, text)
+            for path, text in split_files(source)
+        )
     return _code_lines(split(source).template)
 
 
@@ -86,10 +89,6 @@ def _sha_of_file(path: str, text: str) -> str:
     if is_python(path):
         return _tell(path, normal_sha, text)
     return hashlib.sha256(plain_text.bare_text(path, text).encode()).hexdigest()
-
-
-def _lines_of_file(path: str, text: str) -> int:
-    return _tell(path, code_lines, text) if is_python(path) else plain_text.code_lines(path, text)
 
 
 def _tell(path: str, read: Callable[[str], T], text: str) -> T:
@@ -152,11 +151,11 @@ def _drop_idle_statements(tree: ast.Module) -> None:
         for field in ("body", "orelse", "finalbody"):
             body = getattr(node, field, None)
             if isinstance(body, list) and body:
-                busy = [statement for statement in body if not _idle(statement)]
+                busy = [statement for statement in body if not _does_nothing(statement)]
                 setattr(node, field, busy if busy or field != "body" else [ast.Pass()])
 
 
-def _idle(statement: ast.stmt) -> bool:
+def _does_nothing(statement: ast.stmt) -> bool:
     bare = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     return bare or isinstance(statement, ast.Pass)
 
@@ -192,7 +191,7 @@ def _plain_constant(statement: ast.stmt) -> str | None:
 
 def _sort_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:
     """By name, what is used before what uses it. A use before its definition leaves the run as it is."""
-    uses = {name: _names(statement) & set(run) for name, statement in run.items()}
+    uses = {name: read_names([statement]) & set(run) for name, statement in run.items()}
     seen: set[str] = set()
     for name, used in uses.items():
         if not used <= seen:
@@ -206,7 +205,3 @@ def _sort_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:
         order += ready
         sorter.done(*ready)
     return [run[name] for name in order]
-
-
-def _names(statement: ast.stmt) -> set[str]:
-    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}

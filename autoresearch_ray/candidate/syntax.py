@@ -7,7 +7,7 @@ import ast
 import io
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autoresearch_ray.errors import CandidateError
 
@@ -51,6 +51,11 @@ def docstring(node: ast.AST) -> ast.Expr | None:
         case ast.Expr(value=ast.Constant(value=str())) as first:
             return first
     return None
+
+
+def read_names(nodes: Sequence[ast.AST]) -> set[str]:
+    """Names that are read anywhere in the nodes."""
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
 def _check_depth(tree: ast.Module) -> None:

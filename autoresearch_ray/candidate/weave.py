@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from autoresearch_ray.candidate.list_items import join_items
 from autoresearch_ray.candidate.regions import Region, apply, regions
-from autoresearch_ray.candidate.syntax import parse
+from autoresearch_ray.candidate.syntax import parse, read_names
 from autoresearch_ray.errors import CandidateError
 
 LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
@@ -160,21 +160,17 @@ def _order(sides: list[list[str]]) -> list[str] | None:
 
 def _both_added(ours: Lines, theirs: Lines) -> list[str] | None:
     """Lines that both sides add at one place, ours first; None where their order or their number matters."""
-    if all(_is_item(line) for line in (*ours, *theirs)):
-        return [*ours, *theirs]
+    if all(line.split("#")[0].rstrip().endswith(",") for line in (*ours, *theirs)):
+        return [*ours, *theirs]  # items of one list or call
     one, other = _statements(ours), _statements(theirs)
     if one is None or other is None or _indent(ours) != _indent(theirs):
         return None
     if any(isinstance(node, LEAVES) for node in (*one, *other)):
         return None
     bound = _bindings(one) & _bindings(other)
-    if any(name.isupper() for name in bound) or not bound <= _read(other):
+    if any(name.isupper() for name in bound) or not bound <= read_names(other):
         return None  # a constant twice, or a value of ours that theirs overwrites unread
     return [*ours, *theirs]
-
-
-def _is_item(line: str) -> bool:
-    return line.split("#")[0].rstrip().endswith(",")
 
 
 def _statements(lines: Lines) -> list[ast.stmt] | None:
@@ -193,7 +189,3 @@ def _bindings(nodes: Sequence[ast.stmt]) -> set[str]:
     """Names that the statements bind."""
     found = {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return found | {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-
-
-def _read(nodes: Sequence[ast.stmt]) -> set[str]:
-    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.live import Live
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.guidance import NO_DIRECTIVES, STATISTICS, Directives
+from autoresearch_ray.guidance import NO_DIRECTIVES, STATISTICS
 from autoresearch_ray.kept_model import look_at_kept
 from autoresearch_ray.observe.lines import COLUMNS, OURS, page_line
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
@@ -127,7 +127,8 @@ class Progress:
                     self._tell(f"after {findings.results} candidates: {findings.advice}; {findings.reason}")
                     advice = findings.advice
                 if newest.version > directives.version and newest.author != STATISTICS:
-                    self._tell(_directions_line(newest))
+                    titles = "; ".join(direction.title for direction in newest.directions) or "none"
+                    self._tell(one_line(f"directions by {newest.author}: {titles}", COLUMNS))
                 directives = newest
 
     def summary(self, folder: Path, settings: RunSettings, interrupted: bool) -> tuple[str, ...]:
@@ -214,11 +215,6 @@ def _model_news(status: ProposerStatus) -> str:
         return f"{status.name}: {status.detail or 'answers again'}"
     way = "asked again later" if status.state == "pausing" else "not asked again in this launch"
     return f"{status.detail or status.name}; {way}, the others go on"
-
-
-def _directions_line(directives: Directives) -> str:
-    titles = "; ".join(direction.title for direction in directives.directions) or "none"
-    return one_line(f"directions by {directives.author}: {titles}", COLUMNS)
 
 
 def _model_line(status: ProposerStatus) -> str:

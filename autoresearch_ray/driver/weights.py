@@ -156,7 +156,8 @@ class WeightKeeper:
         for trial, result in sorted(self._waiting.values(), key=lambda one: one[1].val_bpb):
             by_source.setdefault(trial.proposal.source_sha, []).append((trial, result))
         by_source.pop(self._kept_sha, None)
-        newest = sorted(by_source.values(), key=lambda runs: max(_number(trial) for trial, _ in runs))[-MOST_WAITING:]
+        latest = {sha: max(int(trial.trial_id.lstrip("t")) for trial, _ in runs) for sha, runs in by_source.items()}
+        newest = [by_source[sha] for sha in sorted(latest, key=latest.__getitem__)[-MOST_WAITING:]]
         needed = {runs[0][0].trial_id for runs in newest}
         for trial_id in self._waiting.keys() - needed:
             for name in KEPT_MODEL_FILES:
@@ -169,7 +170,3 @@ class WeightKeeper:
     def _all_trials(self, before: str, behind: str) -> Iterator[Path]:
         for name in KEPT_MODEL_FILES:
             yield from (self._folder / TRIALS_FOLDER).glob(f"*/{before}{name}{behind}")
-
-
-def _number(trial: Trial) -> int:
-    return int(trial.trial_id.lstrip("t"))

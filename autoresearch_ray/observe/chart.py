@@ -63,12 +63,13 @@ def chart(history: History) -> Chart:
             continue
         lane = lanes.index(_slot(row)) if row.result and index >= first_run else -1
         trials.append(_trial(row, index + 1, elapsed[index], tried[index], lane, begin, words))
+    one_node = len({node for node, _ in lanes}) < 2
     return Chart(
         trials,
         every,
         _places(facts.best_levels(history), elapsed, words),
         _places(facts.frontier_levels(history), elapsed, words),
-        _lane_names(lanes),
+        [f"slot {slot}" if one_node else f"{one_line(node, 20)} {slot}" for node, slot in lanes],
         words.rises,
         words.decimals,
     )
@@ -105,11 +106,6 @@ def _start(row: TrialRow) -> float | None:
 
 def _slot(row: TrialRow) -> tuple[str, int]:
     return (row.result.node, row.result.slot) if row.result else ("", -1)
-
-
-def _lane_names(lanes: Sequence[tuple[str, int]]) -> list[str]:
-    one_node = len({node for node, _ in lanes}) < 2
-    return [f"slot {slot}" if one_node else f"{one_line(node, 20)} {slot}" for node, slot in lanes]
 
 
 def _places(levels: Sequence[facts.Level], elapsed: Sequence[float], words: ScoreWords) -> list[Place]:

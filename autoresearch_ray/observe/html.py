@@ -76,6 +76,8 @@ def report_body(
     """
     summary, wins = facts.summarise(history), facts.wins(history)
     words = summary.words
+    latest = reversed(history.rows[-SHOWN_TRIALS:])
+    commits = {name: history.commits.get(step.index, "") for name, step in facts.steps_by_trial(history).items()}
     named = (("experiment", summary.experiment), ("isolation", facts.isolation(history)))
     return render(
         "report.html",
@@ -99,7 +101,7 @@ def report_body(
         constants=_constants(history),
         curves=Markup(learning_curves(history)),
         failures=_failures(history),
-        trials=_trials(history, words),
+        trials=[_trial(row, commits.get(row.trial.trial_id, ""), words) for row in latest],
         trial_count=len(history.rows),
         models=[
             (one_line(cost.name, 80), f"{cost.calls:,}", f"{cost.tokens:,}", price(cost))
@@ -222,12 +224,6 @@ def _failures(history: History) -> list[tuple[str, str, list[tuple[str, str, str
 def _failure(row: TrialRow) -> tuple[str, str, str]:
     end = one_line(last_line(row.result.error) if row.result else "", 240) or "no message"
     return one_line(row.trial.trial_id, WORDS), end, one_line(row.trial.proposal.hypothesis, 120)
-
-
-def _trials(history: History, words: ScoreWords) -> list[dict[str, object]]:
-    """The latest first."""
-    commits = {name: history.commits.get(step.index, "") for name, step in facts.steps_by_trial(history).items()}
-    return [_trial(row, commits.get(row.trial.trial_id, ""), words) for row in reversed(history.rows[-SHOWN_TRIALS:])]
 
 
 def _trial(row: TrialRow, commit: str, words: ScoreWords) -> dict[str, object]:

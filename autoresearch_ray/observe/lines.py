@@ -88,7 +88,8 @@ def _scores(summary: facts.Summary) -> list[str]:
         return [_line("baseline", "not measured yet")]
     words, scoring = summary.words, summary.words.scoring
     way = "" if words.is_ours else f", {words.way}"
-    lines = [_line("baseline", f"{words.score(summary.baseline)} {words.name}{_runs(summary.baseline_runs)}{way}")]
+    runs = f", mean of {summary.baseline_runs} runs" if summary.baseline_runs > 1 else ""
+    lines = [_line("baseline", f"{words.score(summary.baseline)} {words.name}{runs}{way}")]
     if not summary.wins:
         return [*lines, _line("best", f"the starting candidate: nothing was {scoring.proven} better")]
     interval = ""
@@ -170,10 +171,6 @@ def _lineage(history: History, place: str, tag: str) -> str:
     if missing:
         return f"{missing} of {len(history.steps)} steps are not committed; they are stored, --resume commits them"
     return f"git --git-dir {place}/{LINEAGE}/.git log -p autoresearch/{one_line(tag)}"
-
-
-def _runs(count: int) -> str:
-    return f", mean of {count} runs" if count > 1 else ""
 
 
 def _line(name: str, words: str) -> str:

@@ -37,8 +37,13 @@ def compare_runs(histories: Sequence[History]) -> list[str]:
 def _compare(histories: Sequence[History]) -> list[str]:
     rows = [HEADER, *(_describe(history) for history in histories)]
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(HEADER))]
-    return ["  ".join(_fit(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
-            for row in rows]  # fmt: skip
+    return [
+        "  ".join(
+            set_cell_size(cell, width) if column < NAMES else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
 
 
 def _describe(history: History) -> tuple[str, ...]:
@@ -69,7 +74,3 @@ def _price(history: History) -> str:
         return UNKNOWN
     total = dollars(sum(cost.micros for cost in priced))
     return total if len(priced) == len(costs) else f">={total}"
-
-
-def _fit(cell: str, width: int, column: int) -> str:
-    return set_cell_size(cell, width) if column < NAMES else cell.rjust(width)

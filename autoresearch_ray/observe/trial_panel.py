@@ -166,10 +166,11 @@ def _measured(result: Result, words: ScoreWords) -> Iterator[tuple[str, str]]:
 
 
 def _decision(decision: Decision, words: ScoreWords) -> Iterator[tuple[str, str]]:
+    gain, sd = words.gain(decision.expected_gain, ""), words.amount(decision.expected_sd, "")
     named: Sequence[tuple[str, str]] = (
         ("decision", decision.verdict),
         ("reason", one_line(decision.reason, WORDS)),
-        ("expected gain", _expected(decision, words)),
+        ("expected gain", f"{gain}, sd {sd}" if gain and sd else gain),
         ("sd of a pair", words.amount(decision.pair_sd, "")),
         ("held-out gain", words.gain(decision.holdout_gain, "")),
         ("code lines", str(decision.code_lines) if decision.code_lines else ""),
@@ -192,8 +193,3 @@ def _step(step: Step, commit: str, words: ScoreWords) -> Iterator[tuple[str, str
         ("commit", one_line(commit, 40)[:10]),
     )
     yield from ((name, value) for name, value in named if value)
-
-
-def _expected(decision: Decision, words: ScoreWords) -> str:
-    gain, sd = words.gain(decision.expected_gain, ""), words.amount(decision.expected_sd, "")
-    return f"{gain}, sd {sd}" if gain and sd else gain

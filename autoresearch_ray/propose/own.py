@@ -105,7 +105,8 @@ class OwnTuner:
         try:
             values = self._tuner.suggest(knobs, observations, running)
             fault = "" if values is None else _fault_of(knobs, values)
-            found = None if values is None or fault else suggestion_of(knobs, _all_values(knobs, values))
+            if values is not None and not fault:
+                found = suggestion_of(knobs, {knob.name: values.get(knob.name, knob.value) for knob in knobs})
         except Exception as error:  # noqa: BLE001  # whatever a class of one's own raises
             fault = f"{type(error).__name__}: {error}"
         self._until = time.monotonic() + PAUSE_SECONDS if fault else 0.0
@@ -123,10 +124,6 @@ def _fault_of(knobs: Sequence[Knob], values: Mapping[str, Value]) -> str:
         if not ranges[name].contains(value):
             return f"suggest gave {name} = {value!r}, expected a value of {ranges[name]}"
     return ""
-
-
-def _all_values(knobs: Sequence[Knob], values: Mapping[str, Value]) -> dict[str, Value]:
-    return {knob.name: values.get(knob.name, knob.value) for knob in knobs}
 
 
 def load_proposer(where: str) -> Proposer:

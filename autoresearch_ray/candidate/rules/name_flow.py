@@ -190,7 +190,8 @@ class Reading:
                     yield from self._follow_assignment(target, value)
                 yield from self._bind(target, lambda: _elements(self.paths(values)))
             case ast.FunctionDef(args=arguments) | ast.Lambda(args=arguments):
-                yield from self._defaults(arguments)
+                for parameter, value in with_defaults(arguments):
+                    yield (self.scopes.of(parameter, parameter.arg), parameter.arg), partial(self.paths, value)
             case ast.Call(func=ast.Name(id=name) as function):
                 yield from self._follow_call(node, self._functions.get((self.scopes.of(function, name), name), []))
             case ast.arg(arg="task"):
@@ -216,10 +217,6 @@ class Reading:
                 yield (self.scopes.of(target, name), name), paths
             case ast.Attribute(value=base, attr=name) if self.is_self(base):
                 yield (None, name), paths
-
-    def _defaults(self, arguments: ast.arguments) -> Iterator[Flow]:
-        for parameter, value in with_defaults(arguments):
-            yield (self.scopes.of(parameter, parameter.arg), parameter.arg), partial(self.paths, value)
 
     def _follow_call(self, call: ast.Call, wanted: list[ast.arg]) -> Iterator[Flow]:
         passed = dict(zip(wanted, call.args, strict=False))

@@ -55,7 +55,10 @@ def _list_keys(checkout: Checkout, place: Path) -> Iterator[str]:
     yield _key(
         "name", re.sub(r"[^A-Za-z0-9._-]", "-", checkout.folder.name) or "autoresearch", "scores compare within it"
     )
-    yield _key("folder", _folder(checkout.folder, place), "every trial runs in a copy of it; it stays as it is")
+    folder = os.path.relpath(checkout.folder.resolve(), place.resolve().parent)
+    if folder.startswith("../../"):
+        folder = str(checkout.folder.resolve())
+    yield _key("folder", folder, "every trial runs in a copy of it; it stays as it is")
     yield _key("command", "python train.py", "by the Python of the folder's .venv, if it has one")
     yield _line("editable: [train.py]", "what the search changes; all other files are read-only")
     yield _key("metric", checkout.metric, "the number on that line of what train.py prints; the script's own word")
@@ -115,11 +118,6 @@ def _list_knobs(knobs: Mapping[str, str]) -> Iterator[str]:
     if others:
         yield "  # Upstream has none of these: their ranges are guessed from the values."
         yield from others
-
-
-def _folder(folder: Path, place: Path) -> str:
-    relative = os.path.relpath(folder.resolve(), place.resolve().parent)
-    return relative if not relative.startswith("../../") else str(folder.resolve())
 
 
 def _shorten(path: Path) -> str:

@@ -21,10 +21,6 @@ def _log(value: float) -> str:
     return f"log({_round(value / LR_TIMES)}, {_round(value * LR_TIMES)})" if value > 0 else "float(0, 0.1)"
 
 
-def _share(value: float) -> str:
-    return "float(0, 1)" if value <= 1 else f"float(0, {_round(2 * value)})"
-
-
 def _small_share(value: float) -> str:
     return f"float(0, {_round(max(0.2, 2 * value))})"
 
@@ -107,7 +103,7 @@ def _by_kind(name: str, value: object) -> str:
     assert isinstance(value, float), value
     if "LR" in words or "RATE" in words or 0 < value < 0.01:
         return _log(value) if value > 0 else ""
-    return _share(value) if 0 <= value <= 1 else f"float(0, {_round(2 * value)})" if value > 0 else ""
+    return "float(0, 1)" if 0 <= value <= 1 else f"float(0, {_round(2 * value)})" if value > 0 else ""
 
 
 def _round(value: float) -> str:

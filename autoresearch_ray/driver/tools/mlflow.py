@@ -23,10 +23,12 @@ class MLflow:
 
     def __init__(self, run: TrackedRun) -> None:
         MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # standard output is the search's own
-        for name in ("mlflow", "alembic"):  # which tell of every table of a new database
-            logging.getLogger(name).setLevel(logging.WARNING)
+        for library in ("mlflow", "alembic"):  # they log every table of a new database
+            logging.getLogger(library).setLevel(logging.WARNING)
         self._client = MlflowClient()
-        experiment = _find_experiment(self._client, MLFLOW_EXPERIMENT_NAME.get() or PROJECT)
+        name = MLFLOW_EXPERIMENT_NAME.get() or PROJECT
+        there: Experiment | None = self._client.get_experiment_by_name(name)
+        experiment = str(there.experiment_id if there else self._client.create_experiment(name))
         found = self._client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run.run_id}'", max_results=1)
         made = found[0] if found else self._client.create_run(experiment, tags={RUN_TAG: run.run_id}, run_name=run.name)
         self._run = made.info.run_id
@@ -54,8 +56,3 @@ class MLflow:
 
     def abandon(self) -> None:
         """Its requests are of a thread that ends with the process."""
-
-
-def _find_experiment(client: MlflowClient, name: str) -> str:
-    experiment: Experiment | None = client.get_experiment_by_name(name)
-    return str(experiment.experiment_id if experiment else client.create_experiment(name))

@@ -41,7 +41,8 @@ class ScriptFiles:
 
     def put(self, texts: Mapping[str, str]) -> str:
         """The candidate's text with these files in the place of those that were there."""
-        whole = {path: _end_line(texts.get(path, text)) for path, text in self.files}
+        whole = {path: texts.get(path, text) for path, text in self.files}
+        whole = {path: text if text.endswith("\n") or not text else text + "\n" for path, text in whole.items()}
         if not source_files.has_headings(self.text):
             return whole[CANDIDATE_FILE]
         return source_files.join(tuple(whole.items()))
@@ -63,7 +64,3 @@ def find_path(paths: tuple[str, ...], said: str) -> str | None:
 def _end_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     size = min(len(one), len(other))
     return size > 0 and one[-size:] == other[-size:]
-
-
-def _end_line(text: str) -> str:
-    return text if text.endswith("\n") or not text else text + "\n"

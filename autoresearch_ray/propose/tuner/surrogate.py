@@ -90,10 +90,5 @@ def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-0.5 * ((one[:, None] - other[None, :]) / WIDTH) ** 2))
 
 
-def _inverse_root(matrix: np.ndarray) -> np.ndarray:
-    """The matrix whose product with its transpose is the inverse."""
-    values, vectors = np.linalg.eigh(matrix)
-    return np.asarray(vectors / np.sqrt(values))
-
-
-_HALF = _inverse_root(_kernel(NODES, NODES))
+_EIGENVALUES, _EIGENVECTORS = np.linalg.eigh(_kernel(NODES, NODES))
+_HALF = np.asarray(_EIGENVECTORS / np.sqrt(_EIGENVALUES))  # times its transpose: the inverse of the kernel

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from autoresearch_ray.candidate.rules.imports import KNOWN
 from autoresearch_ray.propose.llm.prompt.summary import area_lines, failure_groups, knob_lines, rejection_groups
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, quote_end
-from autoresearch_ray.propose.llm.prompt.view import CandidateView, FlightView, SearchView, StepView
+from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView, StepView
 from autoresearch_ray.records import Refusal, RejectedIdea, Verdict
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
@@ -90,7 +90,8 @@ def _title(view: SearchView) -> str:
 
 def _sections(view: SearchView, shown: set[str]) -> Iterator[Section]:
     """In the order in which they take their tokens; the last takes the rest."""
-    yield Section("## In flight: being tried now, do not propose them again", 0.15, _flights(view.in_flight))
+    flights = (f"- {one_line(_idea(one.hypothesis, one.change), HYPOTHESIS + CHANGE)}" for one in view.in_flight)
+    yield Section("## In flight: being tried now, do not propose them again", 0.15, enumerate(flights))
     yield Section("## Steps of the search, oldest first", 0.3, _steps(view.steps, view.words))
     yield Section("## Constants that were tried", 0.15, _list(knob_lines(view)))
     yield Section("## Code that was tried, by function", 0.15, _list(area_lines(view)))
@@ -115,11 +116,6 @@ def _fill(section: Section, budget: int, count: Count) -> str:
     if not chosen:
         return ""
     return "\n".join([section.title, *(text for _, text in sorted(chosen, key=lambda entry: entry[0]))])
-
-
-def _flights(flights: Iterable[FlightView]) -> Iterator[tuple[float, str]]:
-    for place, flight in enumerate(flights):
-        yield place, f"- {one_line(_idea(flight.hypothesis, flight.change), HYPOTHESIS + CHANGE)}"
 
 
 def _steps(steps: Sequence[StepView], words: ScoreWords) -> Iterator[tuple[float, str]]:

@@ -14,7 +14,7 @@ from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prompt.contract import system_text
 from autoresearch_ray.propose.llm.prompt.guidance_text import guidance_text
 from autoresearch_ray.propose.llm.prompt.past_text import VERDICTS, history_text
-from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView, rebase_text
+from autoresearch_ray.propose.llm.prompt.rebase_text import rebase_text
 from autoresearch_ray.propose.llm.prompt.script_contract import script_system_text
 from autoresearch_ray.propose.llm.prompt.script_parts import (
     SCRIPT_HEADING,
@@ -127,7 +127,9 @@ def standing_text(view: SearchView) -> str:
 def task_text(view: SearchView) -> str:
     """What is asked for."""
     if view.rebase is not None:
-        return f"{TASK_HEADING}\n\n{_rebase_text(view, view.rebase)}"
+        limit = view.lines_left if isinstance(view.experiment, ExperimentView) else None
+        asked = rebase_text(view.rebase, view.frontier.text, limit, view.form, view.subject)
+        return f"{TASK_HEADING}\n\n{asked}"
     if view.form == "folder":
         the = "the files" if view.subject == "files" else view.subject
         asked = f"Make one change to {the}, the most promising that you find."
@@ -155,11 +157,6 @@ def task_text(view: SearchView) -> str:
     return text
 
 
-def _rebase_text(view: SearchView, rebase: RebaseView) -> str:
-    limit = view.lines_left if isinstance(view.experiment, ExperimentView) else None
-    return rebase_text(rebase, view.frontier.text, limit, view.form, view.subject)
-
-
 def _describe(view: SearchView, standing: StandingView) -> str:
     if isinstance(view.experiment, ScriptView):
         return script_standing_text(view, standing)
@@ -170,17 +167,14 @@ def _experiment_text(experiment: ExperimentView) -> str:
     threads = f"{experiment.threads} CPU thread" + ("s" if experiment.threads > 1 else "")
     share = f"{experiment.gpus:g} GPU and {threads}" if experiment.gpus else threads
     beside = f"{experiment.slots} trials side by side" if experiment.slots > 1 else "one trial at a time"
+    limit = experiment.startup_seconds
+    startup = f" Start-up and warm-up, before the first batch, may take {limit:g} s." if limit else ""
     return (
         f"{experiment.name}: text of {experiment.data}, sequences of {experiment.seq_len} tokens, vocabulary "
         f"{experiment.vocab_size}, {experiment.budget_seconds:g} s of training on {share} of {experiment.device} "
-        f"(amp {experiment.amp}), {beside}. torch {experiment.torch or 'as installed'}.{_startup_text(experiment)}"
+        f"(amp {experiment.amp}), {beside}. torch {experiment.torch or 'as installed'}.{startup}"
         f"{_data_text(experiment)}"
     )
-
-
-def _startup_text(experiment: ExperimentView) -> str:
-    limit = experiment.startup_seconds
-    return f" Start-up and warm-up, before the first batch, may take {limit:g} s." if limit else ""
 
 
 def _data_text(experiment: ExperimentView) -> str:
