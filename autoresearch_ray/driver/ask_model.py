@@ -17,14 +17,14 @@ from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe.facts import noise
 from autoresearch_ray.propose.llm.calls import Answer
+from autoresearch_ray.propose.llm.conversation import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.prices import Price
 from autoresearch_ray.propose.llm.prompt.earlier_text import earlier_text
-from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
+from autoresearch_ray.propose.llm.prompt.past import view_of
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
-from autoresearch_ray.propose.llm.prompt.view import SearchView
+from autoresearch_ray.propose.llm.prompt.view import Moment, SearchView
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
-from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.proposer_spec import MODELS, OWN, PROVIDERS

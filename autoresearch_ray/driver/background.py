@@ -24,7 +24,7 @@ from typing import Any
 
 from autoresearch_ray.driver.console import PAGE_WORDS
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import headline
 from autoresearch_ray.observe.lines import summary_lines
 from autoresearch_ray.observe.plots import draw_progress
 from autoresearch_ray.output import STDOUT
@@ -64,7 +64,7 @@ class BackgroundRun:
         while not is_last:
             is_last = not self.is_going
             begin = time.monotonic()
-            yield facts.summarise(read_run(self.run_dir)).trials
+            yield headline.summarise(read_run(self.run_dir)).trials
             if not is_last:
                 try:
                     self.process.wait(max(every_seconds, REST * (time.monotonic() - begin)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from autoresearch_ray.errors import SettingsError, StoreError, WeightsError
 from autoresearch_ray.kept_model import KeptModel, read_kept
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.paths import python_command
 from autoresearch_ray.records import Isolation
 from autoresearch_ray.settings import RunSettings
@@ -47,7 +47,7 @@ def find_kept(run_dir: Path) -> KeptModel:
     if not facts.wins(history):
         raise WeightsError(f"{run_dir}: nothing has been proven better than its start yet; there is no best to load")
     runs = shlex.quote(str(run_dir.resolve().parent))
-    launch = f"{python_command()} -m autoresearch_ray.launch --resume --tag {facts.summarise(history).tag}"
+    launch = f"{python_command()} -m autoresearch_ray.launch --resume --tag {headline.summarise(history).tag}"
     raise WeightsError(
         f"{run_dir}: no weights of its best were kept; {launch} --runs-dir {runs} --keep-weights best "
         "runs it once more and keeps them"

@@ -21,7 +21,8 @@ from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Benchmark
 from autoresearch_ray.observe import facts
 from autoresearch_ray.propose.llm.prompt.earlier_text import tell_lessons
-from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
+from autoresearch_ray.propose.llm.prompt.past import view_of
+from autoresearch_ray.propose.llm.prompt.view import Moment
 from autoresearch_ray.records import EarlierRun, History, KnobScore, Standing
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.scoring import OURS, Direction, Scoring

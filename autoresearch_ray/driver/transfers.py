@@ -13,7 +13,7 @@ from autoresearch_ray.driver.side_by_side import run_side_by_side
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.experiment_file import load_experiment
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.observe.pairs import Pair
 from autoresearch_ray.observe.transfers import Transfer
 from autoresearch_ray.records import History, Isolation
@@ -78,7 +78,7 @@ def ask_transfer(
 ) -> AskedTransfer:
     """What a command line asks for. SettingsError says what of it is wrong."""
     proven = read_proven(run_dir, pairs)
-    own, summary = proven.settings.train_experiment, facts.summarise(proven.history)
+    own, summary = proven.settings.train_experiment, headline.summarise(proven.history)
     experiment = (load_experiment(other) if other else own).override(budget_seconds=budget_seconds)
     values = dict(map(parse_constant, constants))
     return AskedTransfer(

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from autoresearch_ray.observe.comparison import Course, by_policy
-from autoresearch_ray.observe.plots import DPI, HEIGHT_INCHES, INK, MUTED, WIDTH_INCHES
+from autoresearch_ray.observe.picture_style import DPI, HEIGHT_INCHES, INK, MUTED, WIDTH_INCHES
 from autoresearch_ray.paths import write_whole
 
 COLOURS = ("#1a7f37", "#d4762c", "#0969da", "#8250df", "#cf222e", "#57606a", "#bf8700")  # by order of policies

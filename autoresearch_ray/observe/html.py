@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from autoresearch_ray.candidate.difference import compare_constants
 from autoresearch_ray.kept_model import KeptModel
-from autoresearch_ray.observe import facts, guidance
+from autoresearch_ray.observe import facts, guidance, headline
 from autoresearch_ray.observe.ablations import HEADS as ABLATION_HEADS
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows
 from autoresearch_ray.observe.chart import chart
@@ -60,7 +60,7 @@ def report_html(
 
 def title_of(history: History) -> str:
     """What the page is called."""
-    return one_line(facts.summarise(history).tag, 100) or "autoresearch"
+    return one_line(headline.summarise(history).tag, 100) or "autoresearch"
 
 
 def report_body(
@@ -74,7 +74,7 @@ def report_body(
 
     Of ablations the latest is shown, and of a best that has been replaced it is told so.
     """
-    summary, wins = facts.summarise(history), facts.wins(history)
+    summary, wins = headline.summarise(history), facts.wins(history)
     words = summary.words
     latest = reversed(history.rows[-SHOWN_TRIALS:])
     commits = {name: history.commits.get(step.index, "") for name, step in facts.steps_by_trial(history).items()}
@@ -130,7 +130,7 @@ class _Card:
     good: bool = False
 
 
-def _cards(summary: facts.Summary) -> list[_Card]:
+def _cards(summary: headline.Summary) -> list[_Card]:
     words, scoring = summary.words, summary.words.scoring
     cards = [_Card("baseline", words.score(summary.baseline), f"{words.title}, {_runs(summary.baseline_runs)}")]
     if summary.wins:

@@ -6,7 +6,7 @@ import shlex
 from rich.cells import cell_len, set_cell_size
 
 from autoresearch_ray.kept_model import KeptModel
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.paths import LINEAGE, REPORT_FILE, python_command
 from autoresearch_ray.records import History, TrialRow, dollars
 from autoresearch_ray.score_words import ScoreWords
@@ -34,7 +34,7 @@ def decision_line(row: TrialRow, commit: str = "", words: ScoreWords = OURS) -> 
 
 def summary_lines(history: History, run_dir: str = "", resume: str = "", kept: KeptModel | None = None) -> list[str]:
     """What the run came to, and where to look next; `resume` is the command that continues it."""
-    summary = facts.summarise(history)
+    summary = headline.summarise(history)
     lines = [
         *_scores(summary),
         *_wins(history, summary.words),
@@ -83,7 +83,7 @@ def _words(row: TrialRow, words: ScoreWords) -> str:
     return hypothesis
 
 
-def _scores(summary: facts.Summary) -> list[str]:
+def _scores(summary: headline.Summary) -> list[str]:
     if not math.isfinite(summary.baseline):
         return [_line("baseline", "not measured yet")]
     words, scoring = summary.words, summary.words.scoring
@@ -119,7 +119,7 @@ def _wins(history: History, words: ScoreWords) -> list[str]:
     return lines
 
 
-def _effort(summary: facts.Summary) -> list[str]:
+def _effort(summary: headline.Summary) -> list[str]:
     kinds = ", ".join(f"{count:,} {status}" for status, count in summary.statuses.items())
     lines = [_line("trials", f"{summary.trials:,}" + (f" ({kinds})" if kinds else ""))]
     if summary.wall_seconds > 0:

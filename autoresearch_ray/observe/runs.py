@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.records import History, dollars
 from autoresearch_ray.text import one_line
 
@@ -47,7 +47,7 @@ def _compare(histories: Sequence[History]) -> list[str]:
 
 
 def _describe(history: History) -> tuple[str, ...]:
-    summary = facts.summarise(history)
+    summary = headline.summarise(history)
     proven = summary.wins > 0
     words, doubt = summary.words, summary.words.scoring.doubt
     return (

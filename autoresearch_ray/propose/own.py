@@ -30,8 +30,9 @@ from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Value
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.answer import ParsedIdea
+from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates, settle_ideas
+from autoresearch_ray.propose.llm.session import settle_ideas
 from autoresearch_ray.propose.tuner.tuner import Observation, Suggestion, suggestion_of
 
 GROUP, TUNER_GROUP = "autoresearch_ray.proposers", "autoresearch_ray.tuners"

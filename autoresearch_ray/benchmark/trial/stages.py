@@ -10,7 +10,6 @@ heard. Deadlines and memory are held by the slot.
 """
 
 import fcntl
-import math
 import os
 import secrets
 import socket
@@ -29,9 +28,8 @@ from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.score.plausible import Known, too_fast, too_many
 from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.confined import Host, confinement_of, fork_confined, kill
+from autoresearch_ray.benchmark.trial.events import check_event
 from autoresearch_ray.benchmark.trial.job import (
-    LENGTH,
-    STATUSES,
     DataShape,
     Event,
     Job,
@@ -40,20 +38,15 @@ from autoresearch_ray.benchmark.trial.job import (
     too_many_cores,
 )
 from autoresearch_ray.benchmark.trial.judge import Files, Remote, judge
-from autoresearch_ray.benchmark.trial.learned import plain_parameters
-from autoresearch_ray.benchmark.trial.line_profile import MOST_LINES
 from autoresearch_ray.benchmark.trial.model_process import run_model
 from autoresearch_ray.benchmark.trial.process_server import End
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.benchmark.trial.split_model import split
 from autoresearch_ray.benchmark.trial.training_process import run_candidate
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.records import CurvePoint
-from autoresearch_ray.text import one_line
 
 MOST_MESSAGES = 64  # of a candidate's process; an honest one has 25
 MOST_KEPT, SPARE_KEPT = 2, 1 << 20  # a kept file may be so many times as large as the saved model, and bytes more
-LARGEST = 1e15  # number that is believed to be one of steps, tokens, seconds or megabytes
 ORDER = {"training": "", "progress": "training", "trained": "training", "saved": "trained", "unsaved": "trained"}
 
 
@@ -134,7 +127,7 @@ class Stages:
         """The message as an event; None for one that an honest process does not send."""
         self._messages += 1
         try:
-            event = _plain(from_json(Event, message))
+            event = check_event(from_json(Event, message))
         except (ValueError, TypeError, AssertionError, KeyError, AttributeError, RecursionError):
             return None
         expected = event.kind == "failure" or ORDER.get(event.kind, event.kind) in ("", *self._said)
@@ -271,36 +264,3 @@ def _copy(source: int, target: int) -> None:
     size, done = os.fstat(source).st_size, 0
     while done < size:
         done += os.sendfile(target, source, done, size - done)
-
-
-def _plain(event: Event) -> Event:
-    """A copy of what a training process may say, each field of its declared type; JSON may hold anything.
-
-    Raises ValueError, TypeError or AttributeError if one is not.
-    """
-    point = event.point
-    if (event.kind == "progress") != (point is not None) or not isinstance(event.kind, str):
-        raise ValueError("a point belongs to progress, and to nothing else")
-    if point is not None:
-        bpb = point.train_bpb if abs(point.train_bpb) < LARGEST else math.nan
-        point = CurvePoint(_number(point.seconds), int(_number(point.step)), int(_number(point.tokens)), bpb)
-    return Event(
-        event.kind,
-        time.monotonic(),
-        point=point,
-        status=event.status if event.status in STATUSES else "crash",
-        error=one_line(event.error, LENGTH),
-        training_seconds=_number(event.training_seconds),
-        slowest_step=_number(event.slowest_step),
-        steps=int(_number(event.steps)),
-        tokens=int(_number(event.tokens)),
-        peak_memory_mb=_number(event.peak_memory_mb),
-        profile=tuple((int(_number(line)), _number(share)) for line, share in event.profile[:MOST_LINES]),
-        learned=plain_parameters(event.learned),
-    )
-
-
-def _number(value: float) -> float:
-    if not 0 <= value < LARGEST:
-        raise ValueError(f"{value} is no count or time")
-    return value

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.paths import REPORT_FILE
 from autoresearch_ray.records import Candidate, History, TrialRow
 from autoresearch_ray.scoring import OURS, Direction, Scoring
@@ -172,7 +172,7 @@ def tell_end(
     history: History, settings: RunSettings, folder: Path, how: How, failure: str, summary: tuple[str, ...]
 ) -> EndNews:
     """The news of a launch's end."""
-    known, scoring = facts.summarise(history), settings.experiment.scoring
+    known, scoring = headline.summarise(history), settings.experiment.scoring
     return EndNews(
         event="end",
         tag=settings.tag,

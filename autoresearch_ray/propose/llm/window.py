@@ -14,10 +14,11 @@ from functools import partial
 from autoresearch_ray.errors import SettingsError, TooLongError
 from autoresearch_ray.propose.llm.answer import ParsedIdea
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
+from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates, Subject
 from autoresearch_ray.propose.llm.prompt.prompt import ANSWER_LEAST, ANSWER_TOKENS, RESERVE, build_prompt
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.view import ScriptView, SearchView
-from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates, Subject, propose
+from autoresearch_ray.propose.llm.session import propose
 
 SHRINK = 0.85  # of what was refused is asked for next, where the server names no limit or counts more than we do
 MISCOUNT = 2.0  # tokens of a server's for one of ours, at most

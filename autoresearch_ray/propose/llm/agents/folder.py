@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.propose.llm.answer import FIELD, HYPOTHESIS, parse_answer
+from autoresearch_ray.propose.llm.answer import HYPOTHESIS, parse_answer
 from autoresearch_ray.propose.llm.calls import Prompt
+from autoresearch_ray.propose.llm.drafts import FIELD
 from autoresearch_ray.propose.llm.prompt.prompt import FRONTIER_HEADING, TASK_HEADING
 from autoresearch_ray.propose.llm.prompt.script_parts import SCRIPT_HEADING
 from autoresearch_ray.propose.llm.script_files import ScriptFiles

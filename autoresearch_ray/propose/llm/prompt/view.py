@@ -10,7 +10,7 @@ from typing import Literal
 from autoresearch_ray.candidate.difference import ConstantChange
 from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
-from autoresearch_ray.records import Kind, RejectedIdea, Status, StepKind, Verdict
+from autoresearch_ray.records import Kind, Proposal, RejectedIdea, Standing, Status, StepKind, Verdict
 from autoresearch_ray.score_words import ScoreWords, words_for_models
 from autoresearch_ray.scoring import OURS, Scoring
 
@@ -181,3 +181,20 @@ class SearchView:
     def lines_left(self) -> int:
         """Lines that an idea may add to the frontier, comments and blank lines included."""
         return self.line_limit - len(self.program.splitlines()) - len(self.frontier.text.splitlines())
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the past does not say: where the search stands when a prompt is made."""
+
+    program: str
+    experiment: ExperimentView | ScriptView
+    complexity_price: float  # of the score, a code line
+    advance_sd: float  # as of the decision's rules
+    frontier: Standing
+    best: Standing
+    noise_sd: float  # of J; NaN before the baseline was replicated
+    noise_degrees: int
+    queued: tuple[Proposal, ...]
+    ideas: int  # to ask for
+    findings: Findings | None = None

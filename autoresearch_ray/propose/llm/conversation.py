@@ -1,0 +1,99 @@
+"""What a conversation with a model is about, what its ideas must pass, and what came of it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from autoresearch_ray.errors import ProviderError
+from autoresearch_ray.propose.llm.calls import Answer, Prompt
+from autoresearch_ray.propose.llm.repair import Reason
+from autoresearch_ray.propose.llm.script_files import ScriptFiles
+
+
+class DryRun(Protocol):
+    """A cheap run of a candidate's text in the trial's sandbox."""
+
+    async def __call__(self, text: str) -> str | None:
+        """The end of its output if it failed, None if it works."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """What a new idea's hypothesis is like."""
+
+    name: str  # of the trial or proposal
+    words: str  # what became of it, and how it was described
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the ideas of a conversation change."""
+
+    name: str = "train.py"  # as the prompt calls it; files for several
+    is_script: bool = False
+    sign: int = 1  # that turns a change of the metric into one of what decisions read
+
+    def read(self, source: str) -> ScriptFiles | None:
+        """How answers about this text are read; None for train.py of our contract."""
+        return ScriptFiles(source, self.sign) if self.is_script else None
+
+
+OURS = Subject()
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What a text must pass before it may take a slot, from the cheapest to the dearest; `alike` only asks back."""
+
+    check: Callable[[str], None]  # CandidateError: a rule refuses it
+    known: Callable[[str], str | None]  # what it repeats: a trial, or what is queued
+    dry_run: DryRun
+    alike: Callable[[str], Alike | None] = lambda hypothesis: None  # an idea in other words that is or was tried
+
+
+@dataclass(frozen=True, slots=True)
+class Idea:
+    """A candidate that passed every gate."""
+
+    number: int
+    text: str
+    normal_sha: str
+    hypothesis: str
+    expected_effect: float  # on what decisions read, below 0 is better; NaN if the model did not say
+    repairs: int  # answers that it took after the first
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An idea that was given up, with its last failure."""
+
+    number: int
+    reason: Reason
+    detail: str
+    hypothesis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One call: what was sent and what came."""
+
+    prompt: Prompt
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All that came of one asking."""
+
+    outcomes: tuple[Idea | Rejection, ...]  # in the order in which they were settled
+    exchanges: tuple[Exchange, ...]
+    error: ProviderError | None = None  # the call that ended it early; ideas accepted before stand
+
+    @property
+    def ideas(self) -> tuple[Idea, ...]:
+        """What passed."""
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Idea))
+
+
+Accept = Callable[[Idea], Awaitable[None]]
