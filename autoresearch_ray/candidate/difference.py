@@ -84,7 +84,7 @@ def difference(before: str, after: str) -> Difference:
     if has_headings(before) or has_headings(after):
         return _compare_files(before, after)
     found = _Found()
-    _collect_all(found, before, after, _read_constant, _place)
+    _collect_all(found, before, after, partial(_read_assignment, (CONSTANT,)), _place)
     return found.difference()
 
 
@@ -138,7 +138,7 @@ def _compare_files(before: str, after: str) -> Difference:
             continue
         found = _Found()
         if is_python(path):
-            _collect_all(found, old, new, _read_knob, _place)
+            _collect_all(found, old, new, partial(_read_assignment, (CONSTANT, KNOB)), _place)
         else:
             _collect_all(found, old, new, partial(constant_of_line, path), _function, path)
         for values, own, calls in ((whole.before, found.before, names), (whole.after, found.after, names)):
@@ -217,14 +217,9 @@ def _collect_all(
                     found.places[place] = (added + (sign == "+"), removed + (sign == "-"))
 
 
-def _read_constant(line: str) -> tuple[str, str] | None:
-    match = CONSTANT.match(line)
-    return None if match is None else (match[1], match[2])
-
-
-def _read_knob(line: str) -> tuple[str, str] | None:
-    """The same, and a knob that is not spelled in capitals."""
-    match = CONSTANT.match(line) or KNOB.match(line)
+def _read_assignment(patterns: Sequence[re.Pattern[str]], line: str) -> tuple[str, str] | None:
+    """Name and literal by the first pattern that fits."""
+    match = next((match for pattern in patterns if (match := pattern.match(line))), None)
     return None if match is None else (match[1], match[2])
 
 

@@ -60,8 +60,10 @@ def constants(source: str) -> Mapping[str, object]:
     if not has_headings(source):
         return python_knobs.constants(source)
     names = names_of(source)
-    every = ((names[path, name], value) for path, text in split(source) for name, value in _named(path, text))
-    return MappingProxyType(dict(every))
+    values: dict[str, object] = {}
+    for path, text in split(source):
+        values |= {names[path, name]: value for name, value in file_constants(path, text).items()}
+    return MappingProxyType(values)
 
 
 def set_constants(source: str, values: Mapping[str, object]) -> str:
@@ -107,7 +109,7 @@ def names_of(source: str) -> Mapping[Place, str]:
         return {(CANDIDATE_FILE, name): name for name in constants(source)}
     files = split(source)
     knobs = {(path, knob.name) for path, text in files for knob in file_knobs(path, text)}
-    every = [(path, name) for path, text in files for name, _ in _named(path, text)]
+    every = [(path, name) for path, text in files for name in file_constants(path, text)]
     tuned, known = Counter(name for _, name in knobs), Counter(name for _, name in every)
     return {
         place: place[1] if (tuned[place[1]] or known[place[1]]) == 1 and (place in knobs or not tuned[place[1]])
@@ -127,10 +129,6 @@ def place_of(source: str, name: str) -> Place:
         remedy = f"; expected one of {', '.join(several)}" if several else ": cannot set it"
         raise CandidateError(f"{name} is not a constant of one file, assigned once to a literal{remedy}")
     return found
-
-
-def _named(path: str, text: str) -> tuple[tuple[str, object], ...]:
-    return tuple(file_constants(path, text).items())
 
 
 def values_by_place(source: str) -> Mapping[Place, object]:

@@ -87,7 +87,10 @@ def _merge_trees(base: str, ours: str, theirs: str) -> Merged:
     if files is None:
         return Merged(ours, False, ("the files: not the same in all three; ours kept",), whole=False)
     merged = {path: _merge_file(path, *texts) for path, texts in files}
-    faults = _faults_between(files, merged) if all(one.whole for one in merged.values()) else ()
+    faults: tuple[str, ...] = ()
+    if all(one.whole for one in merged.values()):  # each file is merged, but they may not fit each other
+        mine, other = ({path: texts[side] for path, texts in files} for side in (1, 2))
+        faults = import_faults(mine, other, {path: one.source for path, one in merged.items()})
     if faults:
         merged = {
             path: replace(one, whole=False, source=_set_values(path, *texts))
@@ -104,12 +107,6 @@ def _merge_trees(base: str, ours: str, theirs: str) -> Merged:
         (*conflicts, *faults),
         whole=all(one.whole for one in merged.values()),
     )
-
-
-def _faults_between(files: Sequence[tuple[str, Sequence[str]]], merged: Mapping[str, Merged]) -> tuple[str, ...]:
-    """What does not fit between the files, though each is merged."""
-    ours, theirs = ({path: texts[side] for path, texts in files} for side in (1, 2))
-    return import_faults(ours, theirs, {path: one.source for path, one in merged.items()})
 
 
 def _merge_file(path: str, base: str, ours: str, theirs: str) -> Merged:

@@ -186,7 +186,7 @@ def steps_by_trial(history: History) -> dict[str, Step]:
     return {step.trial_id: step for kind in ("advance", "keep") for step in history.steps if step.kind == kind}
 
 
-def taken_shas(history: History) -> set[str]:
+def collect_taken(history: History) -> set[str]:
     """The candidates that were frontier or best, and those whose changes were merged into one."""
     taken = {step.source_sha for step in history.steps}
     merged = (row.trial.proposal for row in history.rows if row.trial.proposal.source_sha in taken)

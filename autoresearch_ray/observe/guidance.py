@@ -84,7 +84,7 @@ def direction_rows(history: History) -> list[tuple[str, ...]]:
     """What came of each direction, under DIRECTION_HEADS; [] where none was ever followed."""
     words = facts.score_words(history)
     titles = {OPEN: "anything that its model found best"}
-    taken = facts.taken_shas(history)
+    taken = facts.collect_taken(history)
     for directives in history.directives:
         titles |= {direction.name: direction.title for direction in directives.directions}
     found = list[tuple[str, ...]]()
@@ -98,7 +98,7 @@ def direction_rows(history: History) -> list[tuple[str, ...]]:
 
 def proposer_rows(history: History) -> list[tuple[str, ...]]:
     """What each proposer brought, under PROPOSER_HEADS."""
-    taken, found, words = facts.taken_shas(history), list[tuple[str, ...]](), facts.score_words(history)
+    taken, found, words = facts.collect_taken(history), list[tuple[str, ...]](), facts.score_words(history)
     for name in dict.fromkeys(row.trial.proposal.proposer for row in _screens(history)):
         rows = [row for row in _screens(history) if row.trial.proposal.proposer == name]
         tried, won, failed, mean, _, cost = _account(rows, taken, words)

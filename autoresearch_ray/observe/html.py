@@ -27,7 +27,7 @@ from autoresearch_ray.observe.lines import duration, price
 from autoresearch_ray.observe.page import page, render
 from autoresearch_ray.observe.transfers import HEADS as TRANSFER_HEADS
 from autoresearch_ray.observe.transfers import Transfer, transfer_rows
-from autoresearch_ray.observe.trial_panel import diff_rows, embedded_panels, text_of
+from autoresearch_ray.observe.trial_panel import diff_rows, embed_panels, text_of
 from autoresearch_ray.paths import BEST_FOLDER, write_whole
 from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.score_words import ScoreWords
@@ -53,7 +53,7 @@ def report_html(
     document = page(
         title_of(history),
         report_body(history, image, transfers, ablations, kept),
-        {"chart": asdict(chart(history)), "panels": embedded_panels(history)},
+        {"chart": asdict(chart(history)), "panels": embed_panels(history)},
     )
     write_whole(path, encodable(document).encode())
 
@@ -91,7 +91,7 @@ def report_body(
         lineage=lineage_rows(history),
         wins=[_win(history, win, words) for win in wins[-SHOWN_WINS:]],
         win_count=len(wins),
-        kept=_kept(history, kept) if kept is not None else "",
+        kept=_describe_kept(history, kept) if kept is not None else "",
         transfer_heads=TRANSFER_HEADS,
         transfers=transfer_rows(transfers, words),
         ablation_heads=words.heads(ABLATION_HEADS),
@@ -111,7 +111,7 @@ def report_body(
     )
 
 
-def _kept(history: History, kept: KeptModel) -> str:
+def _describe_kept(history: History, kept: KeptModel) -> str:
     """Where the trained model is, and whose."""
     whose = "the best" if kept.source_sha == facts.best_sha(history) else "an earlier best"
     return (

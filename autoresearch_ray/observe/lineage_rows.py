@@ -27,7 +27,7 @@ class LineageRow:
 def lineage_rows(history: History) -> list[LineageRow]:
     """The latest steps in order."""
     merged = {row.trial.proposal.proposal_id for row in history.rows if row.trial.proposal.kind == "merge"}
-    lost, rows, wins, words = _lost_steps(history), [], 0, facts.score_words(history)
+    lost, rows, wins, words = _find_lost_steps(history), [], 0, facts.score_words(history)
     for step in history.steps:
         wins += step.kind == "keep"
         word = {"start": "start", "keep": f"win {wins}", "drop": "failed proof"}.get(step.kind, "advance")
@@ -49,7 +49,7 @@ def probability(value: float) -> str:
     return "> 0.999" if value > 0.999 else f"{value:.3f}"
 
 
-def _lost_steps(history: History) -> set[int]:
+def _find_lost_steps(history: History) -> set[int]:
     """The advances that a failed proof took back."""
     lost, open_steps = set[int](), list[int]()
     for step in history.steps:

@@ -52,7 +52,7 @@ def trial_panel(history: History, trial_id: str) -> TrialPanel | None:
     return _panel(history, row, steps, runs, facts.score_words(history))
 
 
-def embedded_panels(history: History) -> dict[str, dict[str, object]]:
+def embed_panels(history: History) -> dict[str, dict[str, object]]:
     """The panels that go into the file: every win's and the latest, as many as fit into EMBEDDED_BYTES."""
     steps, runs, words = facts.steps_by_trial(history), _runs_with_curves(history), facts.score_words(history)
     kept = [step.trial_id for step in history.steps if step.kind == "keep"][::-1]
@@ -142,7 +142,7 @@ def _facts(row: TrialRow, words: ScoreWords) -> Iterator[tuple[str, str]]:
     yield "direction", proposal.direction
     yield words.name, words.score(facts.score(row), "")
     if row.result:
-        yield from _measured(row.result, words)
+        yield from _list_measurements(row.result, words)
     yield "expected effect", words.gain(words.shown(proposal.expected_effect), "")
     yield "lines", f"+{proposal.lines_added} -{proposal.lines_removed}"
     yield "staleness", str(trial.staleness) if trial.staleness else ""
@@ -152,7 +152,7 @@ def _facts(row: TrialRow, words: ScoreWords) -> Iterator[tuple[str, str]]:
     yield "candidate", proposal.source_sha[:10]
 
 
-def _measured(result: Result, words: ScoreWords) -> Iterator[tuple[str, str]]:
+def _list_measurements(result: Result, words: ScoreWords) -> Iterator[tuple[str, str]]:
     yield "held out", words.score(result.holdout_bpb, "")
     yield "its curve promised", words.score(result.expected_bpb, "")
     yield "seconds", f"{result.training_seconds:.1f} training, {result.eval_seconds:.1f} scoring"

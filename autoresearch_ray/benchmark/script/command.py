@@ -39,7 +39,7 @@ def words_of(command: str, folder: str) -> list[str]:
     return [found, *others]
 
 
-def shown_paths(experiment: ScriptExperiment) -> tuple[str, ...]:
+def list_shown_paths(experiment: ScriptExperiment) -> tuple[str, ...]:
     """Folders and files that the script or its judge may read besides what every trainer needs, where they are."""
     commands = [experiment.command, *filter(None, [experiment.judge])]
     programs = {words_of(command, experiment.folder)[0] for command in commands}

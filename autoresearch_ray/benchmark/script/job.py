@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from autoresearch_ray.benchmark.script.command import shown_paths, words_of
+from autoresearch_ray.benchmark.script.command import list_shown_paths, words_of
 from autoresearch_ray.benchmark.script.snapshot import Snapshot
 from autoresearch_ray.benchmark.trial.job import longest_seconds
 from autoresearch_ray.benchmark.trial.slot import Slot
@@ -96,7 +96,7 @@ def script_slot(
 ) -> Slot:
     """A slot of this machine for an experiment's script."""
     threads = max(1, int(experiment.cpus_per_trial))
-    return Slot(threads, cores, isolation, hidden, server=SERVER, shown=shown_paths(experiment))
+    return Slot(threads, cores, isolation, hidden, server=SERVER, shown=list_shown_paths(experiment))
 
 
 def longest_job_seconds(experiment: AnyExperiment) -> float:

@@ -74,7 +74,12 @@ class Stages:
         """Train, and score what came of it; the end of the process that decided."""
         channel, theirs = shared_logits.channel()
         with channel:
-            pid = self._fork([theirs.fileno(), self._model], self._run_candidate)
+            pid = self._fork(
+                [theirs.fileno(), self._model],
+                lambda kept: run_candidate(
+                    self._job, self._shape, socket.socket(fileno=kept[0]), kept[1], self._layout
+                ),
+            )
             theirs.close()
             end = self._host.follow(pid, channel, lambda message: self._heard(message, channel))
             if "unsaved" not in self._said or self._failed:
@@ -95,9 +100,6 @@ class Stages:
     def _fork(self, descriptors: list[int], run: Callable[[list[int]], None]) -> int:
         """A process of the candidate: behind the walls, with these descriptors and no other."""
         return fork_confined(self._host, self._behind, self._output, descriptors, run)
-
-    def _run_candidate(self, kept: list[int]) -> None:
-        run_candidate(self._job, self._shape, socket.socket(fileno=kept[0]), kept[1], self._layout)
 
     def _heard(self, message: bytes, channel: socket.socket) -> bool:
         """Take in a message of the training process; True when it is not to be heard any more."""
@@ -190,12 +192,14 @@ class Stages:
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
             fcntl.fcntl(self._model, fcntl.F_ADD_SEALS, seals)
             saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)  # with a place to read at of its own
-            self._fork([theirs.fileno(), saved, memory], self._run_model)
+            self._fork(
+                [theirs.fileno(), saved, memory],
+                lambda kept: run_model(
+                    self._job, kept[1], socket.socket(fileno=kept[0]), Exchange(kept[2], self._layout)
+                ),
+            )
             os.close(saved)
         return channel, memory
-
-    def _run_model(self, kept: list[int]) -> None:
-        run_model(self._job, kept[1], socket.socket(fileno=kept[0]), Exchange(kept[2], self._layout))
 
     def _run_judge(self, report: socket.socket, asked: list[tuple[socket.socket, int]]) -> None:
         """In a process of its own, which runs no candidate's code."""
@@ -242,7 +246,7 @@ class Stages:
         saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)
         ours, theirs = shared_logits.channel()
         try:
-            pid = self._fork([saved, *made], self._run_split)
+            pid = self._fork([saved, *made], lambda kept: split(self._job, *kept))
             theirs.close()
             end = self._host.follow(pid, ours, lambda message: False) or kill(pid)
             processes.kill_everything_else()  # nothing is left that could still write
@@ -255,9 +259,6 @@ class Stages:
             for descriptor in (*made, saved):
                 os.close(descriptor)
             ours.close()
-
-    def _run_split(self, kept: list[int]) -> None:
-        split(self._job, *kept)
 
 
 def _copy(source: int, target: int) -> None:

@@ -89,8 +89,10 @@ class RowStream:
 
     def __init__(self, rows: np.ndarray, seed: int, device: torch.device) -> None:
         """`rows` (N, T + 1) of token ids, perhaps memory-mapped."""
-        self._rows, self._seed, self._device = rows, seed, device
-        self._permutation = lru_cache(maxsize=2)(self._permute)
+        self._rows, self._device = rows, device
+        self._permutation = lru_cache(maxsize=2)(
+            lambda epoch: np.random.default_rng([seed, epoch]).permutation(len(rows))
+        )
 
     def batch(self, start: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """x and y, (count, T) int64 on the device, y the token after x. On CUDA the copy may still be on its way."""
@@ -107,9 +109,6 @@ class RowStream:
             return self._permutation(epoch)[at : at + count]
         first = self._permutation(epoch)[at:]
         return np.concatenate([first, self._numbers(start + len(first), count - len(first))])
-
-    def _permute(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(len(self._rows))
 
 
 class Task:

@@ -131,11 +131,11 @@ def _has_current_table(folder: Path) -> bool:
         return state is None
     if state != SQLITE:
         return not is_running(folder)
-    changes = [_changed_at(folder / name) for name in (STATE_FILE, f"{STATE_FILE}-wal")]
-    return _changed_at(table) >= max(changes)
+    changes = [_read_change_time(folder / name) for name in (STATE_FILE, f"{STATE_FILE}-wal")]
+    return _read_change_time(table) >= max(changes)
 
 
-def _changed_at(path: Path) -> int:
+def _read_change_time(path: Path) -> int:
     """When a file was written, in nanoseconds; 0 for one that is empty, as readers leave the log, or gone."""
     try:
         stat = path.stat()

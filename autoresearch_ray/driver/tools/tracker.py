@@ -49,7 +49,7 @@ class TrackedRun:
     scoring: Scoring
 
 
-def tracked_run(settings: RunSettings, folder: Path) -> TrackedRun:
+def describe_run(settings: RunSettings, folder: Path) -> TrackedRun:
     """The run as trackers know it."""
     run_id = f"{settings.tag}-{1000 * settings.created_at:.0f}"
     return TrackedRun(run_id, settings.tag, folder, list_params(settings), settings.experiment.scoring)

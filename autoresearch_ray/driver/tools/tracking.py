@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from autoresearch_ray.driver.tools.news import TrialNews, read_wins, standings, tell_win
-from autoresearch_ray.driver.tools.tracker import TrackedRun, Tracker, tracked_run
+from autoresearch_ray.driver.tools.tracker import TrackedRun, Tracker, describe_run
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.records import MICROS, Decision, Result
@@ -136,7 +136,7 @@ class Tracking:
     def _tell(self) -> None:
         store = self._board.store
         if self._tracker is None:
-            self._tracker = self._open(tracked_run(self._settings, self._folder))
+            self._tracker = self._open(describe_run(self._settings, self._folder))
         decided = decisions_after(store, self._mark.revision)
         if not decided:
             return

@@ -108,7 +108,7 @@ def measure_knobs(screened: Iterable[CandidateView], knobs: Sequence[Knob], pair
 def judge_outlook(screened: Sequence[CandidateView], view: SearchView) -> Outlook:
     """What the next screens should bring, if they are like those of late."""
     recent = [candidate for candidate in screened if candidate.verdict is not None][-RECENT:]
-    gains = [max(0.0, -candidate.difference) for candidate in recent if _advanced(candidate)]
+    gains = [max(0.0, -candidate.difference) for candidate in recent if _has_advanced(candidate)]
     bound = view.advance_sd * view.noise_sd
     typical = geometric_mean([max(gain, bound) for gain in gains]) if gains else bound  # one jump is no rule
     if not recent or math.isnan(bound):
@@ -162,7 +162,7 @@ def _count_subjects(
         if candidate.kind != "code":
             continue
         subject = found[subject_of(candidate.hypothesis, candidate.change, subjects)]
-        subject.advanced += _advanced(candidate)
+        subject.advanced += _has_advanced(candidate)
         if math.isfinite(candidate.difference):
             subject.gains.append(-candidate.difference)
         elif candidate.status != "ok":
@@ -203,7 +203,7 @@ def _list_interactions(screened: Sequence[CandidateView], pair_sd: float) -> tup
     return tuple(reversed(merges[-INTERACTIONS:]))
 
 
-def _advanced(candidate: CandidateView) -> bool:
+def _has_advanced(candidate: CandidateView) -> bool:
     return candidate.taken or candidate.verdict == "advance"
 
 

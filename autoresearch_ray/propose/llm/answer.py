@@ -76,10 +76,12 @@ def _idea(draft: Draft, script: ScriptFiles | None) -> ParsedIdea:
     if not hypothesis:
         problems.append("there is no `hypothesis:` line")
     problems += _problems_in_edits(draft, script)
+    number = NUMBER.search(draft.expected.replace("−", "-").replace("–", "-"))
+    effect = float(number[0]) if number else math.nan
     return ParsedIdea(
         draft.number,
         hypothesis,
-        _effect(draft.expected) * (1 if script is None else script.sign),
+        effect * (1 if script is None else script.sign),
         tuple(draft.blocks),
         _whole_text(draft, script),
         "; ".join(problems),
@@ -115,9 +117,3 @@ def _whole_text(draft: Draft, script: ScriptFiles | None) -> str | None:
     if script is None:
         return draft.files[0][1]
     return script.put({script.find(path) or path: text for path, text in draft.files})
-
-
-def _effect(text: str) -> float:
-    """The first number that was said."""
-    match = NUMBER.search(text.replace("−", "-").replace("–", "-"))
-    return float(match[0]) if match else math.nan

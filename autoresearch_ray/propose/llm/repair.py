@@ -49,7 +49,7 @@ class Failure:
     detail: str
 
 
-def unchanged_text(subject: str) -> str:
+def ask_for_change(subject: str) -> str:
     """What is said to an agent that left its folder as it found it."""
     if subject == FILES:
         return UNCHANGED.format(there="The files are as they were", it="them")

@@ -57,10 +57,10 @@ def find_path(paths: tuple[str, ...], said: str) -> str | None:
     if said in paths:
         return said
     parts = PurePosixPath(said).parts
-    found = [path for path in paths if _end_alike(PurePosixPath(path).parts, parts)]
+    found = []
+    for path in paths:
+        own = PurePosixPath(path).parts
+        common = min(len(own), len(parts))
+        if common > 0 and own[-common:] == parts[-common:]:
+            found.append(path)
     return found[0] if len(found) == 1 else None
-
-
-def _end_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    size = min(len(one), len(other))
-    return size > 0 and one[-size:] == other[-size:]

@@ -33,8 +33,8 @@ from autoresearch_ray.propose.llm.repair import (
     UNREADABLE,
     Failure,
     Reason,
+    ask_for_change,
     repair_text,
-    unchanged_text,
 )
 
 REPAIRS = 2  # calls after the first
@@ -120,7 +120,7 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
     if not ideas and answer.stop == "length":
         return _again(prompt, CUT.format(tokens=prompt.max_answer_tokens))
     if not ideas and progress.form == "folder":
-        return None if repaired else _continue(prompt, answer, unchanged_text(progress.subject.name))
+        return None if repaired else _continue(prompt, answer, ask_for_change(progress.subject.name))
     if not ideas and not answer.text.strip():
         told = prompt.messages[-1].text.endswith(THOUGHT)
         return None if told else _again(prompt, THOUGHT if answer.thought else EMPTY)

@@ -114,7 +114,7 @@ async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gate
         conversation = await propose(
             *(Fitting(ask, window), window.prompt(view), view.frontier.text, gates, accept),
             form=view.form,
-            merged=_merged(view),
+            merged=_offer_merge(view),
             subject=subject_of(view),
         )
         error = conversation.error
@@ -131,7 +131,7 @@ def subject_of(view: SearchView) -> Subject:
     return Subject(view.subject, isinstance(view.experiment, ScriptView), view.experiment.scoring.sign)
 
 
-def _merged(view: SearchView) -> ParsedIdea | None:
+def _offer_merge(view: SearchView) -> ParsedIdea | None:
     """What an asking to rebase offers as it is."""
     if view.rebase is None or not view.rebase.merged:
         return None

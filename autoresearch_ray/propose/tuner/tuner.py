@@ -112,8 +112,11 @@ class Tuner:
         if not knobs:
             return None
         known = self._collect(knobs, observations, running)
-        propose = self._local_or_tpe if self._kind == "tpe" else self._redraw
-        values = self._new(knobs, known.taken, lambda: propose(knobs, known))
+        values = self._new(
+            knobs,
+            known.taken,
+            lambda: self._local_or_tpe(knobs, known) if self._kind == "tpe" else redraw_one(knobs, self._rng),
+        )
         return None if values is None else suggestion_of(knobs, values)
 
     def _collect(
@@ -140,9 +143,6 @@ class Tuner:
                 return values
         left = _leave_out_taken(knobs, every_combination(knobs) or (), taken)
         return left[int(self._rng.integers(len(left)))] if left else None
-
-    def _redraw(self, knobs: Sequence[Knob], _: _Known) -> Values:
-        return redraw_one(knobs, self._rng)
 
     def _local_or_tpe(self, knobs: Sequence[Knob], known: _Known) -> Values:
         if len(known.units) >= TPE_FROM and self._rng.random() < TPE_SHARE:

@@ -151,9 +151,11 @@ class Writer:
         name = f"{self.spec.name}-{number:05d}"
         directives, direction = await self._choose_direction()
         view = self.desk.view(self._ideas_a_call)
+        subjects = tuple(subjects_of(view.experiment))
+        is_shared = len(self._under_way) > 1 and not directives.directions  # several calls see the same prompt
         view = replace(
             view,
-            focus="" if directives.directions else self._vary(number, tuple(subjects_of(view.experiment))),
+            focus=subjects[number % len(subjects)] if is_shared else "",
             directives=None if directives.off else directives,
             siblings=self._asking.count(direction) if directives.directions else 0,
             direction="" if direction == OPEN else direction,
@@ -187,10 +189,6 @@ class Writer:
         if directives.off or not directives.directions:
             return directives, ""
         return directives, self.desk.choose_direction(directives, self._asking)
-
-    def _vary(self, number: int, subjects: Sequence[str]) -> str:
-        """A subject, where several calls see the same prompt; "" for anything."""
-        return subjects[number % len(subjects)] if len(self._under_way) > 1 else ""
 
     def _bill(self, bill: "Bill") -> float:
         """Dollars that an idea has to earn back: of its conversation so far, and of those before that brought none."""
@@ -259,7 +257,8 @@ class Writer:
         )
         await self._tell()
         if self._barren and not self._ended:
-            await asyncio.sleep(self._pause(error))
+            bounds = FAILED_SECONDS if error is not None else FRUITLESS_SECONDS
+            await asyncio.sleep(pause_seconds(self._barren, error, bounds))
 
     def _words(self, error: Exception | None) -> str:
         """What went wrong, in its own words and with the model's name."""
@@ -267,9 +266,6 @@ class Writer:
             return str(error or "")
         kind = "" if isinstance(error, AutoresearchError) else f"{type(error).__name__}: "
         return f"{self.spec.label}: {kind}{error}"
-
-    def _pause(self, error: Exception | None) -> float:
-        return pause_seconds(self._barren, error, FAILED_SECONDS if error is not None else FRUITLESS_SECONDS)
 
     async def _tell(self) -> None:
         with suppress(StoreError):  # the next word has this one in it

@@ -49,7 +49,7 @@ SCRIPT_TITLE = """\
 
 Candidates are told as: trial [proposer] {name} (change from its parent on equal seeds; the change that its proposer
 expected), what followed: hypothesis [change]. {better}."""
-LEAD = re.compile(r"J is expected (\S+) (below|above) the frontier's")  # in a decision's reason: lower is better there
+LEAD = r"J is expected (\S+) {} the frontier's"  # in a decision's reason: lower is better there
 NOTHING = "## In flight: nothing else is being tried at this moment"
 WHOLE_DIFFS = 8  # of the best and of the latest, where a diff says more than its words
 
@@ -185,7 +185,7 @@ def _candidate_text(candidate: CandidateView, words: ScoreWords, whole: bool) ->
     idea = one_line(_idea(candidate.hypothesis, candidate.change), HYPOTHESIS + CHANGE)
     lines = [f"- {candidate.trial_id} [{candidate.proposer}] {_outcome(candidate, words)}: {idea}"]
     if whole and candidate.places:
-        lines += [QUOTE + line for line in map(_code_line, candidate.lines)]
+        lines += [QUOTE + (line if line.isprintable() else one_line(line, 160)) for line in candidate.lines]
     if candidate.error:
         lines.append(quote_end(candidate.error, ERROR_LINES, ERROR_CHARACTERS))
     return "\n".join(lines)
@@ -202,13 +202,12 @@ def _outcome(candidate: CandidateView, words: ScoreWords) -> str:
     if candidate.taken:
         told.append(VERDICTS["advance"])
     elif candidate.verdict is not None:
-        reason = candidate.reason if is_ours else LEAD.sub(_tell_lead, candidate.reason)
+        reason = candidate.reason
+        if not is_ours:
+            for direction, word in (("below", "better"), ("above", "worse")):
+                reason = re.sub(LEAD.format(direction), rf"expected \1 {word} than the frontier", reason)
         told.append(": ".join(filter(None, (VERDICTS[candidate.verdict], one_line(reason, REASON)))))
     return ", ".join(told)
-
-
-def _tell_lead(match: re.Match[str]) -> str:
-    return f"expected {match[1]} {'better' if match[2] == 'below' else 'worse'} than the frontier"
 
 
 def _idea(hypothesis: str, change: str) -> str:
@@ -218,7 +217,3 @@ def _idea(hypothesis: str, change: str) -> str:
     if not change or all(part.strip() in said for part in change.replace(";", ",").split(",")):
         return hypothesis
     return f"{hypothesis} [{change}]"
-
-
-def _code_line(line: str) -> str:
-    return one_line(line, 160) if not line.isprintable() else line

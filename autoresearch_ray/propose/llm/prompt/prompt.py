@@ -108,7 +108,7 @@ def standing_text(view: SearchView) -> str:
     if isinstance(view.experiment, ExperimentView):
         lines += _curve_text(view.frontier)
         lines += _profile_text(view.frontier)
-        lines += _learned_text(view.frontier)
+        lines += _describe_learned(view.frontier)
     if view.rebase is not None:
         return "\n".join(lines)
     if view.best.text == view.frontier.text:
@@ -215,17 +215,14 @@ def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: 
     if usage is None:
         return words
     read = usage.tokens_per_second * budget_seconds
+    milliseconds = f"{1000 * usage.step_seconds:{',.0f' if usage.step_seconds >= 0.1 else '.3g'}}"
     part = f" ({read / train_tokens:.0%} of the training text, trained on or not)" if train_tokens else ""
     return (
         f"{words}; in one run {usage.steps} steps within the budget "
-        f"({_milliseconds(usage.step_seconds)} each; the machine's speed varies), "
+        f"({milliseconds} ms each; the machine's speed varies), "
         f"{usage.tokens_per_second:,.0f} tokens/s pulled{part}, "
         f"{usage.parameters:,} parameters, {usage.peak_memory_mb:,.0f} MB at the peak"
     )
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
 
 
 def _curve_text(standing: StandingView) -> list[str]:
@@ -238,7 +235,7 @@ def _curve_text(standing: StandingView) -> list[str]:
     return [f"Its bpb on training text at parts of the budget, each a mean since the last: {', '.join(told)}."]
 
 
-def _learned_text(standing: StandingView) -> list[str]:
+def _describe_learned(standing: StandingView) -> list[str]:
     """What became of its gates and scales."""
     learned = standing.usage.learned if standing.usage else ()
     if not learned:

@@ -107,7 +107,9 @@ def failure_groups(candidates: Iterable[CandidateView]) -> list[list[CandidateVi
     groups: dict[tuple[str, str], list[CandidateView]] = {}
     for candidate in candidates:
         if candidate.status != "ok":
-            groups.setdefault((candidate.status, _gist(candidate.error)), []).append(candidate)
+            end = next((line for line in reversed(candidate.error[-600:].splitlines()) if line.strip()), "")
+            gist = NUMBER.sub("#", one_line(end, GIST))
+            groups.setdefault((candidate.status, gist), []).append(candidate)
     return _in_turns(groups)
 
 
@@ -147,8 +149,3 @@ def _way(before: str, after: str) -> str:
         return "raised" if float(after.replace("_", "")) > float(before.replace("_", "")) else "lowered"
     except ValueError:
         return f"set to {one_line(after, NAME)}"
-
-
-def _gist(error: str) -> str:
-    lines = [line for line in error[-600:].splitlines() if line.strip()]
-    return NUMBER.sub("#", one_line(lines[-1], GIST)) if lines else ""

@@ -113,7 +113,9 @@ class Provider:
         error = self._wire.failure(broken) or self._silent(broken, watch)
         if watch.status == 404:
             error = type(error)(f"{error}; asked was {_address_told(watch.url)}")
-        error.billed = self._bill_of_failure(broken, watch)
+        refused = watch.status >= 300 and watch.status not in TIMEOUTS
+        worked = watch.sent and not refused and self._wire.reached(broken)
+        error.billed = None if worked else NOTHING  # None: what it cost is not known
         return error
 
     def _silent(self, broken: Exception, watch: Watch) -> ProviderError:
@@ -130,11 +132,6 @@ class Provider:
         way = f", asked by the proxy of {one_line(proxy, ADDRESS_CHARS)}" if proxy else ""
         host = one_line(urlsplit(watch.url).netloc, ADDRESS_CHARS)
         return OverloadedError(f"{self.who}: {host} cannot be reached, or the connection was lost ({what}){way}")
-
-    def _bill_of_failure(self, broken: Exception, watch: Watch) -> tuple[int, int, int, int] | None:
-        """Nothing if it was refused before any work; else nobody knows."""
-        refused = watch.status >= 300 and watch.status not in TIMEOUTS
-        return NOTHING if refused or not watch.sent or not self._wire.reached(broken) else None
 
     def _answer(self, prompt: Prompt, incoming: Incoming) -> Answer:
         text, seconds = "".join(incoming.pieces), incoming.watch.seconds
