@@ -33,12 +33,12 @@ class Manifest:
     epoch: int  # launches that wrote here, this one included
     tag: str
     created_at: float  # the run's; tells runs of one tag apart
-    launch: str  # who wrote it, a random name
+    launch: str  # random name of the launch that wrote it
     writer: str  # the run's folder that it was made from, a random name
     holder: str  # its process, for people
     at: float
     store: str  # sqlite, or the etcd where the state is
-    revision: int  # of the backup; 0 without one
+    revision: int  # the backup's revision; 0 without one
     state: str  # the backup's object, a SQLite file in gzip; "" for none yet, or on etcd
     state_sha: str  # sha256 of that object, hex
     lineage: str  # the lineage's git bundle; "" for none yet
@@ -87,7 +87,7 @@ class RunStorage:
             there = self.bucket.get(self._name(manifest.number))
             if there is None or self._read(there).launch != manifest.launch:
                 return None
-            if there != content:  # of an attempt whose answer was lost
+            if there != content:  # an earlier attempt of this launch wrote it, and its answer was lost
                 return self.publish(replace(manifest, number=manifest.number + 1))
         numbers = self._numbers()
         if numbers and numbers[-1] > manifest.number:

@@ -18,9 +18,9 @@ from autoresearch_ray.errors import LineageError, SettingsError
 from autoresearch_ray.git_commands import Repository, users_environment
 
 LOOK_SECONDS = 1.0
-PUSH_SECONDS = 60.0  # for one attempt
-RETRY_SECONDS = (5.0, 300.0)  # after a failure, doubled up to the second
-LAST_SECONDS = 30.0  # for what is left at the end of a run
+PUSH_SECONDS = 60.0  # limit for one attempt
+RETRY_SECONDS = (5.0, 300.0)  # pause after a failure: from the first, doubled, up to the second
+LAST_SECONDS = 30.0  # time for the rest at a run's end
 
 
 def find_remote(remote: str) -> str:

@@ -141,7 +141,7 @@ def restore(storage: RunStorage, folder: Path, say: Say, parts: Collection[str] 
         _fetch_settings(storage, newest.epoch, folder)
         if state is not None:
             state.replace(folder / STATE_FILE)
-            for beside in folder.glob(f"{state.name}*"):  # of its readers
+            for beside in folder.glob(f"{state.name}*"):  # files that its readers left
                 beside.unlink()
         say(f"restored from {storage.url}: as of {_time(newest.at)}, {count} files of trials and calls")
         return True
@@ -185,7 +185,7 @@ def _fetch_files(
         wanted |= {f"{CALLS_FOLDER}/{path}": name for path, name in storage.launches(CALLS_FOLDER, epoch).items()}
     if BEST_FOLDER in parts:
         there = storage.launches(BEST_FOLDER, epoch)
-        whole = there.get(KEPT_FILE, "").removesuffix(KEPT_FILE)  # of the launch that has stored a whole one last
+        whole = there.get(KEPT_FILE, "").removesuffix(KEPT_FILE)  # the latest launch that stored a whole model
         if whole:
             wanted |= {f"{BEST_FOLDER}/{name.removeprefix(whole)}": name for name in storage.bucket.names(whole)}
     with ThreadPoolExecutor(AT_ONCE) as pool:

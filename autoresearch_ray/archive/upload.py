@@ -41,8 +41,8 @@ from autoresearch_ray.store.sqlite import files
 
 LOOK_SECONDS = 10.0  # at what changes without a decision: queue, program.md, what models cost, the report
 PAUSE_SECONDS = 1.0  # between uploads, or as long as the last one took
-RETRY_SECONDS = (2.0, 60.0)  # after a failure, doubled up to the second
-TRIALS_A_ROUND = 100  # so that a run that is stored for the first time has its store there soon
+RETRY_SECONDS = (2.0, 60.0)  # pause after a failure: from the first, doubled, up to the second
+TRIALS_A_ROUND = 100  # few, so that a run's first upload has its store there soon
 AT_ONCE = 8  # files uploaded
 READABLE = (SETTINGS_FILE, RESULTS_FILE, TABLE_FILE, REPORT_FILE, PICTURE_FILE)
 
@@ -59,7 +59,7 @@ class Uploads:
         self._ours, self._lineage = storage.folder(claimed.epoch), Repository(folder / LINEAGE)
         self._before, self._told = frozenset(finished), set(finished)
         self._stored: set[str] = set()  # trials and calls that are there
-        self._seen: dict[str, tuple[int, int]] = {}  # of the readable files, as they were stored
+        self._seen: dict[str, tuple[int, int]] = {}  # size and time of the readable files when they were stored
         self._best: tuple[int, int] | None = None  # its record, as it was stored
         self._tips = ""
         self._attempts = 0

@@ -38,7 +38,7 @@ from autoresearch_ray.paths import CANDIDATE_FILE, SKELETON_FILE, TOKENIZER_FILE
 from autoresearch_ray.records import Isolation
 from autoresearch_ray.text import one_line
 
-LOAD_SECONDS, ANSWER_SECONDS = 120.0, 60.0  # that its process may take to load, and to answer
+LOAD_SECONDS, ANSWER_SECONDS = 120.0, 60.0  # limits for its process
 
 
 class LoadedModel:
@@ -46,7 +46,7 @@ class LoadedModel:
 
     def __init__(self, run_dir: Path, kept: KeptModel, isolation: Isolation | None = None) -> None:
         """As `load_model`."""
-        self.kept = kept  # whose model it is and what it scored
+        self.kept = kept  # the record of the model and its score
         self._channel: socket.socket | None = None
         with ExitStack() as opened:
             weights = opened.enter_context(open_kept(run_dir, kept, WEIGHTS_FILE))
@@ -76,7 +76,7 @@ class LoadedModel:
         if asked.min() < 0 or asked.max() >= vocab:
             raise ValueError(f"tokens from {asked.min()} to {asked.max()}; expected 0 to {vocab - 1}")
         self._shared.tokens[0, :length] = asked
-        self._shared.tokens[0, length:] = 0  # what comes after a token changes nothing at it: scoring has probed that
+        self._shared.tokens[0, length:] = 0  # later tokens change no earlier logits: scoring has probed that
         self._ask({"ask": 1}, ANSWER_SECONDS)
         logits = torch.from_numpy(self._shared.logits[0, :length].copy())
         if not bool(torch.isfinite(logits).all()):
@@ -205,7 +205,7 @@ def _read_weights(file: BinaryIO) -> dict[str, torch.Tensor]:
     """The tensors in an open file, and nothing else that a file of that kind may hold."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of a file that torch has doubts about
+            warnings.simplefilter("error")  # torch warns about a file that it doubts
             weights: Any = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError, Warning) as error:
         reason = one_line(str(error), 160)

@@ -17,8 +17,8 @@ from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.paths import CANDIDATE_FILE
 from autoresearch_ray.source_files import has_headings, split
 
-CONTEXT_LINES = 3  # of a unified diff
-LINES = 16  # of a diff that are kept
+CONTEXT_LINES = 3  # context of a unified diff
+LINES = 16  # most lines of a diff
 LINE_CHARACTERS = 160
 NAMED = 4  # places in the words of a change
 
@@ -26,7 +26,7 @@ CONSTANT = re.compile(r"([A-Z][A-Z0-9_]*)\s*(?::[^=]+)?=(?!=)\s*(.*?)\s*(?:\s#.*
 OUTER = re.compile(r"(?:async\s+def|def|class)\s+(\w+)|([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)|(import|from)\b")
 BEGINS = re.compile(rf"{OUTER.pattern}|\s*@|\s+(?:async\s+)?def\s")
 METHOD = re.compile(r"\s+(?:async\s+)?def\s+(\w+)")
-KNOB = re.compile(r"([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)\s*(.*?)\s*#.*\bsearch\s+\w+\s*\(")  # of a script: in any case
+KNOB = re.compile(r"([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)\s*(.*?)\s*#.*\bsearch\s+\w+\s*\(")  # a script's: any case
 FUNCTION = re.compile(
     r"(?:[A-Za-z_][^;={]*?[\s*&])?([A-Za-z_]\w*)\s*(?:<[^(]*>)?\s*\([^;]*$"
 )  # the first line of one, in most languages

@@ -55,16 +55,16 @@ TOML = (
 
 Kind = Literal["comment", "block", "string"]
 KINDS: tuple[Kind, ...] = ("comment", "block", "string")
-Piece = tuple[Kind, int, int]  # what it is, where it begins and ends
+Piece = tuple[Kind, int, int]  # kind, start, end
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
     """The comments of a language, and how it writes a constant."""
 
-    marks: tuple[str, ...] = ()  # that begin a comment which ends with its line
+    marks: tuple[str, ...] = ()  # marks of a comment that ends with its line
     block: bool = False  # /* comments */ too
-    pattern: re.Pattern[str] | None = None  # of comments and strings
+    pattern: re.Pattern[str] | None = None  # matches comments and strings
     trailing: bool = True  # whether a comment may stand behind a value
     free_form: bool = False  # whether blanks count in strings alone
     breaks: bool = False  # whether a comment over several lines counts as the end of a line

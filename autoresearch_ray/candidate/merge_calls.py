@@ -110,7 +110,7 @@ class _Function:
     node: ast.FunctionDef
     text: str
     parameters: str
-    returns: tuple[str, ...]  # of each value that it returns: how many there are, or the items of a list
+    returns: tuple[str, ...]  # each returned value: its number of items, or a list's items
 
     @classmethod
     def of(cls, node: ast.FunctionDef) -> "_Function":

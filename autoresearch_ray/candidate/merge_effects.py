@@ -44,7 +44,7 @@ class _Live:
     def __init__(self, tree: ast.Module) -> None:
         self._values = _literals(tree)
         live = [self._prune(statement) for statement in tree.body]
-        self.texts: dict[str, str] = {}  # by name; methods as CLASS.NAME
+        self.texts: dict[str, str] = {}  # keyed by name; methods as CLASS.NAME
         self.read: set[str] = set()
         for statement in (statement for group in live for statement in group):
             for name, node in _definitions(statement):

@@ -15,7 +15,7 @@ from autoresearch_ray.candidate.syntax import TREES, docstring
 LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 HEADS = 500 * TREES  # statements whose text is remembered: making it is half of the work
 MOVED = 2  # statements that make a move from one function to another: one alone may be a coincidence
-Block = tuple[str, ...]  # from the outermost: "GPT", "forward()", "for"
+Block = tuple[str, ...]  # outermost first: "GPT", "forward()", "for"
 Placed = tuple[Block, str]
 
 

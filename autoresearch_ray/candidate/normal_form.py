@@ -37,7 +37,7 @@ SILENT = {
     tokenize.DEDENT,
     tokenize.ENDMARKER,
 }
-ORDERLY = (  # what may change places: it does nothing but make a value
+ORDERLY = (  # expressions that may be reordered: they only make a value
     *(ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.IfExp),
     *(ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare),
     *(ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop),

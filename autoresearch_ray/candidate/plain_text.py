@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from autoresearch_ray.candidate.languages import KEPT_FILES, UNKNOWN, Language, language_of
 
-MARK = "\0"  # where a string stood: no text of a candidate has it
+MARK = "\0"  # stands for a string: no candidate contains it
 BLANK_LINES = re.compile(r"(?<!\\)\n(?:[ \t]*\n)+")  # a line behind a backslash is a part of the one before
 YAML_BLANK_LINES = re.compile(
     r"\n(?:[ \t]*\n)+(?=[ ]*(?:-[ \n]|[\w.-]+[ ]*(?::\s|:?\0))|\Z)"

@@ -15,7 +15,7 @@ from autoresearch_ray.errors import CandidateError
 
 Value = bool | int | float | str
 KINDS = ("log", "float", "log_int", "int", "choice")
-SEARCH = re.compile(r"(?:^#+\s*|;\s*)search\b(?P<a>.*)$|\bsearch\s+(?P<b>\w+\s*\(.*)$")  # in a comment
+SEARCH = re.compile(r"(?:^#+\s*|;\s*)search\b(?P<a>.*)$|\bsearch\s+(?P<b>\w+\s*\(.*)$")  # finds a range in a comment
 LOG_DIGITS = 3  # significant digits of a log knob: steps of at most 1 %
 
 
@@ -27,7 +27,7 @@ class Interval:
     high: float
     log: bool
     integer: bool
-    step: int = 1  # of integers: what is tried is `low` plus a multiple of it
+    step: int = 1  # integers only: values are `low` plus a multiple of it
 
     def contains(self, value: object) -> bool:
         """Whether a knob may have this value: an int where integers are asked for, any finite number else."""
@@ -119,7 +119,7 @@ class Knob:
     name: str
     value: Value
     range: Range
-    line: int  # in its file
+    line: int  # line number in its file
 
 
 def same(one: object, other: object) -> bool:

@@ -26,7 +26,7 @@ class Scopes:
     def __init__(self, tree: ast.Module) -> None:
         self.module = Scope("module", None)
         self.scope: dict[ast.AST, Scope] = {}
-        self.inner: dict[ast.AST, Scope] = {}  # what a function, class or comprehension opens
+        self.inner: dict[ast.AST, Scope] = {}  # the scope that a function, class or comprehension opens
         self.parent: dict[ast.AST, ast.AST] = {}
         self._placed: dict[ast.AST, Scope] = {}
         self._enter(tree, self.module)

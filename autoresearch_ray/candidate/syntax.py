@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from autoresearch_ray.errors import CandidateError
 
-MAX_DEPTH = 100  # of nodes within nodes: trees are walked recursively
+MAX_DEPTH = 100  # deepest nesting of nodes: trees are walked recursively
 TREES = 16  # texts whose trees, and what was found in them, are remembered: merges come in rows onto one frontier
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # what may carry a docstring
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # nodes that may have a docstring
 
 
 def parse(source: str) -> ast.Module:

@@ -25,7 +25,7 @@ STRING = r""""[\w .,:;/+-]{0,80}"|'[\w .,:;/+-]{0,80}'"""
 LINE = re.compile(
     rf"^([A-Za-z_]\w*(?: *: *[\w.]+)? *= *)({NUMBER}|{STRING}|True|False)( *)(?=#|$)", re.MULTILINE | re.ASCII
 )
-MARK = "\0"  # where a literal stood: no text that parses has it
+MARK = "\0"  # stands for a literal: no text that parses contains it
 ANY = "0"  # the literal in every hole of a template's sample
 
 
@@ -34,7 +34,7 @@ class Template:
     """What texts share; one object for all of them while it is cached, so it is compared by identity."""
 
     sample: str  # the text with `ANY` in its holes
-    lines: tuple[int, ...]  # of the holes, from 1, in their order
+    lines: tuple[int, ...]  # line numbers of the holes, from 1, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Filled:
 
     template: Template
     literals: tuple[str, ...]
-    spans: tuple[tuple[int, int, int], ...]  # of each literal: its start, its end, the end of the blanks behind it
+    spans: tuple[tuple[int, int, int], ...]  # (start, end, end of the blanks behind it) of each literal
 
     @property
     def strings(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def split(source: str) -> Filled:
         fixed = tuple(match[2] + match[3] for match, hole in zip(found, is_hole, strict=True) if not hole)
         template = _template(frame, fixed)
     except CandidateError:
-        parse(source)  # with its own words; else a literal within another string has changed what follows it
+        parse(source)  # with its own literals; it fails if a literal was part of another string
         template = None
     if template is None:
         return Filled(Template(source, ()), (), ())

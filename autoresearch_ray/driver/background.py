@@ -42,7 +42,7 @@ class BackgroundRun:
     """A run that `start` has started."""
 
     run_dir: Path
-    log: Path  # what its launches have printed
+    log: Path  # output of its launches
     process: "subprocess.Popen[Any]"
 
     @property
@@ -153,7 +153,7 @@ def _tell_until_it_searches(run: BackgroundRun, said: int) -> None:
     with run.log.open(encoding="utf-8", errors="replace") as log:
         log.seek(said)
         while not (line.startswith(PAGE_WORDS) and line.endswith("\n")):
-            has_ended = not run.is_going  # before the read: what it wrote last is read too
+            has_ended = not run.is_going  # asked before the read, so that the last output is read too
             read = log.readline()
             STDOUT.write(read)
             line = read if line.endswith("\n") else line + read  # a line may come in parts

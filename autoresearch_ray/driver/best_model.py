@@ -32,7 +32,7 @@ def load_best(run_dir: str | Path, isolation: Isolation | None = None) -> "Loade
     """
     run_dir = Path(run_dir)
     kept = find_kept(run_dir)
-    from autoresearch_ray.benchmark.loaded_model import load_model  # and torch with it, when it is needed
+    from autoresearch_ray.benchmark.loaded_model import load_model  # imports torch: only when it is needed
 
     return load_model(run_dir, kept, isolation)
 

@@ -38,7 +38,7 @@ from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
 from autoresearch_ray.text import one_line
 
-REFRESH_SECONDS = 120.0  # of the run's files, and after each win
+REFRESH_SECONDS = 120.0  # interval to refresh the run's files; each win refreshes them too
 SCREEN_SECONDS = 0.5
 HEAR_SECONDS = 2.0
 SHOWN_DECISIONS = 8
@@ -134,7 +134,7 @@ class Progress:
     def summary(self, folder: Path, settings: RunSettings, interrupted: bool) -> tuple[str, ...]:
         """Bring all files up to date and say how the run ended."""
         from autoresearch_ray.driver.files import (
-            rebuild,  # and with it matplotlib, when nobody waits for a slot any more
+            rebuild,  # imports matplotlib: late, when no slot is waiting
         )
 
         rebuild(folder)

@@ -31,8 +31,8 @@ from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
 from autoresearch_ray.store.connect import read_run
 
-SCORES = 2_000  # of the latest screens: as many as a tuner looks at
-LESSONS_FROM = 1_000  # of the latest trials
+SCORES = 2_000  # latest screens to read: as many as a tuner looks at
+LESSONS_FROM = 1_000  # latest trials to take lessons from
 WITHOUT_EFFECT = {"name", "candidate", "trials"}  # fields of an experiment that no score depends on
 
 Say = Callable[[str], None]
@@ -46,7 +46,7 @@ class FoundRun:
     history: History
     settings: RunSettings
     start: str  # its text
-    best: str  # of the proven best, or of the start while nothing is proven
+    best: str  # sha of the proven best; of the start while nothing is proven
 
 
 def find_run(said: str) -> FoundRun:
@@ -172,7 +172,7 @@ def _list_scores(history: History, price: float) -> Iterator[KnobScore]:
     is_screen = [row for row in history.rows if row.trial.purpose == "screen" and math.isfinite(facts.score(row))]
     for row in is_screen[-SCORES:]:
         text = history.candidates[row.trial.proposal.source_sha].text
-        with suppress(CandidateError):  # that a later version reads otherwise
+        with suppress(CandidateError):  # a later version may read it differently
             values = {knob.name: knob.value for knob in read_knobs(text)}
             yield KnobScore(values, facts.score(row) + price * code_lines(text))
 

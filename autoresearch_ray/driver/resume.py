@@ -55,7 +55,7 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
     address = ray_address(request)
     changes = {
         "trials": request.trials or stored.trials,
-        "hours": request.hours,  # of this launch
+        "hours": request.hours,  # limit of this launch
         "proposers": request.proposers or stored.proposers,
         "director": choose_director(request, stored.director, request.proposers or stored.proposers),
         "isolation": request.isolation or stored.isolation,

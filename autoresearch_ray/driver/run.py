@@ -47,7 +47,7 @@ from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
 from autoresearch_ray.text import one_line
 
-SILENT_SECONDS = 60.0  # that a slot may say nothing beyond what its trial may take
+SILENT_SECONDS = 60.0  # a slot's longest silence beyond its trial's time limit
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def drive(request: Request) -> RunOutcome:
             _only_driver(folder),
             model_keys(run) as keys,
         ):  # keys first: data may take long to come
-            Lineage(folder / LINEAGE, folder.name)  # what git refuses is found before Ray starts
+            Lineage(folder / LINEAGE, folder.name)  # git's refusals are found before Ray starts
             fingerprint = prepare_data(run, progress.say)
             with ray_for(run) as cluster, _serving_files(run, folder, cluster):
                 interrupts.listen()

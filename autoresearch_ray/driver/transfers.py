@@ -60,7 +60,7 @@ class AskedTransfer:
     texts: tuple[str, str]  # start, best
     best_sha: str
     run_gain: float
-    words: str  # of the settings
+    words: str  # describes the settings
     seeds: range
 
     def record(self, pairs: Sequence[Pair], failures: Sequence[str]) -> Transfer:

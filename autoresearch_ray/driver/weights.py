@@ -39,8 +39,8 @@ class WeightKeeper:
     def __init__(self, board: Board, settings: RunSettings, folder: Path, say: Say) -> None:
         self._board, self._settings, self._folder, self._say = board, settings, folder, say
         self._lock = threading.Lock()
-        self._waiting: dict[str, tuple[Trial, Result]] = {}  # by trial id: whose models may be needed
-        self._kept_sha = ""  # whose model is in its place
+        self._waiting: dict[str, tuple[Trial, Result]] = {}  # keyed by trial id: the models that may be needed
+        self._kept_sha = ""  # candidate whose model is stored as the best
         self._failure = ""
         self._changed, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._follow, name="weights", daemon=True)
@@ -73,7 +73,7 @@ class WeightKeeper:
                 self._say(f"{self._folder / BEST_FOLDER}: is not what was kept; the best's weights are made again")
         except WeightsError as error:
             self._say(f"{error}; the best's weights are made again")
-        for partial in self._all_trials(".", ".part"):  # of trials that were cut off: no slot runs one now
+        for partial in self._all_trials(".", ".part"):  # left by trials that were cut off: no slot runs now
             partial.unlink()
         there = {path.parent.name for path in self._all_trials("", "")}
         for trial in self._board.trials() if there else ():

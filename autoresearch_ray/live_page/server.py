@@ -22,7 +22,7 @@ from autoresearch_ray.live_page.run_files import read_shown
 from autoresearch_ray.observe.page import policy
 
 LOOPBACK = "127.0.0.1"
-IDLE_SECONDS = 60.0  # until a connection that asks nothing is closed
+IDLE_SECONDS = 60.0  # a connection without a request is closed after it
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"

@@ -19,8 +19,8 @@ class Moment:
     """From here on a policy reports another candidate."""
 
     hours: float  # virtual, since the search began
-    gain: float  # that it truly has over the start
-    believed: float  # that the policy says it has
+    gain: float  # true gain over the start
+    believed: float  # gain as the policy reports it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Course:
     policy: str
     world: int
     slots: int
-    trials: int  # that were started
+    trials: int  # trials started
     hours: float  # virtual, of all slots side by side
-    moments: tuple[Moment, ...]  # in order; before the first the start is reported
+    moments: tuple[Moment, ...]  # oldest first; before the first the start is reported
 
     @property
     def gpu_hours(self) -> float:

@@ -16,9 +16,9 @@ from autoresearch_ray.observe.comparison import Course, by_policy
 from autoresearch_ray.observe.picture_style import DPI, HEIGHT_INCHES, INK, MUTED, WIDTH_INCHES
 from autoresearch_ray.paths import write_whole
 
-COLOURS = ("#1a7f37", "#d4762c", "#0969da", "#8250df", "#cf222e", "#57606a", "#bf8700")  # by order of policies
-STEPS = 1200  # of the horizontal axis
-GAP = 0.035  # of the vertical axis, between the names of two lines
+COLOURS = ("#1a7f37", "#d4762c", "#0969da", "#8250df", "#cf222e", "#57606a", "#bf8700")  # in the policies' order
+STEPS = 1200  # points along the horizontal axis
+GAP = 0.035  # least distance between the names of two lines, as a share of the vertical axis
 
 
 def comparison_png(courses: Sequence[Course], path: Path) -> None:

@@ -34,7 +34,7 @@ class Win:
 
     number: int  # 1, 2, 3 ...
     step: Step
-    hypothesis: str  # of all its advances; the step itself was settled by a mere replicate
+    hypothesis: str  # hypotheses of all its advances; a replicate settled the step itself
     parent_sha: str  # the best before it
     commit: str  # "" while git has not been told
     trial_number: int

@@ -125,7 +125,7 @@ def part_rows(history: History) -> list[tuple[str, ...]]:
         if part is None or part.proposer != ABLATION or decision is None:
             continue
         lines = part.lines_removed - part.lines_added
-        worth = price * lines - decision.expected_gain  # in the score: J counts the lines that go as a gain
+        worth = price * lines - decision.expected_gain  # in units of the score: J counts removed lines as a gain
         half = 1.96 * decision.expected_sd
         says = "failed" if math.isnan(worth) else "helps" if worth - half > 0 else "not certain"
         says = "can go" if worth + half < price * lines else says

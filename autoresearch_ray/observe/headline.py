@@ -28,7 +28,7 @@ class Summary:
     noise_sd: float  # pooled over runs of equal source
     noise_freedom: int
     frontier: float
-    trials: int  # with a result
+    trials: int  # trials with a result
     statuses: dict[str, int]  # most frequent first
     wins: int
     slots: int

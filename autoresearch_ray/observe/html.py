@@ -33,7 +33,7 @@ from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import encodable, last_line, one_line, visible
 
-SHOWN_TRIALS = 2_000  # of the latest; the parquet file has all
+SHOWN_TRIALS = 2_000  # the latest trials; the parquet file has all
 SHOWN_WINS = 100
 WORDS = 600  # characters of a hypothesis or an error; the parquet file has all
 SETTING_LIMIT = 300  # characters of one value

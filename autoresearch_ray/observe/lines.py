@@ -15,7 +15,7 @@ from autoresearch_ray.text import last_line, one_line
 COLUMNS = 120
 SHOWN_WINS = 20
 SHOWN_HELD = 5
-NAME_CELLS = 20  # of a metric, in a line a decision
+NAME_CELLS = 20  # width of a metric's name in a decision's line
 OURS = ScoreWords()
 WORTH_A_REASON = frozenset({"keep", "drop", "advance", "promising"})
 

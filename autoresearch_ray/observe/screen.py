@@ -18,7 +18,7 @@ from autoresearch_ray.score_words import ScoreWords
 __all__ = ["SlotView", "Snapshot", "decision_line", "render", "seconds_left", "summary_lines"]
 
 BAR_CELLS = 10
-DECISIONS = 4  # of the last ones always have room, where the window has room at all
+DECISIONS = 4  # so many of the last decisions are shown in any window but the smallest
 FIXED_LINES = 7  # headline, progress, scores, and the heads of slots and decisions with an empty line before each
 GOOD, DIM, BOLD = "green", "dim", "bold"
 

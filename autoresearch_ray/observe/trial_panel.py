@@ -19,7 +19,7 @@ from autoresearch_ray.text import one_line, visible
 SHOWN_DIFF_LINES = 800
 SHOWN_ERROR = 4_000  # characters, of its end
 WORDS = 1_000  # characters of a text in one line
-EMBEDDED = 300  # of the latest, besides every win's
+EMBEDDED = 300  # panels of the latest trials, in addition to every win's
 EMBEDDED_BYTES = 2_000_000
 MARKS = {"+": "p", "-": "m", "@": "h"}  # classes of a diff's lines
 
@@ -38,7 +38,7 @@ class TrialPanel:
     error: str
     diff: Pairs | None  # (class, line) against the parent; None where a text is not in the store
     parent: str  # the parent's trial whose curve is shown
-    is_same_seed: bool  # of that trial
+    is_same_seed: bool  # whether the seed is that trial's
     curve: Points
     parent_curve: Points
 

@@ -36,7 +36,7 @@ from autoresearch_ray.propose.llm.session import settle_ideas
 from autoresearch_ray.propose.tuner.tuner import Observation, Suggestion, suggestion_of
 
 GROUP, TUNER_GROUP = "autoresearch_ray.proposers", "autoresearch_ray.tuners"
-PAUSE_SECONDS = 15.0  # after a call that failed
+PAUSE_SECONDS = 15.0  # pause after a failed call
 
 
 @dataclass(frozen=True, slots=True)

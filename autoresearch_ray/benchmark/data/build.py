@@ -29,8 +29,8 @@ from autoresearch_ray.experiment import Experiment
 
 SPLITS = ("train", "val", "holdout")
 WITHHELD = "withheld.json"
-TOKENIZER_BYTES = 200_000_000  # of train text that the tokenizer is trained on, at most
-CUTS = 8  # of what a pool may hold: the longest part of a document that is cut; a character has up to four bytes
+TOKENIZER_BYTES = 200_000_000  # most training text for the tokenizer
+CUTS = 8  # longest part of a cut document: a pool's limit over this; a character has up to four bytes
 
 Progress = Callable[[str], None]
 

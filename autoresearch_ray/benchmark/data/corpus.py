@@ -27,7 +27,7 @@ HUB_NAMES = {"tinystories": "roneneldan/TinyStories", "climbmix": "karpathy/clim
 LOCAL_READERS = {".jsonl": "json", ".parquet": "parquet"}  # suffix -> builder of `datasets`
 SPLIT_SEED = b"autoresearch_ray splits 1"
 POOL_BYTES_PER_TOKEN = 8  # reserved for each scored token; BPE of 2,048 to 65,536 tokens gives 3 to 5
-POOL_SHARE = 0.2  # of the corpus, at most, for each of validation and held-out
+POOL_SHARE = 0.2  # most of the corpus for validation, and as much for held-out
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test"}  # folders of the standard library
 
 
@@ -214,7 +214,7 @@ def _rows(source: dict[str, str], name: str, column: str, cache_dir: Path) -> It
     datasets.disable_progress_bars()
     try:
         rows = datasets.load_dataset(**source, split="train", streaming=True, cache_dir=str(cache_dir))
-    except StopIteration:  # of an empty file
+    except StopIteration:  # the file is empty
         return
     for number, row in enumerate(rows, 1):
         yield _column(row, f"{name}: row {number:,}", column)

@@ -183,7 +183,7 @@ def _open_if_whole(folder: Path, spec: dict[str, str | int]) -> Dataset | None:
 
 def _build(experiment: Experiment, spec: dict[str, str | int], label: str, folder: Path, say: Progress) -> Dataset:
     partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a builder that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a builder that was killed
     partial.mkdir()
     try:
         build(experiment, spec, label, partial, cache_home() / "hub", say)

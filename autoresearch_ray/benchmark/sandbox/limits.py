@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autoresearch_ray.benchmark.sandbox import syscalls
 
-FILE_BYTES = 4 << 30  # of one file
+FILE_BYTES = 4 << 30  # largest file
 OPEN_FILES = 4096
 PROCESSES = 256  # threads included; a compiler's pool of 32 workers fits
 FIRST_SPARE_USER, SPARE_USERS = 61184, 4336  # the numbers that systemd keeps for users that come and go

@@ -33,8 +33,8 @@ KEEP_MEMORY = {  # glibc gives freed tensors back to the kernel else: 4,000 page
 class Tree:
     """All descendants of a process, seen from outside."""
 
-    memory_mb: float = 0.0  # what they have in memory but programs and data files; shared pages count for each
-    threads: int = 0  # of all processes
+    memory_mb: float = 0.0  # memory without programs and data files; a shared page counts for each process
+    threads: int = 0  # threads of all processes
 
 
 def clean_environment(threads: int, scratch: Path) -> dict[str, str]:

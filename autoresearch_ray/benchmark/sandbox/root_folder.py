@@ -26,7 +26,7 @@ LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/sel
 READ_ONLY_PROC = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi")
 EMPTY_PROC = ("kcore", "keys", "key-users", "timer_list", "kallsyms", "kpageflags", "kpagecount", "latency_stats")
 SCRATCH, SHARED_MEMORY, COVERS, PROC = "/scratch", "/dev/shm", "/.covers", "/proc"
-SCRATCH_MB = 512  # that a candidate may write to its folder, and again to /dev/shm
+SCRATCH_MB = 512  # what a candidate may write to its folder, and as much again to /dev/shm
 SCRATCH_FILES = 50_000
 
 

@@ -44,7 +44,7 @@ FAKED_INPUT = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX write into a terminal as
 
 _SYSCALL = {"x86_64": 317, "aarch64": 277}
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_SET_MODE_FILTER, _SPEC_ALLOW = 1, 4  # without the latter, old kernels slow the whole process down
+_SET_MODE_FILTER, _SPEC_ALLOW = 1, 4  # without SPEC_ALLOW old kernels slow the whole process down
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data

@@ -86,7 +86,7 @@ def _can_unshare() -> bool:
 def _is_at_home() -> bool:
     """Whether Python and the GPUs can be used."""
     gpus = [path for path in root_folder.devices() if path.startswith("/dev/nvidia") and Path(path).is_char_device()]
-    gpus = [path for path in gpus if "caps" not in path]  # of MIG; most are for administrators
+    gpus = [path for path in gpus if "caps" not in path]  # "caps" files are MIG's; most are for administrators
     needed = (sys.executable, os.__file__, __file__)
     return all(os.access(path, os.R_OK) for path in needed) and all(os.access(gpu, os.R_OK | os.W_OK) for gpu in gpus)
 

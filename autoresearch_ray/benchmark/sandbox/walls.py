@@ -45,10 +45,10 @@ logger = logging.getLogger(__name__)
 class Walls:
     """What one process server keeps its candidates behind."""
 
-    layers: tuple[str, ...] = ()  # in the order of KNOWN
+    layers: tuple[str, ...] = ()  # ordered as KNOWN
     missing: dict[str, str] = field(default_factory=dict)  # layer: why it could not be had
-    user: int = 0  # that candidates run as; 0: the server's own
-    shown: tuple[str, ...] = ()  # what they may read besides what every trainer needs
+    user: int = 0  # user that candidates run as; 0: the server's own
+    shown: tuple[str, ...] = ()  # paths they may read besides what every trainer needs
 
     @property
     def level(self) -> str:

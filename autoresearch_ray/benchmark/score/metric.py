@@ -21,7 +21,7 @@ BATCH_LOGITS = {
     "cpu": 2**21,
     "cuda": 2**26,
 }  # logits of one scoring batch, at most; on the CPU what fits its cache is fastest
-ZLIB_TOKENS = 1 << 20  # of a split that are compressed for that
+ZLIB_TOKENS = 1 << 20  # a split's tokens that are compressed for that
 
 # From rows of tokens (B, T + 1) and of targets, of the same shape, to the log-probabilities (B, T), float64, on the
 # CPU, of targets[:, 1:] given the tokens before each

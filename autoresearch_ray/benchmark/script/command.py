@@ -32,7 +32,7 @@ def words_of(command: str, folder: str) -> list[str]:
             raise SettingsError(
                 f"command {command!r}: {Path(folder, program)} does not exist; expected a program there"
             )
-        return [program, *others]  # in the copy of the folder
+        return [program, *others]  # run in the copy of the folder
     found = shutil.which(program)
     if found is None:
         raise SettingsError(f"command {command!r}: {program} is not found; expected a program of this machine's PATH")

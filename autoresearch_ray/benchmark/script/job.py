@@ -17,8 +17,8 @@ from autoresearch_ray.script_experiment import AnyExperiment, ScriptExperiment
 
 SERVER = "autoresearch_ray.benchmark.script.server"
 CANDIDATE_TAR = "candidate.tar"
-FOLDERS = ("run", "judge")  # where its processes work, if the walls give them no empty folder of their own
-START_SECONDS = 60.0  # for its files to be laid out
+FOLDERS = ("run", "judge")  # working folders of its processes where the walls give them none
+START_SECONDS = 60.0  # time to lay out its files
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ScriptJob:
     snapshot: Snapshot
     seed: int
     device: Literal["cpu", "cuda"]
-    memory_mb: int  # of the whole process tree; 0: no limit
+    memory_mb: int  # limit for the whole process tree; 0: no limit
     strength: Strength = "normal"  # full for a proof, for which the second score is wanted, if the script has one
     asked_at: float = 0.0
 

@@ -17,7 +17,7 @@ from autoresearch_ray.script_experiment import ScriptExperiment
 
 INJECTED = Path(__file__).with_name("injected")  # a folder for PYTHONPATH
 CHUNK = 1 << 20
-MOST_BYTES = SCRATCH_MB << 20  # of one file that is read back
+MOST_BYTES = SCRATCH_MB << 20  # most bytes of a file that is read back
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Order:
     experiment: ScriptExperiment
     command: list[str]
     seed: int
-    home: str  # of the user: what is read below it is linked at the same place below the script's own
+    home: str  # the user's home: data below it is linked at the same place below the script's home
     linked: tuple[str, ...]  # folders and files that it may read
 
 
@@ -50,7 +50,7 @@ def run_program(order: Order) -> None:
     words = list(order.command)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     said = dict(order.experiment.environment)
-    if how == "injected":  # before folders of the experiment's own; a sitecustomize that is in them runs after ours
+    if how == "injected":  # first in the path; a sitecustomize of the experiment's own runs after ours
         said["PYTHONPATH"] = os.pathsep.join(filter(None, [str(INJECTED), said.get("PYTHONPATH", "")]))
         said["AUTORESEARCH_SEED_OFFSET"] = str(order.seed)
     elif how == "environment":

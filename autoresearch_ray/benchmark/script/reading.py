@@ -30,7 +30,7 @@ class ReadingError(Exception):
 class Printed:
     """The metrics in an output that comes in pieces."""
 
-    patterns: dict[str, re.Pattern[str]]  # by name, each with one group; a match lies in one line
+    patterns: dict[str, re.Pattern[str]]  # keyed by name, each with one group; a match lies in one line
     values: dict[str, list[str]] = field(default_factory=dict)  # the first and the last
     counts: Counter[str] = field(default_factory=Counter)
     last: str = ""  # line, for a person

@@ -24,7 +24,7 @@ from autoresearch_ray.script_experiment import ScriptExperiment
 
 LEFT_OUT = {".git", ".hg", ".svn", ".venv", "venv", "__pycache__", "node_modules", "runs", ".tox", ".nox"}
 LEFT_OUT_ENDINGS = ("_cache", ".pyc", ".egg-info")
-MOST_BYTES, MOST_FILES = 64 << 20, 10_000  # that go into the folder of every trial
+MOST_BYTES, MOST_FILES = 64 << 20, 10_000  # limits for the files that every trial gets
 SCRIPTS, TAR_FILE, META_FILE = "scripts", "script.tar", "meta.json"
 
 
@@ -33,7 +33,7 @@ class Snapshot:
     """The tar and the hashes of its files."""
 
     folder: Path
-    fingerprint: str  # of the files that are not editable, and of how they are run
+    fingerprint: str  # hash of the files that are not editable, and of how they are run
     hashes: tuple[tuple[str, str], ...]  # (path, sha256) of every regular file, in the order of paths
 
     @property

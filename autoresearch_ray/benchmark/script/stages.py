@@ -197,7 +197,7 @@ class ScriptStages:
         if not self._job["held_out"]:
             wanted -= {experiment.holdout} - {experiment.metric, *experiment.limits}
         try:
-            in_order = sorted(wanted, key=lambda name: (name != experiment.metric, name))  # so that errors are the same
+            in_order = sorted(wanted, key=lambda name: (name != experiment.metric, name))  # fixed order, equal errors
             values = measured | self._read(folder, printed, in_order)
             check_limits(experiment, values)
         except ReadingError as error:

@@ -28,11 +28,11 @@ class Confinement:
     """What the processes of one job are kept behind."""
 
     walls: Walls
-    folder: str  # where they work, without a root folder of their own
-    memory_mb: int  # of each; 0: any
+    folder: str  # working folder where they have no root folder of their own
+    memory_mb: int  # limit for each process; 0: none
     covers: tuple[Cover, ...] = ()
     memory_files: bool = False  # they may have some
-    closed: tuple[str, ...] = ()  # of what the walls show, that they may not read
+    closed: tuple[str, ...] = ()  # paths that they may not read though the walls show them
 
 
 def confinement_of(job: Job, walls: Walls, folder: str, covers: tuple[Cover, ...] = ()) -> Confinement:

@@ -27,13 +27,13 @@ from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.paths import OUTPUT_FILE
 from autoresearch_ray.records import Result
 
-ATTEMPTS = 3  # for a candidate whose process somebody else killed
-MEMORY_SHARE = 0.5  # of the machine's
+ATTEMPTS = 3  # tries when another process killed the candidate's
+MEMORY_SHARE = 0.5  # share of the machine's memory
 SECONDS = 60.0
 MAX_SEQ_LEN = 128  # tokens
 ROWS = {"train": 64, "val": 4, "holdout": 4}
 TAIL = 2000  # characters of a traceback
-STUCK = re.compile(rf'File "{FILE}", line (\d+) in (\w+)')  # what faulthandler says, the innermost first
+STUCK = re.compile(rf'File "{FILE}", line (\d+) in (\w+)')  # faulthandler's lines, the innermost first
 STUCK_FRAMES = 3
 HEAD = "Traceback (most recent call last):\n"
 FRAME = re.compile(r'  File "(?P<file>[^"]*)", line \d+, in .*\n(?:    .*\n)*')

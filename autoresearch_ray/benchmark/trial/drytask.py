@@ -20,14 +20,14 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from autoresearch_ray.benchmark.trial.task import Batch, Task, TrainingData
 from autoresearch_ray.records import CurvePoint
 
-STEPS = 2  # of any optimiser
-BATCHES = 16  # where no optimiser steps
-SLOW_SECONDS = 3.0  # after which one step is enough: Muon alone takes 3 to 6 of a core for the model of h100.yaml
-LAST_SECONDS = 25.0  # after which none is needed
+STEPS = 2  # most steps of any optimiser
+BATCHES = 16  # most batches where no optimiser steps
+SLOW_SECONDS = 3.0  # from then on one step is enough: Muon takes 3 to 6 core seconds for h100.yaml's model
+LAST_SECONDS = 25.0  # from then on no step is needed
 BATCH_LOGITS = 2**21
 LEAST_ROWS = 2
 WARMUP_BATCHES = 2
-SAY_AT = 0.8  # of its time, what a process is at
+SAY_AT = 0.8  # share of its time; then a process says where it is
 
 
 class DryTask(Task):

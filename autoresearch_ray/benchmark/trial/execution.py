@@ -17,12 +17,12 @@ from autoresearch_ray.codec import from_json
 from autoresearch_ray.records import CurvePoint, Result, Status
 from autoresearch_ray.text import last_line
 
-END_SECONDS = 10.0  # for the server to end a killed candidate
+END_SECONDS = 10.0  # time for the server to end a killed candidate
 LOOK_SECONDS = 0.5  # between looks at memory, processes and disk
 POLL_SECONDS = 0.05
 OUTPUT_LIMIT = 1 << 20  # bytes of a candidate's output that are kept
-OWN_THREADS = 64  # of the server, beside what a candidate may have
-LEAK = 0.1  # of the allowed memory, gained in the second half of a phase that ends late: it is what took the time
+OWN_THREADS = 64  # the server's threads, in addition to a candidate's
+LEAK = 0.1  # growth in a late phase's second half, as a share of the limit: then memory took the time
 
 
 class Asked(Protocol):

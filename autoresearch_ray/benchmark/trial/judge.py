@@ -23,7 +23,7 @@ from autoresearch_ray.benchmark.trial.job import LENGTH, STATUSES, DataShape, Ev
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.text import one_line
 
-MOST_PARAMETERS, NAME = 1 << 50, 100  # that are believed; characters of a device's name
+MOST_PARAMETERS, NAME = 1 << 50, 100  # most parameters believed; most characters of a device's name
 SHOWN_APART = 1e-3  # nats between what was said and what is shown, rounding aside
 
 
@@ -75,7 +75,7 @@ class Remote:
         logits = torch.from_numpy(self._shared.logits[:count].copy())
         own = np.stack([tokens[rows, place + 1], targets[:, -1]], 1)
         shown = metric.log_probabilities(logits, own)
-        known = place < length - 1  # of the last target nothing was said
+        known = place < length - 1  # the last target has no prediction
         apart = (shown[:, 0] - answer[rows, place])[torch.from_numpy(known)].abs()
         if not bool((apart <= SHOWN_APART).all()):
             raise InvalidModelError(

@@ -20,7 +20,7 @@ from autoresearch_ray.benchmark.trial.failures import describe, keep_spare_memor
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 
-CONTEXT_BYTES = 600 << 20  # of GPU memory that a process takes beside its tensors: context, kernels, cuBLAS
+CONTEXT_BYTES = 600 << 20  # GPU memory of a process besides its tensors: context, kernels, cuBLAS
 
 
 def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) -> None:

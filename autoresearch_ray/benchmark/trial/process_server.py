@@ -25,7 +25,7 @@ from autoresearch_ray.codec import to_json
 
 MAX_REQUEST = 1 << 20
 MAX_DESCRIPTORS = 8
-MOST_LAST_MESSAGES = 64  # that are heard after a child's end; what it left running may go on for ever
+MOST_LAST_MESSAGES = 64  # read after a child's end; processes that it left may write for ever
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Server:
                 os.read(self._wake, 4096)
                 ended, status, usage = os.wait4(pid, os.WNOHANG)
                 end = End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024) if ended else None
-            for _ in range(MOST_LAST_MESSAGES if end else 1):  # what it has said counts before its end
+            for _ in range(MOST_LAST_MESSAGES if end else 1):  # its messages count before its end
                 if not channels or not select.select(channels, [], [], 0)[0]:
                     break
                 message = _message(channel)

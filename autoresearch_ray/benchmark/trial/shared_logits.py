@@ -23,7 +23,7 @@ import numpy as np
 
 from autoresearch_ray.benchmark.score import metric
 
-PLACES = 2  # in a row, whose logits are shown where not all are carried over
+PLACES = 2  # places in a row whose logits are sent where not all are
 MESSAGE = 1 << 16
 
 

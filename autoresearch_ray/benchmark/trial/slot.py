@@ -33,7 +33,7 @@ from autoresearch_ray.paths import OUTPUT_FILE, find_home
 from autoresearch_ray.records import CurvePoint, Result
 
 SERVER_START_SECONDS = 120.0
-TRAIN_SERVER = "autoresearch_ray.benchmark.trial.server"  # of our contract
+TRAIN_SERVER = "autoresearch_ray.benchmark.trial.server"  # process server of our contract
 
 
 class SlotError(AutoresearchError):
@@ -71,7 +71,7 @@ class Slot:
         self._control: socket.socket | None = None
         self._ready = False
         self._under_way: Execution | None = None
-        self.walls = Walls()  # what candidates are kept behind, once the server is ready
+        self.walls = Walls()  # the candidates' walls, known once the server is ready
         self.result = Result("", "lost")
         self.cold = True  # the server was not yet ready when the last job was asked for
 

@@ -45,7 +45,7 @@ from autoresearch_ray.benchmark.trial.split_model import split
 from autoresearch_ray.benchmark.trial.training_process import run_candidate
 from autoresearch_ray.codec import from_json, to_json
 
-MOST_MESSAGES = 64  # of a candidate's process; an honest one has 25
+MOST_MESSAGES = 64  # limit for a candidate's process; an honest one sends 25
 MOST_KEPT, SPARE_KEPT = 2, 1 << 20  # a kept file may be so many times as large as the saved model, and bytes more
 ORDER = {"training": "", "progress": "training", "trained": "training", "saved": "trained", "unsaved": "trained"}
 
@@ -153,7 +153,7 @@ class Stages:
         late = late_saving(event.at - self._said["trained"].at, os.fstat(self._model).st_size)
         if late and not self._job.dry:
             return self._fail("timeout", late)
-        if event.kind == "unsaved" and (self._job.dry or self._job.strength == "full"):  # what no proof takes, no slot
+        if event.kind == "unsaved" and (self._job.dry or self._job.strength == "full"):  # no proof can use such a model
             return self._fail(
                 "invalid", f"the model cannot be saved ({event.error}), and a proof loads it in fresh processes"
             )
@@ -191,7 +191,7 @@ class Stages:
                 return channel, memory
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
             fcntl.fcntl(self._model, fcntl.F_ADD_SEALS, seals)
-            saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)  # with a place to read at of its own
+            saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)  # has a file offset of its own
             self._fork(
                 [theirs.fileno(), saved, memory],
                 lambda kept: run_model(

@@ -20,7 +20,7 @@ from autoresearch_ray.records import CurvePoint
 
 WARMUP_BATCHES = 64  # at most, over all calls
 REPORTS = 20  # progress reports a budget
-RECENT_STEPS = 15  # whose median is a typical step
+RECENT_STEPS = 15  # their median is a typical step
 STEPS_AHEAD = 2  # steps that may be queued on CUDA before the next batch is given out
 
 Batch = tuple[torch.Tensor, torch.Tensor]

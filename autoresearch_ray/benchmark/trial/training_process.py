@@ -100,7 +100,7 @@ def receive(channel: socket.socket, count: int) -> list[int]:
 
 def _train(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, torch.nn.Module, Profile]:
     device = model_process.prepare_device(job)
-    gc.freeze()  # what the server imported is never garbage: collections stay short
+    gc.freeze()  # the server's imports are never garbage: collections stay short
     task = (DryTask if job.dry else Task)(
         HandedData(shape, channel),
         device,

@@ -23,7 +23,7 @@ BUILTINS = {
     "memoryview": "compute with tensors",
 }
 OWN = words("__class__ __dict__")  # special attributes that may be named of `self` alone
-OUTER = words("__getattr__ __getstate__ __setattr__ __setstate__")  # and of `super()`
+OUTER = words("__getattr__ __getstate__ __setattr__ __setstate__")  # allowed on `super()` too
 READABLE = words(
     "__init__ __post_init__ __new__ __call__ __len__ __getitem__ __iter__ __next__ __repr__ __name__ __qualname__ "
     "__doc__ __version__"

@@ -18,8 +18,8 @@ from autoresearch_ray.candidate.syntax import docstring, parse
 from autoresearch_ray.errors import CandidateError
 
 BY_NAME = ("getattr", "hasattr", "setattr", "delattr")
-ROUNDS = 8  # of following assignments: one passes a path on by one more name
-PARTS = 8  # of a path: longer ones say nothing more
+ROUNDS = 8  # rounds over all assignments: each passes a path on by one name
+PARTS = 8  # most parts of a path: longer ones add nothing
 
 Paths = frozenset[str]
 Binding = tuple[Scope | None, str]  # (None, name) is the attribute `name` of any `self`
@@ -62,7 +62,7 @@ class Reading:
         check_compiles(source)
         self.scopes = Scopes(self.tree)
         placed = [node for node in self.scopes.nodes if isinstance(node, Placed)]
-        self.nodes = sorted(placed, key=lambda node: (node.lineno, node.col_offset))  # in the order of the text
+        self.nodes = sorted(placed, key=lambda node: (node.lineno, node.col_offset))  # in source order
         self._selves = set(self._first_parameters())
         self._functions = dict(self._own_functions())
         every = [node.args for node in self.scopes.nodes if isinstance(node, FUNCTIONS)]
@@ -70,7 +70,7 @@ class Reading:
         classes = [node for node in self.scopes.nodes if isinstance(node, ast.ClassDef)]
         self._classes = {(self.scopes.of(node, node.name), node.name) for node in classes}
         self._known: dict[Binding, Paths] = {}
-        self._arguments: dict[Binding, list[ast.expr]] = {}  # of parameters of functions that are called by name
+        self._arguments: dict[Binding, list[ast.expr]] = {}  # arguments by parameter, for functions called by name
         flows = [flow for node in self.scopes.nodes for flow in self._flows(node)]
         for _ in range(ROUNDS):
             if not sum(self._learn(binding, paths()) for binding, paths in flows):

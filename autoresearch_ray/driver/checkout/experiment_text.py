@@ -11,12 +11,12 @@ import yaml
 from autoresearch_ray.driver.checkout.ranges import choose_ranges, is_known
 from autoresearch_ray.driver.checkout.upstream import PROGRAM, Checkout
 
-BUDGET_TIMES = 1.1  # of the training time: upstream's example takes 325.9 s in all for 300 s of training
-GUESSED_SECONDS = 300.0  # of training, where prepare.py does not say
-LONGEST_SECONDS = 86400.0  # that a budget may be
+BUDGET_TIMES = 1.1  # budget over training time: upstream's example takes 325.9 s for 300 s of training
+GUESSED_SECONDS = 300.0  # training time where prepare.py does not say
+LONGEST_SECONDS = 86400.0  # the longest budget
 TIMEOUT_SECONDS = 600.0  # upstream's, for 300 s of training; twice the training where that is more
 HUB = ".cache/huggingface/hub"  # below the home folder, where repositories are if nothing is said
-COLUMN = 27  # of the comments
+COLUMN = 27  # where comments begin
 
 
 def experiment_text(checkout: Checkout, place: Path) -> str:

@@ -13,7 +13,7 @@ NO_KNOB = re.compile(
     "PORT|PROJECT|RANK|RUNS|SAVE|SECONDS|SEED|SEQ|SHARDS?|STEPS|THREADS|TIME|TIMEOUT|TOKENS|VAL|VERBOSE|VERSION|VOCAB|"
     "WANDB|WORKERS|WORLD"
 )
-PATTERNS = ("L", "SL", "SSL", "SSSL", "SSSSSL")  # of upstream's windows: short and long
+PATTERNS = ("L", "SL", "SSL", "SSSL", "SSSSSL")  # upstream's window patterns: short and long
 LR_TIMES = 5.0  # below and above the learning rate that is there
 
 

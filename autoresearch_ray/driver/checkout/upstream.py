@@ -17,7 +17,7 @@ TRAIN, PREPARE, PROGRAM = "train.py", "prepare.py", "program.md"
 METRIC = re.compile(
     r"\s*(val_(?:bpb|loss))\s*[:=]"
 )  # at the start of a string that is printed; the first is upstream's
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # of the Hugging Face hub
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # a repository of the Hugging Face hub
 OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -34,7 +34,7 @@ class Checkout:
     train: str  # train.py's text
     metric: str
     time_budget: float | None  # seconds of training, where prepare.py says them as a number
-    cache: Path | None  # where prepare.py keeps its data, if that is below the home folder; it may not be there yet
+    cache: Path | None  # prepare.py's data folder, if below the home folder; may not exist yet
     needs_cuda: bool  # names CUDA without asking whether it is there
     kernels: tuple[str, ...]  # repositories that train.py loads kernels from
     has_program: bool

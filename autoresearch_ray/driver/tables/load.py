@@ -33,7 +33,7 @@ class Table:
     """What can be loaded of a run."""
 
     schema: Schema
-    read: Callable[[Path], pd.DataFrame]  # from a run's folder
+    read: Callable[[Path], pd.DataFrame]  # reads it from a run's folder
     parts: tuple[str, ...] = ()  # folders that it is made of beside the store
 
 

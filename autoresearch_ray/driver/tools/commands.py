@@ -29,8 +29,8 @@ from autoresearch_ray.text import last_line
 
 COMMAND_SECONDS = 60.0
 LOOK_SECONDS = 1.0  # between looks at the store
-COMMIT_SECONDS = 10.0  # that a win waits for its commit, should git be slow
-LAST_SECONDS = 30.0  # after the search, in which a command may still begin
+COMMIT_SECONDS = 10.0  # longest wait for a win's commit
+LAST_SECONDS = 30.0  # time after the search in which a command may still begin
 
 Say = Callable[[str], None]
 

@@ -14,7 +14,7 @@ from autoresearch_ray.driver.tools.news import TrialNews, WinNews
 from autoresearch_ray.driver.tools.tracker import PROJECT, TrackedRun
 from autoresearch_ray.records import Candidate
 
-RUN_TAG = "autoresearch.run"  # by which a run is found again: MLflow makes its ids itself
+RUN_TAG = "autoresearch.run"  # tag to find a run again: MLflow makes its ids itself
 PARAMS_AT_ONCE = 100  # MLflow's limit
 
 

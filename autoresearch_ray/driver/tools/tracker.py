@@ -14,8 +14,8 @@ from autoresearch_ray.records import Candidate
 from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import RunSettings
 
-PROJECT = "autoresearch_ray"  # where the tool keeps runs, unless its own variable says otherwise
-ADDRESSES = {"state", "storage", "llm_base_url"}  # which are nobody else's business
+PROJECT = "autoresearch_ray"  # the tool's project, unless its own variable names another
+ADDRESSES = {"state", "storage", "llm_base_url"}  # private addresses: not sent to a tool
 LONGEST = 500  # characters of a parameter
 
 

@@ -27,9 +27,9 @@ from autoresearch_ray.text import one_line
 
 PACKAGES: dict[TrackerName, str] = {"wandb": "wandb", "mlflow": "mlflow", "tensorboard": "tensorboardX"}
 LOOK_SECONDS = 1.0  # between looks at the store
-RETRY_SECONDS = (5.0, 300.0)  # after a failure, doubled up to the second
-LAST_SECONDS = 30.0  # for what is left at the end of a run
-WORDS = 200  # of a failure
+RETRY_SECONDS = (5.0, 300.0)  # pause after a failure: from the first, doubled, up to the second
+LAST_SECONDS = 30.0  # time for the rest at a run's end
+WORDS = 200  # characters of a failure's message
 
 Open = Callable[[TrackedRun], Tracker]
 

@@ -19,7 +19,7 @@ from autoresearch_ray.observe.tables.columns import Schema, make_table
 from autoresearch_ray.paths import CALLS_FOLDER
 from autoresearch_ray.records import MICROS, Charge, History
 
-DIRECTIVES = "directives "  # before a version's number, among what a conversation led to
+DIRECTIVES = "directives "  # prefix of a version's number among a conversation's results
 SCHEMA: Schema = {
     "call_id": "string",
     "who": "category",
@@ -48,11 +48,11 @@ class Transcribed:
 
     conversation: str
     turn: int  # 1 for the first call of the conversation
-    model: str = ""  # as the provider names what answered
+    model: str = ""  # the provider's name for the model that answered
     stop: str = ""  # how the answer ended
-    seconds: float = math.nan  # that the answer took
+    seconds: float = math.nan  # duration of the answer
     error: str = ""
-    proposals: str = ""  # that the conversation led to
+    proposals: str = ""  # proposals from the conversation
     directives: int | None = None  # the version that the conversation led to
 
 

@@ -26,7 +26,7 @@ from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.text import last_line, one_line
 
 LATEST = 2_000  # screened candidates that findings stand on
-TYPICAL_MOVE = 0.25  # of a knob's range
+TYPICAL_MOVE = 0.25  # share of a knob's range
 PRIOR_SD = 10.0  # pair sd that a typical move may be worth before anything is known: hardly a prior
 RECENT, LEAST_RECENT = 40, 15  # screens that the outlook is judged by
 NEXT_SCREENS = 20

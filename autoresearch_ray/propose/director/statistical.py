@@ -9,7 +9,7 @@ from autoresearch_ray.score_words import ScoreWords, words_for_models
 BITS = words_for_models()
 
 FAIR_TRIAL = 3  # ideas of a subject, after which their mean counts
-UNTRIED_SHARE, OPEN_SHARE = 0.7, 0.5  # beside 1 of a subject that brings something
+UNTRIED_SHARE, OPEN_SHARE = 0.7, 0.5  # a subject that brought an advance has share 1
 
 
 def direct_by_statistics(findings: Findings, before: Directives, words: ScoreWords = BITS) -> Directives:

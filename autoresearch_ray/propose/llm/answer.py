@@ -29,7 +29,7 @@ from autoresearch_ray.propose.llm.script_files import ScriptFiles
 from autoresearch_ray.source_files import heading
 
 HYPOTHESIS = 600  # characters
-IDEAS = 8  # of an answer that are looked at
+IDEAS = 8  # most ideas read from an answer
 
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
 
@@ -38,7 +38,7 @@ NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
 class ParsedIdea:
     """One idea of an answer. Without a problem it has either blocks or a whole file."""
 
-    number: int | None  # as the model counts; None if it does not
+    number: int | None  # the model's own number; None without one
     hypothesis: str
     expected_effect: float  # change of what decisions read, below 0 is better; NaN if nothing was said
     blocks: tuple[Block, ...]
@@ -50,7 +50,7 @@ def parse_answer(text: str, *, cut: bool = False, script: ScriptFiles | None = N
     """The ideas of an answer in order, the first eight; none if it holds none. `cut`: it ended at the token limit."""
     drafts = AnswerReader(_without_thoughts(text).split("\n"), script).drafts()
     tagged = next((place for place, draft in enumerate(drafts) if draft.tagged), 0)
-    drafts = drafts[tagged:]  # what stands before the first tag was thinking aloud
+    drafts = drafts[tagged:]  # text before the first tag was thinking aloud
     if cut and drafts and not drafts[-1].closed:
         drafts[-1].problems.insert(
             0, "the answer ended at its token limit before this idea was complete; say it shorter"

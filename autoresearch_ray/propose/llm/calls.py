@@ -34,12 +34,12 @@ class Answer:
 
     text: str
     stop: Literal["end", "length", "refusal"]
-    model: str  # as the provider names what answered
-    input_tokens: int  # of the whole prompt, cached ones included
-    cached_tokens: int  # of the input, read from the provider's cache
+    model: str  # the provider's name for the model that answered
+    input_tokens: int  # the whole prompt, cached tokens included
+    cached_tokens: int  # part of the input, read from the provider's cache
     output_tokens: int  # thinking included
     seconds: float
-    written_tokens: int = 0  # of the input, written to the provider's cache (Anthropic charges more for them)
+    written_tokens: int = 0  # part of the input, written to the provider's cache (Anthropic charges more for it)
     estimated: bool = False  # the server counted no tokens; these are from the length of the texts
     thought: bool = False  # thinking came, beside the text or without any
     micros: int | None = None  # millionths of a dollar that the call cost, where it says so itself

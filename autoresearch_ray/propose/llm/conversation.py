@@ -22,17 +22,17 @@ class DryRun(Protocol):
 class Alike:
     """What a new idea's hypothesis is like."""
 
-    name: str  # of the trial or proposal
-    words: str  # what became of it, and how it was described
+    name: str  # the trial's or proposal's name
+    words: str  # its outcome, and its description
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What the ideas of a conversation change."""
 
-    name: str = "train.py"  # as the prompt calls it; files for several
+    name: str = "train.py"  # name in the prompt; "files" for several
     is_script: bool = False
-    sign: int = 1  # that turns a change of the metric into one of what decisions read
+    sign: int = 1  # factor to lower-is-better: -1 where higher is better
 
     def read(self, source: str) -> ScriptFiles | None:
         """How answers about this text are read; None for train.py of our contract."""
@@ -47,7 +47,7 @@ class Gates:
     """What a text must pass before it may take a slot, from the cheapest to the dearest; `alike` only asks back."""
 
     check: Callable[[str], None]  # CandidateError: a rule refuses it
-    known: Callable[[str], str | None]  # what it repeats: a trial, or what is queued
+    known: Callable[[str], str | None]  # the trial or queued proposal that it repeats
     dry_run: DryRun
     alike: Callable[[str], Alike | None] = lambda hypothesis: None  # an idea in other words that is or was tried
 
@@ -86,7 +86,7 @@ class Exchange:
 class Conversation:
     """All that came of one asking."""
 
-    outcomes: tuple[Idea | Rejection, ...]  # in the order in which they were settled
+    outcomes: tuple[Idea | Rejection, ...]  # in order of their outcomes
     exchanges: tuple[Exchange, ...]
     error: ProviderError | None = None  # the call that ended it early; ideas accepted before stand
 

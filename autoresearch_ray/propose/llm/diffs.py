@@ -8,9 +8,9 @@ import re
 from autoresearch_ray.propose.llm.edits import Block
 
 HUNK = re.compile(r"^@@( .*)?$")
-TARGET = re.compile(r"^\+\+\+ (?P<path>[^\t\n]+)")  # of the file that the hunks behind it change
+TARGET = re.compile(r"^\+\+\+ (?P<path>[^\t\n]+)")  # names the file that the following hunks change
 HEAD = re.compile(r"^(diff --git |--- |\+\+\+ |index [0-9a-f]+\.\.).*$")
-LANGUAGES = ("diff", "patch", "udiff")  # of a code block
+LANGUAGES = ("diff", "patch", "udiff")  # languages of a code block that holds a diff
 
 
 def read_patch(text: str) -> list[Block]:

@@ -31,7 +31,7 @@ REPLACE = re.compile(r"^\s{0,3}>{5,9}\s*REPLACE\b")
 
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*([\w.+-]*)\s*$")
 
-FILE_NAME = re.compile(r"^[*`]*[\w./-]+\.py[*`:]*$")  # before a block
+FILE_NAME = re.compile(r"^[*`]*[\w./-]+\.py[*`:]*$")  # a line that names the file of the next block
 
 TRAIN = re.compile(r"^def\s+train\s*\(", re.MULTILINE)
 
@@ -63,7 +63,7 @@ class AnswerReader:
     def __init__(self, lines: list[str], script: ScriptFiles | None) -> None:
         self._lines = lines
         self._script = script
-        self._path = ""  # that the last head of a unified diff names
+        self._path = ""  # path named by the last head of a unified diff
         self._at = 0
         self._drafts: list[Draft] = []
         self._draft = Draft()

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from autoresearch_ray.propose.llm.script_files import find_path
 from autoresearch_ray.source_files import heading, is_heading, path_of
 
-SHOWN_PLACES = 4  # of a block that matches several
-SHOWN_LINES = 12  # of the nearest lines
+SHOWN_PLACES = 4  # places shown for a block that matches several
+SHOWN_LINES = 12  # how many of the nearest lines are shown
 LINE_CHARACTERS = 160
 ALIKE = 0.6  # difflib's ratio from which a line counts as near
 
@@ -27,7 +27,7 @@ class Block:
 
     search: tuple[str, ...]
     replace: tuple[str, ...]
-    path: str = ""  # of the file that it is meant for; "": it says none
+    path: str = ""  # file that it is meant for; "": it names none
 
 
 @dataclass(frozen=True, slots=True)

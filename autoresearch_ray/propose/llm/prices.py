@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from autoresearch_ray.propose.llm.calls import Prompt
 
 TOKENS_A_MESSAGE = 64  # more than any provider adds around a message
-TOKENS_A_PROMPT = 512  # and around all of them
+TOKENS_A_PROMPT = 512  # added for what surrounds a prompt's messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def price(input: str, cached: str, output: str, written: str | None = None) -> P
 
 
 FREE = price("0", "0", "0")
-PUBLISHERS = {"gemini": "google", "vertex": "google", "bedrock": "aws"}  # as genai-prices calls them
+PUBLISHERS = {"gemini": "google", "vertex": "google", "bedrock": "aws"}  # names in genai-prices
 _VARIANT = re.compile(r"(-(latest|preview|exp)\b.*|[-@:]\d{4}.*)$")  # a date or a stage of the same model
 
 

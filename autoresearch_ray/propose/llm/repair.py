@@ -36,7 +36,7 @@ MEND = (
     "{subject} shown at the start. Put a better idea in the place of one that cannot be mended, or leave it out."
 )
 MEND_FOLDER = "{there}. Mend {it} there, or put a better idea in {its} place, then end with your last message."
-FILES = "files"  # what several are called
+FILES = "files"  # word for several files
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from autoresearch_ray import source_files
 from autoresearch_ray.paths import CANDIDATE_FILE
 from autoresearch_ray.source_files import Files
 
-LEAST_PART = 1 / 3  # of the lines of the only file, that a code block without a name must have to be taken for it
+LEAST_PART = 1 / 3  # a nameless code block with this share of the only file's lines is that file
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class ScriptFiles:
     """The frontier of a script's run."""
 
     text: str
-    sign: int = 1  # that turns a change of the metric into one of what decisions read
+    sign: int = 1  # factor to lower-is-better: -1 where higher is better
 
     @property
     def files(self) -> Files:

@@ -57,9 +57,9 @@ class _Progress:
     repairs: int  # calls after the first, at most
     seen: dict[str, str]  # normal sha -> what it is: the frontier, and the ideas accepted here
     subject: Subject = OURS
-    merged: ParsedIdea | None = None  # what an asking to rebase offers as it is
+    merged: ParsedIdea | None = None  # the merge that a rebase request offers as it is
     outcomes: list[Idea | Rejection] = field(default_factory=list)
-    failures: dict[int, Failure] = field(default_factory=dict)  # by number: what may still be mended
+    failures: dict[int, Failure] = field(default_factory=dict)  # ideas that may still be repaired, keyed by number
     told: set[str] = field(default_factory=set)  # names of what was told to be alike: who insists may try
 
 

@@ -21,7 +21,7 @@ from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, 
 
 TOTAL = "spending"
 CALLS = "spent/"
-Outcome = Literal["reserved", "wait", "spent", "enough"]  # of a wish to call
+Outcome = Literal["reserved", "wait", "spent", "enough"]  # what became of a request to call
 Tokens = tuple[int, int, int, int]  # input (with cached and written), cached, written, output
 
 

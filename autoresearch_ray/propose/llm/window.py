@@ -20,24 +20,24 @@ from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.view import ScriptView, SearchView
 from autoresearch_ray.propose.llm.session import propose
 
-SHRINK = 0.85  # of what was refused is asked for next, where the server names no limit or counts more than we do
+SHRINK = 0.85  # next size over the refused one, where the server names no limit or counts higher
 MISCOUNT = 2.0  # tokens of a server's for one of ours, at most
-READ_SHARE = 0.4  # of a prompt's tokens, below which it was cut: no two tokenizers differ by so much
+READ_SHARE = 0.4  # a server that counts a smaller share has cut the prompt: tokenizers differ less
 CUT = (
     "its server read {read} tokens of a prompt of about {size}, so that it does not know the contract; give it a "
     "larger context (Ollama: OLLAMA_CONTEXT_LENGTH)"
 )
-HOPEFUL = 0.75  # and what is tried before a window is said to be too small: our count is an estimate
+HOPEFUL = 0.75  # share to try before the window counts as too small: our count is an estimate
 
 
 @dataclass(slots=True)
 class Window:
     """What is known of one model's window."""
 
-    tokens: int = 0  # of prompt and answer together, as the server counts; 0: not known
+    tokens: int = 0  # prompt and answer together, as the server counts; 0: not known
     answer_tokens: int = ANSWER_TOKENS
     ratio: float = 1.0  # tokens of the server's for one of ours
-    remark: str = ""  # what a person should know of it
+    remark: str = ""  # note for a person
 
     def count(self, text: str) -> int:
         """The tokens of a text, as the server counts as far as that is known."""

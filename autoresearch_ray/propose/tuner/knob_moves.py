@@ -11,7 +11,7 @@ from autoresearch_ray.candidate.ranges import Choice, Value, same
 
 CHANGED = (0.7, 0.2, 0.1)  # probability that a local move changes one, two, three knobs
 UP_TO = np.cumsum(CHANGED)[:-1]
-STEP = (0.1, 0.4)  # of a numeric knob's range, uniform, up or down; see experiments/benchmarks/tuner_mix.py
+STEP = (0.1, 0.4)  # share of a numeric knob's range, uniform, up or down; see experiments/benchmarks/tuner_mix.py
 MOST_LISTED = 10_000  # combinations of a finite space that are worth listing
 
 Values = dict[str, Value]

@@ -20,11 +20,11 @@ from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice
 
 SPREAD = 6.0  # sd of the noise: what the objective varies by over the space
-WIDTH = 0.3  # of a knob's range: how far a result speaks for its neighbours
+WIDTH = 0.3  # length scale, as a share of a knob's range
 WORST = 8.0  # sd above the frontier: failures, and whatever is worse; further up nothing more is learned
-NOISE_SHARE = 0.25  # of the results' own spread: the noise's sd while no point was measured twice
+NOISE_SHARE = 0.25  # noise sd over the results' sd while no point was measured twice
 
-NODES = 0.5 - 0.5 * np.cos(np.pi * (np.arange(10) + 0.5) / 10)  # of the unit interval
+NODES = 0.5 - 0.5 * np.cos(np.pi * (np.arange(10) + 0.5) / 10)  # Chebyshev nodes of the unit interval
 
 
 def best_move(
@@ -42,7 +42,7 @@ def best_move(
     """
     seen = features(knobs, units)
     told = seen.T @ _standardise(units, objectives, frontier)
-    root = np.linalg.cholesky(seen.T @ seen + np.eye(seen.shape[1]))  # of the weights' precision
+    root = np.linalg.cholesky(seen.T @ seen + np.eye(seen.shape[1]))  # Cholesky factor of the weights' precision
     weights = np.linalg.solve(root.T, np.linalg.solve(root, told) + rng.normal(size=len(told)))
     return int(np.argmin(features(knobs, moves) @ weights))
 

@@ -59,8 +59,8 @@ from autoresearch_ray.records import Candidate, Proposal
 
 MOVES = 64  # local moves that the model ranks
 TPE_FROM = 12  # observations
-TPE_SHARE = 0.3  # of suggestions, from then on
-TPE_KNOBS = 0.5  # of the knobs are taken from a TPE suggestion
+TPE_SHARE = 0.3  # share of suggestions that TPE makes from then on
+TPE_KNOBS = 0.5  # share of the knobs that a TPE suggestion sets
 NEAREST = 400  # results around the frontier that the model and TPE see, and a quarter as many in flight
 ATTEMPTS = 20  # at a combination that is new, before drawing from the whole space
 

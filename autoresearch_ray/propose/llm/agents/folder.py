@@ -24,8 +24,8 @@ READ_FIRST = (
     "Read contract.md, program.md and history.md in this folder, then do what follows by editing {files} in this "
     "folder. No other file counts, you cannot run anything, and nobody answers questions.\n\n"
 )
-MOST_BYTES = 1 << 20  # of a file: more is none
-TOLD_FILES = 8  # of those that are not read
+MOST_BYTES = 1 << 20  # a larger file is ignored
+TOLD_FILES = 8  # ignored files that are named
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Said:
     words: str = ""
     failed: str = ""
     tokens: Tokens | None = None  # input (with cached and written), cached, written, output
-    micros: int | None = None  # of a dollar, as it says itself
+    micros: int | None = None  # millionths of a dollar, by its own count
     model: str = ""
 
 
@@ -46,7 +46,7 @@ class AgentFacts:
     read: Callable[[str], Said]
     by_input: bool  # the prompt comes by standard input
     variables: tuple[str, ...]  # beginnings of names of environment variables that are its own
-    files: dict[str, str] = field(default_factory=dict)  # of its settings, in its folder
+    files: dict[str, str] = field(default_factory=dict)  # its settings files, for its folder
 
 
 def is_allowed(variable: str, agent: AgentFacts) -> bool:

@@ -29,7 +29,7 @@ class TriedCandidate:
 
     trial: Trial  # the first trial
     difference: Difference
-    runs: dict[str, Run] = field(default_factory=dict)  # by trial id
+    runs: dict[str, Run] = field(default_factory=dict)  # keyed by trial id
     decision: Decision | None = None  # the latest one
     view: CandidateView | None = None  # None: outdated, has to be made again
 

@@ -15,7 +15,7 @@ from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.records import EarlierRun
 from autoresearch_ray.text import last_line, one_line, printable
 
-LESSON_TOKENS = 500  # of all lessons; with what stands before them a prompt takes some 600
+LESSON_TOKENS = 500  # for all lessons; with the text before them a prompt takes some 600
 IDEA, ERROR, CONDITIONS = 200, 100, 300  # characters
 
 Count = Callable[[str], int]

@@ -60,7 +60,7 @@ class Past:
         self._trials: dict[str, Trial] = {}
         self._running: dict[str, Trial] = {}
         self._candidates: dict[str, TriedCandidate] = {}
-        self._children: dict[str, list[TriedCandidate]] = {}  # by the parent's sha
+        self._children: dict[str, list[TriedCandidate]] = {}  # keyed by the parent's sha
         self._usage: dict[str, Usage] = {}
         self._scores: dict[str, float] = {}  # val_bpb of what is or was frontier
         self._by_seed: dict[str, dict[int, float]] = {}  # val_bpb of a source on the numbered seeds that it ran on
@@ -68,9 +68,9 @@ class Past:
         self._rejected: dict[str, RejectedIdea] = {}
         self._tried: dict[str, Trial] = {}  # the first of each proposal, by its id
         self._stack: list[tuple[str, StepView]] = []  # the frontiers since the best
-        self._descriptions = Descriptions()  # of models' ideas, by proposal
+        self._descriptions = Descriptions()  # descriptions of models' ideas, keyed by proposal
         self._best = ""
-        self._taken: set[str] = set()  # what was frontier once, and what was merged into it
+        self._taken: set[str] = set()  # candidates that were frontier once, or merged into one
 
     def note_trial(self, trial: Trial) -> None:
         """A trial was claimed."""

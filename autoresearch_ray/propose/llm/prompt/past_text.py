@@ -49,9 +49,9 @@ SCRIPT_TITLE = """\
 
 Candidates are told as: trial [proposer] {name} (change from its parent on equal seeds; the change that its proposer
 expected), what followed: hypothesis [change]. {better}."""
-LEAD = r"J is expected (\S+) {} the frontier's"  # in a decision's reason: lower is better there
+LEAD = r"J is expected (\S+) {} the frontier's"  # matches a decision's reason, where lower is better
 NOTHING = "## In flight: nothing else is being tried at this moment"
-WHOLE_DIFFS = 8  # of the best and of the latest, where a diff says more than its words
+WHOLE_DIFFS = 8  # so many of the best and of the latest show their diff
 
 Count = Callable[[str], int]
 

@@ -33,12 +33,12 @@ from autoresearch_ray.text import one_line, printable
 PROMPT_TOKENS = 24_000  # a fourth of it are contract, program and a frontier of 250 lines
 TASK_HEADING = "# Your task"
 HISTORY_TOKENS = 1_000  # at least, or a prompt is not worth sending
-CURVE = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)  # of the budget
+CURVE = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)  # parts of the budget
 ANSWER_TOKENS = 16_000  # thinking included; a whole train.py of 300 lines takes 5,000
 ANSWER_LEAST = 1_000  # two ideas as short edits; less is not worth asking for
 FRONTIER_HEADING = "# train.py, the frontier: every idea starts from exactly this text"
 RESERVE = 64  # tokens of a window for what servers put around messages
-WINDOW_SHARE = 1 / 3  # of a small window that is the answer's
+WINDOW_SHARE = 1 / 3  # the answer's share of a small window
 
 
 def build_prompt(
@@ -75,7 +75,7 @@ def build_prompt(
         )
     earlier = "" if view.rebase or count(view.earlier) > left - HISTORY_TOKENS else view.earlier
     left -= count(earlier) + 1 if earlier else 0
-    history = "" if view.rebase else history_text(view, left, count)  # to bring an idea along takes the two texts alone
+    history = "" if view.rebase else history_text(view, left, count)  # a rebase needs the two texts alone
     asking = "\n\n".join(filter(None, (numbers, earlier, history, guidance, task)))
     return Prompt(system, context, (Message("user", asking),), answer_tokens)
 

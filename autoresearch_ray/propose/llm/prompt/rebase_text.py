@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
 from autoresearch_ray.text import one_line, printable
 
-DIFF_CHARACTERS = 20_000  # of each of the two diffs: what they conflict about may stand at their ends
+DIFF_CHARACTERS = 20_000  # most of each diff: the conflict may stand at its end
 WITHDRAWN = "no longer applies"
 STANDS = "still applies"
 SAYS_SO = re.compile(rf"^\W*{WITHDRAWN}\b(.*)", re.IGNORECASE | re.DOTALL)

@@ -16,7 +16,7 @@ from autoresearch_ray.text import one_line
 
 NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 LINE_NUMBER = re.compile(r"\bline \d+")
-VALUES = 6  # of a choice that are told apart
+VALUES = 6  # a choice's values that are listed one by one
 AMONG_OTHERS = "with other changes"
 NAME, GIST = 60, 160  # characters
 
@@ -34,7 +34,7 @@ class Tally:
     total: float = 0.0
     best: float = math.inf
     best_trial: str = ""
-    ways: Counter[str] = field(default_factory=Counter)  # what was tried: lower, higher, or a value
+    ways: Counter[str] = field(default_factory=Counter)  # changes tried: lower, higher, or a value
 
     def add(self, candidate: CandidateView) -> None:
         """Count one more."""
@@ -73,7 +73,7 @@ def knob_lines(view: SearchView) -> Iterator[str]:
                 continue  # code that came or went with its constants
             way = _way(change.before, change.after) if alone else AMONG_OTHERS
             tallies.setdefault(change.name, {}).setdefault(way, Tally()).add(candidate)
-    for name, found in list(tallies.items()):  # what one trial changed beside others is told with that trial
+    for name, found in list(tallies.items()):  # changed once, along with others: told with its trial
         if found.keys() == {AMONG_OTHERS} and found[AMONG_OTHERS].tried == 1:
             del tallies[name]
     knobs = _frontier_knobs(view)
@@ -95,7 +95,7 @@ def area_lines(view: SearchView) -> Iterator[str]:
             tallies.setdefault(place, Tally()).add(candidate)
     for place, tally in sorted(tallies.items(), key=lambda item: -item[1].tried):
         if tally.tried == 1:
-            return  # what was touched once is told with its trial
+            return  # a place touched once is told with its trial
         yield f"{one_line(place, NAME)}: {tally.words(view.words)}"
 
 

@@ -8,7 +8,7 @@ import re
 
 from autoresearch_ray.text import ESCAPES, printable, visible
 
-QUOTE = "| "  # before each line of a program's output
+QUOTE = "| "  # prefix of each line of a program's output
 BREAKS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 

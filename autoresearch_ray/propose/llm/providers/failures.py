@@ -30,7 +30,7 @@ NO_CREDIT = {
     "organization_on_hold",
 }
 BAD_KEY = {"authentication_error", "invalid_api_key", "API_KEY_INVALID", "API_KEY_EXPIRED", "UNAUTHENTICATED"}
-STATUS_OF_KIND = {  # for errors in mid-stream, whose HTTP status was 200
+STATUS_OF_KIND = {  # status of errors in mid-stream, where HTTP said 200
     "invalid_request_error": 400,
     "permission_error": 403,
     "not_found_error": 404,

@@ -17,9 +17,9 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.known import KNOWN
 
 VARIABLES = {name: facts.key_variables for name, facts in KNOWN.items()}
-NO_KEY = "none"  # what is sent to a server of one's own that asks for no key
+NO_KEY = "none"  # sent to a server of one's own that asks for no key
 AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-SHORTEST = 8  # of what is worth hiding; also, a shorter text would blot out innocent words
+SHORTEST = 8  # a shorter text is not hidden: it would blot out innocent words
 
 
 class Key:

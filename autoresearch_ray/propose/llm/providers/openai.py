@@ -23,7 +23,7 @@ from autoresearch_ray.text import one_line
 
 STOPS: dict[str, Literal["length", "refusal"]] = {"length": "length", "content_filter": "refusal"}
 OWN_DOMAIN = "openai.com"
-DONE = b"[DONE]"  # what ends a stream, also one that never said why it stopped
+DONE = b"[DONE]"  # ends a stream, even one that gave no stop reason
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def _take(chunk: ChatCompletionChunk, incoming: Incoming) -> None:
         incoming.written_tokens = (details.cache_write_tokens if details else None) or 0
     for choice in chunk.choices:
         _add(choice.delta.content, incoming)
-        extra = choice.delta.model_extra or {}  # by what name depends on the server
+        extra = choice.delta.model_extra or {}  # the name depends on the server
         incoming.thought = incoming.thought or bool(extra.get("reasoning_content") or extra.get("reasoning"))
         if choice.delta.refusal:
             incoming.add(choice.delta.refusal)

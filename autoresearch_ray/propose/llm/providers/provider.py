@@ -18,8 +18,8 @@ from autoresearch_ray.propose.llm.providers.watch import Patience, Watch
 from autoresearch_ray.text import one_line
 
 NOTHING = (0, 0, 0, 0)
-ADDRESS_CHARS = 120  # of a URL in a message
-CHARS_A_TOKEN = 4  # for servers that count nothing
+ADDRESS_CHARS = 120  # most of a URL in a message
+CHARS_A_TOKEN = 4  # estimate for servers that count nothing
 ENDLESS_CHARS_A_TOKEN = 64  # no text has more; an answer beyond it is from a server that ignores the limit
 MALFORMED = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # no JSON, or of another shape
 

@@ -36,7 +36,7 @@ def _attempts() -> Mapping[type[ProviderError], int]:
 class Backoff:
     """How often a call is tried for each kind of failure, and how long it waits in between."""
 
-    attempts: Mapping[type[ProviderError], int] = field(default_factory=_attempts)  # in all; kinds not named: 1
+    attempts: Mapping[type[ProviderError], int] = field(default_factory=_attempts)  # in total; other kinds: 1
     first_seconds: float = 1.0  # the first wait is between 0 and this, the next ones between 0 and twice as much
     cap_seconds: float = 60.0
     longest_wait_seconds: float = 300.0  # a provider that asks for more gets no second try from this call
