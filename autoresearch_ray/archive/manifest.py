@@ -27,7 +27,7 @@ LOOKS = 5  # at a newest manifest that is removed while it is read
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What belongs together, as of one moment."""
+    """The objects that belong together at one moment."""
 
     number: int
     epoch: int  # launches that wrote here, this one included
@@ -59,11 +59,11 @@ class RunStorage:
 
     @property
     def url(self) -> str:
-        """Where it is, for people."""
+        """The storage's address, for people."""
         return f"{self.bucket.url}/{self.tag}"
 
     def folder(self, epoch: int) -> str:
-        """What the launch of this epoch alone writes in."""
+        """The folder that only the launch of this epoch writes in."""
         return f"{self.tag}/head-{epoch:04d}"
 
     def newest(self) -> Manifest | None:
@@ -97,7 +97,7 @@ class RunStorage:
         return manifest
 
     def keep(self, manifest: Manifest) -> None:
-        """What this one names stays until KEPT newer ones are there."""
+        """Keep the objects that this manifest names until KEPT newer ones exist."""
         if manifest not in self._kept:
             self._kept.append(manifest)
 

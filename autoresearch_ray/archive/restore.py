@@ -4,8 +4,8 @@
     restore(storage, Path("runs/monday"), print)         # the folder as the bucket has it
     manifest = claim(storage, settings, folder, revision)   # from here on no other head's upload counts
 
-A folder goes on in the storage that it wrote last, or that it was restored from, and in no other: one that another
-head has left behind is refused, not uploaded over what that head did.
+A folder continues only in the storage that it wrote last or was restored from. If another head has gone further there,
+the folder is refused: uploading it would overwrite what that head did.
 """
 
 import gzip
@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a run's folder knows of its storage."""
+    """A run folder's record of its storage."""
 
     writer: str  # the folder's own name there
     after: int = 0  # the manifest that it was restored from; 0 for none
@@ -60,7 +60,7 @@ def storage_of(url: str, tag: str) -> RunStorage:
 
 
 def check_free(storage: RunStorage) -> None:
-    """SettingsError when a run of this tag is there already, StorageError when nobody knows."""
+    """SettingsError when a run of this tag is there already, StorageError when that cannot be found out."""
     newest = storage.newest()
     if newest is not None and not newest.is_empty:
         raise SettingsError(
@@ -149,7 +149,7 @@ def restore(storage: RunStorage, folder: Path, say: Say, parts: Collection[str] 
 
 
 def origin_of(folder: Path) -> Origin:
-    """What the folder knows of its storage; a new name when it was never stored."""
+    """The folder's record of its storage; a new name when it was never stored."""
     try:
         return from_json(Origin, (folder / ORIGIN_FILE).read_text())
     except OSError:
@@ -162,7 +162,7 @@ def _note(folder: Path, origin: Origin) -> Origin:
 
 
 def _fetch_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Path | None:
-    """The store's backup as a file that opens, held by nobody; None when it is not the manifest's."""
+    """The store's backup as a file that opens and has no driver; None when it is not the manifest's."""
     packed = storage.bucket.get(manifest.state)
     if packed is None or hashlib.sha256(packed).hexdigest() != manifest.state_sha:
         return None

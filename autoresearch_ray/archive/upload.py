@@ -1,9 +1,9 @@
 """Everything of a run to its storage, beside the search: `--storage s3://bucket/prefix`.
 
-A thread copies the store after every decision (those that fall into one upload share it), the files of each finished
-trial, the lineage as a git bundle, and the run's readable files and the best's kept model when they have changed. No
-slot and no decision waits for it. A storage that fails is said once, tried again ever more seldom, and said once more
-when it works; when another head has taken the run over, nothing of ours counts any more and the launch is told to end.
+A thread copies the store after every decision; decisions during an upload share the next one. It also copies the files
+of each finished trial, the lineage as a git bundle, and, when they have changed, the run's readable files and the
+best's kept model. No slot and no decision waits for it. A failure of the storage is reported once, retried ever more
+seldom, and reported once more when it works. When another head has taken over the run, this launch is told to end.
 """
 
 import gzip

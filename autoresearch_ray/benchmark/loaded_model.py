@@ -3,7 +3,7 @@
     with load_model(Path("runs/monday")) as model:
         print(model.generate("import os\\n", tokens=200, temperature=0.8, seed=1))
 
-The candidate's text was written by a program that nobody has read. It runs in a process like those that scored it:
+The candidate's text was written by a program and read by no person. It runs in a process like those that scored it:
 behind the same walls, with no file but its own. Tokens go there and logits come back through shared memory. Nothing of
 it is unpickled here but plain tensors, by `weights_only`.
 """
@@ -45,7 +45,7 @@ class LoadedModel:
     """A kept model whose process runs. For one thread, which must outlive it; `close` ends the process."""
 
     def __init__(self, run_dir: Path, kept: KeptModel, isolation: Isolation | None = None) -> None:
-        """As `load_model`."""
+        """See `load_model`."""
         self.kept = kept  # the record of the model and its score
         self._channel: socket.socket | None = None
         with ExitStack() as opened:
@@ -111,11 +111,11 @@ class LoadedModel:
             yield rest
 
     def generate(self, prompt: str = "", tokens: int = 100, temperature: float = 0.8, seed: int = 0) -> str:
-        """All that `stream` gives, without the prompt."""
+        """The whole text of `stream`, without the prompt."""
         return "".join(self.stream(prompt, tokens, temperature, seed))
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Its weights by name, on the CPU: plain tensors, without its code."""
+        """The weights by name, on the CPU: plain tensors, without the candidate's code."""
         return dict(self._weights)
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class LoadedModel:
             self._ask({"load": True}, LOAD_SECONDS)
 
     def _job(self, source: str) -> Job:
-        """What its process is told. A model of a GPU runs on the CPU where there is none, without its number format."""
+        """The job for the model's process. Without a GPU, a GPU's model runs on the CPU, without its number format."""
         here = self.kept.device if self.kept.device == "cpu" or torch.cuda.is_available() else "cpu"
         return Job(
             source=source,

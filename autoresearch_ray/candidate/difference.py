@@ -64,7 +64,7 @@ class Difference:
 
 @dataclass(slots=True)
 class _Found:
-    """What is collected, by name and in order."""
+    """Constants, places and lines of a change while they are collected."""
 
     before: dict[str, str] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)

@@ -3,11 +3,11 @@ nothing is executed.
 
     MATRIX_LR = 0.04    # Muon learning rate for 2-D weights; search log(0.005, 0.2)
 
-Of a text with headings (`source_files.py`) they are those of all its files: of Python by its syntax tree, of other
-languages by lines (`plain_knobs.py`). There a constant is called by its bare name where one file alone has a knob of
-this name, or, if none has, one file alone a constant; else it is called `path:NAME`. So a constant without a range
-that a model adds changes no knob's name. A second knob of that name would change it, and the tuner would read all
-results before as if the knob had always stood where it stands now. So `rules/script.py` refuses a second one.
+A text with headings (`source_files.py`) has the knobs of all its files. Python is read by its syntax tree, other
+languages by lines (`plain_knobs.py`). There a constant has its bare name if only one file has a knob of this name, or,
+without any such knob, if only one file has such a constant. Else its name is `path:NAME`. So a constant without a
+range that a model adds changes no knob's name. A second knob of the same name would change it. The tuner would then
+read all earlier results as if the knob had always had its present value. So `rules/script.py` refuses a second one.
 """
 
 from collections import Counter

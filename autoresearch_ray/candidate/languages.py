@@ -74,7 +74,7 @@ class Language:
     words: bool = False  # whether a word without quotes is a value
 
     def scan(self, text: str) -> tuple[Piece, ...] | None:
-        """Its comments and strings in order; None in doubt."""
+        """The text's comments and strings in order; None in doubt."""
         return _scan(self, text)
 
 
@@ -125,7 +125,7 @@ def is_python(path: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def language_of(path: str) -> Language:
-    """Of a file that is not Python."""
+    """The language of a file that is not Python."""
     place = PurePosixPath(path)
     return BY_NAME.get(place.name) or BY_SUFFIX.get(place.suffix, UNKNOWN)
 

@@ -29,7 +29,7 @@ from autoresearch_ray.source_files import split as split_files
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What came of a merge; with conflicts it is ours with what could be had of theirs."""
+    """A merge's result; with conflicts it is ours plus the parts of theirs that fit."""
 
     source: str
     clean: bool  # no conflict at all

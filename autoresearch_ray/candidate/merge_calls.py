@@ -36,7 +36,7 @@ def call_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: 
 
 
 def _list_reused(base: ast.Module, side: ast.Module, against: ast.Module) -> list[str]:
-    """What `side` has redefined and `against` uses more often than the base."""
+    """Definitions that `side` has changed and `against` uses more often than the base."""
     before, after, there = _uses(base), _uses(side), _uses(against)
     changed = _find_redefined(base, side)
     definitions, now = _definitions(base), _definitions(side)
@@ -156,7 +156,7 @@ def _fits(call: ast.Call, function: ast.FunctionDef, bound: bool) -> bool:
 
 @lru_cache(maxsize=TREES)
 def _uses(tree: ast.Module) -> Uses:
-    """By name, the statements that read it: locals as FUNCTION:NAME, attributes as .NAME; calls as call:NAME."""
+    """The statements that read each name: locals as FUNCTION:NAME, attributes as .NAME, calls as call:NAME."""
     found = Uses()
 
     def note(name: str, text: str) -> None:

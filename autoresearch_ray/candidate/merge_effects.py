@@ -55,7 +55,7 @@ class _Live:
                         self.read.add(name)
 
     def _prune(self, node: ast.stmt) -> list[ast.stmt]:
-        """What is left of a statement; the tree itself stays as it is."""
+        """The part of a statement that is still needed; the tree itself is not changed."""
         if isinstance(node, ast.If) and (truth := self._truth(node.test)) is not None:
             return [left for kept in (node.body if truth else node.orelse) for left in self._prune(kept)]
         fields = {name: self._keep(node, name, value) for name, value in ast.iter_fields(node)}
@@ -93,7 +93,7 @@ class _Live:
 
 
 def _make(node: Node, fields: dict[str, Any]) -> Node:
-    """Another node of the same kind."""
+    """A node of the same kind with these fields."""
     return type(node)(**fields)
 
 

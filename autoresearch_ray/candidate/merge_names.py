@@ -33,7 +33,7 @@ def name_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: 
 
 @lru_cache(maxsize=TREES)
 def _homes(tree: ast.Module) -> frozenset[tuple[str, str]]:
-    """For each function the names that it takes from elsewhere, each with the function that has them, or with none."""
+    """The names that each function takes from elsewhere, with the function that defines them, or none."""
     scopes = Scopes(tree)
     names = {scope: getattr(node, "name", "") for node, scope in scopes.inner.items()}
     homes = set()

@@ -92,7 +92,7 @@ def _sha_of_file(path: str, text: str) -> str:
 
 
 def _tell(path: str, read: Callable[[str], T], text: str) -> T:
-    """What is read from a file; an error names it."""
+    """The result of reading a file; an error names the file."""
     try:
         return read(text)
     except CandidateError as error:
@@ -190,7 +190,7 @@ def _plain_constant(statement: ast.stmt) -> str | None:
 
 
 def _sort_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:
-    """By name, what is used before what uses it. A use before its definition leaves the run as it is."""
+    """A run sorted by name, definitions before their uses. A use before its definition leaves the run as it is."""
     uses = {name: read_names([statement]) & set(run) for name, statement in run.items()}
     seen: set[str] = set()
     for name, used in uses.items():

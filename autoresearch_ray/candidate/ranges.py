@@ -41,7 +41,7 @@ class Interval:
         return min(1.0, max(0.0, (self._scale(float(value)) - low) / (high - low)))
 
     def to_units(self, values: Sequence[Value]) -> list[float]:
-        """The same for many values, all of which the range must contain."""
+        """`to_unit` for many values, all of which the range must contain."""
         low, high = self._ends()
         return [min(1.0, max(0.0, (self._scale(float(value)) - low) / (high - low))) for value in values]
 
@@ -94,7 +94,7 @@ class Choice:
         return (index + 0.5) / len(self.options)
 
     def to_units(self, values: Sequence[Value]) -> list[float]:
-        """The same for many values."""
+        """`to_unit` for many values."""
         return [self.to_unit(value) for value in values]
 
     def from_unit(self, u: float) -> Value:

@@ -27,7 +27,7 @@ class Region:
 
 
 def edits(base: Pieces, side: Pieces) -> list[Edit]:
-    """What a side has changed, in order."""
+    """A side's changes, in order."""
     matcher = difflib.SequenceMatcher(None, base, side, autojunk=False)
     return [Edit(i, j, tuple(side[k:m])) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"]
 

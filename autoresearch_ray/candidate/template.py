@@ -31,7 +31,7 @@ ANY = "0"  # the literal in every hole of a template's sample
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """What texts share; one object for all of them while it is cached, so it is compared by identity."""
+    """The text that several candidates share. While it is cached it is one object, so it is compared by identity."""
 
     sample: str  # the text with `ANY` in its holes
     lines: tuple[int, ...]  # line numbers of the holes, from 1, in order
@@ -82,7 +82,7 @@ def value_of(literal: str) -> Value:
 
 @lru_cache(maxsize=KEPT_TEMPLATES)
 def _holes(frame: str) -> tuple[bool, ...]:
-    """Which of the marks stand where a module-level constant has its value. CandidateError if `ANY` cannot."""
+    """Which marks replace the value of a module-level constant. CandidateError if `ANY` cannot."""
     text = frame.replace(MARK, ANY)
     lines = _constant_lines(parse(text))
     return tuple(line in lines for line in _find_marked_lines(frame))

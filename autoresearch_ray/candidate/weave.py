@@ -120,7 +120,7 @@ def _units(tree: ast.Module | ast.ClassDef, lines: Lines, begin: int = 0, end: i
 
 
 def _first_line(node: ast.stmt) -> int:
-    """Its index; decorators stand before a definition."""
+    """The index of a statement's first line; decorators come before a definition."""
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min([node.lineno, *(one.lineno for one in decorators)]) - 1
 

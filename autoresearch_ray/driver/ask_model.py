@@ -40,7 +40,7 @@ from autoresearch_ray.store.connect import read_run
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What the model is asked about."""
+    """The settings and history that a request to a model is about."""
 
     settings: RunSettings
     history: History | None  # None: before the first trial
@@ -49,7 +49,7 @@ class Asking:
 
 
 def asking(request: Request, run_dir: Path | None, ideas: int) -> Asking:
-    """What the one model of this request is asked about, in the middle of that run. SettingsError."""
+    """The question for the one model of this request, in the middle of that run. SettingsError."""
     run = new_run(request, "propose")
     if run.proposers[0].name not in MODELS:
         raise SettingsError(f"--proposer {run.proposers[0].label}: is no language model; expected NAME:MODEL")
@@ -60,7 +60,7 @@ def asking(request: Request, run_dir: Path | None, ideas: int) -> Asking:
 
 
 def prompt_text(asking: Asking) -> str:
-    """All that the model is sent, and how many tokens that is."""
+    """The whole prompt, and its number of tokens."""
     prompt = Window(asking.settings.context_tokens or 0).prompt(_view(asking))
     texts = [prompt.system, prompt.context, *(message.text for message in prompt.messages)]
     tokens = sum(map(token_count, texts))
@@ -175,7 +175,7 @@ def _outcome_text(conversation: Conversation, source: str, price: Price | None) 
 
 
 def _cost(answers: list[Answer], price: Price | None) -> str:
-    """As the calls say themselves, else by the price of the tokens."""
+    """The cost by the calls' own account, else by the tokens' price."""
     told = [answer.micros for answer in answers if answer.micros is not None]
     if len(told) == len(answers):
         return dollars(sum(told))

@@ -47,7 +47,7 @@ class BackgroundRun:
 
     @property
     def tag(self) -> str:
-        """Its name."""
+        """The run's name."""
         return self.run_dir.name
 
     @property
@@ -80,7 +80,7 @@ class BackgroundRun:
         self.process.wait()
 
     def __str__(self) -> str:
-        """Its summary as of now, and why it failed if it did."""
+        """The run's summary as of now, and why it failed if it did."""
         lines = summary_lines(read_run(self.run_dir), shorten(self.run_dir))
         status = self.process.poll()
         failed = [f"failed       {_last_line(self.log)}; see {shorten(self.log)}"]

@@ -205,7 +205,7 @@ def can_draw(console: Console) -> bool:
 
 
 def resume_command(folder: Path, settings: RunSettings) -> str:
-    """What continues this run."""
+    """The command that continues this run."""
     place = shlex.quote(shorten(folder.parent))
     return f"{python_command()} -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {place}"
 

@@ -120,7 +120,7 @@ def know(run: RequestedRun, settings: RunSettings, say: Say) -> EarlierRun | Non
 
 
 def describe_conditions(terms: RunTerms) -> dict[str, str]:
-    """What scores depend on, by name: where one of these is another, they do not compare."""
+    """The conditions of a score, by name: where one differs, scores do not compare."""
     return {
         **_describe_experiment(terms.experiment),
         "data set": terms.dataset_fingerprint[:12],
@@ -143,7 +143,7 @@ def _describe_experiment(experiment: Benchmark) -> dict[str, str]:
 
 
 def _compare(there: dict[str, str], here: dict[str, str]) -> Iterator[str]:
-    """What differs, in words."""
+    """The differences, in words."""
     for name in {**there, **here}:
         if there.get(name) != here.get(name):
             yield f"{name} {there.get(name) or 'not known'}, here {here.get(name) or 'not known'}"
@@ -168,7 +168,7 @@ def _learn(found: FoundRun, price: float) -> EarlierRun:
 
 
 def _list_scores(history: History, price: float) -> Iterator[KnobScore]:
-    """What the latest screens measured, oldest first."""
+    """The scores of the latest screens, oldest first."""
     is_screen = [row for row in history.rows if row.trial.purpose == "screen" and math.isfinite(facts.score(row))]
     for row in is_screen[-SCORES:]:
         text = history.candidates[row.trial.proposal.source_sha].text
@@ -178,7 +178,7 @@ def _list_scores(history: History, price: float) -> Iterator[KnobScore]:
 
 
 def _tell(found: FoundRun, best: Standing, price: float) -> str:
-    """What models are told of it."""
+    """The text about the earlier run for models."""
     there = found.settings
     moment = Moment(
         program=there.program,

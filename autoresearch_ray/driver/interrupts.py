@@ -26,7 +26,7 @@ SHOW_CURSOR = "\x1b[?25h"  # a live screen hides it
 
 
 class Interrupts:
-    """What was asked to stop, and what then happens."""
+    """The handling of signals that ask a run to stop."""
 
     def __init__(self) -> None:
         self.seen = False
@@ -43,7 +43,7 @@ class Interrupts:
             signal.signal(number, handler)
 
     def listen(self) -> None:
-        """Take the signals. To be called again when somebody else, as `ray.init`, may have taken one."""
+        """Take the signals. Call it again when other code, such as `ray.init`, may have taken one."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:

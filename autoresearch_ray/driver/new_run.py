@@ -134,7 +134,7 @@ def choose_rules(request: Request, experiment: AnyExperiment) -> Rules:
 def choose_director(
     request: Request, default: ProposerSpec | None, proposers: Sequence[ProposerSpec]
 ) -> ProposerSpec | None:
-    """The model that directs; None for none. SettingsError where there would be nobody to direct."""
+    """The model that directs; None for none. SettingsError where there is no model to direct."""
     chosen = default if request.director is None else None if request.director == NONE else request.director
     if request.director is not None and chosen is not None and not any(spec.name in MODELS for spec in proposers):
         raise SettingsError(

@@ -105,7 +105,7 @@ def _experiment_words(path: Path) -> str:
 
 
 def _storage_url(request: Request) -> str | None:
-    """Where copies are to go; "" for nowhere any more, None when nothing was said."""
+    """The URL for copies; "" to stop copying, None when nothing was said."""
     if request.storage in (None, NONE):
         return None if request.storage is None else ""
     return normal_url(request.storage)

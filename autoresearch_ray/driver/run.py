@@ -1,8 +1,8 @@
 """One run from a request to its summary, as a function: `autoresearch_ray.run(...)` and the command line use it.
 
-Everything that can be wrong with a request is found before Ray starts (`resolve.py`). The driver holds a lock on the
-run's folder, starts the state and the proposer actor, and drives Ray Tune until the limits are reached or it is
-interrupted; what was running then runs again under the same id when the run is resumed.
+Everything that can be wrong with a request is found before Ray starts (`resolve.py`). The driver locks the run's
+folder, starts the store and the proposer actor, and drives Ray Tune until the limits are reached or it is interrupted.
+Trials that were running then run again under the same id when the run is resumed.
 """
 
 import contextlib

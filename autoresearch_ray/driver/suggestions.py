@@ -27,7 +27,7 @@ PATCHES = (".patch", ".diff")
 
 
 def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[str], None]) -> tuple[Suggestion, str]:
-    """What the file suggests to the run, and what it passed. SettingsError where it is nothing that could be tried."""
+    """The file's suggestion to the run, and the checks that it passed. SettingsError where it cannot be tried."""
     history = read_run(run_dir)
     settings = RunSettings.model_validate_json(json.dumps(history.settings))
     text, parent_sha = _read_candidate(file, history, settings, say)

@@ -53,7 +53,7 @@ def read_proven(run_dir: Path, pairs: int) -> Proven:
 
 @dataclass(frozen=True, slots=True)
 class AskedTransfer:
-    """What is to be measured."""
+    """A transfer that was asked for."""
 
     experiment: Experiment
     isolation: Isolation
@@ -64,7 +64,7 @@ class AskedTransfer:
     seeds: range
 
     def record(self, pairs: Sequence[Pair], failures: Sequence[str]) -> Transfer:
-        """What was measured."""
+        """The measured transfer, as a record."""
         return Transfer(self.words, self.best_sha, self.run_gain, tuple(pairs), tuple(failures), time.time())
 
 
@@ -76,7 +76,7 @@ def ask_transfer(
     pairs: int,
     isolation: Isolation | None,
 ) -> AskedTransfer:
-    """What a command line asks for. SettingsError says what of it is wrong."""
+    """The transfer that a command line asks for. SettingsError says which part is wrong."""
     proven = read_proven(run_dir, pairs)
     own, summary = proven.settings.train_experiment, headline.summarise(proven.history)
     experiment = (load_experiment(other) if other else own).override(budget_seconds=budget_seconds)
@@ -125,7 +125,7 @@ def _set_in_both(proven: Proven, values: dict[str, object]) -> tuple[str, str]:
 
 
 def _words(experiment: Experiment, own: Experiment, values: dict[str, object]) -> str:
-    """What differs from the run's own settings."""
+    """The differences to the run's own settings, in words."""
     hidden = ("candidate", "trials", "removal_margin", "constants")  # they say nothing of what is measured
     changed = [
         f"{name} {value}"

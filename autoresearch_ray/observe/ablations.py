@@ -24,7 +24,7 @@ class AblatedPart:
     fault: str = ""  # why it cannot go alone
 
     def verdict(self, price: float) -> str:
-        """In words; `price` is that of a code line, in the score's unit."""
+        """The verdict in words; `price` is that of a code line, in the score's unit."""
         _, low, high = mean_gain(self.pairs)
         if self.fault:
             return self.fault

@@ -16,7 +16,7 @@ CSV_COLUMNS = ("policy", "world", "slots", "trials", "hours", "gpu_hours", "gain
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """From here on a policy reports another candidate."""
+    """The moment from which a policy reports another candidate."""
 
     hours: float  # virtual, since the search began
     gain: float  # true gain over the start
@@ -36,12 +36,12 @@ class Course:
 
     @property
     def gpu_hours(self) -> float:
-        """For which slots were held."""
+        """GPU hours for which slots were reserved."""
         return self.hours * self.slots
 
     @property
     def last(self) -> Moment:
-        """What is reported at the end."""
+        """The moment of the candidate that is reported at the end."""
         return self.moments[-1] if self.moments else Moment(0.0, 0.0, 0.0)
 
     def gains_at(self, gpu_hours: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ UNSELECTED = frozenset({*MAY_BE_BEST, "idle"})  # purposes whose scores were not
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """From this trial on, a place (best or frontier) stood at this score."""
+    """The score of best or frontier from this trial on."""
 
     trial_number: int  # 1 for the first trial; 0 before any
     val_bpb: float

@@ -22,7 +22,7 @@ SHOWN_LINES = 10  # knobs in a terminal
 
 
 def findings_lines(findings: Findings | None, words: ScoreWords) -> Iterator[str]:
-    """What all results say, for a terminal."""
+    """The findings as lines for a terminal."""
     if findings is None:
         yield "too few results to say anything yet"
         return
@@ -81,7 +81,7 @@ def subject_rows(findings: Findings, words: ScoreWords) -> list[tuple[str, ...]]
 
 
 def direction_rows(history: History) -> list[tuple[str, ...]]:
-    """What came of each direction, under DIRECTION_HEADS; [] where none was ever followed."""
+    """The outcome of each direction, under DIRECTION_HEADS; [] where none was ever followed."""
     words = facts.score_words(history)
     titles = {OPEN: "anything that its model found best"}
     taken = facts.collect_taken(history)

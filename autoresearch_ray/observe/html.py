@@ -59,7 +59,7 @@ def report_html(
 
 
 def title_of(history: History) -> str:
-    """What the page is called."""
+    """The page's title."""
     return one_line(headline.summarise(history).tag, 100) or "autoresearch"
 
 
@@ -112,7 +112,7 @@ def report_body(
 
 
 def _describe_kept(history: History, kept: KeptModel) -> str:
-    """Where the trained model is, and whose."""
+    """A sentence on where the trained model is, and whose it is."""
     whose = "the best" if kept.source_sha == facts.best_sha(history) else "an earlier best"
     return (
         f"The trained model of {whose} is kept in {BEST_FOLDER}/: {one_line(kept.trial_id, 40)} trained it, val_bpb "
@@ -210,7 +210,7 @@ def _constants(history: History) -> list[tuple[str, str, str]]:
 
 
 def _failures(history: History) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
-    """By status, the most frequent first: how many trials, and the latest."""
+    """(status, number of trials, the latest ones), the most frequent status first."""
     groups: defaultdict[str, list[TrialRow]] = defaultdict(list)
     for row in history.rows:
         if row.result is not None and row.result.status not in ("ok", "stopped"):

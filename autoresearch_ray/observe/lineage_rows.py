@@ -45,7 +45,7 @@ def lineage_rows(history: History) -> list[LineageRow]:
 
 
 def probability(value: float) -> str:
-    """In three places; what is nearly certain is not called certain."""
+    """A probability with three digits; a near certainty is not rounded to certainty."""
     return "> 0.999" if value > 0.999 else f"{value:.3f}"
 
 

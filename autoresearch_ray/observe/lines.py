@@ -33,7 +33,7 @@ def decision_line(row: TrialRow, commit: str = "", words: ScoreWords = OURS) -> 
 
 
 def summary_lines(history: History, run_dir: str = "", resume: str = "", kept: KeptModel | None = None) -> list[str]:
-    """What the run came to, and where to look next; `resume` is the command that continues it."""
+    """A run's results, and where to look next; `resume` is the command that continues it."""
     summary = headline.summarise(history)
     lines = [
         *_scores(summary),
@@ -73,7 +73,7 @@ def duration(seconds: float) -> str:
 
 
 def _words(row: TrialRow, words: ScoreWords) -> str:
-    """What was tried and, for a failure, how it ended, else why it was decided so if that is news."""
+    """What was tried; for a failure how it ended; else the decision's reason, if it is news."""
     hypothesis = one_line(row.trial.proposal.hypothesis, COLUMNS)
     if row.result is not None and row.result.status != "ok":
         error = last_line(row.result.error)

@@ -25,7 +25,7 @@ GOOD, DIM, BOLD = "green", "dim", "bold"
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """What one slot is doing."""
+    """One slot's activity."""
 
     trial_id: str
     kind: str

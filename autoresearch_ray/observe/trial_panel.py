@@ -29,7 +29,7 @@ Points = list[tuple[float, float]]  # seconds, bits per byte
 
 @dataclass(frozen=True, slots=True)
 class TrialPanel:
-    """What is shown of one trial."""
+    """The facts that a page shows about one trial."""
 
     trial: str
     hypothesis: str
@@ -110,7 +110,7 @@ def _panel(
 
 
 def _runs_with_curves(history: History) -> dict[str, list[TrialRow]]:
-    """By candidate, the latest first."""
+    """The runs with a learning curve, keyed by candidate, the latest first."""
     found = defaultdict[str, list[TrialRow]](list)
     for row in reversed(history.rows):
         if row.result is not None and row.result.curve:

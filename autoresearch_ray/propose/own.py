@@ -49,7 +49,7 @@ class OwnIdea:
 
 
 class Proposer(Protocol):
-    """What a class of one's own has."""
+    """The interface of a proposer class of one's own."""
 
     def propose(self, view: SearchView) -> Iterable[OwnIdea]:
         """Ideas on `view.frontier.text`, as many as `view.ideas` or fewer; none if nothing comes to mind."""
@@ -62,7 +62,7 @@ class OwnProposer:
         self._proposer = proposer
 
     async def converse(self, view: SearchView, gates: Gates, accept: Accept) -> Conversation:
-        """Its ideas, through all gates. What it raises goes on to the caller."""
+        """Pass its ideas through all gates. Its exceptions go on to the caller."""
         ideas = list(await asyncio.to_thread(lambda: list(self._proposer.propose(view))))
         for idea in ideas:
             if not isinstance(idea, OwnIdea):
@@ -75,7 +75,7 @@ class OwnProposer:
 
 
 class KnobTuner(Protocol):
-    """What a tuner of one's own has."""
+    """The interface of a tuner class of one's own."""
 
     def suggest(
         self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
@@ -99,7 +99,7 @@ class OwnTuner:
     def suggest(
         self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
     ) -> Suggestion | None:
-        """As `Tuner.suggest`."""
+        """See `Tuner.suggest`."""
         if not knobs or time.monotonic() < self._until:
             return None
         fault, found = "", None

@@ -86,7 +86,7 @@ class Spool:
 
 
 def identity(experiment: Experiment) -> dict[str, str]:
-    """What names the corpus's content: enough to tell two caches apart."""
+    """What identifies the corpus's content: enough to tell two caches apart."""
     if experiment.data == "stdlib":
         return {"data": "stdlib", "python": f"{platform.python_implementation()} {platform.python_version()}"}
     path = local_path(experiment.data)

@@ -51,7 +51,7 @@ def become(user: int) -> None:
 
 
 def spare_user(number: int) -> int:
-    """A user that nobody is; 0 where this process may not become another."""
+    """A user id that no account has; 0 where this process may not become another user."""
     user = FIRST_SPARE_USER + number % SPARE_USERS
     return user if os.geteuid() == 0 and user < users_here() else 0
 

@@ -26,7 +26,7 @@ def pipe_folder() -> str:
 
 
 def is_running() -> bool:
-    """Whether somebody listens at the daemon's socket."""
+    """Whether a daemon listens at the socket."""
     control = Path(pipe_folder(), "control")
     try:
         if not control.is_socket():

@@ -123,7 +123,7 @@ def cpu_seconds() -> float:
 
 
 def folder_mb(folder: Path, most_files: int = 50_000) -> float:
-    """What lies in a folder that somebody else writes to; infinite where it is more files than that."""
+    """The size of a folder that another process writes to; infinite where it has too many files."""
     size = count = 0
     for place, _, names in os.walk(folder):
         count += 1 + len(names)

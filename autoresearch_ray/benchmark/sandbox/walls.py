@@ -3,13 +3,13 @@
     pid       a PID namespace: its processes see only themselves, and one call ends all of them (`processes.py`)
     net       a network namespace without a network
     fs        a root folder of its own: programs and libraries, read-only, and an empty folder (`root_folder.py`)
-    landlock  in the place of fs where mounts are not allowed: files by an allow-list, no signals to others
+    landlock  replaces fs where mounts are not allowed: files by an allow-list, no signals to others
     seccomp   a filter of system calls, sockets included (`seccomp.py`)
-    mps       no layer but a door: the node's NVIDIA MPS, see `mps.py`
+    mps       an opening, not a layer: the node's NVIDIA MPS, see `mps.py`
 
-Under all of them lie an environment from an allow-list, resource limits, a user without rights and closed descriptors.
+All of them come with an environment from an allow-list, resource limits, a user without rights and closed descriptors.
 A process server raises its walls once; each candidate's process goes behind them right after the fork.
-Whether they hold is tried in `self_test.py`.
+`self_test.py` tries whether they hold.
 """
 
 import logging
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Walls:
-    """What one process server keeps its candidates behind."""
+    """The walls around the candidates of one process server."""
 
     layers: tuple[str, ...] = ()  # ordered as KNOWN
     missing: dict[str, str] = field(default_factory=dict)  # layer: why it could not be had
@@ -52,11 +52,11 @@ class Walls:
 
     @property
     def level(self) -> str:
-        """For the trial's row, for example `pid+net+fs+seccomp`."""
+        """The layers' names for the trial's row, for example `pid+net+fs+seccomp`."""
         return "+".join(self.layers) or "none"
 
     def without(self, broken: set[str]) -> "Walls":
-        """The same, but these layers do not hold."""
+        """The walls without these layers."""
         missing = self.missing | dict.fromkeys(broken, "a process behind it got through")
         return replace(self, layers=tuple(layer for layer in self.layers if layer not in broken), missing=missing)
 

@@ -75,7 +75,7 @@ def forward(
 
 
 def log_probabilities(logits: torch.Tensor, targets: np.ndarray) -> torch.Tensor:
-    """Of targets (B, T), float64, on the CPU, by logits (B, T, V). InvalidModelError if any is not finite."""
+    """Log-probabilities of targets (B, T) by logits (B, T, V): float64 on the CPU. InvalidModelError if not finite."""
     low, high = (float(bound) for bound in logits.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InvalidModelError(f"the model returned logits from {low} to {high}; expected finite ones")

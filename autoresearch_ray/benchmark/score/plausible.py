@@ -24,7 +24,7 @@ FASTER = 1000  # than what is typical
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is believed already; 0 where nothing is."""
+    """Measured values to compare with; 0 where nothing is known."""
 
     bpb: float = 0.0  # the lower one of best and frontier
     tokens_per_second: float = 0.0  # typical of the slot

@@ -4,12 +4,14 @@
     rows     the other rows of the batch, or the row's place in it
     again    what the model was asked before
 
-A probe asks for a batch a second time, changed where the answer may not depend on it, and compares the two. Scored
-batches and probes come in one order that nobody can foresee, and all are real text of the same shape, so that a model
-cannot know which of a pair counts. At full strength the probes go to a second process that loaded the same model:
-what the first remembers, it cannot know. What a leak must raise to pay is the log-probability of targets; so that is
-what may not move, whatever the scale of the logits: by more than rounding anywhere, and, for rounding may hide a
-little, by more than chance in the mean just before the tokens that were changed.
+A probe asks for a batch a second time, changed where the answer may not depend on it, and compares the two answers.
+Scored batches and probes come in one random order, and all are real text of the same shape. So a model cannot know
+which of a pair counts. At full strength the probes go to a second process that loaded the same model: it cannot know
+what the first one remembers.
+
+A leak pays only by a higher log-probability of targets. So these may not move, whatever the scale of the logits.
+Nowhere may one move by more than rounding. Rounding may hide a little, so just before the changed tokens the mean may
+not move by more than chance.
 """
 
 from collections.abc import Callable, Mapping
@@ -109,7 +111,7 @@ def _probes(
 
 
 def _causal(batch: Question, rows: np.ndarray, rng: np.random.Generator) -> Question:
-    """After a place of its own in each row, evenly spread over the rows, it goes on as another row does."""
+    """Each row continues as another row from a place of its own; the places are spread evenly."""
     size, length = batch.tokens.shape
     spread = (rng.permutation(size) + rng.random(size)) / size
     cut = (spread * (length - 2)).astype(np.int64)[:, None]  # the last x that stays
@@ -142,7 +144,7 @@ _MAKE: dict[Kind, Callable[[Question, np.ndarray, np.random.Generator], Question
 
 
 def _strangers(batch: Question, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many rows of real text as the batch has, each another than the one in its place, where there are any."""
+    """As many rows of real text as the batch has, each different from the row in its place, if possible."""
     free = np.setdiff1d(np.arange(len(rows)), batch.rows)
     if len(free):
         return np.asarray(rows[rng.choice(free, len(batch.rows))])
@@ -180,7 +182,7 @@ def _check_trend(moves: list[tuple[np.ndarray, np.ndarray]]) -> None:
 
 
 def _means_before(still: np.ndarray, move: np.ndarray, window: int) -> np.ndarray:
-    """Of each row, the mean move at the last places that may not move."""
+    """Each row's mean move at the last places that may not move."""
     count = still.sum(1, keepdims=True)  # places 0 to count - 1
     steps = np.arange(still.shape[1])
     near = (steps < count) & (steps >= count - window)

@@ -23,7 +23,7 @@ START_SECONDS = 60.0  # time to lay out its files
 
 @dataclass(frozen=True, slots=True)
 class ScriptJob:
-    """All that a slot is told."""
+    """A script's job, as a slot gets it."""
 
     experiment: ScriptExperiment
     candidate: Candidate
@@ -36,40 +36,40 @@ class ScriptJob:
 
     @property
     def held_out(self) -> bool:
-        """As in AnyJob."""
+        """See AnyJob."""
         return self.strength == "full" and bool(self.experiment.holdout)
 
     @property
     def phases(self) -> tuple[str, str, str]:
-        """As in AnyJob."""
+        """See AnyJob."""
         return "start-up", "its run", "judging"
 
     @property
     def startup_limit(self) -> float:
-        """As in AnyJob."""
+        """See AnyJob."""
         return START_SECONDS
 
     @property
     def training_limit(self) -> float:
-        """As in AnyJob."""
+        """See AnyJob."""
         return self.experiment.time_limit
 
     @property
     def scoring_limit(self) -> float:
-        """As in AnyJob."""
+        """See AnyJob."""
         return self.experiment.time_limit
 
     @property
     def kept_files(self) -> tuple[str, ...]:
-        """As in AnyJob: none, a script keeps its own model."""
+        """See AnyJob. Empty: a script keeps its own model."""
         return ()
 
     def ask_at(self, now: float) -> "ScriptJob":
-        """As in AnyJob."""
+        """See AnyJob."""
         return self if self.asked_at else replace(self, asked_at=now)
 
     def pack(self, work: str) -> tuple[dict[str, Any], list[Path]]:
-        """As in AnyJob. Its files go along as two tars: the folder's, and over them the candidate's."""
+        """See AnyJob. The files are sent as two tars: the folder's, then the candidate's over them."""
         tar = Path(work, CANDIDATE_TAR)
         tar.write_bytes(pack_files(self.candidate.files))
         for name in FOLDERS:

@@ -22,7 +22,7 @@ MOST_BYTES = SCRATCH_MB << 20  # most bytes of a file that is read back
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a process is to run."""
+    """The program that a process shall run, and its surroundings."""
 
     experiment: ScriptExperiment
     command: list[str]

@@ -23,7 +23,7 @@ KNOWN_FACTS = {
 
 
 class ReadingError(Exception):
-    """What a script says of its score is no score; the message is one line."""
+    """A script's output holds no valid score; the message is one line."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ def pattern_of(name: str) -> re.Pattern[str]:
 
 
 def to_number(name: str, text: str) -> float:
-    """What was printed, as a number. ReadingError if it is none, or not finite."""
+    """The printed text as a number. ReadingError if it is none, or not finite."""
     try:
         value = float(text)
     except ValueError:

@@ -113,7 +113,7 @@ def open_snapshot(folder: Path, verify: bool = True) -> Snapshot:
 
 
 def fingerprint_of(experiment: ScriptExperiment, hashes: dict[str, str]) -> str:
-    """What scores depend on besides the candidate: all other files, the command and how it is judged."""
+    """A hash of what scores depend on besides the candidate: all other files, the command and the judge."""
     others = {path: sha for path, sha in hashes.items() if path not in experiment.editable}
     asked = experiment.model_dump(
         include={"command", "metric", "pattern", "result_file", "take", "direction", "holdout"}
@@ -137,7 +137,7 @@ def _list_files(root: Path, apart: set[Path]) -> Iterator[Path]:
 
 
 def _pack(root: Path, paths: list[Path]) -> bytes:
-    """The same bytes for the same files: no times, no owners."""
+    """A tar of files; equal files give equal bytes: no times, no owners."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in paths:

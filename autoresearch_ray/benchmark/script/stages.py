@@ -1,11 +1,11 @@
 """What a script's job goes through, as its process server sees it.
 
     its run     the command, in a copy of the folder behind walls; what it prints is read and passed on
-    its end     everything that it left is killed; the files that it must not change are compared with their hashes
+    its end     all processes that it left are killed; the files that it must not change are compared with their hashes
     judging     with a `judge`: a second process behind walls gets the artefacts, and says the score
     the score   read from what was printed or from a JSON file, or measured here
 
-Deadlines and memory are held by the slot. The clock is this process's.
+The slot enforces deadlines and memory. The clock is this process's.
 """
 
 import hashlib
@@ -237,7 +237,7 @@ class ScriptStages:
 
 
 def _read_facts(printed: Printed) -> dict[str, float]:
-    """What upstream's script tells of itself, where this one does too."""
+    """The facts that upstream's script prints, as far as this script prints them too."""
     facts = {}
     for name, (fact, unit) in KNOWN_FACTS.items():
         try:

@@ -25,7 +25,7 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class Confinement:
-    """What the processes of one job are kept behind."""
+    """The walls around the processes of one job, and their limits."""
 
     walls: Walls
     folder: str  # working folder where they have no root folder of their own
@@ -36,7 +36,7 @@ class Confinement:
 
 
 def confinement_of(job: Job, walls: Walls, folder: str, covers: tuple[Cover, ...] = ()) -> Confinement:
-    """What the processes of a job of our contract are kept behind."""
+    """The confinement of a job of our contract."""
     cuda = job.device == "cuda"
     memory_mb = 0 if cuda else job.memory_mb  # CUDA reserves far more than it uses
     return Confinement(walls, folder, memory_mb, covers, memory_files=cuda)

@@ -55,7 +55,7 @@ class DryRunner:
         self._thread.submit(self._slot.start)
 
     async def run(self, text: str) -> str | None:
-        """As `dry_run`. A candidate under way when the runner is closed is stopped; nothing is said of it."""
+        """See `dry_run`. Closing the runner stops a candidate under way, without an error."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, text)
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ class DryTask(Task):
         register_optimizer_step_post_hook(self._note_step)
 
     def warmup_batches(self, batch_size: int) -> Iterator[Batch]:
-        """As of a task, two at most."""
+        """See `Task.warmup_batches`; two at most."""
         for batch in super().warmup_batches(self._few(batch_size)):
             if self._warm >= WARMUP_BATCHES:
                 return
@@ -58,7 +58,7 @@ class DryTask(Task):
             yield batch
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        """As of a task, with few rows, until two steps were made."""
+        """See `Task.batches`; with few rows, until two steps were made."""
         return super().batches(self._few(batch_size))
 
     def _few(self, rows: int) -> int:
@@ -89,7 +89,7 @@ def prepare_dry_run(seconds: float) -> None:
 
 
 def _skip_compilation(compiler: Callable[[Any], Any], model: Any = None, **_: object) -> Any:
-    """In the place of torch.compile: a module is wrapped as it would be, a function is itself."""
+    """Replaces torch.compile: a module is wrapped as it would be, a function is returned as it is."""
     if model is None:
         return partial(_skip_compilation, compiler)
     return compiler(model) if isinstance(model, torch.nn.Module) else model

@@ -124,7 +124,7 @@ class Execution:
         self._settle_kept()
 
     def result(self) -> Result:
-        """What came of it, as a record without trial, slot and node."""
+        """The job's result, a record without trial, slot and node."""
         status, error = self._status()
         training, done = self._events.get("training"), self._events.get("result")
         measured = done or self._events.get("scoring") or Event("none", 0.0)
@@ -166,7 +166,7 @@ class Execution:
             self._slot.ask(message, [output, *opened])
 
     def _partials(self) -> list[Path]:
-        """Where the model that is to be kept is written, before it is whole."""
+        """The paths to which a model to be kept is written while it is incomplete."""
         return [self._printed.with_name(f".{name}.part") for name in self._job.kept_files]
 
     def _settle_kept(self) -> None:

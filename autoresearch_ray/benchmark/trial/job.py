@@ -49,7 +49,7 @@ class AnyJob(Protocol):
 
     @property
     def phases(self) -> tuple[str, str, str]:
-        """What its phases are called: before it runs, its run, its scoring."""
+        """The names of its phases: before it runs, its run, its scoring."""
 
     @property
     def startup_limit(self) -> float:
@@ -65,13 +65,13 @@ class AnyJob(Protocol):
 
     @property
     def kept_files(self) -> tuple[str, ...]:
-        """What its processes write into its folder through us, if it has a score; opened after those of `pack`."""
+        """Files that its processes write into its folder if it has a score; we open them after those of `pack`."""
 
     def ask_at(self, now: float) -> Self:
-        """The same, asked for at this `time.monotonic()` unless it was before."""
+        """The same job, asked for at this `time.monotonic()` unless it has a time already."""
 
     def pack(self, work: str) -> tuple[dict[str, Any], list[Path]]:
-        """What its process server is sent: a message, and files that go along opened; `work` is an empty folder."""
+        """The message for its process server, and the open files that go with it; `work` is an empty folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Job:
 
     @property
     def phases(self) -> tuple[str, str, str]:
-        """As in AnyJob."""
+        """See AnyJob."""
         return "start-up", "training", "scoring"
 
     @property
@@ -124,15 +124,15 @@ class Job:
 
     @property
     def kept_files(self) -> tuple[str, ...]:
-        """As in AnyJob."""
+        """See AnyJob."""
         return KEPT_MODEL_FILES if self.keep else ()
 
     def ask_at(self, now: float) -> Self:
-        """As in AnyJob."""
+        """See AnyJob."""
         return self if self.asked_at else replace(self, asked_at=now)
 
     def pack(self, work: str) -> tuple[dict[str, Any], list[Path]]:
-        """As in AnyJob. The data goes along as open files, for a candidate sees no folder of it."""
+        """See AnyJob. The data is sent as open files, because a candidate sees no folder of it."""
         dataset = open_dataset(Path(self.dataset_folder), verify=False)
         covers = [astuple(cover) for cover in root_folder.covers(dataset.list_withheld())]
         message = {"job": asdict(self), "shape": asdict(_shape(dataset)), "folder": work, "covers": covers}

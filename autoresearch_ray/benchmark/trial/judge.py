@@ -1,9 +1,9 @@
 """The judge: a process that no candidate's code runs in. It has the targets, asks for logits, and computes the score.
 
-On the CPU all logits are carried over to it and normalised here: 0.8 ms more for a batch that takes 23 ms. On CUDA
-they are too many (137 GB a split at 4M tokens of 8,192): the model's process computes the log-probabilities of each
-row's own next tokens, is bound by what it has said, and must then show its logits at a place of each row that it could
-not foresee, and at the last.
+On the CPU it gets all logits and normalises them itself: 0.8 ms more for a batch that takes 23 ms. On CUDA they are
+too many (137 GB a split at 4M tokens of 8,192). There the model's process computes the log-probabilities of each row's
+own next tokens. Afterwards it must show its logits at the last place of each row and at one that it could not foresee;
+they have to agree with what it said.
 """
 
 import math
@@ -62,8 +62,11 @@ class Remote:
         return metric.log_probabilities(logits, targets[:, 1:])
 
     def _sample(self, tokens: np.ndarray, targets: np.ndarray) -> torch.Tensor:
-        """By what it says of its own next tokens, up to where the targets are others; there, and at the end, by its
-        logits."""
+        """The log-probabilities of the targets.
+
+        They are the model's word on its own next tokens. Where a target differs from these, and at the end, they are
+        computed from the logits that it shows.
+        """
         count, length = len(tokens), tokens.shape[1] - 1
         rows = np.arange(count)
         answer = torch.from_numpy(self._shared.own[:count].copy()).double()

@@ -36,7 +36,7 @@ def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) ->
 def answer_for(
     job: Job, load: Callable[[torch.device], torch.nn.Module], channel: socket.socket, shared: Exchange
 ) -> None:
-    """The same with a model that `load` brings to life."""
+    """`run_model` with a model that `load` restores."""
     try:
         shared_logits.hear(channel)  # no memory or GPU is taken before
         keep_spare_memory()
@@ -70,7 +70,7 @@ def memory_share(gpu_fraction: float, total_bytes: int) -> float:
 
 
 def facts(model: torch.nn.Module, device: torch.device) -> dict[str, object]:
-    """What is told of a model; for the table, not for any decision."""
+    """Facts about a model; for the table, not for any decision."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return {"parameters": parameters, "device_name": devices.device_name(device)}
 

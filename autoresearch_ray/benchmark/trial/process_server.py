@@ -37,14 +37,14 @@ class End:
 
 
 class Channel(Protocol):
-    """What a child says, in messages or pieces: a socket, or the end of a pipe."""
+    """A child's output, in messages or pieces: a socket, or the end of a pipe."""
 
     def fileno(self) -> int: ...
     def recv(self, most: int, /) -> bytes: ...
 
 
 class JobStages(Protocol):
-    """What one job goes through."""
+    """The stages of one job."""
 
     def run(self) -> End: ...
     def close(self) -> None: ...
@@ -94,7 +94,7 @@ class Server:
         self._send({"event": to_json(event)})
 
     def fork(self) -> int:
-        """As os.fork; the child has nothing of this server but its memory and descriptors."""
+        """`os.fork`; the child keeps only this server's memory and descriptors."""
         pid = os.fork()
         if pid == 0:
             os.setsid()

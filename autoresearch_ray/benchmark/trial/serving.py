@@ -1,4 +1,4 @@
-"""A kept model that answers for itself, as its process server sees it: one process behind walls, until nobody asks.
+"""A kept model that answers questions, as its process server sees it: one process behind walls while its client stays.
 
 Who asks is at the other end of the channel, outside (`benchmark/loaded_model.py`): the server carries nothing.
 """

@@ -38,7 +38,7 @@ class Layout:
 
     @property
     def places(self) -> int:
-        """In a row, whose logits are carried over."""
+        """The places in a row whose logits are carried over."""
         return self.seq_len if self.whole else PLACES
 
     @property
@@ -71,7 +71,7 @@ class Exchange:
 
 
 def new_memory(size: int) -> int:
-    """A descriptor of fresh shared memory whose size nobody can change."""
+    """A descriptor of fresh shared memory whose size is sealed."""
     descriptor = os.memfd_create("exchange", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)

@@ -1,12 +1,12 @@
 """What a job goes through, as its process server sees it: training behind walls, then scoring by a judge.
 
-    training   one process runs the candidate; it gets the training rows when its clock starts, on this clock too
-    saved      everything of training is killed; what it left is the bytes of a model
+    training   one process runs the candidate; it gets the training rows when its clock and ours start
+    saved      all processes of the training are killed; only the bytes of a model are left
     scoring    one or two fresh processes behind walls load the model; the judge asks them and computes the score
     kept       if the run keeps weights: another such process takes the model apart, this one copies both files
 
-All times that count are taken here. What the training process says is checked, and no more than an honest one says is
-heard. Deadlines and memory are held by the slot.
+All times that count are taken here. Messages of the training process are checked, and more of them than an honest
+process sends make the job invalid. The slot enforces deadlines and memory.
 """
 
 import fcntl
@@ -202,7 +202,7 @@ class Stages:
         return channel, memory
 
     def _run_judge(self, report: socket.socket, asked: list[tuple[socket.socket, int]]) -> None:
-        """In a process of its own, which runs no candidate's code."""
+        """Judge in a process of its own, which runs no candidate's code."""
         try:
             if syscalls.SUPPORTED:
                 syscalls.die_with_parent()

@@ -27,7 +27,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class TrainingData(Protocol):
-    """Where the rows come from: an opened `Dataset`, or what the process server hands out."""
+    """The source of the rows: an opened `Dataset`, or what the process server hands out."""
 
     @property
     def vocab_size(self) -> int: ...
@@ -56,7 +56,7 @@ class Clock:
             self._started_at = self._now()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """In another process it stands still."""
+        """A pickled clock stands still."""
         return _make_stopped_clock, (self.budget_seconds, self.elapsed)
 
     @property
@@ -149,7 +149,7 @@ class Task:
         self._stopped_at: float | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        """In another process, with a model that keeps it, it has its sizes, and nothing to give out."""
+        """A pickled task, kept by a model, has its sizes and no data."""
         return _make_ended_task, (self.vocab_size, self.seq_len, self.device, self.amp_dtype, self.seed, self.clock)
 
     @property

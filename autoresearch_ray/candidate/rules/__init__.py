@@ -72,7 +72,7 @@ def check_for(run: RunTerms) -> Check:
 
 
 def check_many_for(run: RunTerms) -> Check:
-    """The same, for many texts that differ in little."""
+    """`check_for` for many texts that differ little."""
     return check_for(run) if isinstance(run.experiment, ScriptExperiment) else Checked().check
 
 
@@ -94,7 +94,7 @@ class Checked:
         self._valid: set[tuple[Template, tuple[str, ...]]] = set()
 
     def check(self, source: str, program_lines: int) -> None:
-        """As `check_candidate`."""
+        """See `check_candidate`."""
         text = split(source)
         kind = text.template, text.strings
         if kind in self._valid:

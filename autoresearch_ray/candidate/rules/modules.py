@@ -1,8 +1,8 @@
-"""What a candidate may use of what is not its own: modules, and the parts of them; everything else is refused.
+"""The modules, and the parts of them, that a candidate may use; everything else is refused.
 
-A module is listed with `only` the parts that are needed, or with all its public parts but `never` and but the modules
-that it has imported itself (`torch.os`); a module inside it is listed too, or refused. The tables hold for the
-installed versions; tests compare them with what is really in these modules.
+A module is listed with `only` the parts that are needed, or with all its public parts except `never`. The modules
+that it has imported itself (`torch.os`) are never allowed. A module inside it has an entry of its own, or is refused.
+The tables hold for the installed versions; tests compare them with what is really in these modules.
 """
 
 import sys

@@ -44,7 +44,7 @@ def refusal(rule: str, node: Placed, text: str) -> CandidateError:
 
 
 def check_compiles(source: str) -> None:
-    """What the parser lets pass and Python does not: `return` outside a function, a parameter twice."""
+    """Errors that the parser lets pass and Python does not: `return` outside a function, a parameter twice."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,7 +77,7 @@ class Reading:
                 break
 
     def paths(self, node: ast.AST | None) -> Paths:
-        """What an expression may stand for, of what comes from elsewhere."""
+        """The outside names that an expression may stand for."""
         match node:
             case ast.Name(id=name):
                 scope = self.scopes.of(node, name)
@@ -131,7 +131,7 @@ class Reading:
         return isinstance(node, ast.Name) and (self.scopes.of(node, node.id), node.id) in self._classes
 
     def values(self, name: ast.Name) -> list[ast.expr]:
-        """All that a name is assigned or passed; empty if it is bound in another way too, or not at all."""
+        """Every value that a name is assigned or passed; empty if it is bound in another way too, or not at all."""
         scope = self.scopes.of(name, name.id)
         found = list(self._arguments.get((scope, name.id), []))
         for node in self.scopes.nodes:
@@ -171,7 +171,7 @@ class Reading:
         return not paths <= known
 
     def _flows(self, node: ast.AST) -> Iterator[Flow]:
-        """What a node tells of what names stand for."""
+        """What a node says about the meaning of names."""
         match node:
             case ast.Import(names=aliases):
                 for alias in aliases:

@@ -31,7 +31,7 @@ def _doubles(value: int) -> str:
 
 
 def _halves(value: int) -> str:
-    """The same, but no more than it: what fills a GPU's memory."""
+    """A quarter, a half and the whole of the value: more may not fit a GPU's memory."""
     return f"choice({', '.join(str(n) for n in (value // 4, value // 2, value) if n >= 1)})"
 
 
@@ -94,7 +94,7 @@ def _range_for(name: str, value: object) -> str:
 
 
 def _by_kind(name: str, value: object) -> str:
-    """For a constant that upstream does not have: shares, rates and counts. Switches and words are for a person."""
+    """A range by kind for a constant that upstream does not have: shares, rates and counts. Others get none."""
     words = name.split("_")
     if any(map(NO_KNOB.fullmatch, words)):
         return ""

@@ -41,7 +41,7 @@ class Checkout:
 
 
 def read_checkout(folder: Path) -> Checkout:
-    """What a folder's files say. SettingsError if it is no such checkout."""
+    """The facts in a checkout's files. SettingsError if the folder is no such checkout."""
     missing = [name for name in (TRAIN, PREPARE) if not (folder / name).is_file()]
     if missing:
         raise _refuse(folder, f"it has no {' and no '.join(missing)}")
@@ -101,7 +101,7 @@ def _strings(tree: ast.AST) -> Iterator[str]:
 
 
 def _value_of(tree: ast.Module, name: str) -> ast.expr | None:
-    """What a name is assigned at the top of a file."""
+    """The value that a name is assigned at the top of a file."""
     for statement in tree.body:
         match statement:
             case (

@@ -30,7 +30,7 @@ Source = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What can be loaded of a run."""
+    """A table that can be loaded from a run."""
 
     schema: Schema
     read: Callable[[Path], pd.DataFrame]  # reads it from a run's folder

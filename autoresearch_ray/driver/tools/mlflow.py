@@ -55,4 +55,4 @@ class MLflow:
         self._client.set_terminated(self._run)
 
     def abandon(self) -> None:
-        """Its requests are of a thread that ends with the process."""
+        """Nothing to do: requests run in a thread that ends with the process."""

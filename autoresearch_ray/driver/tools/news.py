@@ -87,7 +87,7 @@ class TrialNews:
     scoring: Scoring = OURS
 
     def metrics(self) -> dict[str, float]:
-        """What is known, by the names that trackers show."""
+        """The known values, by the names that trackers show."""
         result, sign = self.row.result, self.scoring.sign
         score = sign * facts.score(self.row) + 0.0
         values = {
@@ -108,7 +108,7 @@ class TrialNews:
 
 @dataclass(frozen=True, slots=True)
 class Standings:
-    """Where best and frontier stood at some revision."""
+    """The state of best and frontier at some revision."""
 
     best: float = math.nan
     frontier: float = math.nan
@@ -116,7 +116,7 @@ class Standings:
 
 
 def standings(steps: Sequence[StepAt], revision: int) -> Standings:
-    """What the steps up to this revision have come to."""
+    """The standings after the steps up to this revision."""
     best = frontier = math.nan
     wins = 0
     for at in steps:

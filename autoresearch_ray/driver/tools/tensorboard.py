@@ -48,7 +48,7 @@ class TensorBoard:
         self._writer.close()
 
     def abandon(self) -> None:
-        """Nothing outlives it."""
+        """Nothing to do: no thread or file outlives the process."""
 
     def _write(self, summary: object, step: int) -> None:
         self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))

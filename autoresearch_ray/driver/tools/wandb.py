@@ -20,7 +20,7 @@ SERVICE = "wandb-core"  # the process that sends for the SDK; leaving Python wai
 
 
 def check_key() -> None:
-    """SettingsError unless W&B has a key, or needs none. Nobody is asked: a run may have no terminal."""
+    """SettingsError unless W&B has a key, or needs none. It does not ask for one: a run may have no terminal."""
     if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun"):
         return
     try:

@@ -44,7 +44,7 @@ SCHEMA: Schema = {
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """What a transcript says of one call."""
+    """One call as its transcript has it."""
 
     conversation: str
     turn: int  # 1 for the first call of the conversation
@@ -76,7 +76,7 @@ def call_table(history: History, transcripts: Mapping[str, Transcribed]) -> pd.D
 
 
 def read_transcripts(run_dir: Path) -> dict[str, Transcribed]:
-    """What the transcripts in a run's folder say, by call id; one that is no transcript is passed over."""
+    """The calls in a run's transcripts, keyed by call id; a file that is no transcript is skipped."""
     found: dict[str, Transcribed] = {}
     for path in sorted((run_dir / CALLS_FOLDER).glob("*.json.gz")):
         try:

@@ -44,7 +44,7 @@ class _Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """What a candidate did to one knob: which way, and how far in typical moves."""
+    """A candidate's change of one knob: which way, and how far in typical moves."""
 
     name: str
     way: str
@@ -106,7 +106,7 @@ def measure_knobs(screened: Iterable[CandidateView], knobs: Sequence[Knob], pair
 
 
 def judge_outlook(screened: Sequence[CandidateView], view: SearchView) -> Outlook:
-    """What the next screens should bring, if they are like those of late."""
+    """The expected gain of the next screens, if they are like the recent ones."""
     recent = [candidate for candidate in screened if candidate.verdict is not None][-RECENT:]
     gains = [max(0.0, -candidate.difference) for candidate in recent if _has_advanced(candidate)]
     bound = view.advance_sd * view.noise_sd
@@ -133,7 +133,7 @@ def _poisson_high(count: int) -> float:
 
 
 def _read_move(knob: Knob, before: str, after: str) -> _Move | None:
-    """None for what is no move of a knob within its range."""
+    """A change as a move of a knob; None if it is not one within the knob's range."""
     values = [value for value in map(_literal, (before, after)) if value is not None]
     if len(values) < 2 or before == after:
         return None

@@ -40,7 +40,7 @@ def direct_by_statistics(findings: Findings, before: Directives, words: ScoreWor
 
 
 def _is_dead(record: SubjectRecord, findings: Findings) -> bool:
-    """It had its trial, nothing of it advanced, and a worthwhile gain lies above what its mean may be."""
+    """Whether a subject was tried fairly, advanced nothing, and is unlikely to bring a worthwhile gain."""
     if record.advanced or record.tried < FAIR_TRIAL:
         return False
     return record.failed == record.tried or record.high < findings.outlook.bound

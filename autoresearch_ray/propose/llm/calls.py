@@ -20,7 +20,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What one call sends, from what changes least to what changes most, so that providers can cache the beginning."""
+    """What one call sends. The parts that change least come first, so that providers can cache the beginning."""
 
     system: str  # never changes within a run: contract and answer format
     context: str  # changes seldom: program.md and the frontier's source
@@ -30,7 +30,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one call brought, whole; an answer that was cut at the token limit or refused says so in `stop`."""
+    """One call's whole answer; `stop` says whether it was cut at the token limit, or refused."""
 
     text: str
     stop: Literal["end", "length", "refusal"]

@@ -20,7 +20,7 @@ class DryRun(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """What a new idea's hypothesis is like."""
+    """An earlier idea that a new idea's hypothesis resembles."""
 
     name: str  # the trial's or proposal's name
     words: str  # its outcome, and its description
@@ -28,7 +28,7 @@ class Alike:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the ideas of a conversation change."""
+    """The subject of a conversation: what its ideas change."""
 
     name: str = "train.py"  # name in the prompt; "files" for several
     is_script: bool = False
@@ -84,7 +84,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """All that came of one asking."""
+    """The outcomes of one conversation, and its exchanges."""
 
     outcomes: tuple[Idea | Rejection, ...]  # in order of their outcomes
     exchanges: tuple[Exchange, ...]
@@ -92,7 +92,7 @@ class Conversation:
 
     @property
     def ideas(self) -> tuple[Idea, ...]:
-        """What passed."""
+        """The ideas that passed every gate."""
         return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Idea))
 
 

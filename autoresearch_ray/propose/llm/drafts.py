@@ -134,7 +134,7 @@ class AnswerReader:
         return False
 
     def _begin_edits(self) -> None:
-        """Without tags, edits behind an idea that was explained behind its own are another idea's."""
+        """Begin a new idea if, without tags, edits follow an explanation that came after its own edits."""
         if self._draft.explained and not self._draft.tagged:
             self._next()
 

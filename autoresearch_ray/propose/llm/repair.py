@@ -50,7 +50,7 @@ class Failure:
 
 
 def ask_for_change(subject: str) -> str:
-    """What is said to an agent that left its folder as it found it."""
+    """The request to an agent that left its folder unchanged."""
     if subject == FILES:
         return UNCHANGED.format(there="The files are as they were", it="them")
     return UNCHANGED.format(there=f"{subject} is as it was", it="it")

@@ -32,7 +32,7 @@ class ScriptFiles:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Of the files, in their order."""
+        """The files' paths, in order."""
         return tuple(path for path, _ in self.files)
 
     def find(self, said: str) -> str | None:

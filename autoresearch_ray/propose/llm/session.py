@@ -202,7 +202,7 @@ def _continue(prompt: Prompt, answer: Answer, text: str) -> Prompt:
 
 
 def _again(prompt: Prompt, note: str) -> Prompt:
-    """The same once more with a note: an answer without text can be no turn of a conversation."""
+    """The same prompt with a note: an answer without text cannot be a turn of a conversation."""
     last = prompt.messages[-1]
     if last.text.endswith(note):
         return prompt
@@ -210,7 +210,7 @@ def _again(prompt: Prompt, note: str) -> Prompt:
 
 
 def _give_up(progress: _Progress, exchanges: list[Exchange], error: ProviderError | None) -> None:
-    """What is still open is rejected; an asking that brought nothing says why."""
+    """Reject the ideas that are still open. A conversation without any outcome gets one that says why."""
     progress.outcomes += [_rejection(failure) for failure in progress.failures.values()]
     if not progress.outcomes and exchanges and error is None:
         last = exchanges[-1].answer

@@ -3,8 +3,8 @@
     window = Window(tokens=settings.context_tokens or 0)
     conversation = await propose_within(window, ask, view, gates, accept)
 
-What a server refuses as too long is asked again for a shorter answer, and if that is not enough with less history.
-What was learned counts for all later calls. A refused call costs nothing, and each makes what is asked for smaller.
+A call that a server refuses as too long is repeated for a shorter answer, and if that is not enough with less history.
+What was learned counts for all later calls. A refused call costs nothing, and after each the next one is smaller.
 """
 
 import math
@@ -32,7 +32,7 @@ HOPEFUL = 0.75  # share to try before the window counts as too small: our count 
 
 @dataclass(slots=True)
 class Window:
-    """What is known of one model's window."""
+    """The knowledge about one model's window."""
 
     tokens: int = 0  # prompt and answer together, as the server counts; 0: not known
     answer_tokens: int = ANSWER_TOKENS
@@ -108,7 +108,7 @@ class Fitting:
 
 
 async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gates, accept: Accept) -> Conversation:
-    """As `propose`, with a prompt that is made shorter while it does not fit. SettingsError if it cannot be made so."""
+    """`propose` with a prompt that is shortened until it fits. SettingsError if it cannot be."""
     while True:
         before = replace(window)
         conversation = await propose(
@@ -132,7 +132,7 @@ def subject_of(view: SearchView) -> Subject:
 
 
 def _offer_merge(view: SearchView) -> ParsedIdea | None:
-    """What an asking to rebase offers as it is."""
+    """The merge that a rebase request offers as it is; None without one."""
     if view.rebase is None or not view.rebase.merged:
         return None
     return ParsedIdea(1, view.rebase.hypothesis, math.nan, (), view.rebase.merged, "")

@@ -1,10 +1,10 @@
 """The knob tuner: what to change next, from every result so far.
 
-`tpe`, the default, mixes two ways. Local: of 64 moves around the frontier (one to three knobs, numeric ones by 0.1 to
-0.4 of their range) it takes the one that a model of all results likes best (`surrogate.py`). TPE (`tpe.py`): once 12
-results are in, three suggestions in ten take about half of their knobs from a TPE suggestion. `random` redraws one knob
-of the frontier uniformly: an honest baseline, for redrawing all at once finds far less. Observations carry over when
-the frontier moves, for the model and TPE see values, not parents.
+`tpe`, the default, mixes two ways. Local: it draws 64 moves around the frontier (one to three knobs, numeric ones by
+0.1 to 0.4 of their range) and takes the one that a model of all results likes best (`surrogate.py`). TPE (`tpe.py`):
+once 12 results are in, three suggestions in ten take about half of their knobs from a TPE suggestion. `random` redraws
+one knob of the frontier uniformly. It is an honest baseline: redrawing all knobs at once finds far less. Observations
+still count when the frontier moves, because the model and TPE see values, not parents.
 
 Mean true gain in sd of the noise over 100 simulated worlds of 14 to 18 knobs (experiments/benchmarks/tuner_mix.py;
 standard error about 0.5 rich, 0.25 poor):
@@ -83,7 +83,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a suggestion stands on, as places in unit space."""
+    """The data behind a suggestion, as points in unit space."""
 
     units: np.ndarray  # (n, knobs) of the results nearest to the frontier, in their order
     objectives: np.ndarray  # (n,) nan for a failure
@@ -175,7 +175,7 @@ def _leave_out_taken(knobs: Sequence[Knob], many: Sequence[Values], taken: froze
 
 
 def _keys(units: np.ndarray) -> list[bytes]:
-    """What tells places apart."""
+    """Keys that tell points apart."""
     return [row.tobytes() for row in units.round(9)]
 
 

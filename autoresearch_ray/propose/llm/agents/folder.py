@@ -48,7 +48,7 @@ class Folder:
         return self._tell_others() + self._idea_text(words, changed)
 
     def _read_change(self, name: str, source: str) -> str | None:
-        """What a file is now; None where it was not changed, or is no text in this folder."""
+        """A file's new text; None where it was not changed, or is no text file in this folder."""
         path = self.path / name
         try:
             is_inside = path.resolve() == self.path.resolve() / name

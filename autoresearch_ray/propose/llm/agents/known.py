@@ -1,11 +1,11 @@
-"""The coding agents that there are: how each is called without a person, and what it says at its end.
+"""The known coding agents: how each is called without a person, and how its last words are read.
 
     agent = find_agent("claude")            # or "claude:MODEL", or a command of one's own
     agent.arguments("Improve train.py.")    # argv, the prompt in it or not
     agent.read(output)                      # its last words, and what it cost
 
-Every one is called by its documented headless mode, with its own walls: it may read and edit files in its folder, and
-neither run commands nor browse. What they document today is cited at each.
+Every agent runs in its documented headless mode, with its own restrictions: it may read and edit files in its folder,
+but neither run commands nor browse. The documentation is cited at each.
 """
 
 import json
@@ -27,7 +27,7 @@ GROUPS = ("LC_", "XDG_", "SSL_CERT_")  # beginnings of names that everybody gets
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an agent said at its end; `failed` is why it gave up, "" if it did not."""
+    """An agent's last words; `failed` is why it gave up, "" if it did not."""
 
     words: str = ""
     failed: str = ""
@@ -160,7 +160,7 @@ def _read_opencode(output: str) -> Said:
 
 
 def _plain(output: str) -> Said:
-    """What a command of one's own prints last: its last paragraph."""
+    """The last paragraph that a command of one's own prints."""
     return Said(output.strip().rpartition("\n\n")[2])
 
 

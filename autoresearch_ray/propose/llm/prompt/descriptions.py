@@ -23,7 +23,7 @@ LEAST_WORDS = 4  # fewer words are not compared
 
 
 class Descriptions:
-    """Of all ideas so far, by name."""
+    """The descriptions of all ideas so far, keyed by name."""
 
     def __init__(self) -> None:
         self._stems: dict[str, frozenset[str]] = {}

@@ -4,7 +4,7 @@
     past.note_trial(trial); past.note_result(result); past.note_decision(decision); past.note_step(step)
     view = past.view(Moment(..., frontier=board.frontier(), best=board.best(), queued=tuple(board.queue())))
 
-Each record is looked at once, so a prompt of a run of 10,000 trials costs no more than its choice (`history.py`).
+Each record is looked at once, so a prompt of a run of 10,000 trials costs no more than its choice (`past_text.py`).
 Records may come again; a result, decision or step comes after what it speaks of. Of a result only what a model may
 know is kept: never the held-out score.
 """
@@ -141,7 +141,7 @@ class Past:
         return bool(self._usage)
 
     def ran_as(self, proposal_id: str) -> str:
-        """As `name_of`; "" for a proposal that has not run."""
+        """`name_of`, or "" for a proposal that has not run."""
         return self.name_of(proposal_id) if proposal_id in self._tried else ""
 
     def name_of(self, proposal_id: str) -> str:
@@ -167,14 +167,14 @@ class Past:
         return None if name is None else waiting.get(name) or tried[name]
 
     def _in_vain(self, candidate: TriedCandidate) -> bool:
-        """It failed, lost, or is still running."""
+        """Whether a model's idea failed, lost, or is still running."""
         proposal = candidate.trial.proposal
         if proposal.kind != "code" or proposal.source_sha in self._taken:
             return False
         return candidate.decision is None or candidate.decision.verdict == "discard"
 
     def view(self, moment: Moment) -> SearchView:
-        """What the next prompt is made of."""
+        """The view for the next prompt."""
         self._take(moment.frontier.source_sha)  # its step may not have been told yet
         return SearchView(
             program=moment.program,
@@ -209,7 +209,7 @@ class Past:
         return candidate.trial.trial_id if candidate else trial_id
 
     def _standing(self, standing: Standing, complexity_price: float) -> StandingView:
-        """Before the start has all its runs, it stands at the mean of those that it has."""
+        """A view of frontier or best. A start without all its runs has the mean of those that it has."""
         view = StandingView(
             text=self._source(standing.source_sha),
             code_lines=standing.code_lines,

@@ -89,7 +89,7 @@ def _title(view: SearchView) -> str:
 
 
 def _sections(view: SearchView, shown: set[str]) -> Iterator[Section]:
-    """In the order in which they take their tokens; the last takes the rest."""
+    """The sections in the order in which they take their tokens; the last takes the rest."""
     flights = (f"- {one_line(_idea(one.hypothesis, one.change), HYPOTHESIS + CHANGE)}" for one in view.in_flight)
     yield Section("## In flight: being tried now, do not propose them again", 0.15, enumerate(flights))
     yield Section("## Steps of the search, oldest first", 0.3, _steps(view.steps, view.words))
@@ -139,7 +139,7 @@ def _step_line(step: StepView, words: ScoreWords, limit: int) -> str:
 
 
 def _best(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
-    """By the difference to the parent: they were lucky, too dear in lines, in conflict, or wait for their replicate."""
+    """The largest gains over the parent. They were lucky, too long, in conflict, or wait for their replicate."""
     scored = [c for c in view.candidates if c.difference < 0 and not c.taken]
     for place, candidate in enumerate(sorted(scored, key=lambda c: c.difference)[:BEST]):
         if candidate.trial_id not in shown:
@@ -166,7 +166,7 @@ def _failures(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
 
 
 def _rejections(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]:
-    """By why: one of each group, the latest, with the first line of the reason."""
+    """The latest of each group of rejected ideas, with the first line of the reason."""
     for place, group in enumerate(rejection_groups(rejected)):
         latest = group[0]
         times = f"{len(group)} ideas, the latest: " if len(group) > 1 else ""

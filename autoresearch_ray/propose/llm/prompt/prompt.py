@@ -81,7 +81,7 @@ def build_prompt(
 
 
 def contract_text(view: SearchView) -> str:
-    """What never changes within a run."""
+    """The part of the prompt that never changes within a run."""
     if isinstance(view.experiment, ScriptView):
         return script_system_text(view.experiment, view.complexity_price, view.form)
     experiment = view.experiment
@@ -89,7 +89,7 @@ def contract_text(view: SearchView) -> str:
 
 
 def context_text(view: SearchView) -> str:
-    """What changes with the frontier and with program.md alone."""
+    """The part of the prompt that changes only with the frontier and program.md."""
     experiment = view.experiment
     if isinstance(experiment, ScriptView):
         told, heading, language = script_experiment_text(experiment), SCRIPT_HEADING, fence_language(experiment)
@@ -103,7 +103,7 @@ def context_text(view: SearchView) -> str:
 
 
 def standing_text(view: SearchView) -> str:
-    """Where the search stands, in numbers."""
+    """The search's state in numbers."""
     lines = ["# Where the search stands", "", f"Frontier: {_describe(view, view.frontier)}."]
     if isinstance(view.experiment, ExperimentView):
         lines += _curve_text(view.frontier)
@@ -125,7 +125,7 @@ def standing_text(view: SearchView) -> str:
 
 
 def task_text(view: SearchView) -> str:
-    """What is asked for."""
+    """The request at the end of the prompt."""
     if view.rebase is not None:
         limit = view.lines_left if isinstance(view.experiment, ExperimentView) else None
         asked = rebase_text(view.rebase, view.frontier.text, limit, view.form, view.subject)
@@ -236,7 +236,7 @@ def _curve_text(standing: StandingView) -> list[str]:
 
 
 def _describe_learned(standing: StandingView) -> list[str]:
-    """What became of its gates and scales."""
+    """What became of a candidate's gates and scales."""
     learned = standing.usage.learned if standing.usage else ()
     if not learned:
         return []

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Tally:
-    """What came of the candidates that have something in common."""
+    """The outcomes of candidates that have something in common."""
 
     tried: int = 0
     failed: int = 0
@@ -48,7 +48,7 @@ class Tally:
                 self.best, self.best_trial = candidate.difference, candidate.trial_id
 
     def words(self, told: ScoreWords) -> str:
-        """In a few words, differences to the parent as the metric has them."""
+        """The outcomes in a few words; differences to the parent are in the metric's own direction."""
         parts = [f"{self.tried}x"]
         if self.scored:
             parts.append(
@@ -123,7 +123,7 @@ def rejection_groups(rejected: Iterable[RejectedIdea]) -> list[list[RejectedIdea
 
 
 def _in_turns(groups: dict[tuple[str, str], list[T]]) -> list[list[T]]:
-    """Of each kind (the first part of a key) the largest group first, then their second ones, and so on."""
+    """Each kind's largest group, then each kind's second, and so on; the kind is the first part of a key."""
     turns: Counter[str] = Counter()
     ranked = []
     for (kind, _), group in sorted(groups.items(), key=lambda item: -len(item[1])):

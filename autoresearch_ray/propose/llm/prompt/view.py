@@ -172,7 +172,7 @@ class SearchView:
 
     @property
     def subject(self) -> str:
-        """What ideas change: the one file's name, or files."""
+        """The name for what ideas change: the one file's, or "files"."""
         if isinstance(self.experiment, ExperimentView):
             return "train.py"
         return self.experiment.editable[0] if len(self.experiment.editable) == 1 else "files"
@@ -185,7 +185,7 @@ class SearchView:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the past does not say: where the search stands when a prompt is made."""
+    """The search's state when a prompt is made, as far as the past does not contain it."""
 
     program: str
     experiment: ExperimentView | ScriptView

@@ -53,7 +53,7 @@ class GeminiWire:
             _take(chunk, incoming)
 
     def failure(self, error: Exception) -> ProviderError | None:
-        """What the provider said was wrong; None when it said nothing, for the connection broke."""
+        """The provider's error; None when it sent none because the connection broke."""
         if not isinstance(error, errors.APIError):
             return None
         details = dig(error.details, "error", "details") or []

@@ -3,7 +3,7 @@
     key = load_key("anthropic", os.environ)    # Key(hidden)
     withdraw(os.environ)                       # before any process is started that has no business with keys
 
-A key shows itself to nobody who does not ask for it by `reveal`: not in a log, a traceback, JSON or a pickle.
+Only `reveal` shows a key: no log, traceback, JSON or pickle does.
 """
 
 import getpass
@@ -51,7 +51,7 @@ def load_key(
     base_url: str | None = None,
     ask: Callable[[str], str] | None = None,
 ) -> Key:
-    """The provider's key; SettingsError when there is none and nobody to ask.
+    """The provider's key; SettingsError when there is none and no terminal to ask at.
 
     Where the SDK finds credentials by itself, the key is empty, or what the environment has of AWS's as JSON.
     `ask` shows a prompt and returns what is typed: by default a hidden one, if there is a terminal. Only `openai` with

@@ -112,7 +112,7 @@ class OpenAIWire:
 
 
 def limit_names(host: str) -> tuple[str, str]:
-    """What limits the answer: OpenAI's reasoning models refuse max_tokens, many other servers know nothing else."""
+    """Names of the answer's limit: OpenAI's reasoning models refuse max_tokens, many other servers know only that."""
     own = host == OWN_DOMAIN or host.endswith(f".{OWN_DOMAIN}")
     return ("max_completion_tokens", "max_tokens") if own else ("max_tokens", "max_completion_tokens")
 

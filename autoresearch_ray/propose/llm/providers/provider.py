@@ -26,7 +26,7 @@ MALFORMED = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
 @dataclass(slots=True)
 class Incoming:
-    """What has come of an answer so far."""
+    """The part of an answer that has arrived so far."""
 
     watch: Watch
     longest: int  # characters
@@ -62,13 +62,13 @@ class Wire(Protocol):
 
     @property
     def broken(self) -> tuple[type[Exception], ...]:
-        """What the SDK raises when the connection fails or the provider says an error."""
+        """The SDK's exceptions for a failed connection or an error of the provider."""
 
     async def stream(self, prompt: Prompt, incoming: Incoming) -> None:
         """Send the prompt and add what comes, to the end."""
 
     def failure(self, error: Exception) -> ProviderError | None:
-        """What the provider said was wrong; None when it said nothing, for the connection broke."""
+        """The provider's error; None when it sent none because the connection broke."""
 
     def reached(self, error: Exception) -> bool:
         """Whether the request may have reached the provider."""
@@ -119,7 +119,7 @@ class Provider:
         return error
 
     def _silent(self, broken: Exception, watch: Watch) -> ProviderError:
-        """What a failure means of which the provider said nothing."""
+        """The error for a failure without a word from the provider."""
         root = _root(broken)
         what = one_line(self._key.scrub(f"{type(root).__name__}: {root}"), MESSAGE_CHARS).rstrip(": ")
         if isinstance(root, json.JSONDecodeError):
@@ -152,7 +152,7 @@ class Provider:
 
 
 def _address_told(url: str) -> str:
-    """Where something was asked that is not there, and what is often forgotten."""
+    """An address that does not exist, and what is often forgotten in it."""
     shown = one_line(url.partition("?")[0], ADDRESS_CHARS)
     forgot = url.endswith("/chat/completions") and "/v1/" not in url
     return f"{shown} (most servers want a base URL that ends in /v1)" if forgot else shown

@@ -2,9 +2,9 @@
 
     ask = Retrying(provider)
 
-Retries are here and not in the SDKs (whose own are turned off), because each attempt is reserved and recorded by
-itself, because the SDKs start again only before an answer's first byte, and because one of them sleeps up to ten
-seconds on its own account. A wrong key or an unknown model is never asked again.
+The SDKs' own retries are turned off, for three reasons. Each attempt is reserved and recorded by itself. The SDKs
+start again only before an answer's first byte. One of them sleeps up to ten seconds unasked. A call with a wrong key
+or an unknown model is never repeated.
 """
 
 import asyncio

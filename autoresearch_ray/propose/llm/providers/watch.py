@@ -1,8 +1,8 @@
 """How long one call may take: bytes must keep coming, and the whole must come to an end.
 
-The SDKs' own limits do not serve: their time-outs are for the next byte alone or for the whole alone, and they keep
-an answer's signs of life (pings, comments) to themselves, so that a model which thinks for minutes and one that hangs
-look alike from outside. Here every byte that arrives moves the deadline, whoever reads it.
+The SDKs' own limits do not serve: each covers the next byte alone or the whole call alone. They also swallow an
+answer's signs of life (pings, comments), so that a model that thinks for minutes looks like one that hangs. Here every
+byte that arrives moves the deadline.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Watch:
 
     @property
     def reason(self) -> str:
-        """What a TimeoutError means."""
+        """The meaning of a TimeoutError."""
         patience = self._patience
         if self.seconds >= patience.call_seconds:
             return f"no end of the answer within {patience.call_seconds:g} s"
