@@ -126,8 +126,8 @@ def is_python(path: str) -> bool:
 @lru_cache(maxsize=1024)
 def language_of(path: str) -> Language:
     """The language of a file that is not Python."""
-    place = PurePosixPath(path)
-    return BY_NAME.get(place.name) or BY_SUFFIX.get(place.suffix, UNKNOWN)
+    file = PurePosixPath(path)
+    return BY_NAME.get(file.name) or BY_SUFFIX.get(file.suffix, UNKNOWN)
 
 
 @lru_cache(maxsize=KEPT_FILES)

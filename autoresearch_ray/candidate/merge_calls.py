@@ -146,8 +146,8 @@ def _fits(call: ast.Call, function: ast.FunctionDef, bound: bool) -> bool:
         return True
     if len(args) > len(names) and arguments.vararg is None:
         return False
-    known = {*names[len(args) :], *(arg.arg for arg in arguments.kwonlyargs)}
-    if not given <= known and arguments.kwarg is None:
+    parameters = {*names[len(args) :], *(arg.arg for arg in arguments.kwonlyargs)}
+    if not given <= parameters and arguments.kwarg is None:
         return False
     needed = {*names[len(args) : len(names) - len(arguments.defaults)]}
     pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
@@ -163,13 +163,13 @@ def _uses(tree: ast.Module) -> Uses:
         found.setdefault(name, Counter())[text] += 1
 
     for function in functions_of(tree):
-        place = getattr(function, "name", "")
+        owner = getattr(function, "name", "")
         for statement in own_statements(function):
             text = head(statement)
             for node in _nodes(statement):
                 match node:
                     case ast.Name(id=name, ctx=ast.Load()):
-                        note(f"{place}:{name}", text)
+                        note(f"{owner}:{name}", text)
                         note(name, text)
                     case ast.Attribute(attr=name, ctx=ast.Load()):
                         note(f".{name}", text)
@@ -196,18 +196,18 @@ def _definitions(tree: ast.Module) -> dict[str, str]:
     """What gives an attribute its value, a local its only one, and a constant its kind; keys as in `_uses`."""
     found: dict[str, list[str]] = {}
     for function in functions_of(tree):
-        place = getattr(function, "name", "")
+        owner = getattr(function, "name", "")
         for statement in own_statements(function):
             if isinstance(statement, ast.Assign):
                 for target in statement.targets:
-                    text = type(statement.value).__name__ if not place else ast.unparse(statement.value)
+                    text = type(statement.value).__name__ if not owner else ast.unparse(statement.value)
                     match target:
                         case ast.Name(id=name):
-                            found.setdefault(f"{place}:{name}" if place else name, []).append(text)
+                            found.setdefault(f"{owner}:{name}" if owner else name, []).append(text)
                         case ast.Attribute(value=ast.Name(id="self"), attr=name):
                             found.setdefault(f".{name}", []).append(text)
             else:
                 bound = [n.id for n in _nodes(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
                 for name in bound:
-                    found.setdefault(f"{place}:{name}", []).extend(("", ""))  # not one value alone
+                    found.setdefault(f"{owner}:{name}", []).extend(("", ""))  # not one value alone
     return {name: texts[0] for name, texts in found.items() if len(texts) == 1}

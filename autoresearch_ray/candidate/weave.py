@@ -149,8 +149,8 @@ def _order(sides: list[list[str]]) -> list[str] | None:
     order = list(leading)
     for index, key in enumerate(following):
         if key not in order:
-            known = next((other for other in reversed(following[:index]) if other in order), None)
-            at = order.index(known) + 1 if known is not None else 0
+            anchor = next((other for other in reversed(following[:index]) if other in order), None)
+            at = order.index(anchor) + 1 if anchor is not None else 0
             if following is theirs and key not in base:  # ours comes first
                 while at < len(order) and order[at] not in base and order[at] not in following:
                     at += 1

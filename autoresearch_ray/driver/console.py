@@ -206,8 +206,8 @@ def can_draw(console: Console) -> bool:
 
 def resume_command(folder: Path, settings: RunSettings) -> str:
     """The command that continues this run."""
-    place = shlex.quote(shorten(folder.parent))
-    return f"{python_command()} -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {place}"
+    runs_dir = shlex.quote(shorten(folder.parent))
+    return f"{python_command()} -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {runs_dir}"
 
 
 def _model_news(status: ProposerStatus) -> str:

@@ -172,5 +172,5 @@ def _read_stored(folder: Path, state: str) -> RunSettings:
     try:
         return RunSettings.model_validate_json(read_stored_settings(folder, state) or b"")
     except ValidationError:
-        place = folder / STATE_FILE if state == SQLITE else f"{state}, run {folder.name}"
-        raise SettingsError(f"{place}: holds no settings of this version; start a new run") from None
+        store = folder / STATE_FILE if state == SQLITE else f"{state}, run {folder.name}"
+        raise SettingsError(f"{store}: holds no settings of this version; start a new run") from None

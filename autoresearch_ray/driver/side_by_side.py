@@ -70,7 +70,7 @@ def run_side_by_side(
         thread.start()
     try:
         for number, seed in enumerate(seeds):
-            order = [(place + number) % len(texts) for place in range(len(texts))]
+            order = [(index + number) % len(texts) for index in range(len(texts))]
             for candidate in order:
                 work.put(_Work(candidate, texts[candidate], seed))
             found: dict[int, Result] = {}

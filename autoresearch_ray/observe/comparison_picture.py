@@ -64,8 +64,8 @@ def _style(axes: Axes) -> None:
 def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Names and medians beside the lines' ends, in their order, moved up where two would overlap."""
     bottom, top = axes.get_ylim()
-    place = -1.0
+    height = -1.0
     for gain, policy, colour in sorted(ends):
-        place = max((gain - bottom) / (top - bottom), place + GAP)
-        axes.text(1.01, place, f"{policy} {gain:+.1f}", transform=axes.transAxes, color=colour, fontsize=10.5,
+        height = max((gain - bottom) / (top - bottom), height + GAP)
+        axes.text(1.01, height, f"{policy} {gain:+.1f}", transform=axes.transAxes, color=colour, fontsize=10.5,
                   va="center", weight="bold")  # fmt: skip

@@ -89,7 +89,7 @@ def isolation(history: History) -> str:
 def setting(history: History, name: str, default: Any) -> Any:
     """A value of settings.json by its name, at the top or one level down."""
     nested = [value for value in history.settings.values() if isinstance(value, dict)]
-    return next((place[name] for place in [history.settings, *nested] if name in place), default)
+    return next((section[name] for section in [history.settings, *nested] if name in section), default)
 
 
 def complexity_price(history: History) -> float:
@@ -109,8 +109,8 @@ def scoring(history: History) -> Scoring:
 
 def score_words(history: History) -> ScoreWords:
     """How its scores are written."""
-    known = scoring(history)
-    return ScoreWords(known) if known.is_ours else ScoreWords(known, noise(history)[0])
+    own = scoring(history)
+    return ScoreWords(own) if own.is_ours else ScoreWords(own, noise(history)[0])
 
 
 def best_levels(history: History) -> tuple[Level, ...]:
@@ -212,8 +212,8 @@ def noise(history: History) -> tuple[float, int]:
 
 def reason_of(decision: Decision, words: ScoreWords) -> str:
     """Why, with what the held-out split says."""
-    known = math.isfinite(decision.holdout_gain)
-    held_out = f", held-out gain {words.amount(decision.holdout_gain)}" if known else ""
+    has_holdout = math.isfinite(decision.holdout_gain)
+    held_out = f", held-out gain {words.amount(decision.holdout_gain)}" if has_holdout else ""
     return decision.reason + held_out
 
 

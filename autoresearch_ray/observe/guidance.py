@@ -44,7 +44,7 @@ def align(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     if not rows:
         return
     table = [tuple(heads), *(tuple(row) for row in rows)]
-    widths = [max(len(row[place]) for row in table) for place in range(len(heads))]
+    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
     yield ""
     for row in table:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -42,13 +42,13 @@ def summary_lines(history: History, run_dir: str = "", resume: str = "", kept: K
         *_models(history),
         *_lines_of_held(history),
     ]
-    place = one_line(run_dir) or "."
+    folder = one_line(run_dir) or "."
     lines += [
-        _line("report", f"{place}/{REPORT_FILE}"),
-        page_line(place),
-        *_model(history, place, kept),
-        _line("lineage", _lineage(history, place, summary.tag)),
-        _line("table", f'autoresearch_ray.load_trials("{place}")'),
+        _line("report", f"{folder}/{REPORT_FILE}"),
+        page_line(folder),
+        *_model(history, folder, kept),
+        _line("lineage", _lineage(history, folder, summary.tag)),
+        _line("table", f'autoresearch_ray.load_trials("{folder}")'),
     ]
     return [*lines, _line("resume", resume)] if resume else lines
 
@@ -146,12 +146,12 @@ def price(cost: facts.ModelCost) -> str:
     return dollars(cost.micros) if cost.priced else "price not known"
 
 
-def _model(history: History, place: str, kept: KeptModel | None) -> list[str]:
+def _model(history: History, folder: str, kept: KeptModel | None) -> list[str]:
     """The command that samples from the kept model."""
     if kept is not None:
         earlier = "" if kept.source_sha == facts.best_sha(history) else ", of an earlier best"
         words = f"{one_line(kept.trial_id)}, {kept.megabytes:.1f} MB{earlier}"
-        return [_line("model", f"{python_command()} -m autoresearch_ray.sample {shlex.quote(place)}  ({words})")]
+        return [_line("model", f"{python_command()} -m autoresearch_ray.sample {shlex.quote(folder)}  ({words})")]
     if facts.setting(history, "keep_weights", "none") == "none" or not facts.wins(history):
         return []
     return [_line("model", "the best's weights are not kept yet: --resume runs it once more for them")]
@@ -163,14 +163,14 @@ def _lines_of_held(history: History) -> list[str]:
     return [_line("held", f"{', '.join(held[-SHOWN_HELD:])}{more}: too good to be true, please look")] if held else []
 
 
-def _lineage(history: History, place: str, tag: str) -> str:
+def _lineage(history: History, folder: str, tag: str) -> str:
     """The command that shows it; --git-dir, for git refuses to look for another user's repository by itself."""
     missing = sum(step.index not in history.commits for step in history.steps)
     if not history.steps:
         return "nothing to commit yet"
     if missing:
         return f"{missing} of {len(history.steps)} steps are not committed; they are stored, --resume commits them"
-    return f"git --git-dir {place}/{LINEAGE}/.git log -p autoresearch/{one_line(tag)}"
+    return f"git --git-dir {folder}/{LINEAGE}/.git log -p autoresearch/{one_line(tag)}"
 
 
 def _line(name: str, words: str) -> str:

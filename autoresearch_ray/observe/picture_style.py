@@ -13,8 +13,8 @@ INK, MUTED, DOT, BEST, FRONTIER, FAILED = "#24292f", "#6e7781", "#8fa3bf", "#1a7
 
 def drawable(text: str, limit: int) -> str:
     """One line of characters that the font has; others become question marks."""
-    known = _font_characters()
-    return "".join(character if ord(character) in known else "?" for character in one_line(text, limit))
+    characters = _font_characters()
+    return "".join(character if ord(character) in characters else "?" for character in one_line(text, limit))
 
 
 @lru_cache

@@ -54,7 +54,7 @@ def score_limits(scores: Sequence[float], levels: Sequence[float], sd: float) ->
     are left out (Tukey's far-out fence is 3), and no more is shown above the levels than 0.8 of their own range and
     8 sd: trials that got worse are many, and how much worse they got is not the point.
     """
-    held = [level for level in levels if math.isfinite(level)]
+    shown = [level for level in levels if math.isfinite(level)]
     finite = np.array([score for score in scores if math.isfinite(score)])
     sd = sd if math.isfinite(sd) else 0.0
     if len(finite):
@@ -62,13 +62,13 @@ def score_limits(scores: Sequence[float], levels: Sequence[float], sd: float) ->
         fence = 2.5 * (three_quarters - quarter)
         inside = finite[(finite >= quarter - fence) & (finite <= three_quarters + fence)]
         low, high = float(inside.min()), float(inside.max())
-        if held:
-            reach = 0.8 * (max(held) - min(held)) + 8 * sd
-            high = min(high, max(held) + reach) if reach > 0 else high
-            low = max(low, min(held) - max(reach, fence)) if reach > 0 else low
-        held += [low, high]
-    held = held or [0.0, 1.0]
-    low, high = min(held) - 0.5 * sd, max(held) + sd
+        if shown:
+            reach = 0.8 * (max(shown) - min(shown)) + 8 * sd
+            high = min(high, max(shown) + reach) if reach > 0 else high
+            low = max(low, min(shown) - max(reach, fence)) if reach > 0 else low
+        shown += [low, high]
+    shown = shown or [0.0, 1.0]
+    low, high = min(shown) - 0.5 * sd, max(shown) + sd
     margin = 0.06 * (high - low) or 0.01 * abs(high) or 0.01
     return Limits(low - margin, high + margin)
 
@@ -187,11 +187,11 @@ def _trials(axes: Axes, history: History, scores: list[float], limits: Limits, r
 
 
 def _steps(axes: Axes, levels: Sequence[facts.Level], words: ScoreWords, last: int, **look: object) -> None:
-    known = [level for level in levels if math.isfinite(level.val_bpb)]
-    if not known:
+    measured = [level for level in levels if math.isfinite(level.val_bpb)]
+    if not measured:
         return
-    numbers = [level.trial_number for level in known] + [last]
-    values = [words.shown(level.val_bpb) for level in (*known, known[-1])]
+    numbers = [level.trial_number for level in measured] + [last]
+    values = [words.shown(level.val_bpb) for level in (*measured, measured[-1])]
     axes.step(numbers, values, where="post", **look)  # type: ignore[arg-type]  # line properties, by name
 
 
@@ -210,8 +210,8 @@ def _headline(summary: headline.Summary) -> str:
     start, gain, scoring = words.score(summary.baseline), words.amount(summary.gain), words.scoring
     if not summary.wins:
         return f"baseline {start}, nothing {scoring.proven} yet, {trials}"
-    known = math.isfinite(summary.gain_low)
-    interval = f" (95 %: {words.bounds(summary.gain_low, summary.gain_high)})" if known else ""
+    has_interval = math.isfinite(summary.gain_low)
+    interval = f" (95 %: {words.bounds(summary.gain_low, summary.gain_high)})" if has_interval else ""
     won = f"{summary.wins} win{'s' * (summary.wins != 1)}"
     doubt = f", {scoring.doubt}" if scoring.doubt else ""
     return f"{start} → {words.score(summary.best)}, gain {gain}{interval}, {won} in {trials}{doubt}"
@@ -228,11 +228,11 @@ def _hours(axes: Axes, history: History) -> None:
     top.set_xlim(axes.get_xlim())
     ticks: dict[int, int] = {}  # trial number -> seconds
     for moment in range(step, int(elapsed[-1]) + 1, step):
-        place = bisect_right(elapsed, moment)
-        crowded = [other for other in ticks if place - other < 0.05 * len(elapsed)]
+        trial_number = bisect_right(elapsed, moment)
+        crowded = [other for other in ticks if trial_number - other < 0.05 * len(elapsed)]
         for other in crowded:  # the run stood still: the later moment is the one that its next trial saw
             del ticks[other]
-        ticks[place] = moment
+        ticks[trial_number] = moment
     top.set_xticks(list(ticks), [f"{moment / unit:g} {name}" for moment in ticks.values()])
     top.tick_params(colors=MUTED, labelsize=10, length=3, pad=2)
     top.spines[["top", "left", "right", "bottom"]].set_visible(False)

@@ -138,10 +138,10 @@ def _check_apart(experiment: Experiment, spool: Spool, used: dict[str, list[int]
 
 
 def _cap(spool: Spool, numbers: list[int]) -> Iterator[str]:
-    room = TOKENIZER_BYTES
+    bytes_left = TOKENIZER_BYTES
     for number in numbers:
-        room -= spool.size(number)
-        if room < 0:
+        bytes_left -= spool.size(number)
+        if bytes_left < 0:
             return
         yield spool.text(number)
 

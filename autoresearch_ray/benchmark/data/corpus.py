@@ -154,12 +154,12 @@ def cut(texts: Iterable[str], length: int) -> Iterator[str]:
 
 def _take(spool: Spool, order: list[int], limit: int) -> tuple[list[int], list[int]]:
     sizes = np.array([spool.size(index) for index in order], dtype=np.int64)
-    taken, room = np.zeros(len(order), dtype=bool), limit
+    taken, bytes_left = np.zeros(len(order), dtype=bool), limit
     for at in np.flatnonzero(sizes <= limit // 2).tolist():
-        if sizes[at] <= room:
+        if sizes[at] <= bytes_left:
             taken[at] = True
-            room -= int(sizes[at])
-        if room < limit // 10:
+            bytes_left -= int(sizes[at])
+        if bytes_left < limit // 10:
             break
     numbers = np.array(order, dtype=np.int64)
     return numbers[taken].tolist(), numbers[~taken].tolist()
@@ -230,11 +230,11 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _column(row: dict[str, Any], place: str, column: str) -> str:
+def _column(row: dict[str, Any], where: str, column: str) -> str:
     if column not in row:
-        raise DataError(f"{place}: has no column `{column}`; expected one of {', '.join(row)}; set text_column")
+        raise DataError(f"{where}: has no column `{column}`; expected one of {', '.join(row)}; set text_column")
     text = row[column]
     if not isinstance(text, str):
         seen = "nothing" if text is None else type(text).__name__
-        raise DataError(f"{place}: column `{column}` holds {seen}; expected text; drop the row, or set text_column")
+        raise DataError(f"{where}: column `{column}` holds {seen}; expected text; drop the row, or set text_column")
     return text

@@ -87,9 +87,9 @@ def tree(pid: int) -> Tree:
     """What the descendants of a process use; nothing when it is gone."""
     memory = threads = 0
     for child in _descendants(pid):
-        known = _facts(f"/proc/{child.pid}/status", ("RssAnon:", "RssShmem:", "Threads:"))
-        memory += known[0] + known[1]
-        threads += known[2]
+        numbers = _facts(f"/proc/{child.pid}/status", ("RssAnon:", "RssShmem:", "Threads:"))
+        memory += numbers[0] + numbers[1]
+        threads += numbers[2]
     return Tree(memory / 1024, threads)
 
 
@@ -100,8 +100,8 @@ def memory_mb(pid: int) -> float:
     """
     total = 0
     for child in _descendants(pid):
-        known = _facts(f"/proc/{child.pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
-        total += sum(known) or sum(_facts(f"/proc/{child.pid}/status", ("RssAnon:", "RssShmem:")))
+        numbers = _facts(f"/proc/{child.pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+        total += sum(numbers) or sum(_facts(f"/proc/{child.pid}/status", ("RssAnon:", "RssShmem:")))
     return total / 1024
 
 
@@ -125,13 +125,13 @@ def cpu_seconds() -> float:
 def folder_mb(folder: Path, most_files: int = 50_000) -> float:
     """The size of a folder that another process writes to; infinite where it has too many files."""
     size = count = 0
-    for place, _, names in os.walk(folder):
+    for inner, _, names in os.walk(folder):
         count += 1 + len(names)
         if count > most_files:
             return math.inf
         for name in names:
             with contextlib.suppress(OSError):
-                size += os.lstat(os.path.join(place, name)).st_blocks * 512  # noqa: PTH118  # a string all along
+                size += os.lstat(os.path.join(inner, name)).st_blocks * 512  # noqa: PTH118  # a string all along
     return size / (1 << 20)
 
 
@@ -148,8 +148,8 @@ def _facts(path: str, names: tuple[str, ...]) -> list[int]:
         lines = Path(path).read_text().splitlines()
     except OSError:  # it has ended, or does not let itself be looked into
         return [0] * len(names)
-    known = {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith(names)}
-    return [known.get(name, 0) for name in names]
+    numbers = {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith(names)}
+    return [numbers.get(name, 0) for name in names]
 
 
 def _kill_once() -> None:

@@ -54,7 +54,7 @@ def devices() -> list[str]:
 def covers(paths: list[Path]) -> tuple[Cover, ...]:
     """Covers for those of the files that a candidate would see."""
     shown = visible()
-    found = [path for path in paths if path.is_file() and any(path.is_relative_to(place) for place in shown)]
+    found = [path for path in paths if path.is_file() and any(path.is_relative_to(allowed) for allowed in shown)]
     return tuple(Cover(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in found)
 
 
@@ -163,7 +163,7 @@ def _show(path: str, staging: str) -> None:
 
 def _hide(path: str, staging: str, shown: Sequence[str]) -> None:
     """Cover the folder `path` where it lies in a visible one, but for what is needed or shown in it."""
-    if not any(Path(path).is_relative_to(place) for place in visible(shown)) or not Path(staging + path).is_dir():
+    if not any(Path(path).is_relative_to(allowed) for allowed in visible(shown)) or not Path(staging + path).is_dir():
         return
     syscalls.mount("tmpfs", staging + path, "tmpfs", options="size=1m,mode=755")
     for needed in (*_list_needed(), *shown):

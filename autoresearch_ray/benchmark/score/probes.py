@@ -69,7 +69,7 @@ def measure(
 
     `rival` (if any) answers the probes; `rng` must not be foreseeable by whoever answers.
     """
-    known = {name: torch.empty(len(rows), rows.shape[1] - 1, dtype=torch.float64) for name, rows in splits.items()}
+    scores = {name: torch.empty(len(rows), rows.shape[1] - 1, dtype=torch.float64) for name, rows in splits.items()}
     scored = [_batch(name, rows, start, size) for name, rows in splits.items() for start in range(0, len(rows), size)]
     probes = _probes(scored, splits, strength, rng)
     answers: list[tuple[Question, torch.Tensor]] = []
@@ -78,16 +78,16 @@ def measure(
         question = order[index]
         answer = predict(question.tokens, question.targets)
         if question.kind is None:
-            known[question.split][question.rows] = answer
+            scores[question.split][question.rows] = answer
         else:
             answers.append((question, answer))
     if rival is not None:
         answers += [(probes[i], rival(probes[i].tokens, probes[i].targets)) for i in rng.permutation(len(probes))]
-    moves = [(question, known[question.split][question.rows] - answer) for question, answer in answers]
+    moves = [(question, scores[question.split][question.rows] - answer) for question, answer in answers]
     for question, move in moves:
         _check_still(question, move, amp_dtype)
     _check_trend([(question.still, move.numpy()) for question, move in moves if question.kind == "causal"])
-    return {name: metric.score_of(known[name], rows, token_bytes) for name, rows in splits.items()}
+    return {name: metric.score_of(scores[name], rows, token_bytes) for name, rows in splits.items()}
 
 
 def _batch(split: str, rows: np.ndarray, start: int, size: int) -> Question:

@@ -104,7 +104,7 @@ def _open_below(folder: int, path: str) -> int | None:
         os.close(opened)
 
 
-def _link(target: str, place: Path) -> None:
-    if not os.path.lexists(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(target)
+def _link(target: str, link: Path) -> None:
+    if not os.path.lexists(link):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)

@@ -30,5 +30,5 @@ def describe(error: BaseException) -> tuple[FailureStatus, str]:
     text = f"{type(error).__name__}: {error}"
     out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     status: FailureStatus = "oom" if out_of_memory or any(words in text.lower() for words in MEMORY_WORDS) else "crash"
-    place = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
-    return status, one_line(text + (f" ({FILE}:{place[-1].lineno})" if place else ""), LENGTH)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
+    return status, one_line(text + (f" ({FILE}:{frames[-1].lineno})" if frames else ""), LENGTH)

@@ -72,20 +72,20 @@ class Remote:
         answer = torch.from_numpy(self._shared.own[:count].copy()).double()
         other = tokens[:, 1:] != targets[:, 1:]
         anywhere = self._rng.integers(0, max(1, length - 1), count)
-        place = np.where(other.any(1), other.argmax(1), anywhere)
-        self._shared.places[:count] = np.stack([place, np.full(count, length - 1)], 1)
+        position = np.where(other.any(1), other.argmax(1), anywhere)
+        self._shared.places[:count] = np.stack([position, np.full(count, length - 1)], 1)
         self._ask({"show": count})
         logits = torch.from_numpy(self._shared.logits[:count].copy())
-        own = np.stack([tokens[rows, place + 1], targets[:, -1]], 1)
+        own = np.stack([tokens[rows, position + 1], targets[:, -1]], 1)
         shown = metric.log_probabilities(logits, own)
-        known = place < length - 1  # the last target has no prediction
-        apart = (shown[:, 0] - answer[rows, place])[torch.from_numpy(known)].abs()
+        has_next = position < length - 1  # the last target has no prediction
+        apart = (shown[:, 0] - answer[rows, position])[torch.from_numpy(has_next)].abs()
         if not bool((apart <= SHOWN_APART).all()):
             raise InvalidModelError(
                 f"the logits that it showed are {float(apart.max()):.2g} nats from what it had said"
             )
         answer[:, -1] = shown[:, 1]
-        answer[rows, place] = metric.log_probabilities(logits[:, :1], targets[rows, place + 1][:, None])[:, 0]
+        answer[rows, position] = metric.log_probabilities(logits[:, :1], targets[rows, position + 1][:, None])[:, 0]
         if not bool(torch.isfinite(answer).all()):
             raise InvalidModelError("the model returned logits that are not finite")
         return answer

@@ -19,13 +19,13 @@ HUB = ".cache/huggingface/hub"  # below the home folder, where repositories are 
 COLUMN = 27  # where comments begin
 
 
-def experiment_text(checkout: Checkout, place: Path) -> str:
+def experiment_text(checkout: Checkout, yaml_file: Path) -> str:
     """The file that is to be written at `place`."""
     lines = [
         "# The experiment of a checkout of karpathy/autoresearch, or of a fork of it. It is yours to edit: a launch of",
         "# that folder from here takes this file as it is. docs/scripts.md explains every key.",
         "contract: script",
-        *_list_keys(checkout, place),
+        *_list_keys(checkout, yaml_file),
         *_list_data(checkout),
         *_list_knobs(choose_ranges(checkout.train)),
     ]
@@ -45,7 +45,7 @@ def hub_folder() -> Path:
     return Path(said or next(found, f"~/{HUB}")).expanduser()
 
 
-def _list_keys(checkout: Checkout, place: Path) -> Iterator[str]:
+def _list_keys(checkout: Checkout, yaml_file: Path) -> Iterator[str]:
     training = checkout.time_budget or GUESSED_SECONDS
     said = (
         f"TIME_BUDGET is {training:g} s"
@@ -55,7 +55,7 @@ def _list_keys(checkout: Checkout, place: Path) -> Iterator[str]:
     yield _key(
         "name", re.sub(r"[^A-Za-z0-9._-]", "-", checkout.folder.name) or "autoresearch", "scores compare within it"
     )
-    folder = os.path.relpath(checkout.folder.resolve(), place.resolve().parent)
+    folder = os.path.relpath(checkout.folder.resolve(), yaml_file.resolve().parent)
     if folder.startswith("../../"):
         folder = str(checkout.folder.resolve())
     yield _key("folder", folder, "every trial runs in a copy of it; it stays as it is")

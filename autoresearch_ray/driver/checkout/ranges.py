@@ -71,8 +71,8 @@ KNOWN: Mapping[str, tuple[tuple[type, ...], Callable[..., str]]] = {  # names of
 
 def choose_ranges(text: str) -> dict[str, str]:
     """The range of each constant that may be turned and that has none in its comment, in their order."""
-    known = {knob.name for knob in read_knobs(text)}
-    found = {name: _range_for(name, value) for name, value in constants(text).items() if name not in known}
+    existing = {knob.name for knob in read_knobs(text)}
+    found = {name: _range_for(name, value) for name, value in constants(text).items() if name not in existing}
     return {name: said for name, said in found.items() if said}
 
 

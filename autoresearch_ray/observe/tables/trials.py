@@ -194,5 +194,5 @@ def _commits(history: History) -> list[str]:
 
 def _checks(row: TrialRow) -> str:
     """The probes' strength and what held, as `full: clock cores causal ...`; "" without a score."""
-    known = row.result.checks if row.result is not None else ()
-    return f"{row.result.strength}: {' '.join(known)}" if row.result is not None and known else ""
+    checks = row.result.checks if row.result is not None else ()
+    return f"{row.result.strength}: {' '.join(checks)}" if row.result is not None and checks else ""

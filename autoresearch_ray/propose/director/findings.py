@@ -89,7 +89,7 @@ def measure_knobs(screened: Iterable[CandidateView], knobs: Sequence[Knob], pair
     if not rows or not pair_sd > 0:
         return ()
     tried = Counter((move.name, move.way) for moves, _ in rows for move in moves)
-    places = {key: place for place, key in enumerate(tried)}
+    places = {key: index for index, key in enumerate(tried)}
     design = np.zeros((len(rows), len(places)))
     for row, (moves, _) in enumerate(rows):
         for move in moves:

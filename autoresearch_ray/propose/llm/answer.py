@@ -49,7 +49,7 @@ class ParsedIdea:
 def parse_answer(text: str, *, cut: bool = False, script: ScriptFiles | None = None) -> tuple[ParsedIdea, ...]:
     """The ideas of an answer in order, the first eight; none if it holds none. `cut`: it ended at the token limit."""
     drafts = AnswerReader(_without_thoughts(text).split("\n"), script).drafts()
-    tagged = next((place for place, draft in enumerate(drafts) if draft.tagged), 0)
+    tagged = next((index for index, draft in enumerate(drafts) if draft.tagged), 0)
     drafts = drafts[tagged:]  # text before the first tag was thinking aloud
     if cut and drafts and not drafts[-1].closed:
         drafts[-1].problems.insert(

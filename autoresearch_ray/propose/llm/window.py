@@ -61,10 +61,10 @@ class Window:
     def fit(self, prompt: Prompt) -> Prompt:
         """The prompt with an answer as long as there is room for; TooLongError if that is too short for an idea."""
         most = min(prompt.max_answer_tokens, self.answer_tokens)
-        room = self.tokens - RESERVE - self.size(prompt) if self.tokens else most
-        if room < ANSWER_LEAST:
+        tokens_left = self.tokens - RESERVE - self.size(prompt) if self.tokens else most
+        if tokens_left < ANSWER_LEAST:
             raise TooLongError(f"a prompt of {self.size(prompt)} tokens leaves no room in a window of {self.tokens}")
-        return replace(prompt, max_answer_tokens=min(most, room))
+        return replace(prompt, max_answer_tokens=min(most, tokens_left))
 
     def learn(self, error: TooLongError, refused: Prompt) -> bool:
         """Make what is asked for smaller; whether a shorter answer is enough for this prompt."""

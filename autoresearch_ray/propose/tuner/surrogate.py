@@ -63,14 +63,14 @@ def noise_sd(units: np.ndarray, objectives: np.ndarray) -> float:
     """The sd of results at equal places, pooled; a guess from their spread where there are none. Always above 0."""
     is_finite = np.isfinite(objectives)
     finite = objectives[is_finite]
-    _, place = np.unique(units[is_finite].round(9), axis=0, return_inverse=True)
-    place = place.reshape(-1)
-    count = np.bincount(place)
+    _, group = np.unique(units[is_finite].round(9), axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    count = np.bincount(group)
     freedom = len(finite) - len(count)
     if freedom:
-        repeated = count[place] > 1
-        mean = np.bincount(place, np.where(repeated, finite, 0.0)) / count
-        return max(float(np.sqrt(((finite - mean[place])[repeated] ** 2).sum() / freedom)), 1e-9)
+        repeated = count[group] > 1
+        mean = np.bincount(group, np.where(repeated, finite, 0.0)) / count
+        return max(float(np.sqrt(((finite - mean[group])[repeated] ** 2).sum() / freedom)), 1e-9)
     guess = NOISE_SHARE * float(np.subtract(*np.percentile(finite, [75, 25]))) if len(finite) else 0.0
     return max(guess, 1e-9)
 

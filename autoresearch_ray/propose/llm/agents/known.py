@@ -108,8 +108,8 @@ def _read_codex(output: str) -> Said:
             said = Said(str(item.get("text") or ""))
         elif kind == "turn.completed":
             usage = event.get("usage") or {}
-            for place, name in enumerate(("input_tokens", "cached_input_tokens", "", "output_tokens")):
-                tokens[place] += int(usage.get(name, 0))
+            for index, name in enumerate(("input_tokens", "cached_input_tokens", "", "output_tokens")):
+                tokens[index] += int(usage.get(name, 0))
         elif kind in ("turn.failed", "error"):
             error = event.get("error") or event
             return Said(said.words, str(error.get("message") or kind))
@@ -155,8 +155,8 @@ def _read_opencode(output: str) -> Said:
         elif kind == "error":
             error = event.get("error") or {}
             return Said(words, str((error.get("data") or {}).get("message") or error.get("name") or error))
-    known = (tokens[0], tokens[1], tokens[2], tokens[3])
-    return Said(words, tokens=known, micros=round(dollars * MICROS) or None)
+    counts = (tokens[0], tokens[1], tokens[2], tokens[3])
+    return Said(words, tokens=counts, micros=round(dollars * MICROS) or None)
 
 
 def _plain(output: str) -> Said:

@@ -108,11 +108,11 @@ def _fill(section: Section, budget: int, count: Count) -> str:
     """The title and as many entries as fit, in the order of telling; "" without any."""
     left = budget - count(section.title) - 2
     chosen = []
-    for place, text in section.entries:
+    for rank, text in section.entries:
         left -= count(text) + 1
         if left < 0:
             break
-        chosen.append((place, text))
+        chosen.append((rank, text))
     if not chosen:
         return ""
     return "\n".join([section.title, *(text for _, text in sorted(chosen, key=lambda entry: entry[0]))])
@@ -141,43 +141,43 @@ def _step_line(step: StepView, words: ScoreWords, limit: int) -> str:
 def _best(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
     """The largest gains over the parent. They were lucky, too long, in conflict, or wait for their replicate."""
     scored = [c for c in view.candidates if c.difference < 0 and not c.taken]
-    for place, candidate in enumerate(sorted(scored, key=lambda c: c.difference)[:BEST]):
+    for rank, candidate in enumerate(sorted(scored, key=lambda c: c.difference)[:BEST]):
         if candidate.trial_id not in shown:
-            yield place, _candidate_text(candidate, view.words, place < WHOLE_DIFFS)
+            yield rank, _candidate_text(candidate, view.words, rank < WHOLE_DIFFS)
             shown.add(candidate.trial_id)
 
 
 def _latest(candidates: Sequence[CandidateView], shown: set[str], words: ScoreWords) -> Iterator[tuple[float, str]]:
     told = 0
-    for place in range(len(candidates) - 1, -1, -1):
-        if candidates[place].trial_id not in shown:
-            yield place, _candidate_text(candidates[place], words, told < WHOLE_DIFFS)
+    for index in range(len(candidates) - 1, -1, -1):
+        if candidates[index].trial_id not in shown:
+            yield index, _candidate_text(candidates[index], words, told < WHOLE_DIFFS)
             told += 1
 
 
 def _failures(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
-    for place, group in enumerate(failure_groups(view.candidates)):
+    for rank, group in enumerate(failure_groups(view.candidates)):
         latest = group[-1]
         times = f"{len(group)} candidates" if len(group) > 1 else "1 candidate"
         idea = one_line(_idea(latest.hypothesis, latest.change), HYPOTHESIS)
         head = f"- {latest.status}, {times}, the latest {latest.trial_id}: {idea}"
-        yield place, "\n".join(filter(None, (head, quote_end(latest.error, ERROR_LINES, ERROR_CHARACTERS))))
+        yield rank, "\n".join(filter(None, (head, quote_end(latest.error, ERROR_LINES, ERROR_CHARACTERS))))
         shown.add(latest.trial_id)
 
 
 def _rejections(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]:
     """The latest of each group of rejected ideas, with the first line of the reason."""
-    for place, group in enumerate(rejection_groups(rejected)):
+    for rank, group in enumerate(rejection_groups(rejected)):
         latest = group[0]
         times = f"{len(group)} ideas, the latest: " if len(group) > 1 else ""
         head = f"- {REFUSALS[latest.refusal]}, {times}{one_line(latest.hypothesis, HYPOTHESIS)}"
         why = latest.detail.strip().split("\n")[0].replace(f" ({KNOWN})", "")
-        yield place, f"{head}\n{QUOTE}{one_line(why, DETAIL)}"
+        yield rank, f"{head}\n{QUOTE}{one_line(why, DETAIL)}"
 
 
 def _list(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
-    for place, line in enumerate(lines):
-        yield place, f"- {line}"
+    for rank, line in enumerate(lines):
+        yield rank, f"- {line}"
 
 
 def _candidate_text(candidate: CandidateView, words: ScoreWords, whole: bool) -> str:

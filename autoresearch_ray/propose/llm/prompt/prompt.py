@@ -58,14 +58,14 @@ def build_prompt(
     numbers, guidance, task = standing_text(view), guidance_text(view), task_text(view)
     fixed = count(system) + count(context) + count(numbers) + count(guidance) + count(task) + 8
     if window_tokens:
-        room = window_tokens - RESERVE - fixed - HISTORY_TOKENS
-        if room < ANSWER_LEAST:
+        tokens_left = window_tokens - RESERVE - fixed - HISTORY_TOKENS
+        if tokens_left < ANSWER_LEAST:
             raise SettingsError(
                 f"a model's window of {window_tokens} tokens: contract, program and frontier take {fixed} of them, "
                 f"expected at least {HISTORY_TOKENS} for the history and {ANSWER_LEAST} for the answer; give the model "
-                f"a window of {window_tokens + ANSWER_LEAST - room} tokens, take another, or shorten the program"
+                f"a window of {window_tokens + ANSWER_LEAST - tokens_left} tokens, take another, or shorten the program"
             )
-        answer_tokens = min(answer_tokens, room, max(ANSWER_LEAST, int(window_tokens * WINDOW_SHARE)))
+        answer_tokens = min(answer_tokens, tokens_left, max(ANSWER_LEAST, int(window_tokens * WINDOW_SHARE)))
         token_budget = min(token_budget, window_tokens - RESERVE - answer_tokens)
     left = token_budget - fixed
     if left < HISTORY_TOKENS:
