@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 CONNECT_SECONDS = 10.0
-REQUEST_SECONDS = 30.0  # one request, its body included, and then no retry; large files go in parts of 5 MB
+REQUEST_SECONDS = 30.0  # limit for one request with its body; no retry after it; large files go in parts of 5 MB
 RETRIES = 2  # retries of a quick failure; the caller tries again too, ever more seldom
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
 METADATA = ("/latest/api/token", "/latest/meta-data", "/computeMetadata/")  # addresses that tell a machine its role

@@ -21,7 +21,7 @@ from autoresearch_ray.archive.bucket import Bucket
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import RecordError, StorageError
 
-KEPT = 3  # manifests whose backups stay: who reads an older one has that long to fetch what it names
+KEPT = 3  # newest manifests whose backups are kept: a reader of an older one has that long to fetch them
 LOOKS = 5  # at a newest manifest that is removed while it is read
 
 
@@ -32,7 +32,7 @@ class Manifest:
     number: int
     epoch: int  # launches that wrote here, this one included
     tag: str
-    created_at: float  # the run's; tells runs of one tag apart
+    created_at: float  # the run's id; it tells runs of one tag apart
     launch: str  # random name of the launch that wrote it
     writer: str  # the run's folder that it was made from, a random name
     holder: str  # its process, for people
@@ -54,8 +54,8 @@ class RunStorage:
 
     def __init__(self, bucket: Bucket, tag: str) -> None:
         self.bucket, self.tag = bucket, tag
-        self._kept: deque[Manifest] = deque(maxlen=KEPT)  # the newest that we know of, oldest first
-        self._is_settled = False  # whether nothing of earlier launches is named any more
+        self._kept: deque[Manifest] = deque(maxlen=KEPT)  # the newest manifests known, oldest first
+        self._is_settled = False  # whether the manifest names nothing of earlier launches
 
     @property
     def url(self) -> str:

@@ -39,8 +39,8 @@ from autoresearch_ray.settings import SQLITE
 from autoresearch_ray.store.history import read_finished
 from autoresearch_ray.store.sqlite import files
 
-LOOK_SECONDS = 10.0  # at what changes without a decision: queue, program.md, what models cost, the report
-PAUSE_SECONDS = 1.0  # between uploads, or as long as the last one took
+LOOK_SECONDS = 10.0  # interval for what changes without a decision: queue, program.md, models' costs, the report
+PAUSE_SECONDS = 1.0  # least pause between uploads; a longer upload is followed by as long a pause
 RETRY_SECONDS = (2.0, 60.0)  # pause after a failure: from the first, doubled, up to the second
 TRIALS_A_ROUND = 100  # few, so that a run's first upload has its store there soon
 AT_ONCE = 8  # files uploaded
@@ -235,7 +235,7 @@ class Uploads:
                 for put in puts:
                     put.result()
             except (StorageError, OSError):
-                pool.shutdown(cancel_futures=True)  # the others would wait as long for the same failure
+                pool.shutdown(cancel_futures=True)  # the others would wait as long and fail the same way
                 raise
 
     def _put(self, path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Literal
 KEPT_FILES = 256  # texts whose comments are remembered, some 15 kB each
 DOUBLE = r'"(?:\\[\s\S]|[^"\\\n])*"'
 SINGLE = r"'(?:\\[\s\S]|[^'\\\n])+'"
-REST = r"""["'][^\n]*"""  # an apostrophe in words, or a string that does not end on its line: up to the line's end
+REST = r"""["'][^\n]*"""  # an apostrophe in prose, or an unclosed string: both reach to the line's end
 SLASHES = r"(?P<comment>//[^\n]*)|(?P<block>/\*[\s\S]*?\*/)"
 NUMBER = r"(?P<skip>\d(?:[\w.]|'\w)*)"  # 1'000 in C++
 
@@ -70,7 +70,7 @@ class Language:
     breaks: bool = False  # whether a comment over several lines counts as the end of a line
     nests: bool = False  # whether a comment within a comment ends by itself
     colons: bool = False  # `NAME: literal` is a constant
-    types: Literal["", "colon", "word"] = ""  # between name and value: `lr: f64 = 0.1`, `lr float64 = 0.1`
+    types: Literal["", "colon", "word"] = ""  # a type between name and value: `lr: f64 = 0.1`, `lr float64 = 0.1`
     words: bool = False  # whether a word without quotes is a value
 
     def scan(self, text: str) -> tuple[Piece, ...] | None:

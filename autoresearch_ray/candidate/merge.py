@@ -34,7 +34,7 @@ class Merged:
     source: str
     clean: bool  # no conflict at all
     conflicts: tuple[str, ...]  # a line each: the constant or the place, and what was kept
-    whole: bool = True  # the code of both sides; if not, of theirs only the values of constants
+    whole: bool = True  # True: it has the code of both sides. False: of theirs it has only values of constants
 
 
 def three_way(base: str, ours: str, theirs: str) -> Merged:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from autoresearch_ray.candidate.languages import KEPT_FILES, UNKNOWN, Language, language_of
 
 MARK = "\0"  # stands for a string: no candidate contains it
-BLANK_LINES = re.compile(r"(?<!\\)\n(?:[ \t]*\n)+")  # a line behind a backslash is a part of the one before
+BLANK_LINES = re.compile(r"(?<!\\)\n(?:[ \t]*\n)+")  # a backslash joins the next line to this one
 YAML_BLANK_LINES = re.compile(
     r"\n(?:[ \t]*\n)+(?=[ ]*(?:-[ \n]|[\w.-]+[ ]*(?::\s|:?\0))|\Z)"
 )  # else in a scalar, maybe

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from autoresearch_ray.errors import CandidateError
 
 MAX_DEPTH = 100  # deepest nesting of nodes: trees are walked recursively
-TREES = 16  # texts whose trees, and what was found in them, are remembered: merges come in rows onto one frontier
+TREES = 16  # cache size in texts: many merges in a row are onto the same frontier
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # nodes that may have a docstring
 
 

@@ -18,7 +18,7 @@ from autoresearch_ray.candidate.ranges import Value
 from autoresearch_ray.candidate.syntax import parse
 from autoresearch_ray.errors import CandidateError
 
-KEPT_TEMPLATES = 128  # some 100 kB each with all that is known of them
+KEPT_TEMPLATES = 128  # cached templates; each takes some 100 kB with its findings
 KEPT_TEXTS = 256  # some 15 kB each
 NUMBER = r"-?(?:0|[1-9]\d{0,17})(?:\.\d{0,24})?(?:e[+-]?\d{1,3})?"
 STRING = r""""[\w .,:;/+-]{0,80}"|'[\w .,:;/+-]{0,80}'"""

@@ -33,7 +33,7 @@ from autoresearch_ray.settings import Request, ask, default_tag, option_name
 from autoresearch_ray.store.connect import read_run
 
 ENDS_WELL = (0, 130)  # exit statuses: done, stopped
-REST = 4.0  # times as long as a look took, before the next: a run that is watched keeps its cores
+REST = 4.0  # pause between looks, in durations of a look: watching must not take the run's cores
 READ_SECONDS = 0.2
 
 

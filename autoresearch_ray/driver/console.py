@@ -112,7 +112,7 @@ class Progress:
     def _hear(self, board: Board, ended: threading.Event) -> None:
         told: dict[str, tuple[str, str]] = {}
         advice, directives, is_last = "", NO_DIRECTIVES, False
-        with contextlib.suppress(StoreError):  # those of an earlier launch are no news
+        with contextlib.suppress(StoreError):  # directives of an earlier launch are no news
             directives = board.directives()
         while not is_last:
             is_last = ended.wait(HEAR_SECONDS)

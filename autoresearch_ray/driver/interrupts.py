@@ -60,7 +60,7 @@ class Interrupts:
         if self._stop is None:
             raise KeyboardInterrupt
         if self.seen:
-            _end_children()  # two of Ray's agents would take a minute to see that they are alone
+            _end_children()  # else two of Ray's agents would run for a minute more
             _say_at_last(f"\nended at once; every result up to now is saved, go on with\n  {self._resume}\n")
             os._exit(130)
         self.seen = True

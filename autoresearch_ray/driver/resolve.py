@@ -74,7 +74,7 @@ def keep_folder(folder: Path) -> Iterator[None]:
         if made and not (folder / SETTINGS_FILE).exists():
             shutil.rmtree(folder if folder in made else made[0], ignore_errors=True)
             for parent in made[1:]:
-                with contextlib.suppress(OSError):  # gone already, or somebody else uses it by now
+                with contextlib.suppress(OSError):  # gone already, or used by another process
                     parent.rmdir()
         raise
 

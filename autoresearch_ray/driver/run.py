@@ -85,7 +85,7 @@ def drive(request: Request) -> RunOutcome:
             keep_folder(folder),
             _only_driver(folder),
             model_keys(run) as keys,
-        ):  # keys first: data may take long to come
+        ):  # keys first: preparing data may take long
             Lineage(folder / LINEAGE, folder.name)  # git's refusals are found before Ray starts
             fingerprint = prepare_data(run, progress.say)
             with ray_for(run) as cluster, _serving_files(run, folder, cluster):
@@ -244,7 +244,7 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
             stop=RunStopper(searcher),
             callbacks=[watch],
             verbose=0,
-            progress_reporter=tune.CLIReporter(),  # the one for notebooks wipes out what stands in the cell
+            progress_reporter=tune.CLIReporter(),  # the reporter for notebooks clears the cell's output
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )

@@ -20,7 +20,7 @@ from autoresearch_ray.records import History, Isolation
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
-FIRST_SEED = 2_000_000  # far from what a search draws for its trials
+FIRST_SEED = 2_000_000  # far from the seeds that a search draws
 SIDES = ("the start", "the best")
 
 

@@ -27,7 +27,7 @@ from autoresearch_ray.records import Decision, Result, Standing, Step, Trial
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 
-MOST_WAITING = 2  # candidates of which a model waits: the targets of a proof by a gain and of one of a removal
+MOST_WAITING = 2  # candidates whose model is kept until a proof: the target of a gain and that of a removal
 
 Say = Callable[[str], None]
 Listener = Callable[[Trial, Result, tuple[Decision, ...], tuple[Step, ...]], None]

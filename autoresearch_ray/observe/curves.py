@@ -9,7 +9,7 @@ from autoresearch_ray.records import History
 WIDTH, HEIGHT = 860, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 14, 40
 SHOWN_RUNS = 5  # the latest of each candidate
-EARLY = 0.1  # share of the time in which the loss falls from the vocabulary's entropy: not used for the scale
+EARLY = 0.1  # share of the time that the scale ignores: the loss falls steeply there
 GRID_LINES = 4
 
 Points = list[tuple[float, float]]  # seconds, bits per byte

@@ -47,7 +47,7 @@ class ModelCost:
     name: str
     calls: int
     tokens: int
-    micros: int  # millionths of a dollar; what calls whose cost is not known could cost at most is in it
+    micros: int  # millionths of a dollar; calls of unknown cost count with the most they could cost
     priced: bool  # False: no price of it is known
 
 

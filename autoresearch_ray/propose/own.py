@@ -45,7 +45,7 @@ class OwnIdea:
 
     text: str
     hypothesis: str
-    expected_effect: float = math.nan  # on val_bpb as a view has it, below 0 is better
+    expected_effect: float = math.nan  # expected change of val_bpb as in the view; below 0 is better
 
 
 class Proposer(Protocol):

@@ -14,7 +14,7 @@ from autoresearch_ray.benchmark.sandbox import syscalls
 FILE_BYTES = 4 << 30  # largest file
 OPEN_FILES = 4096
 PROCESSES = 256  # threads included; a compiler's pool of 32 workers fits
-FIRST_SPARE_USER, SPARE_USERS = 61184, 4336  # the numbers that systemd keeps for users that come and go
+FIRST_SPARE_USER, SPARE_USERS = 61184, 4336  # the range that systemd reserves for temporary users
 ALL_USERS = 1 << 32
 
 

@@ -23,7 +23,7 @@ ALLOWED_ENVIRONMENT = (
     "PATH", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH",
     "CUDA_HOME", "VIRTUAL_ENV",
 )  # fmt: skip
-KEEP_MEMORY = {  # glibc gives freed tensors back to the kernel else: 4,000 page faults and 10 % of a small CPU step
+KEEP_MEMORY = {  # else glibc returns freed tensors to the kernel: 4,000 page faults, 10 % of a small CPU step
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }
@@ -146,7 +146,7 @@ def _facts(path: str, names: tuple[str, ...]) -> list[int]:
     """Numbers behind these names in one of the kernel's tables; 0 for what is not there."""
     try:
         lines = Path(path).read_text().splitlines()
-    except OSError:  # it has ended, or does not let itself be looked into
+    except OSError:  # it has ended, or may not be inspected
         return [0] * len(names)
     numbers = {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith(names)}
     return [numbers.get(name, 0) for name in names]

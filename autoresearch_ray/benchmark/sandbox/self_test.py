@@ -31,7 +31,7 @@ def raise_and_try(
         folder.mkdir(exist_ok=True)
     walls = raise_walls(wanted, str(staging), hidden, number, tuple(shown))
     broken = _find_broken(walls, str(work), str(secret))
-    if "user" in broken:  # it may not become another, or that one may not use Python or the GPU
+    if "user" in broken:  # it cannot change its user, or that user may not use Python or the GPU
         walls = replace(walls, user=0)
         broken = _find_broken(walls, str(work), str(secret))
     return walls.without(broken)

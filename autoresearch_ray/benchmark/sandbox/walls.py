@@ -131,7 +131,7 @@ def confine(
     os.environ |= processes.own_folders(folder)
     tempfile.tempdir = folder  # Python has looked it up before the fork
     if syscalls.SUPPORTED:
-        syscalls.set_dumpable(True)  # unlike the server; else its own /proc is closed to it
+        syscalls.set_dumpable(True)  # as the server is not; else it could not read its own /proc
     limits.die_first()
     limits.limit_resources(memory_mb, limits.counts_apart(walls.user) and not doors)
     if not syscalls.SUPPORTED:

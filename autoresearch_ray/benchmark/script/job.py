@@ -31,7 +31,7 @@ class ScriptJob:
     seed: int
     device: Literal["cpu", "cuda"]
     memory_mb: int  # limit for the whole process tree; 0: no limit
-    strength: Strength = "normal"  # full for a proof, for which the second score is wanted, if the script has one
+    strength: Strength = "normal"  # full for a proof: the script's second score, if it has one, is read too
     asked_at: float = 0.0
 
     @property

@@ -12,7 +12,7 @@ from autoresearch_ray.text import last_line
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf|NaN|Inf|NAN|INF)(?:inity)?"
 LONGEST_LINE = 1 << 16  # bytes; of a longer one the end is read
-# What upstream's script prints of itself beside its score, and the field of a result that it is.
+# Facts that upstream's script prints besides its score, and the fields of a result for them.
 KNOWN_FACTS = {
     "training_seconds": ("training_seconds", 1.0),
     "num_steps": ("steps", 1.0),

@@ -131,7 +131,7 @@ class Execution:
         last = self._curve[-1] if self._curve else CurvePoint(0.0, 0, 0, 0.0)
         ok = status == "ok"
         assert not ok or done is not None
-        now = time.time()  # the one look at the time of day: it may be set while a trial runs
+        now = time.time()  # time of day, read once: the clock may be set while a trial runs
         return Result(
             trial_id="",
             status=status,

@@ -24,7 +24,7 @@ from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.text import one_line
 
 MOST_PARAMETERS, NAME = 1 << 50, 100  # most parameters believed; most characters of a device's name
-SHOWN_APART = 1e-3  # nats between what was said and what is shown, rounding aside
+SHOWN_APART = 1e-3  # largest difference between said and shown log-probabilities, in nats: more than rounding
 
 
 class ModelError(Exception):
@@ -150,7 +150,7 @@ def _scores(
         token_bytes = np.load(file, allow_pickle=False)
 
     def rival(tokens: np.ndarray, targets: np.ndarray) -> torch.Tensor:
-        remotes[0].close()  # it has said all; its memory is free for the second
+        remotes[0].close()  # it is not needed any more, and its memory is free for the second
         return remotes[1](tokens, targets)
 
     size = remotes[0].rows

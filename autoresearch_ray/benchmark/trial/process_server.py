@@ -115,7 +115,7 @@ class Server:
                 with end_if_gone():
                     request = self._control.recv(MAX_REQUEST)
                 if not request:
-                    sys.exit(0)  # the slot is gone; PID namespace or parent-death signal ends the candidate
+                    sys.exit(0)  # the slot is gone; the PID namespace or the parent-death signal ends the candidate
                 os.kill(pid, signal.SIGKILL)
             end = None
             if self._wake in readable:

@@ -26,7 +26,7 @@ def stages_of(message: dict[str, Any], descriptors: list[int], walls: Walls, ser
 
 
 if __name__ == "__main__":
-    gc.freeze()  # no collection of a candidate's goes through it, nor copies its pages into the fork
+    gc.freeze()  # a candidate's garbage collection then neither scans the imports nor copies their pages into the fork
     gc.enable()
     with socket.socket(fileno=int(sys.argv[1])) as own_end:
         Server(own_end, stages_of).serve()

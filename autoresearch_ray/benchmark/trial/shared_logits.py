@@ -34,7 +34,7 @@ class Layout:
     rows: int  # asked at a time
     seq_len: int
     vocab_size: int
-    whole: bool  # all logits are carried over: on the CPU; else some, for PCI Express is too slow for all
+    whole: bool  # on the CPU all logits are carried over; else some, because PCI Express is too slow for all
 
     @property
     def places(self) -> int:

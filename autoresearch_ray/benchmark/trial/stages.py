@@ -46,7 +46,7 @@ from autoresearch_ray.benchmark.trial.training_process import run_candidate
 from autoresearch_ray.codec import from_json, to_json
 
 MOST_MESSAGES = 64  # limit for a candidate's process; an honest one sends 25
-MOST_KEPT, SPARE_KEPT = 2, 1 << 20  # a kept file may be so many times as large as the saved model, and bytes more
+MOST_KEPT, SPARE_KEPT = 2, 1 << 20  # largest kept file: so many times the saved model, plus so many bytes
 ORDER = {"training": "", "progress": "training", "trained": "training", "saved": "trained", "unsaved": "trained"}
 
 

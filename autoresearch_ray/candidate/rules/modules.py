@@ -18,7 +18,7 @@ class Module:
     only: Names = frozenset()
     never: Names = frozenset()
     types: Names | None = None  # None: all
-    private: tuple[str, ...] = ()  # prefixes of parts with an underscore that are public in all but name
+    private: tuple[str, ...] = ()  # prefixes of parts that begin with an underscore but are public
 
 
 def words(text: str) -> Names:
@@ -161,7 +161,7 @@ MODULES: dict[str, Module] = {
     "warnings": Module(only=words("catch_warnings filterwarnings simplefilter warn")),
 }
 
-# Settings of torch that a trainer may write, and nothing else of what is not its own
+# The only foreign attributes that a trainer may write: settings of torch
 SETTINGS = frozenset(
     [
         *(f"torch.backends.cuda.matmul.{name}" for name in ("allow_tf32", "fp32_precision")),
@@ -178,14 +178,14 @@ SETTINGS = frozenset(
 )
 SETTING_MODULES = frozenset(setting.rpartition(".")[0] for setting in SETTINGS)
 
-# Parts that share their name with a module of the standard library, and are none
+# Parts that have the name of a module of the standard library but are not that module
 NO_MODULES = words(
     "bisect.bisect copy.copy numpy.array numpy.copy numpy.linalg.trace numpy.select numpy.trace random.random "
     "numpy.random.random torch.select torch.trace"
 )
 MODULE_NAMES = frozenset(sys.stdlib_module_names) | {"F", "fwAD", "hooks", "m", "np", "torch"}
 
-# Why, and what to do instead; the longest prefix that fits is said
+# The reason, and what to do instead; the longest prefix that fits is used
 REASONS: dict[str, str] = {
     "os": "a candidate has no files, processes or environment; remove it",
     "sys": "a candidate needs nothing of the interpreter; print is enough to say something; remove it",

@@ -116,7 +116,7 @@ def _check_statements(source: str, before: str) -> None:
     try:
         check_elisions(Reading(before))
     except CandidateError:
-        return  # the start has such statements itself: its way of writing
+        return  # the start has such statements too: it is the script's style
     check_elisions(Reading(source))
 
 

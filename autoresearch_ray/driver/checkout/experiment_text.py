@@ -15,7 +15,7 @@ BUDGET_TIMES = 1.1  # budget over training time: upstream's example takes 325.9 
 GUESSED_SECONDS = 300.0  # training time where prepare.py does not say
 LONGEST_SECONDS = 86400.0  # the longest budget
 TIMEOUT_SECONDS = 600.0  # upstream's, for 300 s of training; twice the training where that is more
-HUB = ".cache/huggingface/hub"  # below the home folder, where repositories are if nothing is said
+HUB = ".cache/huggingface/hub"  # the default folder of repositories, below the home folder
 COLUMN = 27  # where comments begin
 
 

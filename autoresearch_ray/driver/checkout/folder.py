@@ -66,7 +66,7 @@ def _write(checkout: Checkout, yaml_file: Path, say: Say, without_data: bool) ->
         write_whole(yaml_file, experiment_text(checkout, yaml_file).encode())
     except OSError as error:
         raise SettingsError(f"{yaml_file}: cannot be written ({error.strerror}); launch in a folder of yours") from None
-    load_any(yaml_file)  # a checkout that reads on as no experiment would be a fault of the text
+    load_any(yaml_file)  # raises if the text that was written is no experiment
     say(f"experiment {yaml_file}, written for the checkout {shorten(checkout.folder)}; it is yours to edit")
     if checkout.kernels and not find_kernels(checkout):
         say(f"its kernels ({', '.join(checkout.kernels)}) are in no cache, and trials have no network: see {yaml_file}")

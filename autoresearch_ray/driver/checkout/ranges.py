@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from autoresearch_ray.candidate.knobs import constants, read_knobs
 from autoresearch_ray.candidate.ranges import parse_range
 
-# Words in a name whose constant says what is measured, or how fast the hardware is: no knob.
+# A constant with such a word in its name says what is measured, or describes the hardware: it is no knob.
 NO_KNOB = re.compile(
     "BUDGET|CACHE|COMPILE|DEBUG|DEVICE|DIR|DTYPE|EVAL|EVERY|FILE|FLOPS|GPU|INTERVAL|LEN|LENGTH|LOG|MAX|MFU|PATH|PEAK|"
     "PORT|PROJECT|RANK|RUNS|SAVE|SECONDS|SEED|SEQ|SHARDS?|STEPS|THREADS|TIME|TIMEOUT|TOKENS|VAL|VERBOSE|VERSION|VOCAB|"
     "WANDB|WORKERS|WORLD"
 )
 PATTERNS = ("L", "SL", "SSL", "SSSL", "SSSSSL")  # upstream's window patterns: short and long
-LR_TIMES = 5.0  # below and above the learning rate that is there
+LR_TIMES = 5.0  # a learning rate's range: from its value over this to its value times this
 
 
 def _log(value: float) -> str:

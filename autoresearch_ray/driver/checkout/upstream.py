@@ -14,9 +14,7 @@ from pathlib import Path
 from autoresearch_ray.errors import SettingsError
 
 TRAIN, PREPARE, PROGRAM = "train.py", "prepare.py", "program.md"
-METRIC = re.compile(
-    r"\s*(val_(?:bpb|loss))\s*[:=]"
-)  # at the start of a string that is printed; the first is upstream's
+METRIC = re.compile(r"\s*(val_(?:bpb|loss))\s*[:=]")  # names at the start of a printed string; the first is upstream's
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # a repository of the Hugging Face hub
 OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -35,7 +33,7 @@ class Checkout:
     metric: str
     time_budget: float | None  # seconds of training, where prepare.py says them as a number
     cache: Path | None  # prepare.py's data folder, if below the home folder; may not exist yet
-    needs_cuda: bool  # names CUDA without asking whether it is there
+    needs_cuda: bool  # uses CUDA without testing whether it is available
     kernels: tuple[str, ...]  # repositories that train.py loads kernels from
     has_program: bool
 

@@ -34,7 +34,7 @@ class Table:
 
     schema: Schema
     read: Callable[[Path], pd.DataFrame]  # reads it from a run's folder
-    parts: tuple[str, ...] = ()  # folders that it is made of beside the store
+    parts: tuple[str, ...] = ()  # folders that it is made from, in addition to the store
 
 
 def load_trials(source: Source | Iterable[Source]) -> pd.DataFrame:

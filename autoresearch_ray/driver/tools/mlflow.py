@@ -33,7 +33,7 @@ class MLflow:
         made = found[0] if found else self._client.create_run(experiment, tags={RUN_TAG: run.run_id}, run_name=run.name)
         self._run = made.info.run_id
         self._client.update_run(self._run, status="RUNNING")
-        # A parameter that has a value keeps it there: what a resumed run has changed is in its settings.json.
+        # MLflow never changes a parameter's value: what a resumed run has changed is in its settings.json.
         new = [Param(name, value) for name, value in run.params.items() if name not in made.data.params]
         for start in range(0, len(new), PARAMS_AT_ONCE):
             self._client.log_batch(self._run, params=new[start : start + PARAMS_AT_ONCE])

@@ -36,15 +36,15 @@ class WinNews:
     metric: str
     direction: Direction  # which direction is better
     score: float  # in the metric's own direction
-    val_bpb: float  # the same in bits per byte; NaN of another metric
+    val_bpb: float  # the score in bits per byte; NaN for another metric
     baseline: float  # score of the starting candidate
-    gain: float  # above 0 is better; with the price of code lines, over the best before it
+    gain: float  # gain over the best before, code lines priced in; above 0 is better
     gain_low: float  # 95 % interval
     gain_high: float
     probability: float  # probability that it beats the best before
     doubt: str  # "" where it is proven; else self-reported, one seed, or both
-    removes: bool  # it takes out code, and is not much worse
-    commit: str  # "" if git has failed up to now
+    removes: bool  # True: it removes code, and is not much worse
+    commit: str  # "" if git has failed so far
     trial_id: str  # the trial that settled it
     diff: str  # diff to the best before it
 

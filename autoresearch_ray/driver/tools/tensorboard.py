@@ -25,7 +25,7 @@ class TensorBoard:
         folder = run.folder / FOLDER
         folder.mkdir(exist_ok=True)
         self._trials = 0
-        suffix = f".{os.getpid()}.{time.time_ns()}"  # its own name has whole seconds, and it would write over a file
+        suffix = f".{os.getpid()}.{time.time_ns()}"  # default names have whole seconds: two could be equal
         self._writer = EventsWriter(str(folder / "events"), filename_suffix=suffix)
         for summary in hparams(run.params, {"val_bpb" if run.scoring.is_ours else "score": 0.0}):
             self._write(summary, 0)

@@ -60,7 +60,7 @@ class _Progress:
     merged: ParsedIdea | None = None  # the merge that a rebase request offers as it is
     outcomes: list[Idea | Rejection] = field(default_factory=list)
     failures: dict[int, Failure] = field(default_factory=dict)  # ideas that may still be repaired, keyed by number
-    told: set[str] = field(default_factory=set)  # names of what was told to be alike: who insists may try
+    told: set[str] = field(default_factory=set)  # ideas that it was told about: if it insists, its own is tried
 
 
 async def propose(

@@ -21,7 +21,7 @@ from autoresearch_ray.propose.llm.prompt.view import ScriptView, SearchView
 from autoresearch_ray.propose.llm.session import propose
 
 SHRINK = 0.85  # next size over the refused one, where the server names no limit or counts higher
-MISCOUNT = 2.0  # tokens of a server's for one of ours, at most
+MISCOUNT = 2.0  # most tokens that a server counts for one of ours
 READ_SHARE = 0.4  # a server that counts a smaller share has cut the prompt: tokenizers differ less
 CUT = (
     "its server read {read} tokens of a prompt of about {size}, so that it does not know the contract; give it a "
@@ -36,7 +36,7 @@ class Window:
 
     tokens: int = 0  # prompt and answer together, as the server counts; 0: not known
     answer_tokens: int = ANSWER_TOKENS
-    ratio: float = 1.0  # tokens of the server's for one of ours
+    ratio: float = 1.0  # tokens that the server counts for one of ours
     remark: str = ""  # note for a person
 
     def count(self, text: str) -> int:
@@ -120,9 +120,9 @@ async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gate
         error = conversation.error
         if not isinstance(error, TooLongError):
             return conversation
-        if conversation.exchanges:  # no room to mend anything: what was accepted stands
+        if conversation.exchanges:  # no tokens left for a repair: accepted ideas stand
             return replace(conversation, error=None)
-        if error.answer_tokens is not None or window == before:  # an answer that would be too short for an idea
+        if error.answer_tokens is not None or window == before:  # the answer would be too short for an idea
             return conversation
 
 

@@ -19,9 +19,9 @@ import numpy as np
 from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice
 
-SPREAD = 6.0  # sd of the noise: what the objective varies by over the space
+SPREAD = 6.0  # prior sd of the objective over the space, in sd of the noise
 WIDTH = 0.3  # length scale, as a share of a knob's range
-WORST = 8.0  # sd above the frontier: failures, and whatever is worse; further up nothing more is learned
+WORST = 8.0  # failures and worse results count as so many sd above the frontier: more teaches nothing
 NOISE_SHARE = 0.25  # noise sd over the results' sd while no point was measured twice
 
 NODES = 0.5 - 0.5 * np.cos(np.pi * (np.arange(10) + 0.5) / 10)  # Chebyshev nodes of the unit interval

@@ -61,8 +61,8 @@ MOVES = 64  # local moves that the model ranks
 TPE_FROM = 12  # observations
 TPE_SHARE = 0.3  # share of suggestions that TPE makes from then on
 TPE_KNOBS = 0.5  # share of the knobs that a TPE suggestion sets
-NEAREST = 400  # results around the frontier that the model and TPE see, and a quarter as many in flight
-ATTEMPTS = 20  # at a combination that is new, before drawing from the whole space
+NEAREST = 400  # results nearest to the frontier that the model and TPE see; of those in flight a quarter as many
+ATTEMPTS = 20  # tries for a new combination, before drawing from the whole space
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class _Known:
     units: np.ndarray  # (n, knobs) of the results nearest to the frontier, in their order
     objectives: np.ndarray  # (n,) nan for a failure
     running: np.ndarray  # (m, knobs)
-    taken: frozenset[bytes]  # all that was tried or is in flight, and the frontier
+    taken: frozenset[bytes]  # everything tried or in flight, and the frontier
 
 
 class Tuner:

@@ -30,12 +30,12 @@ from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentVi
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line, printable
 
-PROMPT_TOKENS = 24_000  # a fourth of it are contract, program and a frontier of 250 lines
+PROMPT_TOKENS = 24_000  # contract, program and a frontier of 250 lines take a fourth of it
 TASK_HEADING = "# Your task"
-HISTORY_TOKENS = 1_000  # at least, or a prompt is not worth sending
+HISTORY_TOKENS = 1_000  # least history: a prompt with less is not worth sending
 CURVE = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)  # parts of the budget
 ANSWER_TOKENS = 16_000  # thinking included; a whole train.py of 300 lines takes 5,000
-ANSWER_LEAST = 1_000  # two ideas as short edits; less is not worth asking for
+ANSWER_LEAST = 1_000  # least answer: two ideas as short edits
 FRONTIER_HEADING = "# train.py, the frontier: every idea starts from exactly this text"
 RESERVE = 64  # tokens of a window for what servers put around messages
 WINDOW_SHARE = 1 / 3  # the answer's share of a small window

@@ -21,7 +21,7 @@ class RebaseView:
     base: str
     text: str
     ran_as: str = ""  # its trial and what came of it; "" if it has not run
-    merged: str = ""  # the two as one text, where they merge; "" where they conflict
+    merged: str = ""  # the merge of the two texts; "" where they conflict
 
 
 def rebase_text(rebase: RebaseView, frontier: str, lines_left: int | None, form: str, subject: str = "train.py") -> str:

@@ -110,8 +110,8 @@ class CandidateView:
     expected: float  # the difference that its proposer expected; NaN if it did not say
     verdict: Verdict | None  # None: not decided yet
     reason: str
-    taken: bool  # its change is in the frontier or was in one before
-    error: str  # the end of it, as the program wrote it: foreign text
+    taken: bool  # its change is in the frontier, or was in an earlier one
+    error: str  # the error's end as the program wrote it: foreign text
     direction: str = ""  # the direction it was made for
 
 
@@ -156,7 +156,7 @@ class SearchView:
     in_flight: tuple[FlightView, ...]
     rejected: tuple[RejectedIdea, ...]  # oldest first
     ideas: int  # how many ideas to ask for
-    rebase: RebaseView | None = None  # the one idea to bring onto the frontier, in the place of new ones
+    rebase: RebaseView | None = None  # the idea to rebase onto the frontier, instead of new ideas
     form: Form = "edits"  # how the answer is given
     findings: Findings | None = None  # conclusions from all results
     directives: Directives | None = None  # where the search should look; None before there are any

@@ -15,7 +15,7 @@ class ProviderFacts:
     package: str  # package to install: the oldest release whose behaviour was verified
     key_variables: tuple[str, ...]  # the first that is set counts
     address_variable: str  # variable that sends its SDK to another server
-    needs_key: bool = True  # False: without one its SDK finds credentials by itself
+    needs_key: bool = True  # False: without a key its SDK finds credentials by itself
 
 
 KNOWN: dict[str, ProviderFacts] = {

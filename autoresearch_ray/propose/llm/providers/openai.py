@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class OpenAIWire:
     """See Wire in provider.py."""
 
-    provider = "openai"  # another one that speaks this protocol has its own name
+    provider = "openai"  # another provider that speaks this protocol has its own name
 
     broken: tuple[type[Exception], ...] = (openai.OpenAIError, *BROKEN)
 
@@ -60,7 +60,7 @@ class OpenAIWire:
                 other = next_way(way, error.status_code, message, param)
                 if other is None or isinstance(self.failure(error), TooLongError):
                     raise
-            if self._way == way:  # else another call has found it out already
+            if self._way == way:  # else another call has already found it out
                 self._way = other
                 who = f"{self.provider}:{self._model}"
                 logger.info(
@@ -118,7 +118,7 @@ def limit_names(host: str) -> tuple[str, str]:
 
 
 def _messages(prompt: Prompt, has_system: bool) -> list[ChatCompletionMessageParam]:
-    # One system and one user message first: chat templates of many local models take no other order.
+    # Chat templates of many local models only accept one system and one user message first.
     first, *rest = prompt.messages
     system = prompt.system if has_system else ""
     head = Message("user", "\n\n".join(filter(None, ("" if system else prompt.system, prompt.context, first.text))))

@@ -20,7 +20,7 @@ from autoresearch_ray.text import one_line
 NOTHING = (0, 0, 0, 0)
 ADDRESS_CHARS = 120  # most of a URL in a message
 CHARS_A_TOKEN = 4  # estimate for servers that count nothing
-ENDLESS_CHARS_A_TOKEN = 64  # no text has more; an answer beyond it is from a server that ignores the limit
+ENDLESS_CHARS_A_TOKEN = 64  # no text is longer; a longer answer is from a server that ignores the limit
 MALFORMED = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # no JSON, or of another shape
 
 
@@ -102,7 +102,7 @@ class Provider:
             error = self._meaning(broken, incoming)
         else:
             return self._answer(prompt, incoming)
-        raise error  # outside the handlers, and so without the SDK's error, whose request holds the key
+        raise error  # outside the handlers: else the SDK's error, whose request holds the key, would be attached
 
     async def close(self) -> None:
         """Close the connections."""

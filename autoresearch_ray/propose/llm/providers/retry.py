@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def _attempts() -> Mapping[type[ProviderError], int]:
-    # Waiting costs nothing, for calls run ahead of the slots; a timeout or a bad answer may cost its tokens each time.
+    # Waiting is free, because calls run ahead of the slots. A timeout or a bad answer may cost its tokens each time.
     return {RateLimitedError: 8, OverloadedError: 6, ProviderTimeoutError: 2, BadAnswerError: 3}
 
 
