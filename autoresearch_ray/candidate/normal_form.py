@@ -151,13 +151,9 @@ def _drop_idle_statements(tree: ast.Module) -> None:
         for field in ("body", "orelse", "finalbody"):
             body = getattr(node, field, None)
             if isinstance(body, list) and body:
-                busy = [statement for statement in body if not _does_nothing(statement)]
+                busy = [statement for statement in body if not isinstance(statement, ast.Pass)]
+                busy = [one for one in busy if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
                 setattr(node, field, busy if busy or field != "body" else [ast.Pass()])
-
-
-def _does_nothing(statement: ast.stmt) -> bool:
-    bare = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    return bare or isinstance(statement, ast.Pass)
 
 
 def _order(body: list[ast.stmt]) -> list[ast.stmt]:

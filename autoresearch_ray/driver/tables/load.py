@@ -120,10 +120,6 @@ def _tag_of(folder: Path) -> str:
     return tag if isinstance(tag, str) and tag else folder.resolve().name
 
 
-def _read_trials(folder: Path) -> pd.DataFrame:
-    return trials.read_table(folder) if _has_current_table(folder) else trials.trial_table(read_run(folder))
-
-
 def _has_current_table(folder: Path) -> bool:
     """Whether the folder's table is all there is to read, or is as new as its store."""
     state, table = state_of(folder), folder / TABLE_FILE
@@ -145,7 +141,12 @@ def _read_change_time(path: Path) -> int:
 
 
 TABLES = {
-    "trials": Table(trials.SCHEMA, _read_trials),
+    "trials": Table(
+        trials.SCHEMA,
+        lambda folder: (
+            trials.read_table(folder) if _has_current_table(folder) else trials.trial_table(read_run(folder))
+        ),
+    ),
     "lineage": Table(lineage.SCHEMA, lambda folder: lineage.lineage_table(read_run(folder))),
     "calls": Table(
         calls.SCHEMA,
