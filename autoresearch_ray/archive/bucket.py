@@ -53,7 +53,7 @@ def normal_url(text: str, option: str = "--storage") -> str:
 
 
 def open_bucket(url: str) -> "Bucket":
-    """What a normal URL names; nothing is asked of it yet. StorageError when it cannot be set up."""
+    """The bucket of a normal URL; no request is made yet. StorageError when it cannot be set up."""
     with _failures(url, "cannot be opened"):
         return Bucket(url, _store(url))
 

@@ -24,7 +24,7 @@ LAST_SECONDS = 30.0  # time for the rest at a run's end
 
 
 def find_remote(remote: str) -> str:
-    """What a remote is from any folder: the name that the repository here has for it, or a path from here, resolved."""
+    """A remote's address for any folder; `remote` is its name in this repository, a URL, or a path from here."""
     command = ["git", "remote", "get-url", "--push", remote]
     named = subprocess.run(command, env=users_environment(), capture_output=True, text=True, check=False)
     url = named.stdout.strip() if named.returncode == 0 else remote
@@ -115,7 +115,7 @@ class Pusher:
 
 
 def _git(words: list[str], folder: Path | None, seconds: float) -> str:
-    """Why a git command failed, in one line; empty if it did not.
+    """Run a git command. Returns why it failed, in one line; "" if it did not.
 
     It has no terminal, so that neither git nor ssh waits for a password; the user's ssh command stays as it is.
     """

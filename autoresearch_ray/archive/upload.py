@@ -253,7 +253,7 @@ class Uploads:
 
 
 def _is_stored(path: Path) -> bool:
-    """Whether a file of a trial goes there: models that wait for a proof do not, of a best they come with the best."""
+    """Whether a trial's file is stored: a model that waits for a proof is not, a best's is stored with the best."""
     waits = any(name in path.name for name in KEPT_MODEL_FILES)
     return path.is_file() and not waits
 

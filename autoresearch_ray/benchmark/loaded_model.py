@@ -62,7 +62,7 @@ class LoadedModel:
                 raise
 
     def logits(self, tokens: Sequence[int] | Sequence[Sequence[int]] | np.ndarray | torch.Tensor) -> torch.Tensor:
-        """What it says of the token after each: float32 (T, V) for tokens (T,), or (B, T, V) for (B, T).
+        """Logits for the token after each: float32 (T, V) for tokens (T,), or (B, T, V) for (B, T).
 
         T is 1 to `kept.seq_len`, V is `kept.vocab_size`. It was trained on rows that begin with `<|bos|>`, the last
         of its tokens. ValueError for other shapes or numbers, WeightsError if its code fails.

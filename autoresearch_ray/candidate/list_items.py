@@ -76,7 +76,7 @@ def _list_additions(region: Region) -> str:
 
 
 def _calls(pieces: Sequence[str], groups: Sequence[tuple[int, ...]], end: int, start: int) -> bool:
-    """Whether the edit that ends at `end` is of the name whose call or index has the edit at `start` in it."""
+    """Whether the edit that ends at `end` changes the name of the call or index that contains the edit at `start`."""
     at = end
     while at < start and (pieces[at] == "." or pieces[at].isidentifier()):
         at += 1

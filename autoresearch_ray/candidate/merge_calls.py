@@ -193,7 +193,7 @@ def _nodes(statement: ast.stmt) -> Iterator[ast.AST]:
 
 @lru_cache(maxsize=TREES)
 def _definitions(tree: ast.Module) -> dict[str, str]:
-    """What gives an attribute its value, a local its only one, and a constant its kind; keys as in `_uses`."""
+    """What gives an attribute its value, a local its only value, and a constant its kind; keys as in `_uses`."""
     found: dict[str, list[str]] = {}
     for function in functions_of(tree):
         owner = getattr(function, "name", "")

@@ -17,7 +17,7 @@ Node = TypeVar("Node", bound=ast.AST)
 
 
 def effect_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: ast.Module) -> list[str]:
-    """A definition each that a side changed and that does the same in the merge as without it, or nothing at all."""
+    """One line for each definition that a side changed, if the change has no effect in the merge."""
     before, mine, other, made = map(_live, (base, ours, theirs, merged))
     found = []
     moved = find_moved_functions(base, ours) | find_moved_functions(base, theirs)

@@ -125,7 +125,7 @@ def _evaluation_order(node: ast.AST) -> list[ast.AST]:
 
 @lru_cache(maxsize=TREES)
 def _meanings(tree: ast.Module) -> dict[str, frozenset[str]]:
-    """What gives a local, an attribute or an inner function its value; without those that only pass, as in a loop."""
+    """The statements that give a local, an attribute or an inner function its value, loop variables left out."""
     found: dict[str, set[str]] = {}
     for function in functions_of(tree):
         owner = getattr(function, "name", "")

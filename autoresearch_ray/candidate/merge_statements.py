@@ -126,7 +126,7 @@ def find_moved_functions(base: ast.Module, side: ast.Module) -> set[str]:
 
 
 def _moves(before: Counter[Placed], after: Counter[Placed]) -> dict[tuple[Block, Block], Counter[Placed]]:
-    """From which functions into which a side has moved statements, and these with their blocks there."""
+    """The pairs of functions between which a side has moved statements, and these with their blocks there."""
     taken: dict[Placed, list[Block]] = {}
     for block, text in before - after:
         function, rest = _function(block)

@@ -131,7 +131,7 @@ def _code_lines(template: Template) -> int:
 
 
 def _count_joined(node: ast.AST) -> int:
-    """How many of the statements in a body begin on the line on which the one before ends, a docstring left out."""
+    """How many statements in a body begin on the line where the previous one ends; docstrings do not count."""
     bodies = [getattr(node, field, None) for field in ("body", "orelse", "finalbody")]
     pairs = [pair for body in bodies if isinstance(body, list) for pair in pairwise(body)]
     return sum(one.end_lineno == other.lineno and one is not docstring(node) for one, other in pairs)

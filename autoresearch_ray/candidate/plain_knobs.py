@@ -121,7 +121,7 @@ def places(path: str, text: str) -> Mapping[str, Place]:
 
 
 def constant_of_line(path: str, line: str) -> tuple[str, str] | None:
-    """Name and literal, if the line would be a knob or constant of a file; for texts that need not be whole."""
+    """Name and literal, if the line would be a knob or constant. The rest of the file is not needed."""
     language = language_of(path)
     code, comment = _split(language, line)
     if not comment:

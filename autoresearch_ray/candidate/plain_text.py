@@ -47,7 +47,7 @@ def code_lines(path: str, text: str) -> int:
 
 
 def _drop_blanks(language: Language, text: str) -> str | None:
-    """None where a blank behind a backslash may matter."""
+    """The text without blanks that mean nothing; None where a blank after a backslash may matter."""
     if re.search(r"\\[ \t]+$", text, re.MULTILINE):
         return None
     if language.free_form:

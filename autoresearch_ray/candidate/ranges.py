@@ -35,7 +35,7 @@ class Interval:
         return number and self.low <= value <= self.high  # type: ignore[operator]  # a number, as the line before says
 
     def to_unit(self, value: Value) -> float:
-        """Where `value` stands in [0, 1]."""
+        """The value as a number in [0, 1]."""
         assert self.contains(value), f"{value!r} is not in {self}"
         low, high = self._ends()
         return min(1.0, max(0.0, (self._scale(float(value)) - low) / (high - low)))
@@ -88,7 +88,7 @@ class Choice:
         return any(same(option, value) for option in self.options)
 
     def to_unit(self, value: Value) -> float:
-        """Where `value` stands in [0, 1]: the middle of its share."""
+        """The value as a number in [0, 1]: the middle of its share."""
         index = next((i for i, option in enumerate(self.options) if same(option, value)), None)
         assert index is not None, f"{value!r} is not in {self}"
         return (index + 0.5) / len(self.options)

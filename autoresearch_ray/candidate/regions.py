@@ -33,7 +33,7 @@ def edits(base: Pieces, side: Pieces) -> list[Edit]:
 
 
 def regions(base: Pieces, ours: Pieces, theirs: Pieces) -> list[Region]:
-    """The edits of both in order, those together that touch the same piece of the base or add at the same place."""
+    """The edits of both in order; those that touch one piece of the base, or add at one place, form one region."""
     every = [(edit.low, edit.high, 0, edit) for edit in edits(base, ours)]
     every += [(edit.low, edit.high, 1, edit) for edit in edits(base, theirs)]
     found: list[Region] = []

@@ -68,7 +68,7 @@ def prompt_text(asking: Asking) -> str:
 
 
 def ask_model(asking: Asking, say: Callable[[str], None]) -> tuple[str, AutoresearchError | None]:
-    """What the model proposes: each idea as a diff, or why it is none; and what ended the asking, if something did."""
+    """The model's ideas, each as a diff or with the reason for its refusal, and the error that ended it, if any."""
     view = _view(asking)
     conversation = _ask(asking, view, say)
     spec = asking.settings.proposers[0]

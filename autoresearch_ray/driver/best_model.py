@@ -38,7 +38,7 @@ def load_best(run_dir: str | Path, isolation: Isolation | None = None) -> "Loade
 
 
 def find_kept(run_dir: Path) -> KeptModel:
-    """What the run has kept. WeightsError that says how to get it, SettingsError if there is no run."""
+    """The model that the run has kept. WeightsError says how to get one; SettingsError if there is no run."""
     kept = read_kept(run_dir)
     if kept is not None:
         return kept

@@ -102,7 +102,7 @@ def write_constants(found: FoundRun, run: RequestedRun, say: Say) -> str:
 
 
 def know(run: RequestedRun, settings: RunSettings, say: Say) -> EarlierRun | None:
-    """What the store of this run keeps of the one that it starts from; None where it starts from none."""
+    """The record of the run that this one starts from, for this run's store; None where it starts from none."""
     earlier = run.earlier
     if earlier is None:
         return None

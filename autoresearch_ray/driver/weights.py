@@ -34,7 +34,7 @@ Listener = Callable[[Trial, Result, tuple[Decision, ...], tuple[Step, ...]], Non
 
 
 class WeightKeeper:
-    """Keeps the best's model from a thread of its own, until the end of `with`; any thread may ask what it `lacks`."""
+    """Keeps the best's model in a thread of its own until the end of `with`; any thread may call `lacks`."""
 
     def __init__(self, board: Board, settings: RunSettings, folder: Path, say: Say) -> None:
         self._board, self._settings, self._folder, self._say = board, settings, folder, say

@@ -42,7 +42,7 @@ class Win:
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """What one language model's calls came to, over all launches of the run."""
+    """The cost of one language model's calls, over all launches of the run."""
 
     name: str
     calls: int
@@ -93,7 +93,7 @@ def setting(history: History, name: str, default: Any) -> Any:
 
 
 def complexity_price(history: History) -> float:
-    """What a code line costs, by the run's rules: an experiment may leave it to them, or be overruled."""
+    """The price of a code line by the run's rules: an experiment may leave it to them, or be overruled."""
     rules = history.settings.get("rules")
     told = rules.get("complexity_price") if isinstance(rules, dict) else setting(history, "complexity_price", None)
     return float(told or 0.0)

@@ -97,7 +97,7 @@ def direction_rows(history: History) -> list[tuple[str, ...]]:
 
 
 def proposer_rows(history: History) -> list[tuple[str, ...]]:
-    """What each proposer brought, under PROPOSER_HEADS."""
+    """The results of each proposer, under PROPOSER_HEADS."""
     taken, found, words = facts.collect_taken(history), list[tuple[str, ...]](), facts.score_words(history)
     for name in dict.fromkeys(row.trial.proposal.proposer for row in _screens(history)):
         rows = [row for row in _screens(history) if row.trial.proposal.proposer == name]

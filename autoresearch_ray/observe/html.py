@@ -178,7 +178,7 @@ def _win(history: History, win: facts.Win, words: ScoreWords) -> dict[str, objec
 
 
 def _guidance(history: History, words: ScoreWords) -> dict[str, object]:
-    """What all results say, and where the search was sent because of it."""
+    """The findings, and the directions that the search got from them."""
     findings = history.findings
     newest = history.directives[-1] if history.directives else None
     return {

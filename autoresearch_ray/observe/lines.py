@@ -142,7 +142,7 @@ def _models(history: History) -> list[str]:
 
 
 def price(cost: facts.ModelCost) -> str:
-    """What a model's calls cost, in words."""
+    """The cost of a model's calls, in words."""
     return dollars(cost.micros) if cost.priced else "price not known"
 
 

@@ -67,7 +67,7 @@ def _describe(history: History) -> tuple[str, ...]:
 
 
 def _price(history: History) -> str:
-    """What the run's models cost; at least so much where the price of one is not known."""
+    """The cost of the run's models; a lower bound where the price of one is not known."""
     costs = facts.model_costs(history)
     priced = [cost for cost in costs if cost.priced]
     if not priced:

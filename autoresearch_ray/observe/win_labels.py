@@ -58,7 +58,7 @@ def _place(
     pixels: list[tuple[float, float]],
     taken: list[Bbox],
 ) -> None:
-    """Move `text` away from `mark` until it covers no other and not the best's line.
+    """Move `text` away from `mark` until it covers neither another text nor the best's line.
 
     It goes to the left (side 1) or right (-1), downward (way -1) or upward (1), where the best has no line.
 

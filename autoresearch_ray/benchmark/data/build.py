@@ -40,7 +40,7 @@ class _TooLittleError(DataError):
 
 
 class _LongDocumentsError(Exception):
-    """It does so because its documents are long, and each is in one split: the length to which they are to be cut."""
+    """The splits fail because documents are long, and each is in one split. Holds the length to cut them to."""
 
 
 def build(

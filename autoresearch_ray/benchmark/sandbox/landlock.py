@@ -52,8 +52,10 @@ def confine(readable: list[str], writable: list[str], devices: list[str]) -> Non
 
 
 def keep_signals_in() -> None:
-    """Leave this process and all that it starts no signals but to each other, for ever, where the kernel knows how
-    (Linux 6.12). Needs `linux.forbid_new_privileges` before."""
+    """From now on this process and all that it starts can signal only each other.
+
+    Without effect before Linux 6.12. Call `syscalls.forbid_new_privileges` first.
+    """
     if version() < 6:
         return
     rules = syscalls.syscall(_CREATE, struct.pack("<QQQ", 0, 0, _SIGNALS), 24, 0)

@@ -39,7 +39,7 @@ def die_first() -> None:
 
 
 def become(user: int) -> None:
-    """Give up every right that this process has by being root, for ever; as `user`, or 0 to stay who it is."""
+    """Give up all of root's rights for ever, and become `user`; 0 keeps the present user."""
     syscalls.forget_capabilities_for_good()
     if user:
         os.setgroups([])

@@ -84,7 +84,7 @@ def is_first_process() -> bool:
 
 
 def tree(pid: int) -> Tree:
-    """What the descendants of a process use; nothing when it is gone."""
+    """The resources that the descendants of a process use; zeros when it is gone."""
     memory = threads = 0
     for child in _descendants(pid):
         numbers = _facts(f"/proc/{child.pid}/status", ("RssAnon:", "RssShmem:", "Threads:"))

@@ -61,7 +61,7 @@ def covers(paths: list[Path]) -> tuple[Cover, ...]:
 def enter(
     staging: str, hidden: list[str], user: int, writable: tuple[str, ...] = (), shown: Sequence[str] = ()
 ) -> None:
-    """A root folder of its own for this process, built on the empty folder `staging`, and with a name for `user`.
+    """Give this process a root folder of its own, built on the empty folder `staging`, with a name for `user`.
 
     What of `hidden` lies in a visible folder is covered by an empty one, but for what is `shown` in it; the folders
     `writable` are this machine's own. Needs a private mount namespace.

@@ -74,7 +74,7 @@ def parse_layers(isolation: str) -> frozenset[str]:
 def raise_walls(
     wanted: frozenset[str], staging: str, hidden: list[str], number: int, shown: tuple[str, ...] = ()
 ) -> Walls:
-    """What of the wanted layers the calling process gets; from now on it is inside them itself, but may still work.
+    """Put the calling process inside those wanted layers that it can get; it may still work. Returns these walls.
 
     `staging` is an empty folder; `hidden` folders that no candidate may see wherever they lie; `number` tells the
     slots of one machine apart; `shown` are folders and files that candidates may read besides.

@@ -95,7 +95,7 @@ def predictor(model: torch.nn.Module, vocab_size: int, device: torch.device, amp
 
 
 def batch_rows(rows: int, seq_len: int, vocab_size: int, device_type: str) -> int:
-    """Rows scored at a time, at least two: as many as there are, within a bound on the memory of their logits."""
+    """Rows scored at a time, at least two, within a bound on the memory of their logits."""
     return max(2, min(BATCH_LOGITS[device_type] // (seq_len * vocab_size), rows))
 
 

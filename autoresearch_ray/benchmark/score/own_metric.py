@@ -23,7 +23,7 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 def score_with(
     source: str, name: str, log_probabilities: np.ndarray, rows: np.ndarray, token_bytes: np.ndarray
 ) -> float:
-    """What the function `name` of this source says of a split, rows (N, T + 1); InvalidModelError if it is no score."""
+    """The score of a split, rows (N, T + 1), by the function `name` of this source; InvalidModelError if it is none."""
     targets = np.asarray(rows[:, 1:], dtype=np.int64)
     try:
         value = float(_load(source, name)(log_probabilities, targets, np.asarray(token_bytes, dtype=np.int64)[targets]))

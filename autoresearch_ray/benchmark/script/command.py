@@ -50,7 +50,7 @@ def list_shown_paths(experiment: ScriptExperiment) -> tuple[str, ...]:
 
 @lru_cache
 def _prefixes(python: str) -> tuple[str, ...]:
-    """Where another Python and its packages are. SettingsError if it does not start."""
+    """The folders of another Python and its packages. SettingsError if it does not start."""
     environment = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
     try:
         told = subprocess.run(

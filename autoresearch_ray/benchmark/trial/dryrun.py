@@ -85,7 +85,7 @@ class DryRunner:
 def dry_run(
     slot: Slot, source: str, experiment: Experiment, *, threads: int = 1, memory_mb: int = 0, seconds: float = SECONDS
 ) -> str | None:
-    """What is wrong with the candidate, with the end of its traceback; None if nothing was found.
+    """The candidate's error, with the end of its traceback; None if nothing was found.
 
     Takes the slot for a second or a few; `seconds` are the limit of each of start-up, training and scoring. `threads`
     are the slot's, `memory_mb` as of a trial.

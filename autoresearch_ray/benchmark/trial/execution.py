@@ -170,7 +170,7 @@ class Execution:
         return [self._printed.with_name(f".{name}.part") for name in self._job.kept_files]
 
     def _settle_kept(self) -> None:
-        """Give the kept model its names if it is whole and its trial has a score; else nothing is left of it."""
+        """Rename the kept model's files if they are whole and the trial has a score; else remove them."""
         is_kept = "kept" in self._events and self._status()[0] == "ok"
         for partial, name in zip(self._partials(), self._job.kept_files, strict=True):
             if is_kept:

@@ -65,7 +65,7 @@ def prepare_device(job: Job) -> torch.device:
 
 
 def memory_share(gpu_fraction: float, total_bytes: int) -> float:
-    """The part of a GPU's memory that a trial's tensors may take, so that its CUDA context fits into its share too."""
+    """The part of a GPU's memory for a trial's tensors; the rest of its share is for its CUDA context."""
     return max(gpu_fraction / 2, gpu_fraction - CONTEXT_BYTES / total_bytes)
 
 

@@ -21,7 +21,7 @@ from autoresearch_ray.benchmark.trial.stages import Stages
 
 
 def stages_of(message: dict[str, Any], descriptors: list[int], walls: Walls, server: Server) -> JobStages:
-    """What a job goes through: a trial, or a kept model that is to answer, of whose request the layout is a part."""
+    """The stages of a job: a trial's, or a kept model's, whose request contains a layout."""
     return (Serving if "layout" in message else Stages)(message, descriptors, walls, server)
 
 

@@ -240,7 +240,7 @@ class Stages:
         return False
 
     def _keep(self) -> None:
-        """Take the model apart in a process behind the walls, and copy what it wrote if that is of the right size."""
+        """Take the model apart in a process behind the walls, and copy its files if their sizes are right."""
         processes.kill_everything_else()
         made = [os.memfd_create("kept", os.MFD_CLOEXEC) for _ in self._kept]
         saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)

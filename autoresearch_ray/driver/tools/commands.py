@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 
 def run_shell(command: str, news: WinNews | EndNews) -> str:
-    """Run a command with the news on its standard input; why it failed, in one line, or "" if it did not."""
+    """Run a command with the news on its standard input. Returns why it failed, in one line; "" if it did not."""
     environment = dict(os.environ)
     withdraw(environment)
     words = ["/bin/sh", "-c", command]

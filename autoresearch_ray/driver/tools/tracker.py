@@ -40,7 +40,7 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrackedRun:
-    """What a tracker opens its run by: the same every time that the run goes on."""
+    """The data by which a tracker opens its run: the same at every launch of the run."""
 
     run_id: str  # unique in all places
     name: str

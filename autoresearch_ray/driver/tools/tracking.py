@@ -148,7 +148,7 @@ class Tracking:
             put_mark(store, self._name, self._mark)
 
     def _tell_revision(self, tracker: Tracker, revision: int, decisions: list[Decision]) -> None:
-        """What was settled at once."""
+        """Tell the trials and wins that were settled at one revision."""
         stand = standings(self._steps, revision)
         dollars = Spending(self._board.store).sum_spent_micros() / MICROS
         for number, decision in enumerate(decisions, self._mark.number + 1):

@@ -77,7 +77,7 @@ def find(view: SearchView, knobs: Sequence[Knob], pair_sd: float, now: float) ->
 
 
 def measure_knobs(screened: Iterable[CandidateView], knobs: Sequence[Knob], pair_sd: float) -> tuple[KnobEffect, ...]:
-    """What moving each knob each way is worth, by candidates that changed nothing but knobs; the surest first."""
+    """The gain of moving each knob each way, by candidates that changed only knobs; the surest first."""
     by_name = {knob.name: knob for knob in knobs}
     rows = list[tuple[list[_Move], float]]()
     for candidate in screened:
@@ -210,7 +210,7 @@ def _has_advanced(candidate: CandidateView) -> bool:
 def _advise(
     view: SearchView, outlook: Outlook, untried_knobs: Sequence[str], untried_subjects: Sequence[str]
 ) -> tuple[Advice, str]:
-    """What a person, the director and the search itself may do next, and why."""
+    """The advice to a person, the director and the search, and the reason."""
     if outlook.screens < LEAST_RECENT:
         return "wait", f"{outlook.screens} screens are too few to tell"
     told = (

@@ -33,7 +33,7 @@ def read_target(line: str) -> str:
 
 
 def read_hunk(lines: list[str], start: int, path: str = "") -> tuple[Block | None, int]:
-    """The block that begins at this line, behind the `@@`, and where it ends; None if there are no lines of a diff."""
+    """The block that begins at this line, after the `@@`, and its end; None if there are no lines of a diff."""
     while start < len(lines) and HEAD.match(lines[start]):
         path = read_target(lines[start]) or path
         start += 1

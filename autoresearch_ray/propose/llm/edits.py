@@ -90,7 +90,7 @@ def _place_in_file(lines: list[str], block: Block) -> _Place | str:
 
 
 def _fault_in_headings(block: Block, headings: Collection[str], paths: Sequence[str]) -> str:
-    """What is wrong where a block would change a line that names a file; "" where it does not."""
+    """The fault of a block that would change a line that names a file; "" if it does not."""
     sought, left = ([line.rstrip() for line in part if is_heading(line)] for part in (block.search, block.replace))
     unknown = [line for line in sought if line not in headings]
     if unknown:

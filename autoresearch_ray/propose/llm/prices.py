@@ -63,7 +63,7 @@ _VARIANT = re.compile(r"(-(latest|preview|exp)\b.*|[-@:]\d{4}.*)$")  # a date or
 def find_price(
     provider: str, model: str, base_url: str | None = None, given: Mapping[str, Price] | None = None
 ) -> Price | None:
-    """The price of a model, or None when it is not known; a server on this machine or in its network is free.
+    """The price of a model, None when it is not known. A server on this machine or in its network is free.
 
     `given` is what the user says, by the model's name; it goes first.
     """

@@ -36,7 +36,7 @@ class ScriptFiles:
         return tuple(path for path, _ in self.files)
 
     def find(self, said: str) -> str | None:
-        """The file that a name means: its path, the end of it, or one with more in front; None for none or several."""
+        """The file that a name means: its path, the end of its path, or a longer path; None for none or several."""
         return find_path(self.paths, said)
 
     def put(self, texts: Mapping[str, str]) -> str:

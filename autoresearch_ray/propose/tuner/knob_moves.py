@@ -69,7 +69,7 @@ def every_combination(knobs: Sequence[Knob]) -> list[Values] | None:
 
 
 def _step(knob: Knob, rng: np.random.Generator) -> Value:
-    """The knob's value a step away, the other way where the range ends; as it is if no step leads to another."""
+    """The knob's value one step away, backwards at the range's end; unchanged if there is no other value."""
     if isinstance(knob.range, Choice):
         others = [option for option in knob.range.options if not same(option, knob.value)]
         return others[int(rng.integers(len(others)))]

@@ -27,7 +27,7 @@ def shift(seed: Any) -> Any:
 
 
 class Stand(type):
-    """The type of a class that stands in the place of another: what is made elsewhere of the other is one of it."""
+    """Metaclass of a class that replaces another: instances of the other class count as its own."""
 
     original: type
 

@@ -94,7 +94,7 @@ def agent_environment(name: str, environment: Mapping[str, str]) -> dict[str, st
 
 
 def find_executable(name: str, environment: Mapping[str, str]) -> str:
-    """Where the agent's program is. SettingsError says how to install it."""
+    """The path of the agent's program. SettingsError says how to install it."""
     facts, _ = find_agent(name)
     found = shutil.which(facts.executable, path=environment.get("PATH"))
     if found is None:

@@ -238,7 +238,7 @@ class Past:
         return candidate.view
 
     def _difference_in_score(self, candidate: TriedCandidate) -> float:
-        """To its parent on the seeds that both ran on, else to what is expected of the parent; NaN if one has none."""
+        """The score minus the parent's on common seeds, else minus the parent's expected score; NaN if one has none."""
         proposal = candidate.trial.proposal
         ours, theirs = (self._by_seed.get(sha, {}) for sha in (proposal.source_sha, proposal.parent_sha))
         both = [ours[seed] - theirs[seed] for seed in ours if seed in theirs and seed != OWN_SEED]
