@@ -4,13 +4,13 @@
     <tag>/head-0002/backup/...          store and lineage that manifests name, of the second launch that wrote here
     <tag>/head-0002/...                 its trials, table and report, as in the run's folder
 
-What a manifest names is there before the manifest is, so a torn upload is never seen. Each launch takes the next number
-with the next epoch, and writes in its epoch's folder alone. Of two heads that take one number, the bucket lets one
-create it; the other is told (`publish` gives None) however late it wakes, because numbers leave no gaps. Only who has
-just seen its own manifest to be the newest removes what that one has replaced, so a late head removes nothing that
-another goes on from.
+A manifest's objects are stored before the manifest, so a torn upload is never seen. Each launch takes the next number
+with the next epoch, and writes only in its epoch's folder. If two heads take one number, the bucket lets one of them
+create it. The other is told (`publish` gives None), however late it wakes, because numbers leave no gaps. A head
+removes replaced objects only after it has seen its own manifest to be the newest. So a late head removes nothing that
+another one still needs.
 
-It rests on create-if-absent and on listings that show what was created. S3, Google Cloud Storage and file systems with
+This needs create-if-absent, and listings that show what was created. S3, Google Cloud Storage and file systems with
 hard links have both.
 """
 

@@ -1,7 +1,7 @@
 """Each win to a git remote, beside the search: `--push-to REMOTE`.
 
 A thread pushes the branch of proven wins whenever it has moved, and tries again after a failure, ever more seldom. It
-never forces, and no slot waits for it. What could not be pushed by the end of the run is said.
+never forces, and no slot waits for it. At the end of the run it reports what could not be pushed.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Three-way merge of candidates: constants by name, then the text (`weave.py`; other languages by lines).
 
-Texts with headings (`source_files.py`) are merged file by file. Where the code of one file conflicts, that of no file
-is taken, for half an idea is none. A clean merge is a valid text, not a tested one: its measurement is the caller's.
+Texts with headings (`source_files.py`) are merged file by file. If the code of one file conflicts, no file's code is
+taken, because half an idea is none. A clean merge is a valid text, not a tested one: the caller has to measure it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,12 +1,12 @@
 """A candidate's text as a template: what is shared by texts that differ in the values of constants alone.
 
-Most texts of a run differ from one that was read before in a few numbers, and reading one takes 5 to 60 ms: tree,
-tokens, scopes. So what does not depend on these numbers is found once a template, by functions that are cached by it
+Most texts of a run differ from an earlier one in a few numbers only. Reading one (tree, tokens, scopes) takes 5 to 60
+ms. So whatever does not depend on these numbers is found once for each template, by functions that cache it
 (`knobs.py`, `normal_form.py`, `rules/`).
 
 A hole is the literal of a `NAME = literal` at module level that has a line of its own: a number, a plain string, True
-or False; blanks between it and a comment belong to it. This is exact: Python reads from left to right, so texts that
-are equal up to such a statement have the same statement there, and go on in the same state behind it.
+or False. Blanks between it and a comment belong to it. This is exact, because Python reads from left to right. Texts
+that are equal up to such a statement have the same statement there, and continue in the same state after it.
 """
 
 import ast

@@ -1,8 +1,8 @@
 """The text of two changes brought together: definitions by name, then lines, then the items of a list.
 
-What only one side changed is taken, also beside what the other side changed. What both sides add at one place is kept,
-ours first: definitions and statements, and items of one list or call. What both rewrote conflicts. What a merge without
-a conflict would lose in silence is found afterwards (`losses.py`).
+A change of one side is taken, even next to a change of the other side. Additions of both sides at one place are kept,
+ours first: definitions and statements, and items of one list or call. Text that both sides rewrote conflicts.
+`losses.py` then finds what a merge without a conflict would lose in silence.
 """
 
 import ast

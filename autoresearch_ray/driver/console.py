@@ -1,8 +1,7 @@
 """What a person sees of a run while it goes and when it ends: a live screen, or one line a decision.
 
-The live screen needs a terminal (or a notebook with ipywidgets); `--plain`, a pipe or a log file get lines. The files
-of the run (table, picture, report) are refreshed by a process of their own at the lowest priority, so that trials do
-not feel it.
+The live screen needs a terminal (or a notebook with ipywidgets); `--plain`, a pipe or a log file get lines. A process
+of its own, at the lowest priority, refreshes the run's files (table, picture, report), so that it does not slow trials.
 """
 
 import contextlib

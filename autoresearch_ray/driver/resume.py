@@ -1,8 +1,8 @@
 """A run that goes on: its settings as they are stored, with what a resumed run may change, and no more.
 
-It may change how long it goes on, who proposes, what that may cost, how stale a proposal may be, whether losing screens
-end early, whether the best's weights are kept, the walls and where copies go. Whatever its scores depend on stays: a
-request that says otherwise is refused.
+It may change its limits, who proposes and at what cost, and how stale a proposal may be. It may also change whether
+losing screens end early, whether the best's weights are kept, the walls, and where copies go. Whatever scores depend on
+stays: a request that says otherwise is refused.
 """
 
 import json

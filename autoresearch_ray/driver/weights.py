@@ -1,15 +1,17 @@
 """Keeps the trained model of the proven best in the run's folder: `--keep-weights best`.
 
-Which model? One that a run of the proof has trained: it exists already and its score is part of the proof. Training
-the best once more at the end would cost a run, and would give another model with another score, for a budget of time is
-spent on other steps each time. So the process server of a slot, on whatever node, takes the model of every scored
-run of a proof apart (`benchmark/trial/split_model.py`), and both files come with the trial's others, through the depot
-from another node. They are there before the result is. Nothing of them goes into the store.
+The model is one that a run of the proof has trained: it exists already, and its score is part of the proof. Training
+the best once more at the end would cost a run. It would also give another model with another score, because the same
+time never gives the same steps.
 
-When a win is decided, here the files of its lowest run are moved to `best/`, and all that are not needed any more are
-deleted: one run of each of the candidates that may be proven next is left, MOST_WAITING at most. What a killed driver
-leaves is settled by the next one. `--storage` gets `best/` alone. Where the best has no weights nevertheless (the
-option came later, the machine that had them is lost), the search runs it once more (`Search._owes_weights`).
+So a slot's process server takes the model of every scored run of a proof apart (`benchmark/trial/split_model.py`). Both
+files come with the trial's others, from another node through the depot. They are there before the result is. Nothing of
+them goes into the store.
+
+When a win is decided, the files of its lowest run are moved to `best/` here, and files that are no longer needed are
+deleted. One run of each candidate that may be proven next is left, of MOST_WAITING candidates at most. What a killed
+driver leaves is settled by the next one. `--storage` gets `best/` alone. If the best still has no weights (the option
+came later, the machine that had them is lost), the search runs it once more (`Search._owes_weights`).
 """
 
 import threading

@@ -1,9 +1,9 @@
 """The documents of an experiment's corpus, and which split each belongs to.
 
-`data:` is `stdlib` (the source of the running Python's standard library, tests left out, one document a file),
-`tinystories`, `climbmix` or another name on the `datasets` hub, or a local .txt, .jsonl or .parquet file, or a folder
-of them (`local_files.py`). A corpus that cannot be read is a DataError; no other is put in its place. `datasets` is
-imported only where it is needed. Tokens and rows are not made here, see `build.py`.
+`data:` is one of three. `stdlib` is the source of the running Python's standard library, without tests, one document a
+file. `tinystories`, `climbmix` or another name is on the `datasets` hub. A path is a local .txt, .jsonl or .parquet
+file, or a folder of them (`local_files.py`). A corpus that cannot be read is a DataError; no other replaces it.
+`datasets` is imported only where it is needed. Tokens and rows are made in `build.py`.
 """
 
 import hashlib

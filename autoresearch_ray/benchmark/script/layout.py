@@ -1,7 +1,7 @@
 """A process of a script or its judge, from the fork to its program: files laid out behind the walls, then exec.
 
-The process server does not come back to these files by their paths, which the script may change as it likes, but by
-the folder as it was opened before the script began.
+Afterwards the process server reads these files through the folder that it opened before the script began. It does not
+use their paths, because the script may change these as it likes.
 """
 
 import os

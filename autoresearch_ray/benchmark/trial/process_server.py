@@ -1,9 +1,9 @@
-"""A slot's process server: forks the processes of one job after the other, and hears what they say.
+"""A slot's process server: forks the processes of one job after the other, and reads their messages.
 
-It runs no candidate code itself and never touches the GPU, so it stays answerable whatever a candidate does. It hears
-`{"setup": ...}` once, then `{"job": ...}` with descriptors, or `{"kill": true}`; it answers `{"ready": true, ...}`,
-`{"event": ...}` and `{"ended": ...}`. What a job goes through is its stages' affair: `stages.py` for our contract,
-`script/stages.py` for scripts; when it has ended, everything that it left is ended too.
+It runs no candidate code itself and never touches the GPU, so it answers whatever a candidate does. It reads
+`{"setup": ...}` once, then `{"job": ...}` with descriptors, or `{"kill": true}`. It answers `{"ready": true, ...}`,
+`{"event": ...}` and `{"ended": ...}`. The stages of a job are in `stages.py` for our contract, in `script/stages.py`
+for scripts. When a job has ended, all processes that it left are ended too.
 """
 
 import json

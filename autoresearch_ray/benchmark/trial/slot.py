@@ -3,9 +3,9 @@
     with Slot(threads=1) as slot:
         for point in slot.run(job, folder): ...      # progress; the result is slot.result when it ends
 
-Everything that a candidate can do to its process ends here as a `Result` with its kind of failure: crash, timeout,
-oom, invalid, or lost (the process or its server was killed by somebody else). One thread, which must outlive the slot:
-the kernel ends the processes when it ends. One job under way is in `execution.py`.
+Whatever a candidate does to its process ends here as a `Result` with its kind of failure: crash, timeout, oom, invalid,
+or lost (the process or its server was killed from outside). Use it from one thread, which must outlive the slot: the
+kernel ends the processes with that thread. One job under way is in `execution.py`.
 """
 
 import json

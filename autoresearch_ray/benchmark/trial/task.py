@@ -1,8 +1,8 @@
 """What a candidate gets: sizes, device, data and clock, and a way to say how training goes.
 
-`train(task)` may warm up on dummy tokens for as long as it needs (compilation, autotuning); the clock starts at its
-first pull from `batches`, which stops when the budget is used up. Validation tokens are not in here.
-Scoring is `score/metric.py`; deadlines from outside are the supervisor's.
+`train(task)` may warm up on dummy tokens for compilation and autotuning. The clock starts at its first pull from
+`batches`, which stops when the budget is used up. There are no validation tokens here. Scoring is `score/metric.py`;
+deadlines are enforced from outside.
 """
 
 import math

@@ -1,9 +1,9 @@
-"""A candidate as the rules read it: its nodes, and what each name may stand for of what comes from elsewhere.
+"""A candidate as the rules read it: its nodes, and the outside objects that each name may stand for.
 
-That has a dotted path: `torch.nn.functional.relu` whatever it was imported as, `builtins.open`, `task.clock`. Paths
-follow plain assignments, loops over literals, defaults, the arguments of the candidate's own functions and attributes
-of `self`; what a call returns is the candidate's own. `path[]` is a literal that holds it. The reading is by syntax
-alone, without order or values: it is no sandbox.
+Such an object has a dotted path: `torch.nn.functional.relu` whatever it was imported as, `builtins.open`, `task.clock`.
+Paths follow plain assignments, loops over literals, defaults, the arguments of the candidate's own functions and
+attributes of `self`. A call's result counts as the candidate's own. `path[]` is a literal that contains the object. The
+reading is by syntax alone, without order or values: it is no sandbox.
 """
 
 import ast

@@ -1,11 +1,12 @@
 """A model of the objective that ranks moves: a Gaussian process that is a sum of one smooth function a knob.
 
-The covariance of two points is SPREAD^2 times the mean over knobs of exp(-0.5 (distance / WIDTH)^2), for a choice of 1
-if equal else 0; all in units of the noise's sd. Additive, because most knobs hardly matter and two dozen trials cannot
-show interactions (Duvenaud et al. 2011, https://arxiv.org/abs/1112.4394). Moves are ranked by one draw from the
-posterior (Thompson sampling), so that parallel slots differ. The constants were chosen by
-experiments/benchmarks/tuner_mix.py; 64 or 128 moves, SPREAD 6 or 10, WIDTH 0.3 or 0.5, and counting what is in flight
-or not, differ by less than the simulation's error.
+The covariance of two points is SPREAD^2 times the mean over knobs of exp(-0.5 (distance / WIDTH)^2). For a choice this
+term is 1 if equal, else 0. All is in units of the noise's sd. The model is additive because most knobs hardly matter
+and two dozen trials cannot show interactions (Duvenaud et al. 2011, https://arxiv.org/abs/1112.4394). Moves are ranked
+by one draw from the posterior (Thompson sampling), so that parallel slots differ.
+
+The constants were chosen by experiments/benchmarks/tuner_mix.py. These differ by less than the simulation's error: 64
+or 128 moves, SPREAD 6 or 10, WIDTH 0.3 or 0.5, and whether candidates in flight count.
 
 It is computed as Bayesian linear regression on features whose products are that covariance: ten of a numeric knob (to
 2e-8: Nystroem's, https://papers.nips.cc/paper/1866, on Chebyshev's nodes), one of each option of a choice. So its time

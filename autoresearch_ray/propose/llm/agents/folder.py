@@ -1,4 +1,4 @@
-"""The folder that a coding agent works in: what it is given to read and edit, and what it has made of it.
+"""The folder that a coding agent works in: the files that it may read and edit, and the edit that it leaves.
 
 folder = fill_folder(path, prompt, settings)     # the frontier's files at their paths, and what to know of them
 folder.task                                      # what the agent is asked

@@ -5,8 +5,8 @@
     view = past.view(Moment(..., frontier=board.frontier(), best=board.best(), queued=tuple(board.queue())))
 
 Each record is looked at once, so a prompt of a run of 10,000 trials costs no more than its choice (`past_text.py`).
-Records may come again; a result, decision or step comes after what it speaks of. Of a result only what a model may
-know is kept: never the held-out score.
+Records may come twice. A result, decision or step comes after the records that it refers to. A result's held-out score
+is never kept: models may not know it.
 """
 
 import math

@@ -1,8 +1,8 @@
 """The past in a prompt: chosen to teach the most within a number of tokens, never cut off in the middle.
 
-Each section takes a share of what the sections before it left, so that a short past is told whole and a long one by its
-steps, its best and latest results, its failures by kind, and two tables that count everything. Pure; a past of 10,000
-candidates takes some 100 ms.
+Each section takes a share of the tokens that the sections before it left. So a short past is told whole. A long one is
+told by its steps, its best and latest results, its failures by kind, and two tables that count everything. Pure; a past
+of 10,000 candidates takes some 100 ms.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Foreign text made safe to put in a prompt: bounded, without control characters, and marked as data.
 
-Programs' output is quoted line by line, so that no line of it can end the quotation; sources stand in a fence that is
+Programs' output is quoted line by line, so that no line of it can end the quotation. Sources stand in a fence that is
 longer than any run of backticks in them.
 """
 

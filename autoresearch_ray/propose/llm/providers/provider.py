@@ -1,7 +1,7 @@
 """One model of one provider, as an Ask: what is the same for all of them.
 
-A `Wire` (anthropic.py, gemini.py, openai.py) streams one answer through its SDK; here the stream is watched, gathered
-into an Answer, and whatever goes wrong becomes one child of ProviderError with what the call may have cost.
+A `Wire` (anthropic.py, gemini.py, openai.py) streams one answer through its SDK. Here the stream is watched and
+gathered into an Answer. Every failure becomes one child of ProviderError, with what the call may have cost.
 """
 
 import json
