@@ -166,7 +166,7 @@ def _check_still(question: Question, move: torch.Tensor, amp_dtype: torch.dtype 
 
 
 def _check_trend(moves: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Raises if the tokens that follow help to predict the ones before them, however little: rounding helps nobody.
+    """Raises if later tokens help to predict the ones before them, however little: rounding has no such trend.
 
     `moves` are where the log-probabilities (B, T) may not move, and how they did.
     """

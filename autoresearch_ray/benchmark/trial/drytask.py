@@ -77,7 +77,7 @@ class DryTask(Task):
 
 
 def prepare_dry_run(seconds: float) -> None:
-    """In a process of a dry run, before it does anything.
+    """Prepare a process of a dry run; the first call in it.
 
     torch sees no GPU, and what torch.compile returns runs as it is written. If the process still runs after most of
     `seconds`, its output says where.

@@ -122,5 +122,5 @@ class WinCommand:
 
 
 def _is_ready(win: Win) -> bool:
-    """Whether its commit is made, or was waited for."""
+    """Whether its commit is made, or the wait for it is over."""
     return bool(win.commit) or time.time() - win.step.at > COMMIT_SECONDS

@@ -70,7 +70,7 @@ def find_price(
     if given and model in given:
         return given[model]
     if base_url is not None:
-        return FREE if _is_own(base_url) else None  # somebody else's server has prices of its own
+        return FREE if _is_own(base_url) else None  # another party's server has prices of its own
     name = model.removeprefix("models/")
     return _look_up(provider, name) or _look_up(provider, _VARIANT.sub("", name))
 
