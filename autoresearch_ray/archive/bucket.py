@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 CONNECT_SECONDS = 10.0
-REQUEST_SECONDS = 30.0  # one request, its body included, and then no retry; large files go in parts of 5 MB
-RETRIES = 2  # of what fails sooner; who calls tries again, ever more seldom
+REQUEST_SECONDS = 30.0  # limit for one request with its body; no retry after it; large files go in parts of 5 MB
+RETRIES = 2  # retries of a quick failure; the caller tries again too, ever more seldom
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
-METADATA = ("/latest/api/token", "/latest/meta-data", "/computeMetadata/")  # where a machine's role is asked for
+METADATA = ("/latest/api/token", "/latest/meta-data", "/computeMetadata/")  # addresses that tell a machine its role
 RETRIED = re.compile(
     r" in \S+, after \d+ retries, max_retries: \d+, retry_timeout: \S+ +-"
 )  # in the library's messages
@@ -53,7 +53,7 @@ def normal_url(text: str, option: str = "--storage") -> str:
 
 
 def open_bucket(url: str) -> "Bucket":
-    """What a normal URL names; nothing is asked of it yet. StorageError when it cannot be set up."""
+    """The bucket of a normal URL; no request is made yet. StorageError when it cannot be set up."""
     with _failures(url, "cannot be opened"):
         return Bucket(url, _store(url))
 

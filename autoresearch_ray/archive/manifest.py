@@ -4,13 +4,13 @@
     <tag>/head-0002/backup/...          store and lineage that manifests name, of the second launch that wrote here
     <tag>/head-0002/...                 its trials, table and report, as in the run's folder
 
-What a manifest names is there before the manifest is, so a torn upload is never seen. Each launch takes the next number
-with the next epoch, and writes in its epoch's folder alone. Of two heads that take one number, the bucket lets one
-create it; the other is told (`publish` gives None) however late it wakes, because numbers leave no gaps. Only who has
-just seen its own manifest to be the newest removes what that one has replaced, so a late head removes nothing that
-another goes on from.
+A manifest's objects are stored before the manifest, so a torn upload is never seen. Each launch takes the next number
+with the next epoch, and writes only in its epoch's folder. If two heads take one number, the bucket lets one of them
+create it. The other is told (`publish` gives None), however late it wakes, because numbers leave no gaps. A head
+removes replaced objects only after it has seen its own manifest to be the newest. So a late head removes nothing that
+another one still needs.
 
-It rests on create-if-absent and on listings that show what was created. S3, Google Cloud Storage and file systems with
+This needs create-if-absent, and listings that show what was created. S3, Google Cloud Storage and file systems with
 hard links have both.
 """
 
@@ -21,24 +21,24 @@ from autoresearch_ray.archive.bucket import Bucket
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import RecordError, StorageError
 
-KEPT = 3  # manifests whose backups stay: who reads an older one has that long to fetch what it names
+KEPT = 3  # newest manifests whose backups are kept: a reader of an older one has that long to fetch them
 LOOKS = 5  # at a newest manifest that is removed while it is read
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What belongs together, as of one moment."""
+    """The objects that belong together at one moment."""
 
     number: int
     epoch: int  # launches that wrote here, this one included
     tag: str
-    created_at: float  # the run's; tells runs of one tag apart
-    launch: str  # who wrote it, a random name
+    created_at: float  # the run's id; it tells runs of one tag apart
+    launch: str  # random name of the launch that wrote it
     writer: str  # the run's folder that it was made from, a random name
     holder: str  # its process, for people
     at: float
     store: str  # sqlite, or the etcd where the state is
-    revision: int  # of the backup; 0 without one
+    revision: int  # the backup's revision; 0 without one
     state: str  # the backup's object, a SQLite file in gzip; "" for none yet, or on etcd
     state_sha: str  # sha256 of that object, hex
     lineage: str  # the lineage's git bundle; "" for none yet
@@ -54,16 +54,16 @@ class RunStorage:
 
     def __init__(self, bucket: Bucket, tag: str) -> None:
         self.bucket, self.tag = bucket, tag
-        self._kept: deque[Manifest] = deque(maxlen=KEPT)  # the newest that we know of, oldest first
-        self._is_settled = False  # whether nothing of earlier launches is named any more
+        self._kept: deque[Manifest] = deque(maxlen=KEPT)  # the newest manifests known, oldest first
+        self._is_settled = False  # whether the manifest names nothing of earlier launches
 
     @property
     def url(self) -> str:
-        """Where it is, for people."""
+        """The storage's address, for people."""
         return f"{self.bucket.url}/{self.tag}"
 
     def folder(self, epoch: int) -> str:
-        """What the launch of this epoch alone writes in."""
+        """The folder that only the launch of this epoch writes in."""
         return f"{self.tag}/head-{epoch:04d}"
 
     def newest(self) -> Manifest | None:
@@ -87,7 +87,7 @@ class RunStorage:
             there = self.bucket.get(self._name(manifest.number))
             if there is None or self._read(there).launch != manifest.launch:
                 return None
-            if there != content:  # of an attempt whose answer was lost
+            if there != content:  # an earlier attempt of this launch wrote it, and its answer was lost
                 return self.publish(replace(manifest, number=manifest.number + 1))
         numbers = self._numbers()
         if numbers and numbers[-1] > manifest.number:
@@ -97,7 +97,7 @@ class RunStorage:
         return manifest
 
     def keep(self, manifest: Manifest) -> None:
-        """What this one names stays until KEPT newer ones are there."""
+        """Keep the objects that this manifest names until KEPT newer ones exist."""
         if manifest not in self._kept:
             self._kept.append(manifest)
 

@@ -1,7 +1,7 @@
 """Each win to a git remote, beside the search: `--push-to REMOTE`.
 
 A thread pushes the branch of proven wins whenever it has moved, and tries again after a failure, ever more seldom. It
-never forces, and no slot waits for it. What could not be pushed by the end of the run is said.
+never forces, and no slot waits for it. At the end of the run it reports what could not be pushed.
 """
 
 import os
@@ -18,13 +18,13 @@ from autoresearch_ray.errors import LineageError, SettingsError
 from autoresearch_ray.git_commands import Repository, users_environment
 
 LOOK_SECONDS = 1.0
-PUSH_SECONDS = 60.0  # for one attempt
-RETRY_SECONDS = (5.0, 300.0)  # after a failure, doubled up to the second
-LAST_SECONDS = 30.0  # for what is left at the end of a run
+PUSH_SECONDS = 60.0  # limit for one attempt
+RETRY_SECONDS = (5.0, 300.0)  # pause after a failure: from the first, doubled, up to the second
+LAST_SECONDS = 30.0  # time for the rest at a run's end
 
 
 def find_remote(remote: str) -> str:
-    """What a remote is from any folder: the name that the repository here has for it, or a path from here, resolved."""
+    """A remote's address for any folder; `remote` is its name in this repository, a URL, or a path from here."""
     command = ["git", "remote", "get-url", "--push", remote]
     named = subprocess.run(command, env=users_environment(), capture_output=True, text=True, check=False)
     url = named.stdout.strip() if named.returncode == 0 else remote
@@ -115,7 +115,7 @@ class Pusher:
 
 
 def _git(words: list[str], folder: Path | None, seconds: float) -> str:
-    """Why a git command failed, in one line; empty if it did not.
+    """Run a git command. Returns why it failed, in one line; "" if it did not.
 
     It has no terminal, so that neither git nor ssh waits for a password; the user's ssh command stays as it is.
     """

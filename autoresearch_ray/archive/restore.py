@@ -4,8 +4,8 @@
     restore(storage, Path("runs/monday"), print)         # the folder as the bucket has it
     manifest = claim(storage, settings, folder, revision)   # from here on no other head's upload counts
 
-A folder goes on in the storage that it wrote last, or that it was restored from, and in no other: one that another
-head has left behind is refused, not uploaded over what that head did.
+A folder continues only in the storage that it wrote last or was restored from. If another head has gone further there,
+the folder is refused: uploading it would overwrite what that head did.
 """
 
 import gzip
@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a run's folder knows of its storage."""
+    """A run folder's record of its storage."""
 
     writer: str  # the folder's own name there
     after: int = 0  # the manifest that it was restored from; 0 for none
@@ -60,7 +60,7 @@ def storage_of(url: str, tag: str) -> RunStorage:
 
 
 def check_free(storage: RunStorage) -> None:
-    """SettingsError when a run of this tag is there already, StorageError when nobody knows."""
+    """SettingsError when a run of this tag is there already, StorageError when that cannot be found out."""
     newest = storage.newest()
     if newest is not None and not newest.is_empty:
         raise SettingsError(
@@ -141,7 +141,7 @@ def restore(storage: RunStorage, folder: Path, say: Say, parts: Collection[str] 
         _fetch_settings(storage, newest.epoch, folder)
         if state is not None:
             state.replace(folder / STATE_FILE)
-            for beside in folder.glob(f"{state.name}*"):  # of its readers
+            for beside in folder.glob(f"{state.name}*"):  # files that its readers left
                 beside.unlink()
         say(f"restored from {storage.url}: as of {_time(newest.at)}, {count} files of trials and calls")
         return True
@@ -149,7 +149,7 @@ def restore(storage: RunStorage, folder: Path, say: Say, parts: Collection[str] 
 
 
 def origin_of(folder: Path) -> Origin:
-    """What the folder knows of its storage; a new name when it was never stored."""
+    """The folder's record of its storage; a new name when it was never stored."""
     try:
         return from_json(Origin, (folder / ORIGIN_FILE).read_text())
     except OSError:
@@ -162,7 +162,7 @@ def _note(folder: Path, origin: Origin) -> Origin:
 
 
 def _fetch_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Path | None:
-    """The store's backup as a file that opens, held by nobody; None when it is not the manifest's."""
+    """The store's backup as a file that opens and has no driver; None when it is not the manifest's."""
     packed = storage.bucket.get(manifest.state)
     if packed is None or hashlib.sha256(packed).hexdigest() != manifest.state_sha:
         return None
@@ -185,8 +185,9 @@ def _fetch_files(
         wanted |= {f"{CALLS_FOLDER}/{path}": name for path, name in storage.launches(CALLS_FOLDER, epoch).items()}
     if BEST_FOLDER in parts:
         there = storage.launches(BEST_FOLDER, epoch)
-        whole = there.get(KEPT_FILE, "").removesuffix(KEPT_FILE)  # of the launch that has stored a whole one last
-        wanted |= {f"{BEST_FOLDER}/{name.removeprefix(whole)}": name for name in _below(storage, whole)}
+        whole = there.get(KEPT_FILE, "").removesuffix(KEPT_FILE)  # the latest launch that stored a whole model
+        if whole:
+            wanted |= {f"{BEST_FOLDER}/{name.removeprefix(whole)}": name for name in storage.bucket.names(whole)}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda item: _fetch(storage, item[1], folder / item[0]), wanted.items()))
     return len(wanted)
@@ -196,10 +197,6 @@ def _fetch_settings(storage: RunStorage, epoch: int, folder: Path) -> None:
     for number in range(epoch, 0, -1):
         if _fetch(storage, f"{storage.folder(number)}/{SETTINGS_FILE}", folder / SETTINGS_FILE):
             return
-
-
-def _below(storage: RunStorage, prefix: str) -> list[str]:
-    return storage.bucket.names(prefix) if prefix else []
 
 
 def _trials(storage: RunStorage, epoch: int, finished: set[str] | None) -> Iterable[tuple[str, str]]:

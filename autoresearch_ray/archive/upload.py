@@ -1,9 +1,9 @@
 """Everything of a run to its storage, beside the search: `--storage s3://bucket/prefix`.
 
-A thread copies the store after every decision (those that fall into one upload share it), the files of each finished
-trial, the lineage as a git bundle, and the run's readable files and the best's kept model when they have changed. No
-slot and no decision waits for it. A storage that fails is said once, tried again ever more seldom, and said once more
-when it works; when another head has taken the run over, nothing of ours counts any more and the launch is told to end.
+A thread copies the store after every decision; decisions during an upload share the next one. It also copies the files
+of each finished trial, the lineage as a git bundle, and, when they have changed, the run's readable files and the
+best's kept model. No slot and no decision waits for it. A failure of the storage is reported once, retried ever more
+seldom, and reported once more when it works. When another head has taken over the run, this launch is told to end.
 """
 
 import gzip
@@ -39,10 +39,10 @@ from autoresearch_ray.settings import SQLITE
 from autoresearch_ray.store.history import read_finished
 from autoresearch_ray.store.sqlite import files
 
-LOOK_SECONDS = 10.0  # at what changes without a decision: queue, program.md, what models cost, the report
-PAUSE_SECONDS = 1.0  # between uploads, or as long as the last one took
-RETRY_SECONDS = (2.0, 60.0)  # after a failure, doubled up to the second
-TRIALS_A_ROUND = 100  # so that a run that is stored for the first time has its store there soon
+LOOK_SECONDS = 10.0  # interval for what changes without a decision: queue, program.md, models' costs, the report
+PAUSE_SECONDS = 1.0  # least pause between uploads; a longer upload is followed by as long a pause
+RETRY_SECONDS = (2.0, 60.0)  # pause after a failure: from the first, doubled, up to the second
+TRIALS_A_ROUND = 100  # few, so that a run's first upload has its store there soon
 AT_ONCE = 8  # files uploaded
 READABLE = (SETTINGS_FILE, RESULTS_FILE, TABLE_FILE, REPORT_FILE, PICTURE_FILE)
 
@@ -59,7 +59,7 @@ class Uploads:
         self._ours, self._lineage = storage.folder(claimed.epoch), Repository(folder / LINEAGE)
         self._before, self._told = frozenset(finished), set(finished)
         self._stored: set[str] = set()  # trials and calls that are there
-        self._seen: dict[str, tuple[int, int]] = {}  # of the readable files, as they were stored
+        self._seen: dict[str, tuple[int, int]] = {}  # size and time of the readable files when they were stored
         self._best: tuple[int, int] | None = None  # its record, as it was stored
         self._tips = ""
         self._attempts = 0
@@ -146,11 +146,13 @@ class Uploads:
         manifest = self._with_state(self._last)
         if tips not in ("", self._tips):
             manifest = self._with_lineage(manifest)
-        self._put_all(self._calls())
+        calls = sorted(self._folder.glob(f"{CALLS_FOLDER}/*.json.gz"))
+        self._put_all([path for path in calls if f"{CALLS_FOLDER}/{path.name}" not in self._stored])
         if manifest != self._last:
             self._publish(manifest, tips)
         if not self._superseded:
-            self._put_all(self._readable())
+            present = [path for name in READABLE if (path := self._folder / name).exists()]
+            self._put_all([path for path in present if self._seen.get(path.name) != _look(path)])
             self._put_best()
 
     def _put_best(self) -> None:
@@ -225,14 +227,6 @@ class Uploads:
         if len(missing) > len(chosen):
             self._changed.set()
 
-    def _calls(self) -> list[Path]:
-        calls = sorted(self._folder.glob(f"{CALLS_FOLDER}/*.json.gz"))
-        return [path for path in calls if f"{CALLS_FOLDER}/{path.name}" not in self._stored]
-
-    def _readable(self) -> list[Path]:
-        present = [path for name in READABLE if (path := self._folder / name).exists()]
-        return [path for path in present if self._seen.get(path.name) != _look(path)]
-
     def _put_all(self, paths: list[Path]) -> None:
         """Store files under their names in the run's folder."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -241,7 +235,7 @@ class Uploads:
                 for put in puts:
                     put.result()
             except (StorageError, OSError):
-                pool.shutdown(cancel_futures=True)  # the others would wait as long for the same failure
+                pool.shutdown(cancel_futures=True)  # the others would wait as long and fail the same way
                 raise
 
     def _put(self, path: Path) -> None:
@@ -259,7 +253,7 @@ class Uploads:
 
 
 def _is_stored(path: Path) -> bool:
-    """Whether a file of a trial goes there: models that wait for a proof do not, of a best they come with the best."""
+    """Whether a trial's file is stored: a model that waits for a proof is not, a best's is stored with the best."""
     waits = any(name in path.name for name in KEPT_MODEL_FILES)
     return path.is_file() and not waits
 

@@ -3,7 +3,7 @@
     with load_model(Path("runs/monday")) as model:
         print(model.generate("import os\\n", tokens=200, temperature=0.8, seed=1))
 
-The candidate's text was written by a program that nobody has read. It runs in a process like those that scored it:
+The candidate's text was written by a program and read by no person. It runs in a process like those that scored it:
 behind the same walls, with no file but its own. Tokens go there and logits come back through shared memory. Nothing of
 it is unpickled here but plain tensors, by `weights_only`.
 """
@@ -38,15 +38,15 @@ from autoresearch_ray.paths import CANDIDATE_FILE, SKELETON_FILE, TOKENIZER_FILE
 from autoresearch_ray.records import Isolation
 from autoresearch_ray.text import one_line
 
-LOAD_SECONDS, ANSWER_SECONDS = 120.0, 60.0  # that its process may take to load, and to answer
+LOAD_SECONDS, ANSWER_SECONDS = 120.0, 60.0  # limits for its process
 
 
 class LoadedModel:
     """A kept model whose process runs. For one thread, which must outlive it; `close` ends the process."""
 
     def __init__(self, run_dir: Path, kept: KeptModel, isolation: Isolation | None = None) -> None:
-        """As `load_model`."""
-        self.kept = kept  # whose model it is and what it scored
+        """See `load_model`."""
+        self.kept = kept  # the record of the model and its score
         self._channel: socket.socket | None = None
         with ExitStack() as opened:
             weights = opened.enter_context(open_kept(run_dir, kept, WEIGHTS_FILE))
@@ -62,7 +62,7 @@ class LoadedModel:
                 raise
 
     def logits(self, tokens: Sequence[int] | Sequence[Sequence[int]] | np.ndarray | torch.Tensor) -> torch.Tensor:
-        """What it says of the token after each: float32 (T, V) for tokens (T,), or (B, T, V) for (B, T).
+        """Logits for the token after each: float32 (T, V) for tokens (T,), or (B, T, V) for (B, T).
 
         T is 1 to `kept.seq_len`, V is `kept.vocab_size`. It was trained on rows that begin with `<|bos|>`, the last
         of its tokens. ValueError for other shapes or numbers, WeightsError if its code fails.
@@ -76,7 +76,7 @@ class LoadedModel:
         if asked.min() < 0 or asked.max() >= vocab:
             raise ValueError(f"tokens from {asked.min()} to {asked.max()}; expected 0 to {vocab - 1}")
         self._shared.tokens[0, :length] = asked
-        self._shared.tokens[0, length:] = 0  # what comes after a token changes nothing at it: scoring has probed that
+        self._shared.tokens[0, length:] = 0  # later tokens change no earlier logits: scoring has probed that
         self._ask({"ask": 1}, ANSWER_SECONDS)
         logits = torch.from_numpy(self._shared.logits[0, :length].copy())
         if not bool(torch.isfinite(logits).all()):
@@ -111,11 +111,11 @@ class LoadedModel:
             yield rest
 
     def generate(self, prompt: str = "", tokens: int = 100, temperature: float = 0.8, seed: int = 0) -> str:
-        """All that `stream` gives, without the prompt."""
+        """The whole text of `stream`, without the prompt."""
         return "".join(self.stream(prompt, tokens, temperature, seed))
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Its weights by name, on the CPU: plain tensors, without its code."""
+        """The weights by name, on the CPU: plain tensors, without the candidate's code."""
         return dict(self._weights)
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class LoadedModel:
             self._ask({"load": True}, LOAD_SECONDS)
 
     def _job(self, source: str) -> Job:
-        """What its process is told. A model of a GPU runs on the CPU where there is none, without its number format."""
+        """The job for the model's process. Without a GPU, a GPU's model runs on the CPU, without its number format."""
         here = self.kept.device if self.kept.device == "cpu" or torch.cuda.is_available() else "cpu"
         return Job(
             source=source,
@@ -205,7 +205,7 @@ def _read_weights(file: BinaryIO) -> dict[str, torch.Tensor]:
     """The tensors in an open file, and nothing else that a file of that kind may hold."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of a file that torch has doubts about
+            warnings.simplefilter("error")  # torch warns about a file that it doubts
             weights: Any = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError, Warning) as error:
         reason = one_line(str(error), 160)

@@ -17,8 +17,8 @@ from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.paths import CANDIDATE_FILE
 from autoresearch_ray.source_files import has_headings, split
 
-CONTEXT_LINES = 3  # of a unified diff
-LINES = 16  # of a diff that are kept
+CONTEXT_LINES = 3  # context of a unified diff
+LINES = 16  # most lines of a diff
 LINE_CHARACTERS = 160
 NAMED = 4  # places in the words of a change
 
@@ -26,7 +26,7 @@ CONSTANT = re.compile(r"([A-Z][A-Z0-9_]*)\s*(?::[^=]+)?=(?!=)\s*(.*?)\s*(?:\s#.*
 OUTER = re.compile(r"(?:async\s+def|def|class)\s+(\w+)|([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)|(import|from)\b")
 BEGINS = re.compile(rf"{OUTER.pattern}|\s*@|\s+(?:async\s+)?def\s")
 METHOD = re.compile(r"\s+(?:async\s+)?def\s+(\w+)")
-KNOB = re.compile(r"([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)\s*(.*?)\s*#.*\bsearch\s+\w+\s*\(")  # of a script: in any case
+KNOB = re.compile(r"([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)\s*(.*?)\s*#.*\bsearch\s+\w+\s*\(")  # a script's: any case
 FUNCTION = re.compile(
     r"(?:[A-Za-z_][^;={]*?[\s*&])?([A-Za-z_]\w*)\s*(?:<[^(]*>)?\s*\([^;]*$"
 )  # the first line of one, in most languages
@@ -64,7 +64,7 @@ class Difference:
 
 @dataclass(slots=True)
 class _Found:
-    """What is collected, by name and in order."""
+    """Constants, places and lines of a change while they are collected."""
 
     before: dict[str, str] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ def difference(before: str, after: str) -> Difference:
     if has_headings(before) or has_headings(after):
         return _compare_files(before, after)
     found = _Found()
-    _collect_all(found, before, after, _read_constant, _place)
+    _collect_all(found, before, after, partial(_read_assignment, (CONSTANT,)), _place)
     return found.difference()
 
 
@@ -138,7 +138,7 @@ def _compare_files(before: str, after: str) -> Difference:
             continue
         found = _Found()
         if is_python(path):
-            _collect_all(found, old, new, _read_knob, _place)
+            _collect_all(found, old, new, partial(_read_assignment, (CONSTANT, KNOB)), _place)
         else:
             _collect_all(found, old, new, partial(constant_of_line, path), _function, path)
         for values, own, calls in ((whole.before, found.before, names), (whole.after, found.after, names)):
@@ -217,14 +217,9 @@ def _collect_all(
                     found.places[place] = (added + (sign == "+"), removed + (sign == "-"))
 
 
-def _read_constant(line: str) -> tuple[str, str] | None:
-    match = CONSTANT.match(line)
-    return None if match is None else (match[1], match[2])
-
-
-def _read_knob(line: str) -> tuple[str, str] | None:
-    """The same, and a knob that is not spelled in capitals."""
-    match = CONSTANT.match(line) or KNOB.match(line)
+def _read_assignment(patterns: Sequence[re.Pattern[str]], line: str) -> tuple[str, str] | None:
+    """Name and literal by the first pattern that fits."""
+    match = next((match for pattern in patterns if (match := pattern.match(line))), None)
     return None if match is None else (match[1], match[2])
 
 

@@ -24,9 +24,9 @@ def write_ranges(text: str, knobs: Mapping[str, str]) -> str:
     CandidateError where a name is no constant, or is a knob already, a value lies outside or a range is wrong.
     """
     if not has_headings(text):
-        known = constants(text)
+        values = constants(text)
         for name in knobs:
-            if name not in known:
+            if name not in values:
                 raise CandidateError(
                     f"{name} is not a module-level constant assigned once to a literal: it has no range"
                 )

@@ -3,11 +3,11 @@ nothing is executed.
 
     MATRIX_LR = 0.04    # Muon learning rate for 2-D weights; search log(0.005, 0.2)
 
-Of a text with headings (`source_files.py`) they are those of all its files: of Python by its syntax tree, of other
-languages by lines (`plain_knobs.py`). There a constant is called by its bare name where one file alone has a knob of
-this name, or, if none has, one file alone a constant; else it is called `path:NAME`. So a constant without a range
-that a model adds changes no knob's name. A second knob of that name would change it, and the tuner would read all
-results before as if the knob had always stood where it stands now. So `rules/script.py` refuses a second one.
+A text with headings (`source_files.py`) has the knobs of all its files. Python is read by its syntax tree, other
+languages by lines (`plain_knobs.py`). There a constant has its bare name if only one file has a knob of this name, or,
+without any such knob, if only one file has such a constant. Else its name is `path:NAME`. So a constant without a
+range that a model adds changes no knob's name. A second knob of the same name would change it. The tuner would then
+read all earlier results as if the knob had always had its present value. So `rules/script.py` refuses a second one.
 """
 
 from collections import Counter
@@ -60,8 +60,10 @@ def constants(source: str) -> Mapping[str, object]:
     if not has_headings(source):
         return python_knobs.constants(source)
     names = names_of(source)
-    every = ((names[path, name], value) for path, text in split(source) for name, value in _named(path, text))
-    return MappingProxyType(dict(every))
+    values: dict[str, object] = {}
+    for path, text in split(source):
+        values |= {names[path, name]: value for name, value in file_constants(path, text).items()}
+    return MappingProxyType(values)
 
 
 def set_constants(source: str, values: Mapping[str, object]) -> str:
@@ -107,7 +109,7 @@ def names_of(source: str) -> Mapping[Place, str]:
         return {(CANDIDATE_FILE, name): name for name in constants(source)}
     files = split(source)
     knobs = {(path, knob.name) for path, text in files for knob in file_knobs(path, text)}
-    every = [(path, name) for path, text in files for name, _ in _named(path, text)]
+    every = [(path, name) for path, text in files for name in file_constants(path, text)]
     tuned, known = Counter(name for _, name in knobs), Counter(name for _, name in every)
     return {
         place: place[1] if (tuned[place[1]] or known[place[1]]) == 1 and (place in knobs or not tuned[place[1]])
@@ -127,10 +129,6 @@ def place_of(source: str, name: str) -> Place:
         remedy = f"; expected one of {', '.join(several)}" if several else ": cannot set it"
         raise CandidateError(f"{name} is not a constant of one file, assigned once to a literal{remedy}")
     return found
-
-
-def _named(path: str, text: str) -> tuple[tuple[str, object], ...]:
-    return tuple(file_constants(path, text).items())
 
 
 def values_by_place(source: str) -> Mapping[Place, object]:

@@ -17,7 +17,7 @@ from typing import Literal
 KEPT_FILES = 256  # texts whose comments are remembered, some 15 kB each
 DOUBLE = r'"(?:\\[\s\S]|[^"\\\n])*"'
 SINGLE = r"'(?:\\[\s\S]|[^'\\\n])+'"
-REST = r"""["'][^\n]*"""  # an apostrophe in words, or a string that does not end on its line: up to the line's end
+REST = r"""["'][^\n]*"""  # an apostrophe in prose, or an unclosed string: both reach to the line's end
 SLASHES = r"(?P<comment>//[^\n]*)|(?P<block>/\*[\s\S]*?\*/)"
 NUMBER = r"(?P<skip>\d(?:[\w.]|'\w)*)"  # 1'000 in C++
 
@@ -55,26 +55,26 @@ TOML = (
 
 Kind = Literal["comment", "block", "string"]
 KINDS: tuple[Kind, ...] = ("comment", "block", "string")
-Piece = tuple[Kind, int, int]  # what it is, where it begins and ends
+Piece = tuple[Kind, int, int]  # kind, start, end
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
     """The comments of a language, and how it writes a constant."""
 
-    marks: tuple[str, ...] = ()  # that begin a comment which ends with its line
+    marks: tuple[str, ...] = ()  # marks of a comment that ends with its line
     block: bool = False  # /* comments */ too
-    pattern: re.Pattern[str] | None = None  # of comments and strings
+    pattern: re.Pattern[str] | None = None  # matches comments and strings
     trailing: bool = True  # whether a comment may stand behind a value
     free_form: bool = False  # whether blanks count in strings alone
     breaks: bool = False  # whether a comment over several lines counts as the end of a line
     nests: bool = False  # whether a comment within a comment ends by itself
     colons: bool = False  # `NAME: literal` is a constant
-    types: Literal["", "colon", "word"] = ""  # between name and value: `lr: f64 = 0.1`, `lr float64 = 0.1`
+    types: Literal["", "colon", "word"] = ""  # a type between name and value: `lr: f64 = 0.1`, `lr float64 = 0.1`
     words: bool = False  # whether a word without quotes is a value
 
     def scan(self, text: str) -> tuple[Piece, ...] | None:
-        """Its comments and strings in order; None in doubt."""
+        """The text's comments and strings in order; None in doubt."""
         return _scan(self, text)
 
 
@@ -125,9 +125,9 @@ def is_python(path: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def language_of(path: str) -> Language:
-    """Of a file that is not Python."""
-    place = PurePosixPath(path)
-    return BY_NAME.get(place.name) or BY_SUFFIX.get(place.suffix, UNKNOWN)
+    """The language of a file that is not Python."""
+    file = PurePosixPath(path)
+    return BY_NAME.get(file.name) or BY_SUFFIX.get(file.suffix, UNKNOWN)
 
 
 @lru_cache(maxsize=KEPT_FILES)

@@ -1,7 +1,7 @@
 """Three-way merge of a file whose language is not known well: by lines, as git does it.
 
-What lies beside a line that the other side changed conflicts too: without a syntax tree nobody can say whether the two
-go together.
+A change next to a line that the other side changed conflicts too: without a syntax tree it is not known whether the
+two go together.
 """
 
 from collections.abc import Sequence

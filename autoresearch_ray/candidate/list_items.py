@@ -42,7 +42,7 @@ def join_items(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) 
 
 
 def _groups(pieces: Sequence[str]) -> list[tuple[int, ...]]:
-    """For each gap between pieces the brackets around it, from the outermost; the first pieces may close some."""
+    """The brackets around each gap between pieces, outermost first; the first pieces may close some."""
     path: tuple[int, ...] = (0,)
     groups, number = [path], 0
     for piece in pieces:
@@ -70,13 +70,13 @@ def _apart(pieces: Sequence[str], groups: Sequence[tuple[int, ...]], one: Region
 
 
 def _list_additions(region: Region) -> str:
-    """What is added at a place; nothing where anything is replaced."""
+    """The items that are added at a place; nothing where anything is replaced."""
     edits = (*region.ours, *region.theirs)
     return "".join(edits[0].new).strip() if len(edits) == 1 and region.low == region.high else ""
 
 
 def _calls(pieces: Sequence[str], groups: Sequence[tuple[int, ...]], end: int, start: int) -> bool:
-    """Whether the edit that ends at `end` is of the name whose call or index has the edit at `start` in it."""
+    """Whether the edit that ends at `end` changes the name of the call or index that contains the edit at `start`."""
     at = end
     while at < start and (pieces[at] == "." or pieces[at].isidentifier()):
         at += 1

@@ -1,12 +1,12 @@
 """What a merge would lose or break in silence, although the texts fit beside each other.
 
-Each check compares the merged program with the three that it came from and names what is wrong now and was wrong on
-neither side. In doubt it is a conflict: a wrong merge costs a trial and tells a lie about two ideas.
+Each check compares the merged program with the three that it came from. It names what is wrong in the merge and was
+wrong on neither side. In doubt it is a conflict: a wrong merge costs a trial and gives a false result about two ideas.
 
-    statements  each stands once and in the block in which its side has put it
+    statements  each occurs once, in the block where its side has put it
     names       none is used that is gone, or before it has a value; no new name has two meanings
-    calls       fit the definitions; what one side redefined with its uses is not used anew by the other
-    effects     what a side changed still makes a difference, also behind `if NAME == ...` of a constant
+    calls       they fit the definitions; the other side makes no new use of what one side redefined with its uses
+    effects     a side's change still makes a difference, also behind `if NAME == ...` of a constant
 """
 
 import ast
@@ -39,5 +39,5 @@ def idle_values(base: str, ours: str, theirs: str, merged: str) -> tuple[str, ..
 
 @lru_cache(maxsize=TREES)
 def _tree(text: str) -> ast.Module:
-    """For checks, which change nothing in it."""
+    """A text's tree, shared by checks, which do not change it."""
     return parse(text)

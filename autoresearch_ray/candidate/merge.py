@@ -1,7 +1,7 @@
 """Three-way merge of candidates: constants by name, then the text (`weave.py`; other languages by lines).
 
-Texts with headings (`source_files.py`) are merged file by file. Where the code of one file conflicts, that of no file
-is taken, for half an idea is none. A clean merge is a valid text, not a tested one: its measurement is the caller's.
+Texts with headings (`source_files.py`) are merged file by file. If the code of one file conflicts, no file's code is
+taken, because half an idea is none. A clean merge is a valid text, not a tested one: the caller has to measure it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,12 +29,12 @@ from autoresearch_ray.source_files import split as split_files
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What came of a merge; with conflicts it is ours with what could be had of theirs."""
+    """A merge's result; with conflicts it is ours plus the parts of theirs that fit."""
 
     source: str
     clean: bool  # no conflict at all
     conflicts: tuple[str, ...]  # a line each: the constant or the place, and what was kept
-    whole: bool = True  # the code of both sides; if not, of theirs only the values of constants
+    whole: bool = True  # True: it has the code of both sides. False: of theirs it has only values of constants
 
 
 def three_way(base: str, ours: str, theirs: str) -> Merged:
@@ -48,7 +48,10 @@ def three_way(base: str, ours: str, theirs: str) -> Merged:
     if has_headings(base):
         return _merge_trees(base, ours, theirs)
     values, clashes = _merge_constants(constants(base), constants(ours), constants(theirs))
-    texts = [set_constants(text, _own(values, text)) for text in (base, ours, theirs)]
+    texts = [
+        set_constants(text, {name: values[name] for name in constants(text) if name in values})
+        for text in (base, ours, theirs)
+    ]
     text, overlaps = (texts[1], ()) if _alike(texts[0], texts[2]) else weave(*texts)  # theirs has other values alone
     if not overlaps:
         overlaps = _faults(text)
@@ -84,7 +87,10 @@ def _merge_trees(base: str, ours: str, theirs: str) -> Merged:
     if files is None:
         return Merged(ours, False, ("the files: not the same in all three; ours kept",), whole=False)
     merged = {path: _merge_file(path, *texts) for path, texts in files}
-    faults = _faults_between(files, merged) if all(one.whole for one in merged.values()) else ()
+    faults: tuple[str, ...] = ()
+    if all(one.whole for one in merged.values()):  # each file is merged, but they may not fit each other
+        mine, other = ({path: texts[side] for path, texts in files} for side in (1, 2))
+        faults = import_faults(mine, other, {path: one.source for path, one in merged.items()})
     if faults:
         merged = {
             path: replace(one, whole=False, source=_set_values(path, *texts))
@@ -101,12 +107,6 @@ def _merge_trees(base: str, ours: str, theirs: str) -> Merged:
         (*conflicts, *faults),
         whole=all(one.whole for one in merged.values()),
     )
-
-
-def _faults_between(files: Sequence[tuple[str, Sequence[str]]], merged: Mapping[str, Merged]) -> tuple[str, ...]:
-    """What does not fit between the files, though each is merged."""
-    ours, theirs = ({path: texts[side] for path, texts in files} for side in (1, 2))
-    return import_faults(ours, theirs, {path: one.source for path, one in merged.items()})
 
 
 def _merge_file(path: str, base: str, ours: str, theirs: str) -> Merged:
@@ -204,11 +204,6 @@ def _merge_constants(
         if not (same(ours[name], base[name]) or same(theirs[name], base[name]) or same(ours[name], theirs[name])):
             clashes.append(f"{name}: {ours[name]!r} in ours, {theirs[name]!r} in theirs; ours kept")
     return values, tuple(clashes)
-
-
-def _own(values: Mapping[str, object], text: str) -> dict[str, object]:
-    held = constants(text)
-    return {name: value for name, value in values.items() if name in held}
 
 
 def _faults(text: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from autoresearch_ray.candidate.merge_statements import functions_of, head, nodes_of, own_statements
 from autoresearch_ray.candidate.syntax import TREES
@@ -35,7 +36,7 @@ def call_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: 
 
 
 def _list_reused(base: ast.Module, side: ast.Module, against: ast.Module) -> list[str]:
-    """What `side` has redefined and `against` uses more often than the base."""
+    """Definitions that `side` has changed and `against` uses more often than the base."""
     before, after, there = _uses(base), _uses(side), _uses(against)
     changed = _find_redefined(base, side)
     definitions, now = _definitions(base), _definitions(side)
@@ -109,7 +110,7 @@ class _Function:
     node: ast.FunctionDef
     text: str
     parameters: str
-    returns: tuple[str, ...]  # of each value that it returns: how many there are, or the items of a list
+    returns: tuple[str, ...]  # each returned value: its number of items, or a list's items
 
     @classmethod
     def of(cls, node: ast.FunctionDef) -> "_Function":
@@ -131,15 +132,10 @@ def _unfit(tree: ast.Module) -> Counter[str]:
     methods = {one.name for node in classes for one in node.body if isinstance(one, ast.FunctionDef)}
     methods |= {node.name for node in classes}
     unfit: Counter[str] = Counter()
-    for name, call in _calls(tree):
+    for name, call in chain.from_iterable(map(_calls_of, nodes_of(tree))):
         if name in signatures and not _fits(call, signatures[name].node, name in methods):
             unfit[name] += 1
     return unfit
-
-
-def _calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
-    for node in nodes_of(tree):
-        yield from _calls_of(node)
 
 
 def _fits(call: ast.Call, function: ast.FunctionDef, bound: bool) -> bool:
@@ -150,8 +146,8 @@ def _fits(call: ast.Call, function: ast.FunctionDef, bound: bool) -> bool:
         return True
     if len(args) > len(names) and arguments.vararg is None:
         return False
-    known = {*names[len(args) :], *(arg.arg for arg in arguments.kwonlyargs)}
-    if not given <= known and arguments.kwarg is None:
+    parameters = {*names[len(args) :], *(arg.arg for arg in arguments.kwonlyargs)}
+    if not given <= parameters and arguments.kwarg is None:
         return False
     needed = {*names[len(args) : len(names) - len(arguments.defaults)]}
     pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
@@ -160,20 +156,20 @@ def _fits(call: ast.Call, function: ast.FunctionDef, bound: bool) -> bool:
 
 @lru_cache(maxsize=TREES)
 def _uses(tree: ast.Module) -> Uses:
-    """By name, the statements that read it: locals as FUNCTION:NAME, attributes as .NAME; calls as call:NAME."""
+    """The statements that read each name: locals as FUNCTION:NAME, attributes as .NAME, calls as call:NAME."""
     found = Uses()
 
     def note(name: str, text: str) -> None:
         found.setdefault(name, Counter())[text] += 1
 
     for function in functions_of(tree):
-        place = getattr(function, "name", "")
+        owner = getattr(function, "name", "")
         for statement in own_statements(function):
             text = head(statement)
             for node in _nodes(statement):
                 match node:
                     case ast.Name(id=name, ctx=ast.Load()):
-                        note(f"{place}:{name}", text)
+                        note(f"{owner}:{name}", text)
                         note(name, text)
                     case ast.Attribute(attr=name, ctx=ast.Load()):
                         note(f".{name}", text)
@@ -197,21 +193,21 @@ def _nodes(statement: ast.stmt) -> Iterator[ast.AST]:
 
 @lru_cache(maxsize=TREES)
 def _definitions(tree: ast.Module) -> dict[str, str]:
-    """What gives an attribute its value, a local its only one, and a constant its kind; keys as in `_uses`."""
+    """What gives an attribute its value, a local its only value, and a constant its kind; keys as in `_uses`."""
     found: dict[str, list[str]] = {}
     for function in functions_of(tree):
-        place = getattr(function, "name", "")
+        owner = getattr(function, "name", "")
         for statement in own_statements(function):
             if isinstance(statement, ast.Assign):
                 for target in statement.targets:
-                    text = type(statement.value).__name__ if not place else ast.unparse(statement.value)
+                    text = type(statement.value).__name__ if not owner else ast.unparse(statement.value)
                     match target:
                         case ast.Name(id=name):
-                            found.setdefault(f"{place}:{name}" if place else name, []).append(text)
+                            found.setdefault(f"{owner}:{name}" if owner else name, []).append(text)
                         case ast.Attribute(value=ast.Name(id="self"), attr=name):
                             found.setdefault(f".{name}", []).append(text)
             else:
                 bound = [n.id for n in _nodes(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
                 for name in bound:
-                    found.setdefault(f"{place}:{name}", []).extend(("", ""))  # not one value alone
+                    found.setdefault(f"{owner}:{name}", []).extend(("", ""))  # not one value alone
     return {name: texts[0] for name, texts in found.items() if len(texts) == 1}

@@ -17,7 +17,7 @@ Node = TypeVar("Node", bound=ast.AST)
 
 
 def effect_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: ast.Module) -> list[str]:
-    """A definition each that a side changed and that does the same in the merge as without it, or nothing at all."""
+    """One line for each definition that a side changed, if the change has no effect in the merge."""
     before, mine, other, made = map(_live, (base, ours, theirs, merged))
     found = []
     moved = find_moved_functions(base, ours) | find_moved_functions(base, theirs)
@@ -44,7 +44,7 @@ class _Live:
     def __init__(self, tree: ast.Module) -> None:
         self._values = _literals(tree)
         live = [self._prune(statement) for statement in tree.body]
-        self.texts: dict[str, str] = {}  # by name; methods as CLASS.NAME
+        self.texts: dict[str, str] = {}  # keyed by name; methods as CLASS.NAME
         self.read: set[str] = set()
         for statement in (statement for group in live for statement in group):
             for name, node in _definitions(statement):
@@ -55,7 +55,7 @@ class _Live:
                         self.read.add(name)
 
     def _prune(self, node: ast.stmt) -> list[ast.stmt]:
-        """What is left of a statement; the tree itself stays as it is."""
+        """The part of a statement that is still needed; the tree itself is not changed."""
         if isinstance(node, ast.If) and (truth := self._truth(node.test)) is not None:
             return [left for kept in (node.body if truth else node.orelse) for left in self._prune(kept)]
         fields = {name: self._keep(node, name, value) for name, value in ast.iter_fields(node)}
@@ -93,7 +93,7 @@ class _Live:
 
 
 def _make(node: Node, fields: dict[str, Any]) -> Node:
-    """Another node of the same kind."""
+    """A node of the same kind with these fields."""
     return type(node)(**fields)
 
 

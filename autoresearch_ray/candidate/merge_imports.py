@@ -29,7 +29,7 @@ def _missing(files: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         for module, name in _uses(files[path]):
             place = _path_of(module, modules)
             if place is not None and place != path:
-                names = _bound(files[place])
+                names = _collect_bound_names(files[place])
                 if name not in names and "*" not in names and "__getattr__" not in names:
                     yield path, place, name
 
@@ -61,7 +61,7 @@ def _uses(text: str) -> tuple[Use, ...]:
 
 
 @lru_cache(maxsize=KEPT_FILES)
-def _bound(text: str) -> frozenset[str]:
+def _collect_bound_names(text: str) -> frozenset[str]:
     """Every name that is bound anywhere in a file: more than its module has, for in doubt a name is there."""
     names = {"__name__", "__file__", "__doc__"}
     for node in ast.walk(parse(text)):

@@ -17,8 +17,8 @@ SELF = "self"
 def name_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: ast.Module) -> list[str]:
     """A name each, with what is wrong with it now and was not before."""
     stored, loaded = _handles(merged)
-    known = _handles(ours)[0] | _handles(theirs)[0]
-    gone = loaded & known - stored
+    handles = _handles(ours)[0] | _handles(theirs)[0]
+    gone = loaded & handles - stored
     homes = _homes(merged) - _homes(ours) - _homes(theirs)
     early = _early(merged) - _early(ours) - _early(theirs)
     before, mine, other = _meanings(base), _meanings(ours), _meanings(theirs)
@@ -33,7 +33,7 @@ def name_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: 
 
 @lru_cache(maxsize=TREES)
 def _homes(tree: ast.Module) -> frozenset[tuple[str, str]]:
-    """For each function the names that it takes from elsewhere, each with the function that has them, or with none."""
+    """The names that each function takes from elsewhere, with the function that defines them, or none."""
     scopes = Scopes(tree)
     names = {scope: getattr(node, "name", "") for node, scope in scopes.inner.items()}
     homes = set()
@@ -125,20 +125,20 @@ def _evaluation_order(node: ast.AST) -> list[ast.AST]:
 
 @lru_cache(maxsize=TREES)
 def _meanings(tree: ast.Module) -> dict[str, frozenset[str]]:
-    """What gives a local, an attribute or an inner function its value; without those that only pass, as in a loop."""
+    """The statements that give a local, an attribute or an inner function its value, loop variables left out."""
     found: dict[str, set[str]] = {}
     for function in functions_of(tree):
-        place = getattr(function, "name", "")
+        owner = getattr(function, "name", "")
         for node in own_statements(function):
             match node:
                 case ast.Assign(targets=targets):
                     for target in targets:
                         for part in ast.walk(target):
-                            _note(found, place, part, node)
+                            _note(found, owner, part, node)
                 case ast.AnnAssign(target=target):
-                    _note(found, place, target, node)
+                    _note(found, owner, target, node)
                 case ast.FunctionDef(name=name):
-                    found.setdefault(f"{place}:{name}", set()).add(ast.unparse(node))
+                    found.setdefault(f"{owner}:{name}", set()).add(ast.unparse(node))
                 case ast.Expr(
                     ast.Call(func=ast.Attribute(attr="register_buffer"), args=[ast.Constant(value=str(name)), *_])
                 ):
@@ -146,9 +146,9 @@ def _meanings(tree: ast.Module) -> dict[str, frozenset[str]]:
     return {name: frozenset(meanings) for name, meanings in found.items()}
 
 
-def _note(found: dict[str, set[str]], place: str, target: ast.AST, statement: ast.stmt) -> None:
+def _note(found: dict[str, set[str]], owner: str, target: ast.AST, statement: ast.stmt) -> None:
     match target:
         case ast.Name(id=name, ctx=ast.Store()):
-            found.setdefault(f"{place}:{name}", set()).add(head(statement))
+            found.setdefault(f"{owner}:{name}", set()).add(head(statement))
         case ast.Attribute(value=ast.Name(id="self"), attr=attribute, ctx=ast.Store()):
             found.setdefault(f":{SELF}.{attribute}", set()).add(head(statement))

@@ -13,9 +13,9 @@ from functools import lru_cache
 from autoresearch_ray.candidate.syntax import TREES, docstring
 
 LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
-HEADS = 500 * TREES  # statements whose text is remembered: making it is half of the work
-MOVED = 2  # statements that make a move from one function to another: one alone may be a coincidence
-Block = tuple[str, ...]  # from the outermost: "GPT", "forward()", "for"
+HEADS = 500 * TREES  # cache size: making the texts of statements is half of the work
+MOVED = 2  # so many equal statements count as a move to another function; one may be a coincidence
+Block = tuple[str, ...]  # outermost first: "GPT", "forward()", "for"
 Placed = tuple[Block, str]
 
 
@@ -29,7 +29,7 @@ def statement_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, mer
     for key in {*before, *mine, *other, *made}:
         one, two, got = (side[key] - before[key] for side in (mine, other, made))
         wanted = one + two
-        if one * two > 0:  # the same change on both sides: one that both added stands there once
+        if one * two > 0:  # both sides made the same change: a statement that both added occurs once
             wanted = max(one, two) if one > 0 else max(wanted, min(got, one, two))
         if got < wanted:
             missing["ours" if one > 0 else "theirs"][key] = wanted - got
@@ -126,7 +126,7 @@ def find_moved_functions(base: ast.Module, side: ast.Module) -> set[str]:
 
 
 def _moves(before: Counter[Placed], after: Counter[Placed]) -> dict[tuple[Block, Block], Counter[Placed]]:
-    """From which functions into which a side has moved statements, and these with their blocks there."""
+    """The pairs of functions between which a side has moved statements, and these with their blocks there."""
     taken: dict[Placed, list[Block]] = {}
     for block, text in before - after:
         function, rest = _function(block)

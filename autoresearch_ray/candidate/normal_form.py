@@ -20,7 +20,7 @@ from autoresearch_ray.candidate import plain_text
 from autoresearch_ray.candidate.difference import find_changed_spans, pair_files
 from autoresearch_ray.candidate.languages import is_python
 from autoresearch_ray.candidate.local_names import rename_locals
-from autoresearch_ray.candidate.syntax import docstring, parse, tokens
+from autoresearch_ray.candidate.syntax import docstring, parse, read_names, tokens
 from autoresearch_ray.candidate.template import KEPT_TEMPLATES, KEPT_TEXTS, Template, split
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.paths import CANDIDATE_FILE
@@ -37,7 +37,7 @@ SILENT = {
     tokenize.DEDENT,
     tokenize.ENDMARKER,
 }
-ORDERLY = (  # what may change places: it does nothing but make a value
+ORDERLY = (  # expressions that may be reordered: they only make a value
     *(ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.IfExp),
     *(ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare),
     *(ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop),
@@ -60,7 +60,10 @@ def normal_sha(source: str) -> str:
 def code_lines(source: str) -> int:
     """The lines that carry code; blank lines, comments and docstrings are free. `a; b` counts as two."""
     if has_headings(source):
-        return sum(_lines_of_file(path, text) for path, text in split_files(source))
+        return sum(
+            _tell(path, code_lines, text) if is_python(path) else plain_text.code_lines(path, text)
+            for path, text in split_files(source)
+        )
     return _code_lines(split(source).template)
 
 
@@ -88,12 +91,8 @@ def _sha_of_file(path: str, text: str) -> str:
     return hashlib.sha256(plain_text.bare_text(path, text).encode()).hexdigest()
 
 
-def _lines_of_file(path: str, text: str) -> int:
-    return _tell(path, code_lines, text) if is_python(path) else plain_text.code_lines(path, text)
-
-
 def _tell(path: str, read: Callable[[str], T], text: str) -> T:
-    """What is read from a file; an error names it."""
+    """The result of reading a file; an error names the file."""
     try:
         return read(text)
     except CandidateError as error:
@@ -132,7 +131,7 @@ def _code_lines(template: Template) -> int:
 
 
 def _count_joined(node: ast.AST) -> int:
-    """How many of the statements in a body begin on the line on which the one before ends, a docstring left out."""
+    """How many statements in a body begin on the line where the previous one ends; docstrings do not count."""
     bodies = [getattr(node, field, None) for field in ("body", "orelse", "finalbody")]
     pairs = [pair for body in bodies if isinstance(body, list) for pair in pairwise(body)]
     return sum(one.end_lineno == other.lineno and one is not docstring(node) for one, other in pairs)
@@ -152,13 +151,9 @@ def _drop_idle_statements(tree: ast.Module) -> None:
         for field in ("body", "orelse", "finalbody"):
             body = getattr(node, field, None)
             if isinstance(body, list) and body:
-                busy = [statement for statement in body if not _idle(statement)]
+                busy = [statement for statement in body if not isinstance(statement, ast.Pass)]
+                busy = [one for one in busy if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
                 setattr(node, field, busy if busy or field != "body" else [ast.Pass()])
-
-
-def _idle(statement: ast.stmt) -> bool:
-    bare = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    return bare or isinstance(statement, ast.Pass)
 
 
 def _order(body: list[ast.stmt]) -> list[ast.stmt]:
@@ -191,8 +186,8 @@ def _plain_constant(statement: ast.stmt) -> str | None:
 
 
 def _sort_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:
-    """By name, what is used before what uses it. A use before its definition leaves the run as it is."""
-    uses = {name: _names(statement) & set(run) for name, statement in run.items()}
+    """A run sorted by name, definitions before their uses. A use before its definition leaves the run as it is."""
+    uses = {name: read_names([statement]) & set(run) for name, statement in run.items()}
     seen: set[str] = set()
     for name, used in uses.items():
         if not used <= seen:
@@ -206,7 +201,3 @@ def _sort_run(run: dict[str, ast.stmt]) -> list[ast.stmt]:
         order += ready
         sorter.done(*ready)
     return [run[name] for name in order]
-
-
-def _names(statement: ast.stmt) -> set[str]:
-    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}

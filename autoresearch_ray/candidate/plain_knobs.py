@@ -44,9 +44,9 @@ class Line:
     """A line of a file: its code, and the comment behind it."""
 
     number: int
-    start: int  # in the file
+    start: int  # its offset in the file
     code: str
-    comment: str  # with its marks; "" for none
+    comment: str  # with its comment marks; "" for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Place:
     line: Line
     start: int
     literal: str
-    unit: str  # behind a number, as in 0.1f
-    range: str | None  # as its comment has it
+    unit: str  # suffix of a number, as in 0.1f
+    range: str | None  # the range's text in the comment
 
 
 def read_knobs(path: str, text: str) -> tuple[Knob, ...]:
@@ -121,7 +121,7 @@ def places(path: str, text: str) -> Mapping[str, Place]:
 
 
 def constant_of_line(path: str, line: str) -> tuple[str, str] | None:
-    """Name and literal, if the line would be a knob or constant of a file; for texts that need not be whole."""
+    """Name and literal, if the line would be a knob or constant. The rest of the file is not needed."""
     language = language_of(path)
     code, comment = _split(language, line)
     if not comment:

@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from autoresearch_ray.candidate.languages import KEPT_FILES, UNKNOWN, Language, language_of
 
-MARK = "\0"  # where a string stood: no text of a candidate has it
-BLANK_LINES = re.compile(r"(?<!\\)\n(?:[ \t]*\n)+")  # a line behind a backslash is a part of the one before
+MARK = "\0"  # stands for a string: no candidate contains it
+BLANK_LINES = re.compile(r"(?<!\\)\n(?:[ \t]*\n)+")  # a backslash joins the next line to this one
 YAML_BLANK_LINES = re.compile(
     r"\n(?:[ \t]*\n)+(?=[ ]*(?:-[ \n]|[\w.-]+[ ]*(?::\s|:?\0))|\Z)"
 )  # else in a scalar, maybe
@@ -47,7 +47,7 @@ def code_lines(path: str, text: str) -> int:
 
 
 def _drop_blanks(language: Language, text: str) -> str | None:
-    """None where a blank behind a backslash may matter."""
+    """The text without blanks that mean nothing; None where a blank after a backslash may matter."""
     if re.search(r"\\[ \t]+$", text, re.MULTILINE):
         return None
     if language.free_form:

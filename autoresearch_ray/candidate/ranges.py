@@ -15,7 +15,7 @@ from autoresearch_ray.errors import CandidateError
 
 Value = bool | int | float | str
 KINDS = ("log", "float", "log_int", "int", "choice")
-SEARCH = re.compile(r"(?:^#+\s*|;\s*)search\b(?P<a>.*)$|\bsearch\s+(?P<b>\w+\s*\(.*)$")  # in a comment
+SEARCH = re.compile(r"(?:^#+\s*|;\s*)search\b(?P<a>.*)$|\bsearch\s+(?P<b>\w+\s*\(.*)$")  # finds a range in a comment
 LOG_DIGITS = 3  # significant digits of a log knob: steps of at most 1 %
 
 
@@ -27,7 +27,7 @@ class Interval:
     high: float
     log: bool
     integer: bool
-    step: int = 1  # of integers: what is tried is `low` plus a multiple of it
+    step: int = 1  # integers only: values are `low` plus a multiple of it
 
     def contains(self, value: object) -> bool:
         """Whether a knob may have this value: an int where integers are asked for, any finite number else."""
@@ -35,13 +35,13 @@ class Interval:
         return number and self.low <= value <= self.high  # type: ignore[operator]  # a number, as the line before says
 
     def to_unit(self, value: Value) -> float:
-        """Where `value` stands in [0, 1]."""
+        """The value as a number in [0, 1]."""
         assert self.contains(value), f"{value!r} is not in {self}"
         low, high = self._ends()
         return min(1.0, max(0.0, (self._scale(float(value)) - low) / (high - low)))
 
     def to_units(self, values: Sequence[Value]) -> list[float]:
-        """The same for many values, all of which the range must contain."""
+        """`to_unit` for many values, all of which the range must contain."""
         low, high = self._ends()
         return [min(1.0, max(0.0, (self._scale(float(value)) - low) / (high - low))) for value in values]
 
@@ -88,13 +88,13 @@ class Choice:
         return any(same(option, value) for option in self.options)
 
     def to_unit(self, value: Value) -> float:
-        """Where `value` stands in [0, 1]: the middle of its share."""
+        """The value as a number in [0, 1]: the middle of its share."""
         index = next((i for i, option in enumerate(self.options) if same(option, value)), None)
         assert index is not None, f"{value!r} is not in {self}"
         return (index + 0.5) / len(self.options)
 
     def to_units(self, values: Sequence[Value]) -> list[float]:
-        """The same for many values."""
+        """`to_unit` for many values."""
         return [self.to_unit(value) for value in values]
 
     def from_unit(self, u: float) -> Value:
@@ -119,7 +119,7 @@ class Knob:
     name: str
     value: Value
     range: Range
-    line: int  # in its file
+    line: int  # line number in its file
 
 
 def same(one: object, other: object) -> bool:

@@ -27,13 +27,13 @@ class Region:
 
 
 def edits(base: Pieces, side: Pieces) -> list[Edit]:
-    """What a side has changed, in order."""
+    """A side's changes, in order."""
     matcher = difflib.SequenceMatcher(None, base, side, autojunk=False)
     return [Edit(i, j, tuple(side[k:m])) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"]
 
 
 def regions(base: Pieces, ours: Pieces, theirs: Pieces) -> list[Region]:
-    """The edits of both in order, those together that touch the same piece of the base or add at the same place."""
+    """The edits of both in order; those that touch one piece of the base, or add at one place, form one region."""
     every = [(edit.low, edit.high, 0, edit) for edit in edits(base, ours)]
     every += [(edit.low, edit.high, 1, edit) for edit in edits(base, theirs)]
     found: list[Region] = []

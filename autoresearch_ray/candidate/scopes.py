@@ -26,7 +26,7 @@ class Scopes:
     def __init__(self, tree: ast.Module) -> None:
         self.module = Scope("module", None)
         self.scope: dict[ast.AST, Scope] = {}
-        self.inner: dict[ast.AST, Scope] = {}  # what a function, class or comprehension opens
+        self.inner: dict[ast.AST, Scope] = {}  # the scope that a function, class or comprehension opens
         self.parent: dict[ast.AST, ast.AST] = {}
         self._placed: dict[ast.AST, Scope] = {}
         self._enter(tree, self.module)
@@ -40,7 +40,7 @@ class Scopes:
                 self._bind(node, name)
 
     def of(self, node: ast.AST, name: str) -> Scope | None:
-        """The scope that `name`, used at `node`, belongs to; None if it is nobody's: a builtin, or not defined."""
+        """The scope that `name`, used at `node`, belongs to; None for a builtin or an undefined name."""
         first = self._first(node)
         scope: Scope | None = first
         if first.declared.get(name) == "global":
@@ -52,7 +52,7 @@ class Scopes:
         return None
 
     def _first(self, node: ast.AST) -> Scope:
-        """Where the search for a name at `node` begins: a parameter stands in its function, a walrus leaves lists."""
+        """The first scope for a name at `node`: a parameter's is its function, a walrus's is outside comprehensions."""
         if isinstance(node, ast.arg):
             return self.inner[self.parent[self.parent[node]]]
         scope = self.scope[node]

@@ -7,13 +7,13 @@ import ast
 import io
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autoresearch_ray.errors import CandidateError
 
-MAX_DEPTH = 100  # of nodes within nodes: trees are walked recursively
-TREES = 16  # texts whose trees, and what was found in them, are remembered: merges come in rows onto one frontier
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # what may carry a docstring
+MAX_DEPTH = 100  # deepest nesting of nodes: trees are walked recursively
+TREES = 16  # cache size in texts: many merges in a row are onto the same frontier
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # nodes that may have a docstring
 
 
 def parse(source: str) -> ast.Module:
@@ -51,6 +51,11 @@ def docstring(node: ast.AST) -> ast.Expr | None:
         case ast.Expr(value=ast.Constant(value=str())) as first:
             return first
     return None
+
+
+def read_names(nodes: Sequence[ast.AST]) -> set[str]:
+    """Names that are read anywhere in the nodes."""
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
 def _check_depth(tree: ast.Module) -> None:

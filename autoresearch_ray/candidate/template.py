@@ -1,12 +1,12 @@
 """A candidate's text as a template: what is shared by texts that differ in the values of constants alone.
 
-Most texts of a run differ from one that was read before in a few numbers, and reading one takes 5 to 60 ms: tree,
-tokens, scopes. So what does not depend on these numbers is found once a template, by functions that are cached by it
+Most texts of a run differ from an earlier one in a few numbers only. Reading one (tree, tokens, scopes) takes 5 to 60
+ms. So whatever does not depend on these numbers is found once for each template, by functions that cache it
 (`knobs.py`, `normal_form.py`, `rules/`).
 
 A hole is the literal of a `NAME = literal` at module level that has a line of its own: a number, a plain string, True
-or False; blanks between it and a comment belong to it. This is exact: Python reads from left to right, so texts that
-are equal up to such a statement have the same statement there, and go on in the same state behind it.
+or False. Blanks between it and a comment belong to it. This is exact, because Python reads from left to right. Texts
+that are equal up to such a statement have the same statement there, and continue in the same state after it.
 """
 
 import ast
@@ -18,23 +18,23 @@ from autoresearch_ray.candidate.ranges import Value
 from autoresearch_ray.candidate.syntax import parse
 from autoresearch_ray.errors import CandidateError
 
-KEPT_TEMPLATES = 128  # some 100 kB each with all that is known of them
+KEPT_TEMPLATES = 128  # cached templates; each takes some 100 kB with its findings
 KEPT_TEXTS = 256  # some 15 kB each
 NUMBER = r"-?(?:0|[1-9]\d{0,17})(?:\.\d{0,24})?(?:e[+-]?\d{1,3})?"
 STRING = r""""[\w .,:;/+-]{0,80}"|'[\w .,:;/+-]{0,80}'"""
 LINE = re.compile(
     rf"^([A-Za-z_]\w*(?: *: *[\w.]+)? *= *)({NUMBER}|{STRING}|True|False)( *)(?=#|$)", re.MULTILINE | re.ASCII
 )
-MARK = "\0"  # where a literal stood: no text that parses has it
+MARK = "\0"  # stands for a literal: no text that parses contains it
 ANY = "0"  # the literal in every hole of a template's sample
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """What texts share; one object for all of them while it is cached, so it is compared by identity."""
+    """The text that several candidates share. While it is cached it is one object, so it is compared by identity."""
 
     sample: str  # the text with `ANY` in its holes
-    lines: tuple[int, ...]  # of the holes, from 1, in their order
+    lines: tuple[int, ...]  # line numbers of the holes, from 1, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Filled:
 
     template: Template
     literals: tuple[str, ...]
-    spans: tuple[tuple[int, int, int], ...]  # of each literal: its start, its end, the end of the blanks behind it
+    spans: tuple[tuple[int, int, int], ...]  # (start, end, end of the blanks behind it) of each literal
 
     @property
     def strings(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def split(source: str) -> Filled:
         fixed = tuple(match[2] + match[3] for match, hole in zip(found, is_hole, strict=True) if not hole)
         template = _template(frame, fixed)
     except CandidateError:
-        parse(source)  # with its own words; else a literal within another string has changed what follows it
+        parse(source)  # with its own literals; it fails if a literal was part of another string
         template = None
     if template is None:
         return Filled(Template(source, ()), (), ())
@@ -82,7 +82,7 @@ def value_of(literal: str) -> Value:
 
 @lru_cache(maxsize=KEPT_TEMPLATES)
 def _holes(frame: str) -> tuple[bool, ...]:
-    """Which of the marks stand where a module-level constant has its value. CandidateError if `ANY` cannot."""
+    """Which marks replace the value of a module-level constant. CandidateError if `ANY` cannot."""
     text = frame.replace(MARK, ANY)
     lines = _constant_lines(parse(text))
     return tuple(line in lines for line in _find_marked_lines(frame))

@@ -1,8 +1,8 @@
 """The text of two changes brought together: definitions by name, then lines, then the items of a list.
 
-What only one side changed is taken, also beside what the other side changed. What both sides add at one place is kept,
-ours first: definitions and statements, and items of one list or call. What both rewrote conflicts. What a merge without
-a conflict would lose in silence is found afterwards (`losses.py`).
+A change of one side is taken, even next to a change of the other side. Additions of both sides at one place are kept,
+ours first: definitions and statements, and items of one list or call. Text that both sides rewrote conflicts.
+`losses.py` then finds what a merge without a conflict would lose in silence.
 """
 
 import ast
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from autoresearch_ray.candidate.list_items import join_items
 from autoresearch_ray.candidate.regions import Region, apply, regions
-from autoresearch_ray.candidate.syntax import parse
+from autoresearch_ray.candidate.syntax import parse, read_names
 from autoresearch_ray.errors import CandidateError
 
 LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
@@ -120,7 +120,7 @@ def _units(tree: ast.Module | ast.ClassDef, lines: Lines, begin: int = 0, end: i
 
 
 def _first_line(node: ast.stmt) -> int:
-    """Its index; decorators stand before a definition."""
+    """The index of a statement's first line; decorators come before a definition."""
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min([node.lineno, *(one.lineno for one in decorators)]) - 1
 
@@ -149,8 +149,8 @@ def _order(sides: list[list[str]]) -> list[str] | None:
     order = list(leading)
     for index, key in enumerate(following):
         if key not in order:
-            known = next((other for other in reversed(following[:index]) if other in order), None)
-            at = order.index(known) + 1 if known is not None else 0
+            anchor = next((other for other in reversed(following[:index]) if other in order), None)
+            at = order.index(anchor) + 1 if anchor is not None else 0
             if following is theirs and key not in base:  # ours comes first
                 while at < len(order) and order[at] not in base and order[at] not in following:
                     at += 1
@@ -160,21 +160,17 @@ def _order(sides: list[list[str]]) -> list[str] | None:
 
 def _both_added(ours: Lines, theirs: Lines) -> list[str] | None:
     """Lines that both sides add at one place, ours first; None where their order or their number matters."""
-    if all(_is_item(line) for line in (*ours, *theirs)):
-        return [*ours, *theirs]
+    if all(line.split("#")[0].rstrip().endswith(",") for line in (*ours, *theirs)):
+        return [*ours, *theirs]  # items of one list or call
     one, other = _statements(ours), _statements(theirs)
     if one is None or other is None or _indent(ours) != _indent(theirs):
         return None
     if any(isinstance(node, LEAVES) for node in (*one, *other)):
         return None
     bound = _bindings(one) & _bindings(other)
-    if any(name.isupper() for name in bound) or not bound <= _read(other):
+    if any(name.isupper() for name in bound) or not bound <= read_names(other):
         return None  # a constant twice, or a value of ours that theirs overwrites unread
     return [*ours, *theirs]
-
-
-def _is_item(line: str) -> bool:
-    return line.split("#")[0].rstrip().endswith(",")
 
 
 def _statements(lines: Lines) -> list[ast.stmt] | None:
@@ -193,7 +189,3 @@ def _bindings(nodes: Sequence[ast.stmt]) -> set[str]:
     """Names that the statements bind."""
     found = {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return found | {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-
-
-def _read(nodes: Sequence[ast.stmt]) -> set[str]:
-    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}

@@ -30,7 +30,7 @@ def find_parts(proven: Proven) -> list[Part]:
 def check_parts(
     parts: list[Part], experiment: Experiment, isolation: Isolation, say: Callable[[str], None]
 ) -> list[Part]:
-    """The same, those that fail a dry run as parts that cannot go alone."""
+    """The parts after a dry run; one that fails it cannot go alone."""
     prepare(experiment, say)
     runner = DryRunner(experiment, isolation)
     try:
@@ -47,7 +47,7 @@ def check_parts(
 def measure_ablation(
     proven: Proven, parts: list[Part], isolation: Isolation, pairs: int, say: Callable[[str], None]
 ) -> Iterator[Ablation]:
-    """After every seed what is known by then. Errors as of `run_side_by_side`."""
+    """Yields what is known after every seed. Errors as of `run_side_by_side`."""
     texts = [proven.text(proven.best_sha), *(part.without for part in parts if part.without is not None)]
     seeds = range(FIRST_SEED, FIRST_SEED + pairs)
     found: dict[str, list[Pair]] = {text: [] for text in texts[1:]}

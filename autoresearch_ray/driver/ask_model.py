@@ -17,14 +17,14 @@ from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe.facts import noise
 from autoresearch_ray.propose.llm.calls import Answer
+from autoresearch_ray.propose.llm.conversation import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.prices import Price
 from autoresearch_ray.propose.llm.prompt.earlier_text import earlier_text
-from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
+from autoresearch_ray.propose.llm.prompt.past import view_of
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
-from autoresearch_ray.propose.llm.prompt.view import SearchView
+from autoresearch_ray.propose.llm.prompt.view import Moment, SearchView
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
-from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.proposer_spec import MODELS, OWN, PROVIDERS
@@ -40,7 +40,7 @@ from autoresearch_ray.store.connect import read_run
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What the model is asked about."""
+    """The settings and history that a request to a model is about."""
 
     settings: RunSettings
     history: History | None  # None: before the first trial
@@ -49,7 +49,7 @@ class Asking:
 
 
 def asking(request: Request, run_dir: Path | None, ideas: int) -> Asking:
-    """What the one model of this request is asked about, in the middle of that run. SettingsError."""
+    """The question for the one model of this request, in the middle of that run. SettingsError."""
     run = new_run(request, "propose")
     if run.proposers[0].name not in MODELS:
         raise SettingsError(f"--proposer {run.proposers[0].label}: is no language model; expected NAME:MODEL")
@@ -60,7 +60,7 @@ def asking(request: Request, run_dir: Path | None, ideas: int) -> Asking:
 
 
 def prompt_text(asking: Asking) -> str:
-    """All that the model is sent, and how many tokens that is."""
+    """The whole prompt, and its number of tokens."""
     prompt = Window(asking.settings.context_tokens or 0).prompt(_view(asking))
     texts = [prompt.system, prompt.context, *(message.text for message in prompt.messages)]
     tokens = sum(map(token_count, texts))
@@ -68,7 +68,7 @@ def prompt_text(asking: Asking) -> str:
 
 
 def ask_model(asking: Asking, say: Callable[[str], None]) -> tuple[str, AutoresearchError | None]:
-    """What the model proposes: each idea as a diff, or why it is none; and what ended the asking, if something did."""
+    """The model's ideas, each as a diff or with the reason for its refusal, and the error that ended it, if any."""
     view = _view(asking)
     conversation = _ask(asking, view, say)
     spec = asking.settings.proposers[0]
@@ -175,7 +175,7 @@ def _outcome_text(conversation: Conversation, source: str, price: Price | None) 
 
 
 def _cost(answers: list[Answer], price: Price | None) -> str:
-    """As the calls say themselves, else by the price of the tokens."""
+    """The cost by the calls' own account, else by the tokens' price."""
     told = [answer.micros for answer in answers if answer.micros is not None]
     if len(told) == len(answers):
         return dollars(sum(told))

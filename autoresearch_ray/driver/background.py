@@ -24,7 +24,7 @@ from typing import Any
 
 from autoresearch_ray.driver.console import PAGE_WORDS
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import headline
 from autoresearch_ray.observe.lines import summary_lines
 from autoresearch_ray.observe.plots import draw_progress
 from autoresearch_ray.output import STDOUT
@@ -33,7 +33,7 @@ from autoresearch_ray.settings import Request, ask, default_tag, option_name
 from autoresearch_ray.store.connect import read_run
 
 ENDS_WELL = (0, 130)  # exit statuses: done, stopped
-REST = 4.0  # times as long as a look took, before the next: a run that is watched keeps its cores
+REST = 4.0  # pause between looks, in durations of a look: watching must not take the run's cores
 READ_SECONDS = 0.2
 
 
@@ -42,12 +42,12 @@ class BackgroundRun:
     """A run that `start` has started."""
 
     run_dir: Path
-    log: Path  # what its launches have printed
+    log: Path  # output of its launches
     process: "subprocess.Popen[Any]"
 
     @property
     def tag(self) -> str:
-        """Its name."""
+        """The run's name."""
         return self.run_dir.name
 
     @property
@@ -64,7 +64,7 @@ class BackgroundRun:
         while not is_last:
             is_last = not self.is_going
             begin = time.monotonic()
-            yield facts.summarise(read_run(self.run_dir)).trials
+            yield headline.summarise(read_run(self.run_dir)).trials
             if not is_last:
                 try:
                     self.process.wait(max(every_seconds, REST * (time.monotonic() - begin)))
@@ -80,7 +80,7 @@ class BackgroundRun:
         self.process.wait()
 
     def __str__(self) -> str:
-        """Its summary as of now, and why it failed if it did."""
+        """The run's summary as of now, and why it failed if it did."""
         lines = summary_lines(read_run(self.run_dir), shorten(self.run_dir))
         status = self.process.poll()
         failed = [f"failed       {_last_line(self.log)}; see {shorten(self.log)}"]
@@ -153,7 +153,7 @@ def _tell_until_it_searches(run: BackgroundRun, said: int) -> None:
     with run.log.open(encoding="utf-8", errors="replace") as log:
         log.seek(said)
         while not (line.startswith(PAGE_WORDS) and line.endswith("\n")):
-            has_ended = not run.is_going  # before the read: what it wrote last is read too
+            has_ended = not run.is_going  # asked before the read, so that the last output is read too
             read = log.readline()
             STDOUT.write(read)
             line = read if line.endswith("\n") else line + read  # a line may come in parts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from autoresearch_ray.errors import SettingsError, StoreError, WeightsError
 from autoresearch_ray.kept_model import KeptModel, read_kept
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.paths import python_command
 from autoresearch_ray.records import Isolation
 from autoresearch_ray.settings import RunSettings
@@ -32,13 +32,13 @@ def load_best(run_dir: str | Path, isolation: Isolation | None = None) -> "Loade
     """
     run_dir = Path(run_dir)
     kept = find_kept(run_dir)
-    from autoresearch_ray.benchmark.loaded_model import load_model  # and torch with it, when it is needed
+    from autoresearch_ray.benchmark.loaded_model import load_model  # imports torch: only when it is needed
 
     return load_model(run_dir, kept, isolation)
 
 
 def find_kept(run_dir: Path) -> KeptModel:
-    """What the run has kept. WeightsError that says how to get it, SettingsError if there is no run."""
+    """The model that the run has kept. WeightsError says how to get one; SettingsError if there is no run."""
     kept = read_kept(run_dir)
     if kept is not None:
         return kept
@@ -47,7 +47,7 @@ def find_kept(run_dir: Path) -> KeptModel:
     if not facts.wins(history):
         raise WeightsError(f"{run_dir}: nothing has been proven better than its start yet; there is no best to load")
     runs = shlex.quote(str(run_dir.resolve().parent))
-    launch = f"{python_command()} -m autoresearch_ray.launch --resume --tag {facts.summarise(history).tag}"
+    launch = f"{python_command()} -m autoresearch_ray.launch --resume --tag {headline.summarise(history).tag}"
     raise WeightsError(
         f"{run_dir}: no weights of its best were kept; {launch} --runs-dir {runs} --keep-weights best "
         "runs it once more and keeps them"

@@ -1,8 +1,7 @@
 """What a person sees of a run while it goes and when it ends: a live screen, or one line a decision.
 
-The live screen needs a terminal (or a notebook with ipywidgets); `--plain`, a pipe or a log file get lines. The files
-of the run (table, picture, report) are refreshed by a process of their own at the lowest priority, so that trials do
-not feel it.
+The live screen needs a terminal (or a notebook with ipywidgets); `--plain`, a pipe or a log file get lines. A process
+of its own, at the lowest priority, refreshes the run's files (table, picture, report), so that it does not slow trials.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ from rich.console import Console
 from rich.live import Live
 
 from autoresearch_ray.errors import StoreError
-from autoresearch_ray.guidance import NO_DIRECTIVES, STATISTICS, Directives
+from autoresearch_ray.guidance import NO_DIRECTIVES, STATISTICS
 from autoresearch_ray.kept_model import look_at_kept
 from autoresearch_ray.observe.lines import COLUMNS, OURS, page_line
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
@@ -38,7 +37,7 @@ from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
 from autoresearch_ray.text import one_line
 
-REFRESH_SECONDS = 120.0  # of the run's files, and after each win
+REFRESH_SECONDS = 120.0  # interval to refresh the run's files; each win refreshes them too
 SCREEN_SECONDS = 0.5
 HEAR_SECONDS = 2.0
 SHOWN_DECISIONS = 8
@@ -112,7 +111,7 @@ class Progress:
     def _hear(self, board: Board, ended: threading.Event) -> None:
         told: dict[str, tuple[str, str]] = {}
         advice, directives, is_last = "", NO_DIRECTIVES, False
-        with contextlib.suppress(StoreError):  # those of an earlier launch are no news
+        with contextlib.suppress(StoreError):  # directives of an earlier launch are no news
             directives = board.directives()
         while not is_last:
             is_last = ended.wait(HEAR_SECONDS)
@@ -127,13 +126,14 @@ class Progress:
                     self._tell(f"after {findings.results} candidates: {findings.advice}; {findings.reason}")
                     advice = findings.advice
                 if newest.version > directives.version and newest.author != STATISTICS:
-                    self._tell(_directions_line(newest))
+                    titles = "; ".join(direction.title for direction in newest.directions) or "none"
+                    self._tell(one_line(f"directions by {newest.author}: {titles}", COLUMNS))
                 directives = newest
 
     def summary(self, folder: Path, settings: RunSettings, interrupted: bool) -> tuple[str, ...]:
         """Bring all files up to date and say how the run ended."""
         from autoresearch_ray.driver.files import (
-            rebuild,  # and with it matplotlib, when nobody waits for a slot any more
+            rebuild,  # imports matplotlib: late, when no slot is waiting
         )
 
         rebuild(folder)
@@ -204,9 +204,9 @@ def can_draw(console: Console) -> bool:
 
 
 def resume_command(folder: Path, settings: RunSettings) -> str:
-    """What continues this run."""
-    place = shlex.quote(shorten(folder.parent))
-    return f"{python_command()} -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {place}"
+    """The command that continues this run."""
+    runs_dir = shlex.quote(shorten(folder.parent))
+    return f"{python_command()} -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {runs_dir}"
 
 
 def _model_news(status: ProposerStatus) -> str:
@@ -214,11 +214,6 @@ def _model_news(status: ProposerStatus) -> str:
         return f"{status.name}: {status.detail or 'answers again'}"
     way = "asked again later" if status.state == "pausing" else "not asked again in this launch"
     return f"{status.detail or status.name}; {way}, the others go on"
-
-
-def _directions_line(directives: Directives) -> str:
-    titles = "; ".join(direction.title for direction in directives.directions) or "none"
-    return one_line(f"directions by {directives.author}: {titles}", COLUMNS)
 
 
 def _model_line(status: ProposerStatus) -> str:

@@ -100,6 +100,6 @@ def _describe(directives: Directives) -> Iterator[str]:
         return
     who = {STATISTICS: "by statistics", PERSON: "by a person"}.get(directives.author, f"by {directives.author}")
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(directives.at))
-    state = ", switched off" if directives.off else ", pinned" if directives.pinned else ""
-    yield f"directions, version {directives.version}, {who}, {when}, after {directives.results} results{state}"
+    suffix = ", switched off" if directives.off else ", pinned" if directives.pinned else ""
+    yield f"directions, version {directives.version}, {who}, {when}, after {directives.results} results{suffix}"
     yield from directives_text(directives).rstrip().split("\n")

@@ -21,7 +21,8 @@ from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Benchmark
 from autoresearch_ray.observe import facts
 from autoresearch_ray.propose.llm.prompt.earlier_text import tell_lessons
-from autoresearch_ray.propose.llm.prompt.past import Moment, view_of
+from autoresearch_ray.propose.llm.prompt.past import view_of
+from autoresearch_ray.propose.llm.prompt.view import Moment
 from autoresearch_ray.records import EarlierRun, History, KnobScore, Standing
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.scoring import OURS, Direction, Scoring
@@ -30,8 +31,8 @@ from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
 from autoresearch_ray.store.connect import read_run
 
-SCORES = 2_000  # of the latest screens: as many as a tuner looks at
-LESSONS_FROM = 1_000  # of the latest trials
+SCORES = 2_000  # latest screens to read: as many as a tuner looks at
+LESSONS_FROM = 1_000  # latest trials to take lessons from
 WITHOUT_EFFECT = {"name", "candidate", "trials"}  # fields of an experiment that no score depends on
 
 Say = Callable[[str], None]
@@ -45,7 +46,7 @@ class FoundRun:
     history: History
     settings: RunSettings
     start: str  # its text
-    best: str  # of the proven best, or of the start while nothing is proven
+    best: str  # sha of the proven best; of the start while nothing is proven
 
 
 def find_run(said: str) -> FoundRun:
@@ -101,7 +102,7 @@ def write_constants(found: FoundRun, run: RequestedRun, say: Say) -> str:
 
 
 def know(run: RequestedRun, settings: RunSettings, say: Say) -> EarlierRun | None:
-    """What the store of this run keeps of the one that it starts from; None where it starts from none."""
+    """The record of the run that this one starts from, for this run's store; None where it starts from none."""
     earlier = run.earlier
     if earlier is None:
         return None
@@ -119,7 +120,7 @@ def know(run: RequestedRun, settings: RunSettings, say: Say) -> EarlierRun | Non
 
 
 def describe_conditions(terms: RunTerms) -> dict[str, str]:
-    """What scores depend on, by name: where one of these is another, they do not compare."""
+    """The conditions of a score, by name: where one differs, scores do not compare."""
     return {
         **_describe_experiment(terms.experiment),
         "data set": terms.dataset_fingerprint[:12],
@@ -142,7 +143,7 @@ def _describe_experiment(experiment: Benchmark) -> dict[str, str]:
 
 
 def _compare(there: dict[str, str], here: dict[str, str]) -> Iterator[str]:
-    """What differs, in words."""
+    """The differences, in words."""
     for name in {**there, **here}:
         if there.get(name) != here.get(name):
             yield f"{name} {there.get(name) or 'not known'}, here {here.get(name) or 'not known'}"
@@ -167,17 +168,17 @@ def _learn(found: FoundRun, price: float) -> EarlierRun:
 
 
 def _list_scores(history: History, price: float) -> Iterator[KnobScore]:
-    """What the latest screens measured, oldest first."""
+    """The scores of the latest screens, oldest first."""
     is_screen = [row for row in history.rows if row.trial.purpose == "screen" and math.isfinite(facts.score(row))]
     for row in is_screen[-SCORES:]:
         text = history.candidates[row.trial.proposal.source_sha].text
-        with suppress(CandidateError):  # that a later version reads otherwise
+        with suppress(CandidateError):  # a later version may read it differently
             values = {knob.name: knob.value for knob in read_knobs(text)}
             yield KnobScore(values, facts.score(row) + price * code_lines(text))
 
 
 def _tell(found: FoundRun, best: Standing, price: float) -> str:
-    """What models are told of it."""
+    """The text about the earlier run for models."""
     there = found.settings
     moment = Moment(
         program=there.program,

@@ -26,7 +26,7 @@ SHOW_CURSOR = "\x1b[?25h"  # a live screen hides it
 
 
 class Interrupts:
-    """What was asked to stop, and what then happens."""
+    """The handling of signals that ask a run to stop."""
 
     def __init__(self) -> None:
         self.seen = False
@@ -43,7 +43,7 @@ class Interrupts:
             signal.signal(number, handler)
 
     def listen(self) -> None:
-        """Take the signals. To be called again when somebody else, as `ray.init`, may have taken one."""
+        """Take the signals. Call it again when other code, such as `ray.init`, may have taken one."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
@@ -60,7 +60,7 @@ class Interrupts:
         if self._stop is None:
             raise KeyboardInterrupt
         if self.seen:
-            _end_children()  # two of Ray's agents would take a minute to see that they are alone
+            _end_children()  # else two of Ray's agents would run for a minute more
             _say_at_last(f"\nended at once; every result up to now is saved, go on with\n  {self._resume}\n")
             os._exit(130)
         self.seen = True

@@ -42,14 +42,9 @@ def new_run(
     """
     experiment = override_experiment(load_any(request.experiment or find_experiment()), request)
     check_keeping(request, experiment)
-    program_file = program_path(request.program, experiment)
-    program = read_program(program_file) if program_file else ""
+    program = read_program(path) if (path := program_path(request.program, experiment)) else ""
     device, name = _device(experiment, joined=address is not None)
-    if request.gpus_per_trial == AUTO and address is None and device == "cpu":
-        raise SettingsError(
-            f"--gpus-per-trial {AUTO}: there is no GPU here to share; leave it out, or join a Ray that has one with "
-            "--address (a logical one will do: ray start --head --num-gpus=1)"
-        )
+    _check_sharing(request, device, address)
     proposers = request.proposers or (ProposerSpec(name="tpe"),)
     isolation = request.isolation or "best"
     walls = try_walls(isolation)
@@ -75,17 +70,12 @@ def new_run(
         storage=storage,
         max_staleness=choose_staleness(request, default=None),
         rules=choose_rules(request, experiment),
-        baseline=(
-            read_script(experiment, proposers)
-            if isinstance(experiment, ScriptExperiment)
-            else _baseline(experiment, program)
-        ),
+        baseline=_read_baseline(experiment, proposers, program),
         program=program,
         dataset_fingerprint="",
-        versions=_versions(),
-        hardware=(
-            {"cpus": usable_cpus(), "memory_mb": usable_memory() >> 20, "device": name, "isolation": walls.level}
-        ),
+        versions={"python": platform.python_version(), "autoresearch_ray": __version__}
+        | {package: version(package) for package in PACKAGES},
+        hardware=_describe_machine(name, walls.level),
         created_at=time.time(),
         address=address,
         slots=count_slots(experiment, request, device, address),
@@ -144,7 +134,7 @@ def choose_rules(request: Request, experiment: AnyExperiment) -> Rules:
 def choose_director(
     request: Request, default: ProposerSpec | None, proposers: Sequence[ProposerSpec]
 ) -> ProposerSpec | None:
-    """The model that directs; None for none. SettingsError where there would be nobody to direct."""
+    """The model that directs; None for none. SettingsError where there is no model to direct."""
     chosen = default if request.director is None else None if request.director == NONE else request.director
     if request.director is not None and chosen is not None and not any(spec.name in MODELS for spec in proposers):
         raise SettingsError(
@@ -216,11 +206,6 @@ def find_experiment() -> Path:
     return choose_experiment(torch.cuda.get_device_capability() if torch.cuda.is_available() else None)
 
 
-def _versions() -> dict[str, str]:
-    ours = {"python": platform.python_version(), "autoresearch_ray": __version__}
-    return ours | {name: version(name) for name in PACKAGES}
-
-
 def _device(experiment: AnyExperiment, joined: bool) -> tuple[Literal["cpu", "cuda"], str]:
     """What trials run on, and its name. A cluster's GPUs are not here to be looked at: its slots check their own."""
     if joined:
@@ -236,8 +221,23 @@ def _device(experiment: AnyExperiment, joined: bool) -> tuple[Literal["cpu", "cu
     return "cuda" if device.type == "cuda" else "cpu", device_name(device)
 
 
-def _baseline(experiment: Experiment, program: str) -> str:
-    """The starting candidate with the experiment's constants written in."""
+def _check_sharing(request: Request, device: str, address: str | None) -> None:
+    if request.gpus_per_trial == AUTO and address is None and device == "cpu":
+        raise SettingsError(
+            f"--gpus-per-trial {AUTO}: there is no GPU here to share; leave it out, or join a Ray that has one with "
+            "--address (a logical one will do: ray start --head --num-gpus=1)"
+        )
+
+
+def _describe_machine(device_name: str, isolation: str) -> dict[str, object]:
+    memory_mb = usable_memory() >> 20
+    return {"cpus": usable_cpus(), "memory_mb": memory_mb, "device": device_name, "isolation": isolation}
+
+
+def _read_baseline(experiment: AnyExperiment, proposers: tuple[ProposerSpec, ...], program: str) -> str:
+    """The starting candidate with the experiment's constants written in; a script as it is."""
+    if isinstance(experiment, ScriptExperiment):
+        return read_script(experiment, proposers)
     path = Path(experiment.candidate)
     try:
         source = set_constants(path.read_text(), dict(experiment.constants))

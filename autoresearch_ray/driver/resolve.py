@@ -74,7 +74,7 @@ def keep_folder(folder: Path) -> Iterator[None]:
         if made and not (folder / SETTINGS_FILE).exists():
             shutil.rmtree(folder if folder in made else made[0], ignore_errors=True)
             for parent in made[1:]:
-                with contextlib.suppress(OSError):  # gone already, or somebody else uses it by now
+                with contextlib.suppress(OSError):  # gone already, or used by another process
                     parent.rmdir()
         raise
 
@@ -105,7 +105,7 @@ def _experiment_words(path: Path) -> str:
 
 
 def _storage_url(request: Request) -> str | None:
-    """Where copies are to go; "" for nowhere any more, None when nothing was said."""
+    """The URL for copies; "" to stop copying, None when nothing was said."""
     if request.storage in (None, NONE):
         return None if request.storage is None else ""
     return normal_url(request.storage)
@@ -172,5 +172,5 @@ def _read_stored(folder: Path, state: str) -> RunSettings:
     try:
         return RunSettings.model_validate_json(read_stored_settings(folder, state) or b"")
     except ValidationError:
-        place = folder / STATE_FILE if state == SQLITE else f"{state}, run {folder.name}"
-        raise SettingsError(f"{place}: holds no settings of this version; start a new run") from None
+        store = folder / STATE_FILE if state == SQLITE else f"{state}, run {folder.name}"
+        raise SettingsError(f"{store}: holds no settings of this version; start a new run") from None

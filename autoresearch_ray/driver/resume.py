@@ -1,8 +1,8 @@
 """A run that goes on: its settings as they are stored, with what a resumed run may change, and no more.
 
-It may change how long it goes on, who proposes, what that may cost, how stale a proposal may be, whether losing screens
-end early, whether the best's weights are kept, the walls and where copies go. Whatever its scores depend on stays: a
-request that says otherwise is refused.
+It may change its limits, who proposes and at what cost, and how stale a proposal may be. It may also change whether
+losing screens end early, whether the best's weights are kept, the walls, and where copies go. Whatever scores depend on
+stays: a request that says otherwise is refused.
 """
 
 import json
@@ -40,9 +40,9 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
     for name in MAY_NOT_CHANGE:
         said, was = getattr(request, name), getattr(stored, name)
         if said not in (None, was):
-            known = "none" if was == "" else was
+            before = "none" if was == "" else was
             raise SettingsError(
-                f"{option_name(name)} {said}: run {stored.tag} has {known}; leave it out, or use a new --tag"
+                f"{option_name(name)} {said}: run {stored.tag} has {before}; leave it out, or use a new --tag"
             )
     price = stored.rules.complexity_price
     if request.complexity_price not in (None, price):
@@ -55,7 +55,7 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
     address = ray_address(request)
     changes = {
         "trials": request.trials or stored.trials,
-        "hours": request.hours,  # of this launch
+        "hours": request.hours,  # limit of this launch
         "proposers": request.proposers or stored.proposers,
         "director": choose_director(request, stored.director, request.proposers or stored.proposers),
         "isolation": request.isolation or stored.isolation,
@@ -69,8 +69,8 @@ def resume_run(request: Request, stored: RunSettings, storage: str | None) -> Re
         "max_staleness": choose_staleness(request, stored.max_staleness),
         "storage": stored.storage if storage is None else storage,
     }
-    known = request.replace(gpus_per_trial=None)  # the share is that of the run
-    fit = count_slots(stored.experiment, known, stored.device, address) if request.slots else stored.slots
+    unshared = request.replace(gpus_per_trial=None)  # the share is that of the run
+    fit = count_slots(stored.experiment, unshared, stored.device, address) if request.slots else stored.slots
     machines = {"address": address, "slots": fit, "measures_sharing": False}
     follows = address is not None and request.slots is None
     return RequestedRun.model_validate(stored.terms() | changes | machines | {"follows": follows})

@@ -1,8 +1,8 @@
 """One run from a request to its summary, as a function: `autoresearch_ray.run(...)` and the command line use it.
 
-Everything that can be wrong with a request is found before Ray starts (`resolve.py`). The driver holds a lock on the
-run's folder, starts the state and the proposer actor, and drives Ray Tune until the limits are reached or it is
-interrupted; what was running then runs again under the same id when the run is resumed.
+Everything that can be wrong with a request is found before Ray starts (`resolve.py`). The driver locks the run's
+folder, starts the store and the proposer actor, and drives Ray Tune until the limits are reached or it is interrupted.
+Trials that were running then run again under the same id when the run is resumed.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
 from autoresearch_ray.text import one_line
 
-SILENT_SECONDS = 60.0  # that a slot may say nothing beyond what its trial may take
+SILENT_SECONDS = 60.0  # a slot's longest silence beyond its trial's time limit
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +85,8 @@ def drive(request: Request) -> RunOutcome:
             keep_folder(folder),
             _only_driver(folder),
             model_keys(run) as keys,
-        ):  # keys first: data may take long to come
-            Lineage(folder / LINEAGE, folder.name)  # what git refuses is found before Ray starts
+        ):  # keys first: preparing data may take long
+            Lineage(folder / LINEAGE, folder.name)  # git's refusals are found before Ray starts
             fingerprint = prepare_data(run, progress.say)
             with ray_for(run) as cluster, _serving_files(run, folder, cluster):
                 interrupts.listen()
@@ -244,7 +244,7 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
             stop=RunStopper(searcher),
             callbacks=[watch],
             verbose=0,
-            progress_reporter=tune.CLIReporter(),  # the one for notebooks wipes out what stands in the cell
+            progress_reporter=tune.CLIReporter(),  # the reporter for notebooks clears the cell's output
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )

@@ -12,13 +12,13 @@ from autoresearch_ray.records import Candidate
 from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.source_files import HEADING
 
-PROGRAMS = ("program.md", "README.md")  # in a script's folder; the first that is there steers the search
+PROGRAMS = ("program.md", "README.md")  # the first of these in a script's folder steers the search
 
 
 def read_start(experiment: ScriptExperiment) -> str:
     """The starting candidate: the editable files, with the experiment's constants and ranges. SettingsError."""
     for command in filter(None, (experiment.command, experiment.judge)):
-        words_of(command, experiment.folder)  # is there such a program?
+        words_of(command, experiment.folder)  # raises if there is no such program
     files = read_files(experiment, Path(experiment.folder))
     try:
         text = set_constants(Candidate(files).text, dict(experiment.constants))

@@ -46,24 +46,24 @@ def measure_script(
             yield slot.result
 
 
-def read_candidate_of(experiment: ScriptExperiment, place: Path | None, say: Say, *, unchecked: bool) -> Candidate:
+def read_candidate_of(experiment: ScriptExperiment, path: Path | None, say: Say, *, unchecked: bool) -> Candidate:
     """The experiment's own files, or those of a folder such as `runs/TAG/trials/ID`, or the only one. SettingsError.
 
     Files that a search would refuse are refused here too, or only told of where they are to run `unchecked`.
     """
     start = read_start(experiment)
-    if place is None:
+    if path is None:
         return Candidate.of(start)
     lone = experiment.editable[0] if len(experiment.editable) == 1 else ""
-    if not place.is_dir() and not lone:
-        raise SettingsError(f"--candidate {place}: expected a folder with {', '.join(experiment.editable)}")
-    candidate = Candidate(read_files(experiment, place) if place.is_dir() else ((lone, read_source(place)),))
+    if not path.is_dir() and not lone:
+        raise SettingsError(f"--candidate {path}: expected a folder with {', '.join(experiment.editable)}")
+    candidate = Candidate(read_files(experiment, path) if path.is_dir() else ((lone, read_source(path)),))
     try:
         check_script(candidate.text, experiment.editable, start)
     except CandidateError as error:
         if not unchecked:
-            raise SettingsError(f"{place}: {error} (no search runs such files; --unchecked runs them here)") from None
-        say(f"{place}: {error}; it runs all the same, for --unchecked was said")
+            raise SettingsError(f"{path}: {error} (no search runs such files; --unchecked runs them here)") from None
+        say(f"{path}: {error}; it runs all the same, for --unchecked was said")
     return candidate
 
 

@@ -2,8 +2,8 @@
 
     for seed, results in run_side_by_side(experiment, "best", [start, best], range(4), say): ...
 
-All candidates of a seed run before the next seed begins, in an order that changes from seed to seed, so that whatever
-the machine does beside hits all alike. On a GPU they run one after another.
+All candidates of a seed run before the next seed begins. Their order changes from seed to seed, so that other load on
+the machine affects all alike. On a GPU they run one after another.
 """
 
 import queue
@@ -70,7 +70,7 @@ def run_side_by_side(
         thread.start()
     try:
         for number, seed in enumerate(seeds):
-            order = [(place + number) % len(texts) for place in range(len(texts))]
+            order = [(index + number) % len(texts) for index in range(len(texts))]
             for candidate in order:
                 work.put(_Work(candidate, texts[candidate], seed))
             found: dict[int, Result] = {}

@@ -41,9 +41,9 @@ def simulate_peer(name: str, request: Request, conditions: Conditions) -> Course
 def _request(request: Request, tag: str) -> RequestedRun:
     run = new_run(request, tag, address="virtual")  # this machine's size and devices do not matter
     if not all(spec.is_tuner for spec in run.proposers):
-        known = ", ".join(TUNERS)
+        names = ", ".join(TUNERS)
         raise SettingsError(
-            f"--proposer: expected {known} or {OWN_TUNER}:MODULE:CLASS; no language model knows this landscape"
+            f"--proposer: expected {names} or {OWN_TUNER}:MODULE:CLASS; no language model knows this landscape"
         )
     return run
 

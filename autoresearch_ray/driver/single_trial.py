@@ -56,17 +56,19 @@ def read_candidate(path: Path | None, experiment: Experiment, say: Callable[[str
 
     A text that a search would refuse is refused here too, or only told of where it is to run `unchecked`.
     """
-    place = path or Path(experiment.candidate)
+    candidate_file = path or Path(experiment.candidate)
     try:
-        text = place.read_text()
+        text = candidate_file.read_text()
         text = text if path is not None else set_constants(text, dict(experiment.constants))
     except (OSError, UnicodeDecodeError, CandidateError) as error:
         option = "--candidate " if path is not None else ""
-        raise SettingsError(f"{option}{place}: cannot be read ({error}); expected a train.py") from None
+        raise SettingsError(f"{option}{candidate_file}: cannot be read ({error}); expected a train.py") from None
     try:
         check_candidate(text)
     except CandidateError as error:
         if not unchecked:
-            raise SettingsError(f"{place}: {error} (no search runs such a text; --unchecked runs it here)") from None
-        say(f"{place}: {error}; it runs all the same, for --unchecked was said")
+            raise SettingsError(
+                f"{candidate_file}: {error} (no search runs such a text; --unchecked runs it here)"
+            ) from None
+        say(f"{candidate_file}: {error}; it runs all the same, for --unchecked was said")
     return text

@@ -27,7 +27,7 @@ PATCHES = (".patch", ".diff")
 
 
 def check_suggestion(run_dir: Path, file: Path, hypothesis: str, say: Callable[[str], None]) -> tuple[Suggestion, str]:
-    """What the file suggests to the run, and what it passed. SettingsError where it is nothing that could be tried."""
+    """The file's suggestion to the run, and the checks that it passed. SettingsError where it cannot be tried."""
     history = read_run(run_dir)
     settings = RunSettings.model_validate_json(json.dumps(history.settings))
     text, parent_sha = _read_candidate(file, history, settings, say)
@@ -79,15 +79,15 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: cannot be read ({error}); expected a train.py or a patch of one") from None
     shas = dict.fromkeys((facts.frontier_sha(history), facts.best_sha(history), facts.start_sha(history)))
-    known = {sha: history.candidates[sha].text for sha in shas if sha in history.candidates}
-    if not known:
+    texts = {sha: history.candidates[sha].text for sha in shas if sha in history.candidates}
+    if not texts:
         raise SettingsError(f"{history.settings.get('tag', 'the run')}: its start is not measured yet; try again soon")
     if file.suffix not in PATCHES:
-        whole = {sha: put_file(file, text, source) for sha, source in known.items()}
-        nearest = min(known, key=lambda sha: len(diff_lines(known[sha], whole[sha])))
+        whole = {sha: put_file(file, text, source) for sha, source in texts.items()}
+        nearest = min(texts, key=lambda sha: len(diff_lines(texts[sha], whole[sha])))
         if not isinstance(settings.experiment, Experiment):
             return whole[nearest], nearest
-        written = write_constants(text, known[nearest], settings.experiment)
+        written = write_constants(text, texts[nearest], settings.experiment)
         if written is None:
             return text, nearest
         say("made from the experiment's train.py: the experiment's constants are written into it, as a launch does")
@@ -95,7 +95,7 @@ def _read_candidate(file: Path, history: History, settings: RunSettings, say: Ca
     if not read_patch(text):
         raise SettingsError(f"{file}: has no hunk (`@@`); expected a unified diff of what the run searches")
     faults = ""
-    for sha, source in known.items():
+    for sha, source in texts.items():
         try:
             return apply_patch(source, text), sha
         except CandidateError as error:

@@ -13,14 +13,14 @@ from autoresearch_ray.driver.side_by_side import run_side_by_side
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.experiment_file import load_experiment
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.observe.pairs import Pair
 from autoresearch_ray.observe.transfers import Transfer
 from autoresearch_ray.records import History, Isolation
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
-FIRST_SEED = 2_000_000  # far from what a search draws for its trials
+FIRST_SEED = 2_000_000  # far from the seeds that a search draws
 SIDES = ("the start", "the best")
 
 
@@ -53,18 +53,18 @@ def read_proven(run_dir: Path, pairs: int) -> Proven:
 
 @dataclass(frozen=True, slots=True)
 class AskedTransfer:
-    """What is to be measured."""
+    """A transfer that was asked for."""
 
     experiment: Experiment
     isolation: Isolation
     texts: tuple[str, str]  # start, best
     best_sha: str
     run_gain: float
-    words: str  # of the settings
+    words: str  # describes the settings
     seeds: range
 
     def record(self, pairs: Sequence[Pair], failures: Sequence[str]) -> Transfer:
-        """What was measured."""
+        """The measured transfer, as a record."""
         return Transfer(self.words, self.best_sha, self.run_gain, tuple(pairs), tuple(failures), time.time())
 
 
@@ -76,9 +76,9 @@ def ask_transfer(
     pairs: int,
     isolation: Isolation | None,
 ) -> AskedTransfer:
-    """What a command line asks for. SettingsError says what of it is wrong."""
+    """The transfer that a command line asks for. SettingsError says which part is wrong."""
     proven = read_proven(run_dir, pairs)
-    own, summary = proven.settings.train_experiment, facts.summarise(proven.history)
+    own, summary = proven.settings.train_experiment, headline.summarise(proven.history)
     experiment = (load_experiment(other) if other else own).override(budget_seconds=budget_seconds)
     values = dict(map(parse_constant, constants))
     return AskedTransfer(
@@ -125,7 +125,7 @@ def _set_in_both(proven: Proven, values: dict[str, object]) -> tuple[str, str]:
 
 
 def _words(experiment: Experiment, own: Experiment, values: dict[str, object]) -> str:
-    """What differs from the run's own settings."""
+    """The differences to the run's own settings, in words."""
     hidden = ("candidate", "trials", "removal_margin", "constants")  # they say nothing of what is measured
     changed = [
         f"{name} {value}"

@@ -1,15 +1,17 @@
 """Keeps the trained model of the proven best in the run's folder: `--keep-weights best`.
 
-Which model? One that a run of the proof has trained: it exists already and its score is part of the proof. Training
-the best once more at the end would cost a run, and would give another model with another score, for a budget of time is
-spent on other steps each time. So the process server of a slot, on whatever node, takes the model of every scored
-run of a proof apart (`benchmark/trial/split_model.py`), and both files come with the trial's others, through the depot
-from another node. They are there before the result is. Nothing of them goes into the store.
+The model is one that a run of the proof has trained: it exists already, and its score is part of the proof. Training
+the best once more at the end would cost a run. It would also give another model with another score, because the same
+time never gives the same steps.
 
-When a win is decided, here the files of its lowest run are moved to `best/`, and all that are not needed any more are
-deleted: one run of each of the candidates that may be proven next is left, MOST_WAITING at most. What a killed driver
-leaves is settled by the next one. `--storage` gets `best/` alone. Where the best has no weights nevertheless (the
-option came later, the machine that had them is lost), the search runs it once more (`Search._owes_weights`).
+So a slot's process server takes the model of every scored run of a proof apart (`benchmark/trial/split_model.py`). Both
+files come with the trial's others, from another node through the depot. They are there before the result is. Nothing of
+them goes into the store.
+
+When a win is decided, the files of its lowest run are moved to `best/` here, and files that are no longer needed are
+deleted. One run of each candidate that may be proven next is left, of MOST_WAITING candidates at most. What a killed
+driver leaves is settled by the next one. `--storage` gets `best/` alone. If the best still has no weights (the option
+came later, the machine that had them is lost), the search runs it once more (`Search._owes_weights`).
 """
 
 import threading
@@ -27,20 +29,20 @@ from autoresearch_ray.records import Decision, Result, Standing, Step, Trial
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 
-MOST_WAITING = 2  # candidates of which a model waits: the targets of a proof by a gain and of one of a removal
+MOST_WAITING = 2  # candidates whose model is kept until a proof: the target of a gain and that of a removal
 
 Say = Callable[[str], None]
 Listener = Callable[[Trial, Result, tuple[Decision, ...], tuple[Step, ...]], None]
 
 
 class WeightKeeper:
-    """Keeps the best's model from a thread of its own, until the end of `with`; any thread may ask what it `lacks`."""
+    """Keeps the best's model in a thread of its own until the end of `with`; any thread may call `lacks`."""
 
     def __init__(self, board: Board, settings: RunSettings, folder: Path, say: Say) -> None:
         self._board, self._settings, self._folder, self._say = board, settings, folder, say
         self._lock = threading.Lock()
-        self._waiting: dict[str, tuple[Trial, Result]] = {}  # by trial id: whose models may be needed
-        self._kept_sha = ""  # whose model is in its place
+        self._waiting: dict[str, tuple[Trial, Result]] = {}  # keyed by trial id: the models that may be needed
+        self._kept_sha = ""  # candidate whose model is stored as the best
         self._failure = ""
         self._changed, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._follow, name="weights", daemon=True)
@@ -73,7 +75,7 @@ class WeightKeeper:
                 self._say(f"{self._folder / BEST_FOLDER}: is not what was kept; the best's weights are made again")
         except WeightsError as error:
             self._say(f"{error}; the best's weights are made again")
-        for partial in self._all_trials(".", ".part"):  # of trials that were cut off: no slot runs one now
+        for partial in self._all_trials(".", ".part"):  # left by trials that were cut off: no slot runs now
             partial.unlink()
         there = {path.parent.name for path in self._all_trials("", "")}
         for trial in self._board.trials() if there else ():
@@ -156,7 +158,8 @@ class WeightKeeper:
         for trial, result in sorted(self._waiting.values(), key=lambda one: one[1].val_bpb):
             by_source.setdefault(trial.proposal.source_sha, []).append((trial, result))
         by_source.pop(self._kept_sha, None)
-        newest = sorted(by_source.values(), key=lambda runs: max(_number(trial) for trial, _ in runs))[-MOST_WAITING:]
+        latest = {sha: max(int(trial.trial_id.lstrip("t")) for trial, _ in runs) for sha, runs in by_source.items()}
+        newest = [by_source[sha] for sha in sorted(latest, key=latest.__getitem__)[-MOST_WAITING:]]
         needed = {runs[0][0].trial_id for runs in newest}
         for trial_id in self._waiting.keys() - needed:
             for name in KEPT_MODEL_FILES:
@@ -169,7 +172,3 @@ class WeightKeeper:
     def _all_trials(self, before: str, behind: str) -> Iterator[Path]:
         for name in KEPT_MODEL_FILES:
             yield from (self._folder / TRIALS_FOLDER).glob(f"*/{before}{name}{behind}")
-
-
-def _number(trial: Trial) -> int:
-    return int(trial.trial_id.lstrip("t"))

@@ -21,7 +21,7 @@ from autoresearch_ray.records import History
 from autoresearch_ray.store.connect import read_revision, read_run
 from autoresearch_ray.text import encodable
 
-REST = 4.0  # times as long as a render took, before the next
+REST = 4.0  # pause between renders, in durations of a render
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """The server of a run's page, for the browsers of this machine: it listens on loopback alone, and only reads.
 
     GET /               the page
-    GET /data           what it shows now, as JSON; 304 to who has this revision
+    GET /data           what it shows now, as JSON; 304 to a client that has this revision
     GET /trial/ID       all about one trial, as JSON
     GET /files/PATH     a file of the run as plain text, see `run_files`
 
-A web page from elsewhere must not read it through a name of its own that leads to 127.0.0.1 (DNS rebinding): requests
-for another host or from another origin are refused.
+Requests for another host or from another origin are refused. Otherwise a foreign web page could read this one through
+a name of its own that leads to 127.0.0.1 (DNS rebinding).
 """
 
 import socket
@@ -22,7 +22,7 @@ from autoresearch_ray.live_page.run_files import read_shown
 from autoresearch_ray.observe.page import policy
 
 LOOPBACK = "127.0.0.1"
-IDLE_SECONDS = 60.0  # until a connection that asks nothing is closed
+IDLE_SECONDS = 60.0  # a connection without a request is closed after it
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
@@ -41,7 +41,7 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The page's address."""
         return f"http://{LOOPBACK}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:

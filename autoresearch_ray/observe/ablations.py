@@ -18,13 +18,13 @@ HEADS = ("part of the best", "code lines", "pairs", "worth{unit}", "what that sa
 class AblatedPart:
     """One part of the best, and what is lost without it."""
 
-    what: str  # in words: the change that brought it, and why
-    code_lines: int  # that go with it; below 0 where more come
+    what: str  # the change that brought it, and why
+    code_lines: int  # code lines removed with it; below 0 if removing it adds lines
     pairs: tuple[Pair, ...]  # the run without the part is the other one
     fault: str = ""  # why it cannot go alone
 
     def verdict(self, price: float) -> str:
-        """In words; `price` is that of a code line, in the score's unit."""
+        """The verdict in words; `price` is that of a code line, in the score's unit."""
         _, low, high = mean_gain(self.pairs)
         if self.fault:
             return self.fault
@@ -40,7 +40,7 @@ class Ablation:
     """Every part of one best."""
 
     best_sha: str
-    price: float  # of the score, a code line
+    price: float  # price of one code line, in units of the score
     parts: tuple[AblatedPart, ...]
     at: float  # seconds since the epoch
 

@@ -13,7 +13,7 @@ from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
 
-SHOWN_POINTS = 3_000  # of a longer run every so many, and all that the lineage names
+SHOWN_POINTS = 3_000  # a longer run shows every n-th point, and all that the lineage names
 SHOWN_RUNS = 600  # on the slots, the latest
 WORDS = 90  # characters of a hypothesis
 
@@ -28,7 +28,7 @@ class ChartTrial:
     number: int  # 1 for the first
     elapsed: float  # seconds from the run's start to its end
     score: float | None
-    mark: str  # what became of it: keep, advance, ok, stopped, running, failed
+    mark: str  # outcome: keep, advance, ok, stopped, running, failed
     words: str
     lane: int  # index into `lanes`; -1: the bar is not shown
     start: float | None = None  # seconds since the run's start
@@ -45,7 +45,7 @@ class Chart:
     frontier: list[Place]
     lanes: list[str]  # slots by name, with their node where there are several
     rises: bool  # higher scores are better
-    decimals: int | None  # of scores; None: each by its own magnitude
+    decimals: int | None  # digits of scores; None: each by its own magnitude
 
 
 def chart(history: History) -> Chart:
@@ -63,12 +63,13 @@ def chart(history: History) -> Chart:
             continue
         lane = lanes.index(_slot(row)) if row.result and index >= first_run else -1
         trials.append(_trial(row, index + 1, elapsed[index], tried[index], lane, begin, words))
+    one_node = len({node for node, _ in lanes}) < 2
     return Chart(
         trials,
         every,
         _places(facts.best_levels(history), elapsed, words),
         _places(facts.frontier_levels(history), elapsed, words),
-        _lane_names(lanes),
+        [f"slot {slot}" if one_node else f"{one_line(node, 20)} {slot}" for node, slot in lanes],
         words.rises,
         words.decimals,
     )
@@ -105,11 +106,6 @@ def _start(row: TrialRow) -> float | None:
 
 def _slot(row: TrialRow) -> tuple[str, int]:
     return (row.result.node, row.result.slot) if row.result else ("", -1)
-
-
-def _lane_names(lanes: Sequence[tuple[str, int]]) -> list[str]:
-    one_node = len({node for node, _ in lanes}) < 2
-    return [f"slot {slot}" if one_node else f"{one_line(node, 20)} {slot}" for node, slot in lanes]
 
 
 def _places(levels: Sequence[facts.Level], elapsed: Sequence[float], words: ScoreWords) -> list[Place]:

@@ -16,11 +16,11 @@ CSV_COLUMNS = ("policy", "world", "slots", "trials", "hours", "gpu_hours", "gain
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """From here on a policy reports another candidate."""
+    """The moment from which a policy reports another candidate."""
 
     hours: float  # virtual, since the search began
-    gain: float  # that it truly has over the start
-    believed: float  # that the policy says it has
+    gain: float  # true gain over the start
+    believed: float  # gain as the policy reports it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +30,18 @@ class Course:
     policy: str
     world: int
     slots: int
-    trials: int  # that were started
+    trials: int  # trials started
     hours: float  # virtual, of all slots side by side
-    moments: tuple[Moment, ...]  # in order; before the first the start is reported
+    moments: tuple[Moment, ...]  # oldest first; before the first the start is reported
 
     @property
     def gpu_hours(self) -> float:
-        """For which slots were held."""
+        """GPU hours for which slots were reserved."""
         return self.hours * self.slots
 
     @property
     def last(self) -> Moment:
-        """What is reported at the end."""
+        """The moment of the candidate that is reported at the end."""
         return self.moments[-1] if self.moments else Moment(0.0, 0.0, 0.0)
 
     def gains_at(self, gpu_hours: np.ndarray) -> np.ndarray:

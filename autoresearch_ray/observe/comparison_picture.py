@@ -13,12 +13,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from autoresearch_ray.observe.comparison import Course, by_policy
-from autoresearch_ray.observe.plots import DPI, HEIGHT_INCHES, INK, MUTED, WIDTH_INCHES
+from autoresearch_ray.observe.picture_style import DPI, HEIGHT_INCHES, INK, MUTED, WIDTH_INCHES
 from autoresearch_ray.paths import write_whole
 
-COLOURS = ("#1a7f37", "#d4762c", "#0969da", "#8250df", "#cf222e", "#57606a", "#bf8700")  # by order of policies
-STEPS = 1200  # of the horizontal axis
-GAP = 0.035  # of the vertical axis, between the names of two lines
+COLOURS = ("#1a7f37", "#d4762c", "#0969da", "#8250df", "#cf222e", "#57606a", "#bf8700")  # in the policies' order
+STEPS = 1200  # points along the horizontal axis
+GAP = 0.035  # least distance between the names of two lines, as a share of the vertical axis
 
 
 def comparison_png(courses: Sequence[Course], path: Path) -> None:
@@ -64,8 +64,8 @@ def _style(axes: Axes) -> None:
 def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Names and medians beside the lines' ends, in their order, moved up where two would overlap."""
     bottom, top = axes.get_ylim()
-    place = -1.0
+    height = -1.0
     for gain, policy, colour in sorted(ends):
-        place = max((gain - bottom) / (top - bottom), place + GAP)
-        axes.text(1.01, place, f"{policy} {gain:+.1f}", transform=axes.transAxes, color=colour, fontsize=10.5,
+        height = max((gain - bottom) / (top - bottom), height + GAP)
+        axes.text(1.01, height, f"{policy} {gain:+.1f}", transform=axes.transAxes, color=colour, fontsize=10.5,
                   va="center", weight="bold")  # fmt: skip

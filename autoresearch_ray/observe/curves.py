@@ -9,7 +9,7 @@ from autoresearch_ray.records import History
 WIDTH, HEIGHT = 860, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 14, 40
 SHOWN_RUNS = 5  # the latest of each candidate
-EARLY = 0.1  # share of the time in which the loss falls from the vocabulary's entropy: not used for the scale
+EARLY = 0.1  # share of the time that the scale ignores: the loss falls steeply there
 GRID_LINES = 4
 
 Points = list[tuple[float, float]]  # seconds, bits per byte
@@ -26,11 +26,11 @@ def learning_curves(history: History) -> str:
         return ""
     low, high = min(scale), sorted(scale)[min(len(scale) - 1, int(0.99 * len(scale)))]
     low, high = low - 0.04 * (high - low or 1.0), high + 0.04 * (high - low or 1.0)
-    lines = [
-        f'<polyline class="{name}" points="{_polyline(run, longest, low, high)}"/>'
-        for name, runs in groups
-        for run in runs
-    ]
+    lines = []
+    for name, runs in groups:
+        for run in runs:
+            places = [f"{_x(seconds, longest):.1f},{_y(min(bpb, 1e3), low, high):.1f}" for seconds, bpb in run]
+            lines.append(f'<polyline class="{name}" points="{" ".join(places)}"/>')
     names = " and ".join(f'<span class="{"good" * (name == "best")}">{name}</span>' for name, _ in groups)
     return (
         f'<h2>Learning curves</h2><p class="note">Training loss of {names}, as the candidates report it; '
@@ -49,10 +49,6 @@ def _runs(history: History, source_sha: str) -> list[Points]:
         if row.result is not None
     ]
     return [run for run in runs if len(run) > 1][-SHOWN_RUNS:]
-
-
-def _polyline(run: Points, longest: float, low: float, high: float) -> str:
-    return " ".join(f"{_x(seconds, longest):.1f},{_y(min(bpb, 1e3), low, high):.1f}" for seconds, bpb in run)
 
 
 def _x(seconds: float, longest: float) -> float:

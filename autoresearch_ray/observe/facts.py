@@ -7,12 +7,11 @@ a run; the decisions were made elsewhere (`decide/`) and are read here, not made
 import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
-from autoresearch_ray.records import HELD, MAY_BE_BEST, Decision, History, Result, Step, TrialRow
+from autoresearch_ray.records import HELD, MAY_BE_BEST, Decision, History, Step, TrialRow
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.scoring import OURS, Scoring
 from autoresearch_ray.script_experiment import ScriptExperiment
@@ -23,7 +22,7 @@ UNSELECTED = frozenset({*MAY_BE_BEST, "idle"})  # purposes whose scores were not
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """From this trial on, a place (best or frontier) stood at this score."""
+    """The score of best or frontier from this trial on."""
 
     trial_number: int  # 1 for the first trial; 0 before any
     val_bpb: float
@@ -36,7 +35,7 @@ class Win:
 
     number: int  # 1, 2, 3 ...
     step: Step
-    hypothesis: str  # of all its advances; the step itself was settled by a mere replicate
+    hypothesis: str  # hypotheses of all its advances; a replicate settled the step itself
     parent_sha: str  # the best before it
     commit: str  # "" while git has not been told
     trial_number: int
@@ -44,37 +43,13 @@ class Win:
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """What one language model's calls came to, over all launches of the run."""
+    """The cost of one language model's calls, over all launches of the run."""
 
     name: str
     calls: int
     tokens: int
-    micros: int  # millionths of a dollar; what calls whose cost is not known could cost at most is in it
+    micros: int  # millionths of a dollar; calls of unknown cost count with the most they could cost
     priced: bool  # False: no price of it is known
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The headline of a run, NaN where nothing is known yet; scores as decisions read them, `words` writes them."""
-
-    tag: str
-    experiment: str
-    words: ScoreWords
-    baseline: float  # mean of the starting candidate's runs
-    baseline_runs: int
-    best: float  # the start less what each win gained, or its best run if that is worse
-    gain: float  # baseline - best: what the wins gained in pairs on equal seeds; 0 while nothing is proven
-    gain_low: float  # 95 % interval
-    gain_high: float
-    noise_sd: float  # pooled over runs of equal source
-    noise_freedom: int
-    frontier: float
-    trials: int  # with a result
-    statuses: dict[str, int]  # most frequent first
-    wins: int
-    slots: int
-    wall_seconds: float  # first trial start to last trial end, of every launch; pauses between them do not count
-    utilisation: float  # training seconds over slots x wall
 
 
 def score(row: TrialRow) -> float:
@@ -115,11 +90,11 @@ def isolation(history: History) -> str:
 def setting(history: History, name: str, default: Any) -> Any:
     """A value of settings.json by its name, at the top or one level down."""
     nested = [value for value in history.settings.values() if isinstance(value, dict)]
-    return next((place[name] for place in [history.settings, *nested] if name in place), default)
+    return next((section[name] for section in [history.settings, *nested] if name in section), default)
 
 
 def complexity_price(history: History) -> float:
-    """What a code line costs, by the run's rules: an experiment may leave it to them, or be overruled."""
+    """The price of a code line by the run's rules: an experiment may leave it to them, or be overruled."""
     rules = history.settings.get("rules")
     told = rules.get("complexity_price") if isinstance(rules, dict) else setting(history, "complexity_price", None)
     return float(told or 0.0)
@@ -135,8 +110,8 @@ def scoring(history: History) -> Scoring:
 
 def score_words(history: History) -> ScoreWords:
     """How its scores are written."""
-    known = scoring(history)
-    return ScoreWords(known) if known.is_ours else ScoreWords(known, noise(history)[0])
+    own = scoring(history)
+    return ScoreWords(own) if own.is_ours else ScoreWords(own, noise(history)[0])
 
 
 def best_levels(history: History) -> tuple[Level, ...]:
@@ -206,7 +181,7 @@ def steps_by_trial(history: History) -> dict[str, Step]:
     return {step.trial_id: step for kind in ("advance", "keep") for step in history.steps if step.kind == kind}
 
 
-def taken_shas(history: History) -> set[str]:
+def collect_taken(history: History) -> set[str]:
     """The candidates that were frontier or best, and those whose changes were merged into one."""
     taken = {step.source_sha for step in history.steps}
     merged = (row.trial.proposal for row in history.rows if row.trial.proposal.source_sha in taken)
@@ -217,42 +192,6 @@ def describe_trials(history: History) -> list[str]:
     """What each trial tried, in words; of one that settled a win, what the win is (its own word is "again")."""
     won = {win.step.trial_id: win.hypothesis for win in wins(history)}
     return [won.get(row.trial.trial_id, row.trial.proposal.hypothesis) for row in history.rows]
-
-
-def summarise(history: History) -> Summary:
-    """The headline of the run so far."""
-    won = wins(history)
-    sd, freedom = noise(history)
-    start = [score(row) for row in history.rows if row.trial.purpose == "baseline" and math.isfinite(score(row))]
-    levels = best_levels(history)
-    baseline = levels[0].val_bpb if levels else _mean(start)
-    best = levels[-1].val_bpb if levels else baseline
-    reach = math.hypot(*((step.gain_high - step.gain_low) / 2 for step in _summands(won)))
-    frontier = frontier_levels(history)
-    results = [row.result for row in history.rows if row.result is not None]
-    slots = _slots(history, results)
-    wall = _wall_seconds(results, history.launches)
-    busy = math.fsum(result.training_seconds for result in results)
-    return Summary(
-        tag=str(setting(history, "tag", "")),
-        experiment=_experiment_name(history),
-        words=ScoreWords(scoring(history), sd),
-        baseline=baseline,
-        baseline_runs=len(start),
-        best=best,
-        gain=baseline - best,
-        gain_low=baseline - best - reach,
-        gain_high=baseline - best + reach,
-        noise_sd=sd,
-        noise_freedom=freedom,
-        frontier=frontier[-1].val_bpb if frontier else math.nan,
-        trials=len(results),
-        statuses=dict(Counter(status(row) for row in history.rows).most_common()),
-        wins=len(won),
-        slots=slots,
-        wall_seconds=wall,
-        utilisation=busy / (slots * wall) if slots and wall > 0 else 0.0,
-    )
 
 
 def noise(history: History) -> tuple[float, int]:
@@ -268,8 +207,8 @@ def noise(history: History) -> tuple[float, int]:
 
 def reason_of(decision: Decision, words: ScoreWords) -> str:
     """Why, with what the held-out split says."""
-    known = math.isfinite(decision.holdout_gain)
-    held_out = f", held-out gain {words.amount(decision.holdout_gain)}" if known else ""
+    has_holdout = math.isfinite(decision.holdout_gain)
+    held_out = f", held-out gain {words.amount(decision.holdout_gain)}" if has_holdout else ""
     return decision.reason + held_out
 
 
@@ -290,12 +229,6 @@ def measure_elapsed(history: History) -> list[float]:
     return found
 
 
-def _summands(won: Sequence[Win]) -> list[Step]:
-    """The wins whose gains add up to the run's: of removals in a row, all measured from one best, the last."""
-    steps = [win.step for win in won]
-    return [step for step, after in zip_longest(steps, steps[1:]) if not (after and step.removes and after.removes)]
-
-
 def _levels(history: History) -> list[Level]:
     numbers = {row.trial.trial_id: number for number, row in enumerate(history.rows, 1)}
     claims = [row.trial.claimed_at for row in history.rows]
@@ -313,25 +246,3 @@ def _levels(history: History) -> list[Level]:
 def _mean(values: Iterable[float], otherwise: float = math.nan) -> float:
     values = list(values)
     return math.fsum(values) / len(values) if values else otherwise
-
-
-def _wall_seconds(results: list[Result], launches: tuple[float, ...]) -> float:
-    """How long trials ran: of each launch, from its first start to its last end."""
-    groups: defaultdict[int, list[Result]] = defaultdict(list)
-    for result in results:
-        if result.started_at and result.finished_at:
-            groups[bisect_right(launches, result.started_at)].append(result)
-    return math.fsum(
-        max(0.0, max(result.finished_at for result in group) - min(result.started_at for result in group))
-        for group in groups.values()
-    )
-
-
-def _slots(history: History, results: list[Result]) -> int:
-    named = setting(history, "slots", None)
-    return named if isinstance(named, int) and named > 0 else len({result.slot for result in results})
-
-
-def _experiment_name(history: History) -> str:
-    named = setting(history, "experiment", "")
-    return str(named.get("name", "") if isinstance(named, dict) else named)

@@ -22,7 +22,7 @@ SHOWN_LINES = 10  # knobs in a terminal
 
 
 def findings_lines(findings: Findings | None, words: ScoreWords) -> Iterator[str]:
-    """What all results say, for a terminal."""
+    """The findings as lines for a terminal."""
     if findings is None:
         yield "too few results to say anything yet"
         return
@@ -44,7 +44,7 @@ def align(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     if not rows:
         return
     table = [tuple(heads), *(tuple(row) for row in rows)]
-    widths = [max(len(row[place]) for row in table) for place in range(len(heads))]
+    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
     yield ""
     for row in table:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -81,10 +81,10 @@ def subject_rows(findings: Findings, words: ScoreWords) -> list[tuple[str, ...]]
 
 
 def direction_rows(history: History) -> list[tuple[str, ...]]:
-    """What came of each direction, under DIRECTION_HEADS; [] where none was ever followed."""
+    """The outcome of each direction, under DIRECTION_HEADS; [] where none was ever followed."""
     words = facts.score_words(history)
     titles = {OPEN: "anything that its model found best"}
-    taken = facts.taken_shas(history)
+    taken = facts.collect_taken(history)
     for directives in history.directives:
         titles |= {direction.name: direction.title for direction in directives.directions}
     found = list[tuple[str, ...]]()
@@ -97,8 +97,8 @@ def direction_rows(history: History) -> list[tuple[str, ...]]:
 
 
 def proposer_rows(history: History) -> list[tuple[str, ...]]:
-    """What each proposer brought, under PROPOSER_HEADS."""
-    taken, found, words = facts.taken_shas(history), list[tuple[str, ...]](), facts.score_words(history)
+    """The results of each proposer, under PROPOSER_HEADS."""
+    taken, found, words = facts.collect_taken(history), list[tuple[str, ...]](), facts.score_words(history)
     for name in dict.fromkeys(row.trial.proposal.proposer for row in _screens(history)):
         rows = [row for row in _screens(history) if row.trial.proposal.proposer == name]
         tried, won, failed, mean, _, cost = _account(rows, taken, words)
@@ -125,7 +125,7 @@ def part_rows(history: History) -> list[tuple[str, ...]]:
         if part is None or part.proposer != ABLATION or decision is None:
             continue
         lines = part.lines_removed - part.lines_added
-        worth = price * lines - decision.expected_gain  # in the score: J counts the lines that go as a gain
+        worth = price * lines - decision.expected_gain  # in units of the score: J counts removed lines as a gain
         half = 1.96 * decision.expected_sd
         says = "failed" if math.isnan(worth) else "helps" if worth - half > 0 else "not certain"
         says = "can go" if worth + half < price * lines else says

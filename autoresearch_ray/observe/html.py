@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from autoresearch_ray.candidate.difference import compare_constants
 from autoresearch_ray.kept_model import KeptModel
-from autoresearch_ray.observe import facts, guidance
+from autoresearch_ray.observe import facts, guidance, headline
 from autoresearch_ray.observe.ablations import HEADS as ABLATION_HEADS
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows
 from autoresearch_ray.observe.chart import chart
@@ -27,13 +27,13 @@ from autoresearch_ray.observe.lines import duration, price
 from autoresearch_ray.observe.page import page, render
 from autoresearch_ray.observe.transfers import HEADS as TRANSFER_HEADS
 from autoresearch_ray.observe.transfers import Transfer, transfer_rows
-from autoresearch_ray.observe.trial_panel import diff_rows, embedded_panels, text_of
+from autoresearch_ray.observe.trial_panel import diff_rows, embed_panels, text_of
 from autoresearch_ray.paths import BEST_FOLDER, write_whole
 from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import encodable, last_line, one_line, visible
 
-SHOWN_TRIALS = 2_000  # of the latest; the parquet file has all
+SHOWN_TRIALS = 2_000  # the latest trials; the parquet file has all
 SHOWN_WINS = 100
 WORDS = 600  # characters of a hypothesis or an error; the parquet file has all
 SETTING_LIMIT = 300  # characters of one value
@@ -53,14 +53,14 @@ def report_html(
     document = page(
         title_of(history),
         report_body(history, image, transfers, ablations, kept),
-        {"chart": asdict(chart(history)), "panels": embedded_panels(history)},
+        {"chart": asdict(chart(history)), "panels": embed_panels(history)},
     )
     write_whole(path, encodable(document).encode())
 
 
 def title_of(history: History) -> str:
-    """What the page is called."""
-    return one_line(facts.summarise(history).tag, 100) or "autoresearch"
+    """The page's title."""
+    return one_line(headline.summarise(history).tag, 100) or "autoresearch"
 
 
 def report_body(
@@ -74,8 +74,10 @@ def report_body(
 
     Of ablations the latest is shown, and of a best that has been replaced it is told so.
     """
-    summary, wins = facts.summarise(history), facts.wins(history)
+    summary, wins = headline.summarise(history), facts.wins(history)
     words = summary.words
+    latest = reversed(history.rows[-SHOWN_TRIALS:])
+    commits = {name: history.commits.get(step.index, "") for name, step in facts.steps_by_trial(history).items()}
     named = (("experiment", summary.experiment), ("isolation", facts.isolation(history)))
     return render(
         "report.html",
@@ -89,7 +91,7 @@ def report_body(
         lineage=lineage_rows(history),
         wins=[_win(history, win, words) for win in wins[-SHOWN_WINS:]],
         win_count=len(wins),
-        kept=_kept(history, kept) if kept is not None else "",
+        kept=_describe_kept(history, kept) if kept is not None else "",
         transfer_heads=TRANSFER_HEADS,
         transfers=transfer_rows(transfers, words),
         ablation_heads=words.heads(ABLATION_HEADS),
@@ -99,7 +101,7 @@ def report_body(
         constants=_constants(history),
         curves=Markup(learning_curves(history)),
         failures=_failures(history),
-        trials=_trials(history, words),
+        trials=[_trial(row, commits.get(row.trial.trial_id, ""), words) for row in latest],
         trial_count=len(history.rows),
         models=[
             (one_line(cost.name, 80), f"{cost.calls:,}", f"{cost.tokens:,}", price(cost))
@@ -109,8 +111,8 @@ def report_body(
     )
 
 
-def _kept(history: History, kept: KeptModel) -> str:
-    """Where the trained model is, and whose."""
+def _describe_kept(history: History, kept: KeptModel) -> str:
+    """A sentence on where the trained model is, and whose it is."""
     whose = "the best" if kept.source_sha == facts.best_sha(history) else "an earlier best"
     return (
         f"The trained model of {whose} is kept in {BEST_FOLDER}/: {one_line(kept.trial_id, 40)} trained it, val_bpb "
@@ -128,7 +130,7 @@ class _Card:
     good: bool = False
 
 
-def _cards(summary: facts.Summary) -> list[_Card]:
+def _cards(summary: headline.Summary) -> list[_Card]:
     words, scoring = summary.words, summary.words.scoring
     cards = [_Card("baseline", words.score(summary.baseline), f"{words.title}, {_runs(summary.baseline_runs)}")]
     if summary.wins:
@@ -176,7 +178,7 @@ def _win(history: History, win: facts.Win, words: ScoreWords) -> dict[str, objec
 
 
 def _guidance(history: History, words: ScoreWords) -> dict[str, object]:
-    """What all results say, and where the search was sent because of it."""
+    """The findings, and the directions that the search got from them."""
     findings = history.findings
     newest = history.directives[-1] if history.directives else None
     return {
@@ -208,7 +210,7 @@ def _constants(history: History) -> list[tuple[str, str, str]]:
 
 
 def _failures(history: History) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
-    """By status, the most frequent first: how many trials, and the latest."""
+    """(status, number of trials, the latest ones), the most frequent status first."""
     groups: defaultdict[str, list[TrialRow]] = defaultdict(list)
     for row in history.rows:
         if row.result is not None and row.result.status not in ("ok", "stopped"):
@@ -222,12 +224,6 @@ def _failures(history: History) -> list[tuple[str, str, list[tuple[str, str, str
 def _failure(row: TrialRow) -> tuple[str, str, str]:
     end = one_line(last_line(row.result.error) if row.result else "", 240) or "no message"
     return one_line(row.trial.trial_id, WORDS), end, one_line(row.trial.proposal.hypothesis, 120)
-
-
-def _trials(history: History, words: ScoreWords) -> list[dict[str, object]]:
-    """The latest first."""
-    commits = {name: history.commits.get(step.index, "") for name, step in facts.steps_by_trial(history).items()}
-    return [_trial(row, commits.get(row.trial.trial_id, ""), words) for row in reversed(history.rows[-SHOWN_TRIALS:])]
 
 
 def _trial(row: TrialRow, commit: str, words: ScoreWords) -> dict[str, object]:

@@ -28,7 +28,7 @@ class LineageRow:
 def lineage_rows(history: History) -> list[LineageRow]:
     """The latest steps in order."""
     merged = {row.trial.proposal.proposal_id for row in history.rows if row.trial.proposal.kind == "merge"}
-    lost, rows, wins, words = _lost_steps(history), [], 0, facts.score_words(history)
+    lost, rows, wins, words = _find_lost_steps(history), [], 0, facts.score_words(history)
     for step in history.steps:
         wins += step.kind == "keep"
         word = {"start": "start", "keep": f"win {wins}", "drop": "failed proof"}.get(step.kind, "advance")
@@ -46,11 +46,11 @@ def lineage_rows(history: History) -> list[LineageRow]:
 
 
 def probability(value: float) -> str:
-    """In three places; what is nearly certain is not called certain."""
+    """A probability with three digits; a near certainty is not rounded to certainty."""
     return "> 0.999" if value > 0.999 else f"{value:.3f}"
 
 
-def _lost_steps(history: History) -> set[int]:
+def _find_lost_steps(history: History) -> set[int]:
     """The advances that a failed proof took back."""
     lost, unproven = set[int](), Unproven()
     for step in history.steps:

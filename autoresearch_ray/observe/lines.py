@@ -6,7 +6,7 @@ import shlex
 from rich.cells import cell_len, set_cell_size
 
 from autoresearch_ray.kept_model import KeptModel
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.paths import LINEAGE, REPORT_FILE, python_command
 from autoresearch_ray.records import History, TrialRow, dollars
 from autoresearch_ray.score_words import ScoreWords
@@ -15,7 +15,7 @@ from autoresearch_ray.text import last_line, one_line
 COLUMNS = 120
 SHOWN_WINS = 20
 SHOWN_HELD = 5
-NAME_CELLS = 20  # of a metric, in a line a decision
+NAME_CELLS = 20  # width of a metric's name in a decision's line
 OURS = ScoreWords()
 WORTH_A_REASON = frozenset({"keep", "drop", "advance", "promising"})
 
@@ -33,8 +33,8 @@ def decision_line(row: TrialRow, commit: str = "", words: ScoreWords = OURS) -> 
 
 
 def summary_lines(history: History, run_dir: str = "", resume: str = "", kept: KeptModel | None = None) -> list[str]:
-    """What the run came to, and where to look next; `resume` is the command that continues it."""
-    summary = facts.summarise(history)
+    """A run's results, and where to look next; `resume` is the command that continues it."""
+    summary = headline.summarise(history)
     lines = [
         *_scores(summary),
         *_wins(history, summary.words),
@@ -42,13 +42,13 @@ def summary_lines(history: History, run_dir: str = "", resume: str = "", kept: K
         *_models(history),
         *_lines_of_held(history),
     ]
-    place = one_line(run_dir) or "."
+    folder = one_line(run_dir) or "."
     lines += [
-        _line("report", f"{place}/{REPORT_FILE}"),
-        page_line(place),
-        *_model(history, place, kept),
-        _line("lineage", _lineage(history, place, summary.tag)),
-        _line("table", f'autoresearch_ray.load_trials("{place}")'),
+        _line("report", f"{folder}/{REPORT_FILE}"),
+        page_line(folder),
+        *_model(history, folder, kept),
+        _line("lineage", _lineage(history, folder, summary.tag)),
+        _line("table", f'autoresearch_ray.load_trials("{folder}")'),
     ]
     return [*lines, _line("resume", resume)] if resume else lines
 
@@ -73,7 +73,7 @@ def duration(seconds: float) -> str:
 
 
 def _words(row: TrialRow, words: ScoreWords) -> str:
-    """What was tried and, for a failure, how it ended, else why it was decided so if that is news."""
+    """What was tried; for a failure how it ended; else the decision's reason, if it is news."""
     hypothesis = one_line(row.trial.proposal.hypothesis, COLUMNS)
     if row.result is not None and row.result.status != "ok":
         error = last_line(row.result.error)
@@ -83,12 +83,13 @@ def _words(row: TrialRow, words: ScoreWords) -> str:
     return hypothesis
 
 
-def _scores(summary: facts.Summary) -> list[str]:
+def _scores(summary: headline.Summary) -> list[str]:
     if not math.isfinite(summary.baseline):
         return [_line("baseline", "not measured yet")]
     words, scoring = summary.words, summary.words.scoring
     way = "" if words.is_ours else f", {words.way}"
-    lines = [_line("baseline", f"{words.score(summary.baseline)} {words.name}{_runs(summary.baseline_runs)}{way}")]
+    runs = f", mean of {summary.baseline_runs} runs" if summary.baseline_runs > 1 else ""
+    lines = [_line("baseline", f"{words.score(summary.baseline)} {words.name}{runs}{way}")]
     if not summary.wins:
         return [*lines, _line("best", f"the starting candidate: nothing was {scoring.proven} better")]
     interval = ""
@@ -118,7 +119,7 @@ def _wins(history: History, words: ScoreWords) -> list[str]:
     return lines
 
 
-def _effort(summary: facts.Summary) -> list[str]:
+def _effort(summary: headline.Summary) -> list[str]:
     kinds = ", ".join(f"{count:,} {status}" for status, count in summary.statuses.items())
     lines = [_line("trials", f"{summary.trials:,}" + (f" ({kinds})" if kinds else ""))]
     if summary.wall_seconds > 0:
@@ -141,16 +142,16 @@ def _models(history: History) -> list[str]:
 
 
 def price(cost: facts.ModelCost) -> str:
-    """What a model's calls cost, in words."""
+    """The cost of a model's calls, in words."""
     return dollars(cost.micros) if cost.priced else "price not known"
 
 
-def _model(history: History, place: str, kept: KeptModel | None) -> list[str]:
+def _model(history: History, folder: str, kept: KeptModel | None) -> list[str]:
     """The command that samples from the kept model."""
     if kept is not None:
         earlier = "" if kept.source_sha == facts.best_sha(history) else ", of an earlier best"
         words = f"{one_line(kept.trial_id)}, {kept.megabytes:.1f} MB{earlier}"
-        return [_line("model", f"{python_command()} -m autoresearch_ray.sample {shlex.quote(place)}  ({words})")]
+        return [_line("model", f"{python_command()} -m autoresearch_ray.sample {shlex.quote(folder)}  ({words})")]
     if facts.setting(history, "keep_weights", "none") == "none" or not facts.wins(history):
         return []
     return [_line("model", "the best's weights are not kept yet: --resume runs it once more for them")]
@@ -162,18 +163,14 @@ def _lines_of_held(history: History) -> list[str]:
     return [_line("held", f"{', '.join(held[-SHOWN_HELD:])}{more}: too good to be true, please look")] if held else []
 
 
-def _lineage(history: History, place: str, tag: str) -> str:
+def _lineage(history: History, folder: str, tag: str) -> str:
     """The command that shows it; --git-dir, for git refuses to look for another user's repository by itself."""
     missing = sum(step.index not in history.commits for step in history.steps)
     if not history.steps:
         return "nothing to commit yet"
     if missing:
         return f"{missing} of {len(history.steps)} steps are not committed; they are stored, --resume commits them"
-    return f"git --git-dir {place}/{LINEAGE}/.git log -p autoresearch/{one_line(tag)}"
-
-
-def _runs(count: int) -> str:
-    return f", mean of {count} runs" if count > 1 else ""
+    return f"git --git-dir {folder}/{LINEAGE}/.git log -p autoresearch/{one_line(tag)}"
 
 
 def _line(name: str, words: str) -> str:

@@ -10,7 +10,7 @@ from autoresearch_ray.score_words import ScoreWords
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What decisions read of both on one seed, lower is better; NaN where that side failed."""
+    """The scores of both on one seed, lower is better; NaN where that side failed."""
 
     seed: int
     other: float
@@ -18,7 +18,7 @@ class Pair:
 
     @property
     def gain(self) -> float:
-        """What the best is better; NaN where a side failed."""
+        """How much better the best is; NaN where a side failed."""
         return self.other - self.best
 
 
@@ -28,7 +28,7 @@ def whole_pairs(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def mean_gain(pairs: Sequence[Pair]) -> tuple[float, float, float]:
-    """Mean and its 95 % bounds by Student's t, of the pairs that are whole; NaN for what too few pairs do not tell."""
+    """Mean gain and its 95 % bounds by Student's t, over complete pairs; NaN where there are too few."""
     return mean_interval([pair.gain for pair in whole_pairs(pairs)])
 
 

@@ -9,30 +9,33 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-from matplotlib.transforms import Bbox
 
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
+from autoresearch_ray.observe.picture_style import (
+    BEST,
+    DOT,
+    DPI,
+    FAILED,
+    FRONTIER,
+    HEIGHT_INCHES,
+    INK,
+    LABEL_CHARACTERS,
+    MUTED,
+    WIDTH_INCHES,
+    drawable,
+)
+from autoresearch_ray.observe.win_labels import LABELLED_WINS, label_wins
 from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import History
 from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.text import one_line
 
-WIDTH_INCHES, HEIGHT_INCHES, DPI = 12.0, 6.0, 100
-LABELLED_WINS = 12  # the largest; all others are marked without words
-LABEL_CHARACTERS = 46
-INK, MUTED, DOT, BEST, FRONTIER, FAILED = "#24292f", "#6e7781", "#8fa3bf", "#1a7f37", "#d4762c", "#cf222e"
 TICK_SECONDS = (10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)
 
 
@@ -51,7 +54,7 @@ def score_limits(scores: Sequence[float], levels: Sequence[float], sd: float) ->
     are left out (Tukey's far-out fence is 3), and no more is shown above the levels than 0.8 of their own range and
     8 sd: trials that got worse are many, and how much worse they got is not the point.
     """
-    held = [level for level in levels if math.isfinite(level)]
+    shown = [level for level in levels if math.isfinite(level)]
     finite = np.array([score for score in scores if math.isfinite(score)])
     sd = sd if math.isfinite(sd) else 0.0
     if len(finite):
@@ -59,13 +62,13 @@ def score_limits(scores: Sequence[float], levels: Sequence[float], sd: float) ->
         fence = 2.5 * (three_quarters - quarter)
         inside = finite[(finite >= quarter - fence) & (finite <= three_quarters + fence)]
         low, high = float(inside.min()), float(inside.max())
-        if held:
-            reach = 0.8 * (max(held) - min(held)) + 8 * sd
-            high = min(high, max(held) + reach) if reach > 0 else high
-            low = max(low, min(held) - max(reach, fence)) if reach > 0 else low
-        held += [low, high]
-    held = held or [0.0, 1.0]
-    low, high = min(held) - 0.5 * sd, max(held) + sd
+        if shown:
+            reach = 0.8 * (max(shown) - min(shown)) + 8 * sd
+            high = min(high, max(shown) + reach) if reach > 0 else high
+            low = max(low, min(shown) - max(reach, fence)) if reach > 0 else low
+        shown += [low, high]
+    shown = shown or [0.0, 1.0]
+    low, high = min(shown) - 0.5 * sd, max(shown) + sd
     margin = 0.06 * (high - low) or 0.01 * abs(high) or 0.01
     return Limits(low - margin, high + margin)
 
@@ -80,7 +83,7 @@ def draw_progress(history: History) -> bytes:
     figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.075, 0.16, 0.905, 0.675))
-    summary = facts.summarise(history)
+    summary = headline.summarise(history)
     best, frontier = facts.best_levels(history), facts.frontier_levels(history)
     words = summary.words
     objectives = [facts.score(row) for row in history.rows]
@@ -109,7 +112,7 @@ def draw_progress(history: History) -> bytes:
     _steps(axes, best, words, last, color=BEST, linewidth=2.4, label=f"best, {sure}", zorder=5)
     _titles(figure, summary)
     _hours(axes, history)
-    _label_wins(figure, axes, wins, words)
+    label_wins(figure, axes, wins, words)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.527, 0.0), ncols=len(handles),
@@ -117,17 +120,6 @@ def draw_progress(history: History) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def drawable(text: str, limit: int) -> str:
-    """One line of characters that the font has; others become question marks."""
-    known = _font_characters()
-    return "".join(character if ord(character) in known else "?" for character in one_line(text, limit))
-
-
-@lru_cache
-def _font_characters() -> frozenset[int]:
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def _style(axes: Axes, words: ScoreWords) -> None:
@@ -145,7 +137,7 @@ def _style(axes: Axes, words: ScoreWords) -> None:
     axes.set_ylabel(label, fontsize=11, color=MUTED, parse_math=False)
 
 
-def _band(axes: Axes, summary: facts.Summary) -> None:
+def _band(axes: Axes, summary: headline.Summary) -> None:
     if not math.isfinite(summary.baseline):
         return
     baseline = summary.words.shown(summary.baseline)
@@ -195,22 +187,22 @@ def _trials(axes: Axes, history: History, scores: list[float], limits: Limits, r
 
 
 def _steps(axes: Axes, levels: Sequence[facts.Level], words: ScoreWords, last: int, **look: object) -> None:
-    known = [level for level in levels if math.isfinite(level.val_bpb)]
-    if not known:
+    measured = [level for level in levels if math.isfinite(level.val_bpb)]
+    if not measured:
         return
-    numbers = [level.trial_number for level in known] + [last]
-    values = [words.shown(level.val_bpb) for level in (*known, known[-1])]
+    numbers = [level.trial_number for level in measured] + [last]
+    values = [words.shown(level.val_bpb) for level in (*measured, measured[-1])]
     axes.step(numbers, values, where="post", **look)  # type: ignore[arg-type]  # line properties, by name
 
 
-def _titles(figure: Figure, summary: facts.Summary) -> None:
+def _titles(figure: Figure, summary: headline.Summary) -> None:
     name = " · ".join(part for part in (drawable(summary.tag, 40), drawable(summary.experiment, 30)) if part)
     figure.text(0.012, 0.972, name or "autoresearch", fontsize=15, fontweight="bold", color=INK, va="top",
                 parse_math=False)  # fmt: skip
     figure.text(0.012, 0.917, _headline(summary), fontsize=11.5, color=MUTED, va="top", parse_math=False)
 
 
-def _headline(summary: facts.Summary) -> str:
+def _headline(summary: headline.Summary) -> str:
     trials = f"{summary.trials:,} trial{'s' * (summary.trials != 1)}"
     if not math.isfinite(summary.baseline):
         return f"{trials}, no score yet"
@@ -218,8 +210,8 @@ def _headline(summary: facts.Summary) -> str:
     start, gain, scoring = words.score(summary.baseline), words.amount(summary.gain), words.scoring
     if not summary.wins:
         return f"baseline {start}, nothing {scoring.proven} yet, {trials}"
-    known = math.isfinite(summary.gain_low)
-    interval = f" (95 %: {words.bounds(summary.gain_low, summary.gain_high)})" if known else ""
+    has_interval = math.isfinite(summary.gain_low)
+    interval = f" (95 %: {words.bounds(summary.gain_low, summary.gain_high)})" if has_interval else ""
     won = f"{summary.wins} win{'s' * (summary.wins != 1)}"
     doubt = f", {scoring.doubt}" if scoring.doubt else ""
     return f"{start} → {words.score(summary.best)}, gain {gain}{interval}, {won} in {trials}{doubt}"
@@ -236,82 +228,11 @@ def _hours(axes: Axes, history: History) -> None:
     top.set_xlim(axes.get_xlim())
     ticks: dict[int, int] = {}  # trial number -> seconds
     for moment in range(step, int(elapsed[-1]) + 1, step):
-        place = bisect_right(elapsed, moment)
-        crowded = [other for other in ticks if place - other < 0.05 * len(elapsed)]
+        trial_number = bisect_right(elapsed, moment)
+        crowded = [other for other in ticks if trial_number - other < 0.05 * len(elapsed)]
         for other in crowded:  # the run stood still: the later moment is the one that its next trial saw
             del ticks[other]
-        ticks[place] = moment
+        ticks[trial_number] = moment
     top.set_xticks(list(ticks), [f"{moment / unit:g} {name}" for moment in ticks.values()])
     top.tick_params(colors=MUTED, labelsize=10, length=3, pad=2)
     top.spines[["top", "left", "right", "bottom"]].set_visible(False)
-
-
-def _label_wins(figure: Figure, axes: Axes, wins: Sequence[facts.Win], words: ScoreWords) -> None:
-    """A mark for each win; words for the largest, placed beyond the line where nothing else is written."""
-    if not wins:
-        return
-    points = [(win.trial_number, words.shown(win.step.val_bpb)) for win in wins]
-    numbers, scores = [x for x, _ in points], [y for _, y in points]
-    axes.scatter(numbers, scores, s=62, color=BEST, edgecolors="white", linewidths=1.2, zorder=6)
-    figure.draw_without_rendering()
-    pixels = [(float(x), float(y)) for x, y in axes.transData.transform(points)]
-    largest = sorted(wins, key=lambda win: -win.step.gain if math.isfinite(win.step.gain) else 0.0)[:LABELLED_WINS]
-    largest.sort(key=lambda win: win.number)
-    texts = [(win.number, axes.text(0, 0, _words(win), transform=None, **_TEXT)) for win in largest]
-    left = axes.get_window_extent().x0
-    rightward = [n for n, text in texts if pixels[n - 1][0] - left < text.get_window_extent().width + 16]
-    # Leader lines cross no words if the words to the left of their marks come first, then the others from the right.
-    texts.sort(key=lambda item: (item[0] in rightward, -item[0] if item[0] in rightward else item[0]))
-    taken: list[Bbox] = []
-    for number, text in texts:
-        side = -1 if number in rightward else 1
-        _place(text, pixels[number - 1], side, 1 if words.rises else -1, pixels, taken)
-
-
-def _words(win: facts.Win) -> str:
-    return drawable(win.hypothesis, LABEL_CHARACTERS) or f"win {win.number}"
-
-
-def _place(
-    text: Text,
-    mark: tuple[float, float],
-    side: int,
-    way: int,
-    pixels: list[tuple[float, float]],
-    taken: list[Bbox],
-) -> None:
-    """Move `text` away from `mark` until it covers no other and not the best's line.
-
-    It goes to the left (side 1) or right (-1), downward (way -1) or upward (1), where the best has no line.
-
-    Pixels throughout; `pixels` are the marks of all wins. Without room the text goes.
-    """
-    assert text.axes is not None
-    frame, (x, y) = text.axes.get_window_extent(), mark
-    text.set_horizontalalignment("right" if side == 1 else "left")
-    text.set_verticalalignment("top" if way == -1 else "bottom")
-    edge = frame.y0 if way == -1 else frame.y1
-    for far in range(9, 400, 5):
-        text.set_position((x - 8 * side, y + way * far))
-        box = text.get_window_extent()
-        near_end, far_end = (box.y1, box.y0) if way == -1 else (box.y0, box.y1)
-        line = max((way * height for place, height in pixels if place <= box.x1 + 4), default=-math.inf)
-        if way * (far_end - edge) > -2:
-            break
-        if way * near_end > line + 5 and not any(box.overlaps(other) for other in taken):
-            taken.append(Bbox.from_extents(box.x0 - 3, box.y0 - 1, box.x1 + 3, box.y1 + 1))
-            if far > 20:
-                end = (x - 6 * side, (box.y0 + box.y1) / 2)
-                leader = Line2D([x, end[0]], [y, end[1]], transform=None, color="#8c959f", linewidth=0.7, zorder=5)
-                text.axes.add_artist(leader)
-            return
-    text.remove()
-
-
-_TEXT: dict[str, Any] = {
-    "fontsize": 9.5,
-    "color": INK,
-    "zorder": 7,
-    "parse_math": False,
-    "bbox": {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
-}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.records import History, dollars
 from autoresearch_ray.text import one_line
 
@@ -37,12 +37,17 @@ def compare_runs(histories: Sequence[History]) -> list[str]:
 def _compare(histories: Sequence[History]) -> list[str]:
     rows = [HEADER, *(_describe(history) for history in histories)]
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(HEADER))]
-    return ["  ".join(_fit(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
-            for row in rows]  # fmt: skip
+    return [
+        "  ".join(
+            set_cell_size(cell, width) if column < NAMES else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
 
 
 def _describe(history: History) -> tuple[str, ...]:
-    summary = facts.summarise(history)
+    summary = headline.summarise(history)
     proven = summary.wins > 0
     words, doubt = summary.words, summary.words.scoring.doubt
     return (
@@ -62,14 +67,10 @@ def _describe(history: History) -> tuple[str, ...]:
 
 
 def _price(history: History) -> str:
-    """What the run's models cost; at least so much where the price of one is not known."""
+    """The cost of the run's models; a lower bound where the price of one is not known."""
     costs = facts.model_costs(history)
     priced = [cost for cost in costs if cost.priced]
     if not priced:
         return UNKNOWN
     total = dollars(sum(cost.micros for cost in priced))
     return total if len(priced) == len(costs) else f">={total}"
-
-
-def _fit(cell: str, width: int, column: int) -> str:
-    return set_cell_size(cell, width) if column < NAMES else cell.rjust(width)

@@ -18,14 +18,14 @@ from autoresearch_ray.score_words import ScoreWords
 __all__ = ["SlotView", "Snapshot", "decision_line", "render", "seconds_left", "summary_lines"]
 
 BAR_CELLS = 10
-DECISIONS = 4  # of the last ones always have room, where the window has room at all
+DECISIONS = 4  # so many of the last decisions are shown in any window but the smallest
 FIXED_LINES = 7  # headline, progress, scores, and the heads of slots and decisions with an empty line before each
 GOOD, DIM, BOLD = "green", "dim", "bold"
 
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """What one slot is doing."""
+    """One slot's activity."""
 
     trial_id: str
     kind: str
@@ -71,10 +71,12 @@ def seconds_left(snapshot: Snapshot) -> float:
     if snapshot.trials_total:
         begun = sum(slot.progress for slot in snapshot.slots)
         remaining = snapshot.trials_total - snapshot.trials_done - begun
-        known = [slot.seconds / slot.progress for slot in snapshot.slots if slot.progress > 0.02 and slot.seconds > 0]
-        if known and snapshot.utilisation > 0:
-            last = median(known) * (1 - min(slot.progress for slot in snapshot.slots))
-            left.append(max(last, remaining * median(known) / (len(snapshot.slots) * snapshot.utilisation)))
+        durations = [
+            slot.seconds / slot.progress for slot in snapshot.slots if slot.progress > 0.02 and slot.seconds > 0
+        ]
+        if durations and snapshot.utilisation > 0:
+            last = median(durations) * (1 - min(slot.progress for slot in snapshot.slots))
+            left.append(max(last, remaining * median(durations) / (len(snapshot.slots) * snapshot.utilisation)))
         elif snapshot.trials_done and not snapshot.slots:
             left.append(remaining * snapshot.elapsed_seconds / snapshot.trials_done)
     return max(0.0, min(left)) if left else math.nan
@@ -93,12 +95,12 @@ class _Screen:
 def _lines(snapshot: Snapshot, width: int, height: int, ascii_only: bool) -> list[Text]:
     spare = max(0, height - FIXED_LINES)
     shown_decisions = min(len(snapshot.decisions), max(min(DECISIONS, spare // 2), spare - len(snapshot.slots)))
-    room = spare - shown_decisions
+    lines_left = spare - shown_decisions
     slots = list(snapshot.slots)
     rest = 0
-    if len(slots) > room:
-        rest = len(slots) - max(room - 1, 0)
-        slots = slots[: max(room - 1, 0)]
+    if len(slots) > lines_left:
+        rest = len(slots) - max(lines_left - 1, 0)
+        slots = slots[: max(lines_left - 1, 0)]
     loss = "bpb" if snapshot.words.is_ours else "loss"
     lines = [_headline(snapshot, width), _progress(snapshot, width, ascii_only), _scores(snapshot, width), Text("")]
     lines.append(_cut(f"trial   kind      progress        {loss:>4}     time  hypothesis", width, DIM))

@@ -20,11 +20,11 @@ HEADS = ("settings", "pairs", "start", "best", "gain", "does it hold")
 class Transfer:
     """Start and best of a run under settings that need not be the run's."""
 
-    settings: str  # in words: "budget_seconds 60, DEPTH 8"
+    settings: str  # for example "budget_seconds 60, DEPTH 8"
     best_sha: str
-    run_gain: float  # that the run has proven; NaN if it had none
+    run_gain: float  # the gain that the run has proven; NaN without one
     pairs: tuple[Pair, ...]  # the start's run is the other one
-    failures: tuple[str, ...]  # in words, of sides without a score
+    failures: tuple[str, ...]  # errors of sides without a score
     at: float  # seconds since the epoch
 
     def verdict(self) -> str:

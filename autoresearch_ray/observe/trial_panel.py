@@ -19,7 +19,7 @@ from autoresearch_ray.text import one_line, visible
 SHOWN_DIFF_LINES = 800
 SHOWN_ERROR = 4_000  # characters, of its end
 WORDS = 1_000  # characters of a text in one line
-EMBEDDED = 300  # of the latest, besides every win's
+EMBEDDED = 300  # panels of the latest trials, in addition to every win's
 EMBEDDED_BYTES = 2_000_000
 MARKS = {"+": "p", "-": "m", "@": "h"}  # classes of a diff's lines
 
@@ -29,7 +29,7 @@ Points = list[tuple[float, float]]  # seconds, bits per byte
 
 @dataclass(frozen=True, slots=True)
 class TrialPanel:
-    """What is shown of one trial."""
+    """The facts that a page shows about one trial."""
 
     trial: str
     hypothesis: str
@@ -38,7 +38,7 @@ class TrialPanel:
     error: str
     diff: Pairs | None  # (class, line) against the parent; None where a text is not in the store
     parent: str  # the parent's trial whose curve is shown
-    is_same_seed: bool  # of that trial
+    is_same_seed: bool  # whether the seed is that trial's
     curve: Points
     parent_curve: Points
 
@@ -52,7 +52,7 @@ def trial_panel(history: History, trial_id: str) -> TrialPanel | None:
     return _panel(history, row, steps, runs, facts.score_words(history))
 
 
-def embedded_panels(history: History) -> dict[str, dict[str, object]]:
+def embed_panels(history: History) -> dict[str, dict[str, object]]:
     """The panels that go into the file: every win's and the latest, as many as fit into EMBEDDED_BYTES."""
     steps, runs, words = facts.steps_by_trial(history), _runs_with_curves(history), facts.score_words(history)
     kept = [step.trial_id for step in history.steps if step.kind == "keep"][::-1]
@@ -110,7 +110,7 @@ def _panel(
 
 
 def _runs_with_curves(history: History) -> dict[str, list[TrialRow]]:
-    """By candidate, the latest first."""
+    """The runs with a learning curve, keyed by candidate, the latest first."""
     found = defaultdict[str, list[TrialRow]](list)
     for row in reversed(history.rows):
         if row.result is not None and row.result.curve:
@@ -142,7 +142,7 @@ def _facts(row: TrialRow, words: ScoreWords) -> Iterator[tuple[str, str]]:
     yield "direction", proposal.direction
     yield words.name, words.score(facts.score(row), "")
     if row.result:
-        yield from _measured(row.result, words)
+        yield from _list_measurements(row.result, words)
     yield "expected effect", words.gain(words.shown(proposal.expected_effect), "")
     yield "lines", f"+{proposal.lines_added} -{proposal.lines_removed}"
     yield "staleness", str(trial.staleness) if trial.staleness else ""
@@ -152,7 +152,7 @@ def _facts(row: TrialRow, words: ScoreWords) -> Iterator[tuple[str, str]]:
     yield "candidate", proposal.source_sha[:10]
 
 
-def _measured(result: Result, words: ScoreWords) -> Iterator[tuple[str, str]]:
+def _list_measurements(result: Result, words: ScoreWords) -> Iterator[tuple[str, str]]:
     yield "held out", words.score(result.holdout_bpb, "")
     yield "its curve promised", words.score(result.expected_bpb, "")
     yield "seconds", f"{result.training_seconds:.1f} training, {result.eval_seconds:.1f} scoring"
@@ -166,10 +166,11 @@ def _measured(result: Result, words: ScoreWords) -> Iterator[tuple[str, str]]:
 
 
 def _decision(decision: Decision, words: ScoreWords) -> Iterator[tuple[str, str]]:
+    gain, sd = words.gain(decision.expected_gain, ""), words.amount(decision.expected_sd, "")
     named: Sequence[tuple[str, str]] = (
         ("decision", decision.verdict),
         ("reason", one_line(decision.reason, WORDS)),
-        ("expected gain", _expected(decision, words)),
+        ("expected gain", f"{gain}, sd {sd}" if gain and sd else gain),
         ("sd of a pair", words.amount(decision.pair_sd, "")),
         ("held-out gain", words.gain(decision.holdout_gain, "")),
         ("code lines", str(decision.code_lines) if decision.code_lines else ""),
@@ -192,8 +193,3 @@ def _step(step: Step, commit: str, words: ScoreWords) -> Iterator[tuple[str, str
         ("commit", one_line(commit, 40)[:10]),
     )
     yield from ((name, value) for name, value in named if value)
-
-
-def _expected(decision: Decision, words: ScoreWords) -> str:
-    gain, sd = words.gain(decision.expected_gain, ""), words.amount(decision.expected_sd, "")
-    return f"{gain}, sd {sd}" if gain and sd else gain

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print the prompt and send nothing")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("autoresearch_ray").setLevel(logging.INFO)  # and not the SDKs' own news
+    logging.getLogger("autoresearch_ray").setLevel(logging.INFO)  # the SDKs' own loggers stay quiet
     try:
         request = ask(
             experiment=options.experiment,

@@ -30,12 +30,13 @@ from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Value
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.answer import ParsedIdea
+from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates, settle_ideas
+from autoresearch_ray.propose.llm.session import settle_ideas
 from autoresearch_ray.propose.tuner.tuner import Observation, Suggestion, suggestion_of
 
 GROUP, TUNER_GROUP = "autoresearch_ray.proposers", "autoresearch_ray.tuners"
-PAUSE_SECONDS = 15.0  # after a call that failed
+PAUSE_SECONDS = 15.0  # pause after a failed call
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,11 @@ class OwnIdea:
 
     text: str
     hypothesis: str
-    expected_effect: float = math.nan  # on val_bpb as a view has it, below 0 is better
+    expected_effect: float = math.nan  # expected change of val_bpb as in the view; below 0 is better
 
 
 class Proposer(Protocol):
-    """What a class of one's own has."""
+    """The interface of a proposer class of one's own."""
 
     def propose(self, view: SearchView) -> Iterable[OwnIdea]:
         """Ideas on `view.frontier.text`, as many as `view.ideas` or fewer; none if nothing comes to mind."""
@@ -61,7 +62,7 @@ class OwnProposer:
         self._proposer = proposer
 
     async def converse(self, view: SearchView, gates: Gates, accept: Accept) -> Conversation:
-        """Its ideas, through all gates. What it raises goes on to the caller."""
+        """Pass its ideas through all gates. Its exceptions go on to the caller."""
         ideas = list(await asyncio.to_thread(lambda: list(self._proposer.propose(view))))
         for idea in ideas:
             if not isinstance(idea, OwnIdea):
@@ -74,7 +75,7 @@ class OwnProposer:
 
 
 class KnobTuner(Protocol):
-    """What a tuner of one's own has."""
+    """The interface of a tuner class of one's own."""
 
     def suggest(
         self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
@@ -98,14 +99,15 @@ class OwnTuner:
     def suggest(
         self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
     ) -> Suggestion | None:
-        """As `Tuner.suggest`."""
+        """See `Tuner.suggest`."""
         if not knobs or time.monotonic() < self._until:
             return None
         fault, found = "", None
         try:
             values = self._tuner.suggest(knobs, observations, running)
             fault = "" if values is None else _fault_of(knobs, values)
-            found = None if values is None or fault else suggestion_of(knobs, _all_values(knobs, values))
+            if values is not None and not fault:
+                found = suggestion_of(knobs, {knob.name: values.get(knob.name, knob.value) for knob in knobs})
         except Exception as error:  # noqa: BLE001  # whatever a class of one's own raises
             fault = f"{type(error).__name__}: {error}"
         self._until = time.monotonic() + PAUSE_SECONDS if fault else 0.0
@@ -123,10 +125,6 @@ def _fault_of(knobs: Sequence[Knob], values: Mapping[str, Value]) -> str:
         if not ranges[name].contains(value):
             return f"suggest gave {name} = {value!r}, expected a value of {ranges[name]}"
     return ""
-
-
-def _all_values(knobs: Sequence[Knob], values: Mapping[str, Value]) -> dict[str, Value]:
-    return {knob.name: values.get(knob.name, knob.value) for knob in knobs}
 
 
 def load_proposer(where: str) -> Proposer:

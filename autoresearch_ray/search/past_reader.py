@@ -7,8 +7,8 @@ from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.portfolio import Portfolio
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.guidance import Findings
-from autoresearch_ray.propose.llm.prompt.past import Moment, Past
-from autoresearch_ray.propose.llm.prompt.view import ExperimentView, ScriptView, SearchView
+from autoresearch_ray.propose.llm.prompt.past import Past
+from autoresearch_ray.propose.llm.prompt.view import ExperimentView, Moment, ScriptView, SearchView
 from autoresearch_ray.records import Candidate, Decision, Proposal, Result, Standing, Trial
 from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.settings import RunSettings

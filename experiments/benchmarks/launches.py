@@ -22,7 +22,8 @@ import pandas as pd
 from remeasure import candidates, measured_pairs
 from scipy.stats import ttest_ind
 
-from autoresearch_ray.observe.facts import summarise, wins
+from autoresearch_ray.observe.facts import wins
+from autoresearch_ray.observe.headline import summarise
 from autoresearch_ray.store.history import read_history
 
 HERE = Path(__file__).resolve().parents[2]

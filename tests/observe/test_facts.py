@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from histories import SECOND, SOURCE, THIRD, Writer, empty, realistic, sha
 
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 
 
 def test_the_gain_is_the_sum_of_what_the_wins_gained_in_pairs() -> None:
     history = realistic()
-    summary = facts.summarise(history)
+    summary = headline.summarise(history)
     assert summary.gain == pytest.approx(1.7603 - 1.7095) and summary.best == 1.7095
     reach = math.sqrt(0.008**2 + 0.008**2)  # of two independent proofs
     assert (summary.gain_low, summary.gain_high) == pytest.approx((summary.gain - reach, summary.gain + reach))
@@ -31,7 +31,7 @@ def test_noise_is_pooled_over_the_unselected_runs_of_each_candidate() -> None:
     }
     squares = sum((len(group) - 1) * statistics.variance(group) for group in scores.values() if len(group) > 1)
     freedom = sum(len(group) - 1 for group in scores.values())
-    summary = facts.summarise(history)
+    summary = headline.summarise(history)
     assert summary.noise_sd == pytest.approx(math.sqrt(squares / freedom)) and summary.noise_freedom == freedom
 
 
@@ -44,14 +44,14 @@ def test_a_machine_that_is_slow_after_a_win_does_not_change_its_gain() -> None:
         else row
         for row in history.rows
     )
-    slowed, usual = facts.summarise(replace(history, rows=rows)), facts.summarise(history)
+    slowed, usual = headline.summarise(replace(history, rows=rows)), headline.summarise(history)
     assert (slowed.gain, slowed.gain_low, slowed.best) == (usual.gain, usual.gain_low, usual.best)
 
 
 def test_a_win_without_an_interval_leaves_the_gain_without_one() -> None:
     history = realistic()
     steps = tuple(replace(step, gain_low=math.nan, gain_high=math.nan) for step in history.steps)
-    summary = facts.summarise(replace(history, steps=steps))
+    summary = headline.summarise(replace(history, steps=steps))
     assert summary.gain == pytest.approx(1.7603 - 1.7095) and math.isnan(summary.gain_low)
 
 
@@ -59,7 +59,7 @@ def test_utilisation_is_training_over_slots_and_wall() -> None:
     run = Writer(slots=2)
     for _ in range(4):
         run.trial(SOURCE, "baseline", "baseline", "start", score=1.7)
-    summary = facts.summarise(run.history())
+    summary = headline.summarise(run.history())
     assert summary.wall_seconds == pytest.approx(26.0 + 22.5 + 1.3)
     assert summary.utilisation == pytest.approx(4 * 20.0 / (2 * 49.8))
 
@@ -83,10 +83,12 @@ def test_a_pause_between_two_launches_is_no_time_of_the_run() -> None:
     )
     began = (results[0].started_at - 20, results[4].started_at + 3600 - 20)
     gap = results[4].started_at - max(result.finished_at for result in results[:4])
-    summary, whole = facts.summarise(replace(history, rows=paused, launches=began)), facts.summarise(history)
+    summary, whole = headline.summarise(replace(history, rows=paused, launches=began)), headline.summarise(history)
     assert summary.wall_seconds == pytest.approx(whole.wall_seconds - gap)
     assert summary.utilisation == pytest.approx(8 * 20.0 / (2 * summary.wall_seconds))
-    assert facts.summarise(replace(history, rows=paused)).wall_seconds > 3600, "a run of version 0.1 tells no launches"
+    assert headline.summarise(replace(history, rows=paused)).wall_seconds > 3600, (
+        "a run of version 0.1 tells no launches"
+    )
 
 
 def test_a_dropped_frontier_returns_to_the_best() -> None:
@@ -112,7 +114,7 @@ def test_a_win_is_named_by_the_advances_that_led_to_it() -> None:
 
 
 def test_an_empty_run_has_no_numbers() -> None:
-    summary = facts.summarise(empty())
+    summary = headline.summarise(empty())
     assert (summary.trials, summary.wins, summary.utilisation) == (0, 0, 0.0)
     numbers = (summary.baseline, summary.best, summary.gain, summary.gain_low, summary.noise_sd)
     assert all(math.isnan(number) for number in numbers)

@@ -9,7 +9,8 @@ from served_runs import add_trial, watching
 from test_html_report import written
 
 from autoresearch_ray.live_page.server import PageServer
-from autoresearch_ray.observe.facts import summarise, wins
+from autoresearch_ray.observe.facts import wins
+from autoresearch_ray.observe.headline import summarise
 from autoresearch_ray.store.connect import read_run
 
 

@@ -8,7 +8,7 @@ from histories import CHARGES, empty, realistic, stored, with_text
 from rich.cells import cell_len
 from test_rebuild import FILES
 
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import headline
 from autoresearch_ray.observe.runs import HEADER, compare_runs
 from autoresearch_ray.records import History
 from autoresearch_ray.report import main
@@ -41,7 +41,7 @@ def test_one_run_is_told_by_its_report_alone(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_line_says_what_the_summary_says() -> None:
-    summary, line = facts.summarise(realistic()), cells(replace(realistic(), charges=CHARGES[:2]))
+    summary, line = headline.summarise(realistic()), cells(replace(realistic(), charges=CHARGES[:2]))
     assert (line["trials"], line["wins"], line["slots"]) == (str(summary.trials), "2", "2")
     assert line["gain"] == f"{summary.gain:.4f}"
     assert line["95 % interval"] == f"{summary.gain_low:.4f} to {summary.gain_high:.4f}"

@@ -31,12 +31,12 @@ from autoresearch_ray.archive.upload import Uploads
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.driver.tables.load import RUN, TABLES, load
 from autoresearch_ray.errors import AutoresearchError, DataError, SettingsError
-from autoresearch_ray.observe.facts import summarise
+from autoresearch_ray.observe.headline import summarise
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
+from autoresearch_ray.propose.llm.conversation import Conversation
 from autoresearch_ray.propose.llm.metered import Call
-from autoresearch_ray.propose.llm.session import Conversation
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.records import Result
 from autoresearch_ray.search.lineage import Lineage

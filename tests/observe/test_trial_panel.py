@@ -8,7 +8,7 @@ from histories import SECOND, SOURCE, Writer, long, realistic
 from test_html_report import written
 
 from autoresearch_ray.observe.page import encode_data
-from autoresearch_ray.observe.trial_panel import EMBEDDED_BYTES, embedded_panels, trial_panel
+from autoresearch_ray.observe.trial_panel import EMBEDDED_BYTES, embed_panels, trial_panel
 from autoresearch_ray.records import Candidate
 
 
@@ -46,11 +46,11 @@ def test_what_is_missing_is_said_or_left_out() -> None:
 
 def test_wins_and_the_latest_are_embedded_as_far_as_they_fit() -> None:
     history = long(1_000)
-    panels = embedded_panels(history)
+    panels = embed_panels(history)
     kept = {step.trial_id for step in history.steps if step.kind == "keep"}
     assert kept <= set(panels) and {row.trial.trial_id for row in history.rows[-300:]} <= set(panels)
     big = {sha: Candidate.of(f"{one.text}\n" + f"X = '{sha}'\n" * 700) for sha, one in history.candidates.items()}
-    size = len(json.dumps(embedded_panels(replace(history, candidates=big))))
+    size = len(json.dumps(embed_panels(replace(history, candidates=big))))
     assert size <= EMBEDDED_BYTES + 10_000
 
 

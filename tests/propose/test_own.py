@@ -18,7 +18,7 @@ from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.propose.llm.session import Gates, Idea, Rejection
+from autoresearch_ray.propose.llm.conversation import Gates, Idea, Rejection
 from autoresearch_ray.propose.own import OwnIdea, OwnProposer, OwnTuner, load_proposer, load_tuner
 from autoresearch_ray.proposer_spec import parse_proposer
 from autoresearch_ray.search.models.proposers import Writers

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from small_run import CANDIDATE, branches, descendants, git, read_until, start_launch, wait_gone, write_experiment
 
-from autoresearch_ray.observe.facts import summarise
+from autoresearch_ray.observe.headline import summarise
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.records import ProposerStatus
 from autoresearch_ray.search.watches.suggestions import PERSON

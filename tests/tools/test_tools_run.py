@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from small_run import CANDIDATE, read_until, start_launch, write_experiment
 
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.records import History
 from autoresearch_ray.store.history import read_history
 
@@ -37,7 +37,7 @@ def test_a_run_is_told_to_commands_and_to_a_tracker_over_two_launches(tmp_path: 
     first, second = read_lines(tmp_path / "ends")
     assert first["how"] == "interrupted" and any("--resume --tag x" in line for line in first["summary"])
     assert second["how"] == "finished" and second["trials"] == begun + 2 and Path(second["report"]).exists()
-    assert second["wins"] == len(facts.wins(history)) and second["best"] == facts.summarise(history).best
+    assert second["wins"] == len(facts.wins(history)) and second["best"] == headline.summarise(history).best
     check_wins(tmp_path, history, output)
 
     seen = accumulator.EventAccumulator(str(tmp_path / "runs" / "x" / "tensorboard")).Reload()

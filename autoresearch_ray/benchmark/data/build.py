@@ -29,8 +29,8 @@ from autoresearch_ray.experiment import Experiment
 
 SPLITS = ("train", "val", "holdout")
 WITHHELD = "withheld.json"
-TOKENIZER_BYTES = 200_000_000  # of train text that the tokenizer is trained on, at most
-CUTS = 8  # of what a pool may hold: the longest part of a document that is cut; a character has up to four bytes
+TOKENIZER_BYTES = 200_000_000  # most training text for the tokenizer
+CUTS = 8  # longest part of a cut document: a pool's limit over this; a character has up to four bytes
 
 Progress = Callable[[str], None]
 
@@ -40,7 +40,7 @@ class _TooLittleError(DataError):
 
 
 class _LongDocumentsError(Exception):
-    """It does so because its documents are long, and each is in one split: the length to which they are to be cut."""
+    """The splits fail because documents are long, and each is in one split. Holds the length to cut them to."""
 
 
 def build(
@@ -138,10 +138,10 @@ def _check_apart(experiment: Experiment, spool: Spool, used: dict[str, list[int]
 
 
 def _cap(spool: Spool, numbers: list[int]) -> Iterator[str]:
-    room = TOKENIZER_BYTES
+    bytes_left = TOKENIZER_BYTES
     for number in numbers:
-        room -= spool.size(number)
-        if room < 0:
+        bytes_left -= spool.size(number)
+        if bytes_left < 0:
             return
         yield spool.text(number)
 

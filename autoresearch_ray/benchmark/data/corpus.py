@@ -1,9 +1,9 @@
 """The documents of an experiment's corpus, and which split each belongs to.
 
-`data:` is `stdlib` (the source of the running Python's standard library, tests left out, one document a file),
-`tinystories`, `climbmix` or another name on the `datasets` hub, or a local .txt, .jsonl or .parquet file, or a folder
-of them (`local_files.py`). A corpus that cannot be read is a DataError; no other is put in its place. `datasets` is
-imported only where it is needed. Tokens and rows are not made here, see `build.py`.
+`data:` is one of three. `stdlib` is the source of the running Python's standard library, without tests, one document a
+file. `tinystories`, `climbmix` or another name is on the `datasets` hub. A path is a local .txt, .jsonl or .parquet
+file, or a folder of them (`local_files.py`). A corpus that cannot be read is a DataError; no other replaces it.
+`datasets` is imported only where it is needed. Tokens and rows are made in `build.py`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ HUB_NAMES = {"tinystories": "roneneldan/TinyStories", "climbmix": "karpathy/clim
 LOCAL_READERS = {".jsonl": "json", ".parquet": "parquet"}  # suffix -> builder of `datasets`
 SPLIT_SEED = b"autoresearch_ray splits 1"
 POOL_BYTES_PER_TOKEN = 8  # reserved for each scored token; BPE of 2,048 to 65,536 tokens gives 3 to 5
-POOL_SHARE = 0.2  # of the corpus, at most, for each of validation and held-out
+POOL_SHARE = 0.2  # most of the corpus for validation, and as much for held-out
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test"}  # folders of the standard library
 
 
@@ -86,7 +86,7 @@ class Spool:
 
 
 def identity(experiment: Experiment) -> dict[str, str]:
-    """What names the corpus's content: enough to tell two caches apart."""
+    """What identifies the corpus's content: enough to tell two caches apart."""
     if experiment.data == "stdlib":
         return {"data": "stdlib", "python": f"{platform.python_implementation()} {platform.python_version()}"}
     path = local_path(experiment.data)
@@ -154,12 +154,12 @@ def cut(texts: Iterable[str], length: int) -> Iterator[str]:
 
 def _take(spool: Spool, order: list[int], limit: int) -> tuple[list[int], list[int]]:
     sizes = np.array([spool.size(index) for index in order], dtype=np.int64)
-    taken, room = np.zeros(len(order), dtype=bool), limit
+    taken, bytes_left = np.zeros(len(order), dtype=bool), limit
     for at in np.flatnonzero(sizes <= limit // 2).tolist():
-        if sizes[at] <= room:
+        if sizes[at] <= bytes_left:
             taken[at] = True
-            room -= int(sizes[at])
-        if room < limit // 10:
+            bytes_left -= int(sizes[at])
+        if bytes_left < limit // 10:
             break
     numbers = np.array(order, dtype=np.int64)
     return numbers[taken].tolist(), numbers[~taken].tolist()
@@ -214,7 +214,7 @@ def _rows(source: dict[str, str], name: str, column: str, cache_dir: Path) -> It
     datasets.disable_progress_bars()
     try:
         rows = datasets.load_dataset(**source, split="train", streaming=True, cache_dir=str(cache_dir))
-    except StopIteration:  # of an empty file
+    except StopIteration:  # the file is empty
         return
     for number, row in enumerate(rows, 1):
         yield _column(row, f"{name}: row {number:,}", column)
@@ -230,11 +230,11 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _column(row: dict[str, Any], place: str, column: str) -> str:
+def _column(row: dict[str, Any], where: str, column: str) -> str:
     if column not in row:
-        raise DataError(f"{place}: has no column `{column}`; expected one of {', '.join(row)}; set text_column")
+        raise DataError(f"{where}: has no column `{column}`; expected one of {', '.join(row)}; set text_column")
     text = row[column]
     if not isinstance(text, str):
         seen = "nothing" if text is None else type(text).__name__
-        raise DataError(f"{place}: column `{column}` holds {seen}; expected text; drop the row, or set text_column")
+        raise DataError(f"{where}: column `{column}` holds {seen}; expected text; drop the row, or set text_column")
     return text

@@ -152,7 +152,7 @@ def _find_changes(folder: Path, meta: dict[str, Any]) -> list[str]:
 
 
 def _place(experiment: Experiment, spec: dict[str, str | int]) -> tuple[str, Path]:
-    """What its folder's name begins with, and the folder."""
+    """The prefix of the data set's folder name, and the folder."""
     key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
     label = Path(experiment.data).stem if "content" in spec else experiment.data.replace("/", "--")
     return label, cache_home() / "datasets" / f"{label}-{key}"
@@ -183,7 +183,7 @@ def _open_if_whole(folder: Path, spec: dict[str, str | int]) -> Dataset | None:
 
 def _build(experiment: Experiment, spec: dict[str, str | int], label: str, folder: Path, say: Progress) -> Dataset:
     partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a builder that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a builder that was killed
     partial.mkdir()
     try:
         build(experiment, spec, label, partial, cache_home() / "hub", say)

@@ -48,7 +48,7 @@ def text_documents(path: Path) -> Iterator[str]:
 
 
 def fault(path: Path, column: str) -> str:
-    """Which of the files under `path` is not sound, where, and why; empty if that is not found out."""
+    """Which file under `path` is broken, where and why; empty if that cannot be found out."""
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         reason = _wrong_line(file, column) if file.suffix.lower() == ".jsonl" else ""
         reason = _wrong_end(file) if file.suffix.lower() == ".parquet" else reason

@@ -10,7 +10,7 @@ import numpy as np
 
 from autoresearch_ray.benchmark.data.dataset import Dataset
 
-MOST_TOKENS = 4_000_000  # of the training text that are counted: about two seconds
+MOST_TOKENS = 4_000_000  # training tokens that are counted, in about two seconds
 
 
 def score_counts(dataset: Dataset, orders: int = 3) -> tuple[float, ...]:

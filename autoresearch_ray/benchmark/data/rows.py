@@ -17,7 +17,7 @@ import tiktoken
 from autoresearch_ray.benchmark.data.corpus import Spool
 from autoresearch_ray.benchmark.data.tokenizer import encode
 
-BATCH_BYTES = 4_000_000  # of text that is encoded at a time
+BATCH_BYTES = 4_000_000  # text encoded at a time
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class SplitSize:
 
     rows: int
     tokens: int  # targets: rows * seq_len, document starts included
-    bytes: int  # of text, that the targets stand for
-    documents: int  # that lie in it, the last perhaps in part
+    bytes: int  # bytes of text that the targets stand for
+    documents: int  # documents in it, the last perhaps in part
 
 
 def write_rows(

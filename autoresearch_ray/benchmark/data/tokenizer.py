@@ -68,7 +68,7 @@ def bytes_of_tokens(encoding: tiktoken.Encoding) -> np.ndarray:
 
 
 def _parts(text: str) -> list[str]:
-    """The text in parts that the pattern can split: as it is, unless a run of blanks is too long for it."""
+    """The text in parts that the pattern can split: one part, unless a run of blanks is too long."""
     if len(text) <= LONGEST_RUN:
         return [text]
     cuts = [at for run in TOO_LONG_RUN.finditer(text) for at in range(run.start(), run.end(), LONGEST_RUN // 2)]

@@ -38,7 +38,7 @@ def limit(controller: str, own: Path = OWN) -> float:
 def count_memory_kills(own: Path = OWN) -> int:
     """How many processes of this container the kernel has ended because memory ran out."""
     for group in _groups("memory", own):
-        for name in ("memory.events", "memory.oom_control"):  # of version 2, of version 1
+        for name in ("memory.events", "memory.oom_control"):  # version 2, version 1
             counts = dict(line.split() for line in _text(group / name).splitlines())
             if "oom_kill" in counts:
                 return int(counts["oom_kill"])
@@ -47,7 +47,7 @@ def count_memory_kills(own: Path = OWN) -> int:
 
 def _groups(controller: str, own: Path) -> Iterator[Path]:
     """The folders of this process's group and of those above it, the nearest first, in both versions."""
-    paths: dict[str, Path] = {}  # by controller; "" for version 2, which has one group for all of them
+    paths: dict[str, Path] = {}  # keyed by controller; "" for version 2, which has one group for all
     for line in _text(own / "cgroup").splitlines():
         _, names, path = line.split(":", 2)
         paths |= dict.fromkeys(names.split(","), Path(path))

@@ -33,10 +33,10 @@ def version() -> int:
 def confine(readable: list[str], writable: list[str], devices: list[str]) -> None:
     """Leave this process and all that it starts nothing but these paths, for ever; paths that are not there are
     skipped. Needs `linux.forbid_new_privileges` before."""
-    known = version()
-    rights = _ALL_RIGHTS[min(known, 5)]
-    header = struct.pack("<QQQ", rights, _TCP if known >= 4 else 0, _SCOPED if known >= 6 else 0)
-    size = 24 if known >= 6 else 16 if known >= 4 else 8
+    abi = version()
+    rights = _ALL_RIGHTS[min(abi, 5)]
+    header = struct.pack("<QQQ", rights, _TCP if abi >= 4 else 0, _SCOPED if abi >= 6 else 0)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     rules = syscalls.syscall(_CREATE, header, size, 0)
     try:
         for paths, allowed in (
@@ -52,8 +52,10 @@ def confine(readable: list[str], writable: list[str], devices: list[str]) -> Non
 
 
 def keep_signals_in() -> None:
-    """Leave this process and all that it starts no signals but to each other, for ever, where the kernel knows how
-    (Linux 6.12). Needs `linux.forbid_new_privileges` before."""
+    """From now on this process and all that it starts can signal only each other.
+
+    Without effect before Linux 6.12. Call `syscalls.forbid_new_privileges` first.
+    """
     if version() < 6:
         return
     rules = syscalls.syscall(_CREATE, struct.pack("<QQQ", 0, 0, _SIGNALS), 24, 0)
@@ -65,11 +67,11 @@ def keep_signals_in() -> None:
 
 def _allow(rules: int, path: str, rights: int) -> None:
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
     try:
         mine = rights if os.path.isdir(path) else rights & _OF_FILES  # noqa: PTH112  # a string all along
-        syscalls.syscall(_ADD, rules, _RULE_BENEATH, struct.pack("<Qi", mine, place), 0)
+        syscalls.syscall(_ADD, rules, _RULE_BENEATH, struct.pack("<Qi", mine, descriptor), 0)
     finally:
-        os.close(place)
+        os.close(descriptor)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from autoresearch_ray.benchmark.sandbox import syscalls
 
-FILE_BYTES = 4 << 30  # of one file
+FILE_BYTES = 4 << 30  # largest file
 OPEN_FILES = 4096
 PROCESSES = 256  # threads included; a compiler's pool of 32 workers fits
-FIRST_SPARE_USER, SPARE_USERS = 61184, 4336  # the numbers that systemd keeps for users that come and go
+FIRST_SPARE_USER, SPARE_USERS = 61184, 4336  # the range that systemd reserves for temporary users
 ALL_USERS = 1 << 32
 
 
@@ -39,7 +39,7 @@ def die_first() -> None:
 
 
 def become(user: int) -> None:
-    """Give up every right that this process has by being root, for ever; as `user`, or 0 to stay who it is."""
+    """Give up all of root's rights for ever, and become `user`; 0 keeps the present user."""
     syscalls.forget_capabilities_for_good()
     if user:
         os.setgroups([])
@@ -51,7 +51,7 @@ def become(user: int) -> None:
 
 
 def spare_user(number: int) -> int:
-    """A user that nobody is; 0 where this process may not become another."""
+    """A user id that no account has; 0 where this process may not become another user."""
     user = FIRST_SPARE_USER + number % SPARE_USERS
     return user if os.geteuid() == 0 and user < users_here() else 0
 

@@ -14,10 +14,10 @@ import socket
 from pathlib import Path
 
 LAYER = "mps"
-USER_NUMBER = 0  # of the spare user that all candidates of a node are
+USER_NUMBER = 0  # number of the spare user that a node's candidates share
 DEFAULT_PIPES = "/tmp/nvidia-mps"
 PIPES = "CUDA_MPS_PIPE_DIRECTORY"
-ENVIRONMENT = (PIPES, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT")  # what clients read
+ENVIRONMENT = (PIPES, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT")  # the clients' variables
 
 
 def pipe_folder() -> str:
@@ -26,7 +26,7 @@ def pipe_folder() -> str:
 
 
 def is_running() -> bool:
-    """Whether somebody listens at the daemon's socket."""
+    """Whether a daemon listens at the socket."""
     control = Path(pipe_folder(), "control")
     try:
         if not control.is_socket():

@@ -23,7 +23,7 @@ ALLOWED_ENVIRONMENT = (
     "PATH", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH",
     "CUDA_HOME", "VIRTUAL_ENV",
 )  # fmt: skip
-KEEP_MEMORY = {  # glibc gives freed tensors back to the kernel else: 4,000 page faults and 10 % of a small CPU step
+KEEP_MEMORY = {  # else glibc returns freed tensors to the kernel: 4,000 page faults, 10 % of a small CPU step
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }
@@ -33,8 +33,8 @@ KEEP_MEMORY = {  # glibc gives freed tensors back to the kernel else: 4,000 page
 class Tree:
     """All descendants of a process, seen from outside."""
 
-    memory_mb: float = 0.0  # what they have in memory but programs and data files; shared pages count for each
-    threads: int = 0  # of all processes
+    memory_mb: float = 0.0  # memory without programs and data files; a shared page counts for each process
+    threads: int = 0  # threads of all processes
 
 
 def clean_environment(threads: int, scratch: Path) -> dict[str, str]:
@@ -84,12 +84,12 @@ def is_first_process() -> bool:
 
 
 def tree(pid: int) -> Tree:
-    """What the descendants of a process use; nothing when it is gone."""
+    """The resources that the descendants of a process use; zeros when it is gone."""
     memory = threads = 0
     for child in _descendants(pid):
-        known = _facts(f"/proc/{child.pid}/status", ("RssAnon:", "RssShmem:", "Threads:"))
-        memory += known[0] + known[1]
-        threads += known[2]
+        numbers = _facts(f"/proc/{child.pid}/status", ("RssAnon:", "RssShmem:", "Threads:"))
+        memory += numbers[0] + numbers[1]
+        threads += numbers[2]
     return Tree(memory / 1024, threads)
 
 
@@ -100,8 +100,8 @@ def memory_mb(pid: int) -> float:
     """
     total = 0
     for child in _descendants(pid):
-        known = _facts(f"/proc/{child.pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
-        total += sum(known) or sum(_facts(f"/proc/{child.pid}/status", ("RssAnon:", "RssShmem:")))
+        numbers = _facts(f"/proc/{child.pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+        total += sum(numbers) or sum(_facts(f"/proc/{child.pid}/status", ("RssAnon:", "RssShmem:")))
     return total / 1024
 
 
@@ -123,15 +123,15 @@ def cpu_seconds() -> float:
 
 
 def folder_mb(folder: Path, most_files: int = 50_000) -> float:
-    """What lies in a folder that somebody else writes to; infinite where it is more files than that."""
+    """The size of a folder that another process writes to; infinite where it has too many files."""
     size = count = 0
-    for place, _, names in os.walk(folder):
+    for inner, _, names in os.walk(folder):
         count += 1 + len(names)
         if count > most_files:
             return math.inf
         for name in names:
             with contextlib.suppress(OSError):
-                size += os.lstat(os.path.join(place, name)).st_blocks * 512  # noqa: PTH118  # a string all along
+                size += os.lstat(os.path.join(inner, name)).st_blocks * 512  # noqa: PTH118  # a string all along
     return size / (1 << 20)
 
 
@@ -146,10 +146,10 @@ def _facts(path: str, names: tuple[str, ...]) -> list[int]:
     """Numbers behind these names in one of the kernel's tables; 0 for what is not there."""
     try:
         lines = Path(path).read_text().splitlines()
-    except OSError:  # it has ended, or does not let itself be looked into
+    except OSError:  # it has ended, or may not be inspected
         return [0] * len(names)
-    known = {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith(names)}
-    return [known.get(name, 0) for name in names]
+    numbers = {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith(names)}
+    return [numbers.get(name, 0) for name in names]
 
 
 def _kill_once() -> None:

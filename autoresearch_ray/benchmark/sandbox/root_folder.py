@@ -26,7 +26,7 @@ LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/sel
 READ_ONLY_PROC = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi")
 EMPTY_PROC = ("kcore", "keys", "key-users", "timer_list", "kallsyms", "kpageflags", "kpagecount", "latency_stats")
 SCRATCH, SHARED_MEMORY, COVERS, PROC = "/scratch", "/dev/shm", "/.covers", "/proc"
-SCRATCH_MB = 512  # that a candidate may write to its folder, and again to /dev/shm
+SCRATCH_MB = 512  # what a candidate may write to its folder, and as much again to /dev/shm
 SCRATCH_FILES = 50_000
 
 
@@ -54,14 +54,14 @@ def devices() -> list[str]:
 def covers(paths: list[Path]) -> tuple[Cover, ...]:
     """Covers for those of the files that a candidate would see."""
     shown = visible()
-    found = [path for path in paths if path.is_file() and any(path.is_relative_to(place) for place in shown)]
+    found = [path for path in paths if path.is_file() and any(path.is_relative_to(allowed) for allowed in shown)]
     return tuple(Cover(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in found)
 
 
 def enter(
     staging: str, hidden: list[str], user: int, writable: tuple[str, ...] = (), shown: Sequence[str] = ()
 ) -> None:
-    """A root folder of its own for this process, built on the empty folder `staging`, and with a name for `user`.
+    """Give this process a root folder of its own, built on the empty folder `staging`, with a name for `user`.
 
     What of `hidden` lies in a visible folder is covered by an empty one, but for what is `shown` in it; the folders
     `writable` are this machine's own. Needs a private mount namespace.
@@ -163,7 +163,7 @@ def _show(path: str, staging: str) -> None:
 
 def _hide(path: str, staging: str, shown: Sequence[str]) -> None:
     """Cover the folder `path` where it lies in a visible one, but for what is needed or shown in it."""
-    if not any(Path(path).is_relative_to(place) for place in visible(shown)) or not Path(staging + path).is_dir():
+    if not any(Path(path).is_relative_to(allowed) for allowed in visible(shown)) or not Path(staging + path).is_dir():
         return
     syscalls.mount("tmpfs", staging + path, "tmpfs", options="size=1m,mode=755")
     for needed in (*_list_needed(), *shown):

@@ -2,10 +2,13 @@
 
 Refused are: looking into other processes, mounting and new namespaces, kernel keys, modules, clocks and restarts, eBPF,
 performance counters, user-space page faults, io_uring, System V IPC and message queues (they outlive a process),
-binding to other CPU cores than the slot's, and every socket but AF_UNIX. On the CPU also memory files: nobody counts
-them; CUDA's driver may want them. What is refused fails with EPERM, as it does
-without the right to it; clone3, whose flags a filter cannot read, with ENOSYS, upon which the C library uses clone.
-Written out here, for it is small; libseccomp is not on every machine and would be a dependency for one call.
+binding to other CPU cores than the slot's, and every socket but AF_UNIX.
+
+On the CPU memory files are refused too, because no limit counts them; on a GPU CUDA's driver may want them. A refused
+call fails with EPERM, as it does without the right to it. clone3 fails with ENOSYS, because a filter cannot read its
+flags; the C library then uses clone.
+
+The filter is written out here because it is small. libseccomp is not on every machine, and would serve one call.
 """
 
 import ctypes
@@ -44,7 +47,7 @@ FAKED_INPUT = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX write into a terminal as
 
 _SYSCALL = {"x86_64": 317, "aarch64": 277}
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_SET_MODE_FILTER, _SPEC_ALLOW = 1, 4  # without the latter, old kernels slow the whole process down
+_SET_MODE_FILTER, _SPEC_ALLOW = 1, 4  # without SPEC_ALLOW old kernels slow the whole process down
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data

@@ -31,7 +31,7 @@ def raise_and_try(
         folder.mkdir(exist_ok=True)
     walls = raise_walls(wanted, str(staging), hidden, number, tuple(shown))
     broken = _find_broken(walls, str(work), str(secret))
-    if "user" in broken:  # it may not become another, or that one may not use Python or the GPU
+    if "user" in broken:  # it cannot change its user, or that user may not use Python or the GPU
         walls = replace(walls, user=0)
         broken = _find_broken(walls, str(work), str(secret))
     return walls.without(broken)
@@ -86,7 +86,7 @@ def _can_unshare() -> bool:
 def _is_at_home() -> bool:
     """Whether Python and the GPUs can be used."""
     gpus = [path for path in root_folder.devices() if path.startswith("/dev/nvidia") and Path(path).is_char_device()]
-    gpus = [path for path in gpus if "caps" not in path]  # of MIG; most are for administrators
+    gpus = [path for path in gpus if "caps" not in path]  # "caps" files are MIG's; most are for administrators
     needed = (sys.executable, os.__file__, __file__)
     return all(os.access(path, os.R_OK) for path in needed) and all(os.access(gpu, os.R_OK | os.W_OK) for gpu in gpus)
 

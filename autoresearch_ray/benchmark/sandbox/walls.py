@@ -3,13 +3,13 @@
     pid       a PID namespace: its processes see only themselves, and one call ends all of them (`processes.py`)
     net       a network namespace without a network
     fs        a root folder of its own: programs and libraries, read-only, and an empty folder (`root_folder.py`)
-    landlock  in the place of fs where mounts are not allowed: files by an allow-list, no signals to others
+    landlock  replaces fs where mounts are not allowed: files by an allow-list, no signals to others
     seccomp   a filter of system calls, sockets included (`seccomp.py`)
-    mps       no layer but a door: the node's NVIDIA MPS, see `mps.py`
+    mps       an opening, not a layer: the node's NVIDIA MPS, see `mps.py`
 
-Under all of them lie an environment from an allow-list, resource limits, a user without rights and closed descriptors.
+All of them come with an environment from an allow-list, resource limits, a user without rights and closed descriptors.
 A process server raises its walls once; each candidate's process goes behind them right after the fork.
-Whether they hold is tried in `self_test.py`.
+`self_test.py` tries whether they hold.
 """
 
 import logging
@@ -43,20 +43,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Walls:
-    """What one process server keeps its candidates behind."""
+    """The walls around the candidates of one process server."""
 
-    layers: tuple[str, ...] = ()  # in the order of KNOWN
+    layers: tuple[str, ...] = ()  # ordered as KNOWN
     missing: dict[str, str] = field(default_factory=dict)  # layer: why it could not be had
-    user: int = 0  # that candidates run as; 0: the server's own
-    shown: tuple[str, ...] = ()  # what they may read besides what every trainer needs
+    user: int = 0  # user that candidates run as; 0: the server's own
+    shown: tuple[str, ...] = ()  # paths they may read besides what every trainer needs
 
     @property
     def level(self) -> str:
-        """For the trial's row, for example `pid+net+fs+seccomp`."""
+        """The layers' names for the trial's row, for example `pid+net+fs+seccomp`."""
         return "+".join(self.layers) or "none"
 
     def without(self, broken: set[str]) -> "Walls":
-        """The same, but these layers do not hold."""
+        """The walls without these layers."""
         missing = self.missing | dict.fromkeys(broken, "a process behind it got through")
         return replace(self, layers=tuple(layer for layer in self.layers if layer not in broken), missing=missing)
 
@@ -74,7 +74,7 @@ def parse_layers(isolation: str) -> frozenset[str]:
 def raise_walls(
     wanted: frozenset[str], staging: str, hidden: list[str], number: int, shown: tuple[str, ...] = ()
 ) -> Walls:
-    """What of the wanted layers the calling process gets; from now on it is inside them itself, but may still work.
+    """Put the calling process inside those wanted layers that it can get; it may still work. Returns these walls.
 
     `staging` is an empty folder; `hidden` folders that no candidate may see wherever they lie; `number` tells the
     slots of one machine apart; `shown` are folders and files that candidates may read besides.
@@ -131,7 +131,7 @@ def confine(
     os.environ |= processes.own_folders(folder)
     tempfile.tempdir = folder  # Python has looked it up before the fork
     if syscalls.SUPPORTED:
-        syscalls.set_dumpable(True)  # unlike the server; else its own /proc is closed to it
+        syscalls.set_dumpable(True)  # as the server is not; else it could not read its own /proc
     limits.die_first()
     limits.limit_resources(memory_mb, limits.counts_apart(walls.user) and not doors)
     if not syscalls.SUPPORTED:

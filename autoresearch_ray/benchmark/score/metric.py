@@ -21,7 +21,7 @@ BATCH_LOGITS = {
     "cpu": 2**21,
     "cuda": 2**26,
 }  # logits of one scoring batch, at most; on the CPU what fits its cache is fastest
-ZLIB_TOKENS = 1 << 20  # of a split that are compressed for that
+ZLIB_TOKENS = 1 << 20  # a split's tokens that are compressed for that
 
 # From rows of tokens (B, T + 1) and of targets, of the same shape, to the log-probabilities (B, T), float64, on the
 # CPU, of targets[:, 1:] given the tokens before each
@@ -75,7 +75,7 @@ def forward(
 
 
 def log_probabilities(logits: torch.Tensor, targets: np.ndarray) -> torch.Tensor:
-    """Of targets (B, T), float64, on the CPU, by logits (B, T, V). InvalidModelError if any is not finite."""
+    """Log-probabilities of targets (B, T) by logits (B, T, V): float64 on the CPU. InvalidModelError if not finite."""
     low, high = (float(bound) for bound in logits.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InvalidModelError(f"the model returned logits from {low} to {high}; expected finite ones")
@@ -95,7 +95,7 @@ def predictor(model: torch.nn.Module, vocab_size: int, device: torch.device, amp
 
 
 def batch_rows(rows: int, seq_len: int, vocab_size: int, device_type: str) -> int:
-    """Rows scored at a time, at least two: as many as there are, within a bound on the memory of their logits."""
+    """Rows scored at a time, at least two, within a bound on the memory of their logits."""
     return max(2, min(BATCH_LOGITS[device_type] // (seq_len * vocab_size), rows))
 
 

@@ -3,9 +3,13 @@
     def error_rate(log_probabilities, targets, token_bytes):
         return float((log_probabilities < math.log(0.5)).mean())
 
-It gets three arrays of shape (rows, T): natural logarithms of the probability that the model gave each target, given
-the tokens before it (float64); the targets' token ids (int64); the bytes of text that each stands for (int64, 0 for one
-that counts nowhere). It gives one finite number. It runs in the judge, where no candidate's code is.
+It gets three arrays of shape (rows, T):
+
+    log_probabilities   natural logarithm of each target's probability by the model, given the tokens before it; float64
+    targets             the targets' token ids; int64
+    token_bytes         bytes of text that each target stands for, 0 for one that does not count; int64
+
+It returns one finite number. It runs in the judge, where no candidate's code is.
 """
 
 import math
@@ -23,7 +27,7 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 def score_with(
     source: str, name: str, log_probabilities: np.ndarray, rows: np.ndarray, token_bytes: np.ndarray
 ) -> float:
-    """What the function `name` of this source says of a split, rows (N, T + 1); InvalidModelError if it is no score."""
+    """The score of a split, rows (N, T + 1), by the function `name` of this source; InvalidModelError if it is none."""
     targets = np.asarray(rows[:, 1:], dtype=np.int64)
     try:
         value = float(_load(source, name)(log_probabilities, targets, np.asarray(token_bytes, dtype=np.int64)[targets]))

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 
 from autoresearch_ray.records import HELD
 
-LEAST = 0.1  # of zlib's bits
-LEAST_AT_ONCE, HALF = 0.25, 0.5  # of zlib's bits, and of the best's
+LEAST = 0.1  # share of zlib's bits
+LEAST_AT_ONCE, HALF = 0.25, 0.5  # share of zlib's bits; share of the best's bits
 FASTEST_STEP, FASTEST_TOKEN = 5e-7, 1e-10  # seconds
 FASTER = 1000  # than what is typical
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is believed already; 0 where nothing is."""
+    """Measured values to compare with; 0 where nothing is known."""
 
-    bpb: float = 0.0  # of best or frontier, the lower
+    bpb: float = 0.0  # the lower one of best and frontier
     tokens_per_second: float = 0.0  # typical of the slot
 
 

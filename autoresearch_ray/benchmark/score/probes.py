@@ -4,12 +4,14 @@
     rows     the other rows of the batch, or the row's place in it
     again    what the model was asked before
 
-A probe asks for a batch a second time, changed where the answer may not depend on it, and compares the two. Scored
-batches and probes come in one order that nobody can foresee, and all are real text of the same shape, so that a model
-cannot know which of a pair counts. At full strength the probes go to a second process that loaded the same model:
-what the first remembers, it cannot know. What a leak must raise to pay is the log-probability of targets; so that is
-what may not move, whatever the scale of the logits: by more than rounding anywhere, and, for rounding may hide a
-little, by more than chance in the mean just before the tokens that were changed.
+A probe asks for a batch a second time, changed where the answer may not depend on it, and compares the two answers.
+Scored batches and probes come in one random order, and all are real text of the same shape. So a model cannot know
+which of a pair counts. At full strength the probes go to a second process that loaded the same model: it cannot know
+what the first one remembers.
+
+A leak pays only by a higher log-probability of targets. So these may not move, whatever the scale of the logits.
+Nowhere may one move by more than rounding. Rounding may hide a little, so just before the changed tokens the mean may
+not move by more than chance.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,8 +32,8 @@ Kind = Literal["causal", "rows", "again"]
 MAX_MOVE = {None: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 MEAN_MOVE = {None: 1e-5, torch.float16: 2e-4, torch.bfloat16: 1e-3}
 WINDOWS = (1, 8, 1 << 30)  # tokens before the changed ones in which a faint move is looked for
-FAINT, CHANCE, LEAST_ROWS = 1e-4, 6.5, 30  # nats; standard errors; rows that such a mean is taken over at least
-NORMAL_SHARE = 1 / 60  # of the batches that get each probe, at least one
+FAINT, CHANCE, LEAST_ROWS = 1e-4, 6.5, 30  # limit in nats; limit in standard errors; least rows for such a mean
+NORMAL_SHARE = 1 / 60  # share of the batches that get each probe, at least one
 FULL_SHARE: dict[Kind, float] = {"causal": 1 / 2, "rows": 1 / 8, "again": 1 / 8}
 LEAST_FULL = 4
 WHAT: dict[Kind, str] = {
@@ -67,7 +69,7 @@ def measure(
 
     `rival` (if any) answers the probes; `rng` must not be foreseeable by whoever answers.
     """
-    known = {name: torch.empty(len(rows), rows.shape[1] - 1, dtype=torch.float64) for name, rows in splits.items()}
+    scores = {name: torch.empty(len(rows), rows.shape[1] - 1, dtype=torch.float64) for name, rows in splits.items()}
     scored = [_batch(name, rows, start, size) for name, rows in splits.items() for start in range(0, len(rows), size)]
     probes = _probes(scored, splits, strength, rng)
     answers: list[tuple[Question, torch.Tensor]] = []
@@ -76,16 +78,16 @@ def measure(
         question = order[index]
         answer = predict(question.tokens, question.targets)
         if question.kind is None:
-            known[question.split][question.rows] = answer
+            scores[question.split][question.rows] = answer
         else:
             answers.append((question, answer))
     if rival is not None:
         answers += [(probes[i], rival(probes[i].tokens, probes[i].targets)) for i in rng.permutation(len(probes))]
-    moves = [(question, known[question.split][question.rows] - answer) for question, answer in answers]
+    moves = [(question, scores[question.split][question.rows] - answer) for question, answer in answers]
     for question, move in moves:
         _check_still(question, move, amp_dtype)
     _check_trend([(question.still, move.numpy()) for question, move in moves if question.kind == "causal"])
-    return {name: metric.score_of(known[name], rows, token_bytes) for name, rows in splits.items()}
+    return {name: metric.score_of(scores[name], rows, token_bytes) for name, rows in splits.items()}
 
 
 def _batch(split: str, rows: np.ndarray, start: int, size: int) -> Question:
@@ -109,7 +111,7 @@ def _probes(
 
 
 def _causal(batch: Question, rows: np.ndarray, rng: np.random.Generator) -> Question:
-    """After a place of its own in each row, evenly spread over the rows, it goes on as another row does."""
+    """Each row continues as another row from a place of its own; the places are spread evenly."""
     size, length = batch.tokens.shape
     spread = (rng.permutation(size) + rng.random(size)) / size
     cut = (spread * (length - 2)).astype(np.int64)[:, None]  # the last x that stays
@@ -142,7 +144,7 @@ _MAKE: dict[Kind, Callable[[Question, np.ndarray, np.random.Generator], Question
 
 
 def _strangers(batch: Question, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many rows of real text as the batch has, each another than the one in its place, where there are any."""
+    """As many rows of real text as the batch has, each different from the row in its place, if possible."""
     free = np.setdiff1d(np.arange(len(rows)), batch.rows)
     if len(free):
         return np.asarray(rows[rng.choice(free, len(batch.rows))])
@@ -164,7 +166,7 @@ def _check_still(question: Question, move: torch.Tensor, amp_dtype: torch.dtype 
 
 
 def _check_trend(moves: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Raises if the tokens that follow help to predict the ones before them, however little: rounding helps nobody.
+    """Raises if later tokens help to predict the ones before them, however little: rounding has no such trend.
 
     `moves` are where the log-probabilities (B, T) may not move, and how they did.
     """
@@ -180,7 +182,7 @@ def _check_trend(moves: list[tuple[np.ndarray, np.ndarray]]) -> None:
 
 
 def _means_before(still: np.ndarray, move: np.ndarray, window: int) -> np.ndarray:
-    """Of each row, the mean move at the last places that may not move."""
+    """Each row's mean move at the last places that may not move."""
     count = still.sum(1, keepdims=True)  # places 0 to count - 1
     steps = np.arange(still.shape[1])
     near = (steps < count) & (steps >= count - window)

@@ -32,14 +32,14 @@ def words_of(command: str, folder: str) -> list[str]:
             raise SettingsError(
                 f"command {command!r}: {Path(folder, program)} does not exist; expected a program there"
             )
-        return [program, *others]  # in the copy of the folder
+        return [program, *others]  # run in the copy of the folder
     found = shutil.which(program)
     if found is None:
         raise SettingsError(f"command {command!r}: {program} is not found; expected a program of this machine's PATH")
     return [found, *others]
 
 
-def shown_paths(experiment: ScriptExperiment) -> tuple[str, ...]:
+def list_shown_paths(experiment: ScriptExperiment) -> tuple[str, ...]:
     """Folders and files that the script or its judge may read besides what every trainer needs, where they are."""
     commands = [experiment.command, *filter(None, [experiment.judge])]
     programs = {words_of(command, experiment.folder)[0] for command in commands}
@@ -50,7 +50,7 @@ def shown_paths(experiment: ScriptExperiment) -> tuple[str, ...]:
 
 @lru_cache
 def _prefixes(python: str) -> tuple[str, ...]:
-    """Where another Python and its packages are. SettingsError if it does not start."""
+    """The folders of another Python and its packages. SettingsError if it does not start."""
     environment = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
     try:
         told = subprocess.run(

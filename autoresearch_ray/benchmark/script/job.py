@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from autoresearch_ray.benchmark.script.command import shown_paths, words_of
+from autoresearch_ray.benchmark.script.command import list_shown_paths, words_of
 from autoresearch_ray.benchmark.script.snapshot import Snapshot
 from autoresearch_ray.benchmark.trial.job import longest_seconds
 from autoresearch_ray.benchmark.trial.slot import Slot
@@ -17,59 +17,59 @@ from autoresearch_ray.script_experiment import AnyExperiment, ScriptExperiment
 
 SERVER = "autoresearch_ray.benchmark.script.server"
 CANDIDATE_TAR = "candidate.tar"
-FOLDERS = ("run", "judge")  # where its processes work, if the walls give them no empty folder of their own
-START_SECONDS = 60.0  # for its files to be laid out
+FOLDERS = ("run", "judge")  # working folders of its processes where the walls give them none
+START_SECONDS = 60.0  # time to lay out its files
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptJob:
-    """All that a slot is told."""
+    """A script's job, as a slot gets it."""
 
     experiment: ScriptExperiment
     candidate: Candidate
     snapshot: Snapshot
     seed: int
     device: Literal["cpu", "cuda"]
-    memory_mb: int  # of the whole process tree; 0: no limit
-    strength: Strength = "normal"  # full for a proof, for which the second score is wanted, if the script has one
+    memory_mb: int  # limit for the whole process tree; 0: no limit
+    strength: Strength = "normal"  # full for a proof: the script's second score, if it has one, is read too
     asked_at: float = 0.0
 
     @property
     def held_out(self) -> bool:
-        """As in AnyJob."""
+        """See AnyJob."""
         return self.strength == "full" and bool(self.experiment.holdout)
 
     @property
     def phases(self) -> tuple[str, str, str]:
-        """As in AnyJob."""
+        """See AnyJob."""
         return "start-up", "its run", "judging"
 
     @property
     def startup_limit(self) -> float:
-        """As in AnyJob."""
+        """See AnyJob."""
         return START_SECONDS
 
     @property
     def training_limit(self) -> float:
-        """As in AnyJob."""
+        """See AnyJob."""
         return self.experiment.time_limit
 
     @property
     def scoring_limit(self) -> float:
-        """As in AnyJob."""
+        """See AnyJob."""
         return self.experiment.time_limit
 
     @property
     def kept_files(self) -> tuple[str, ...]:
-        """As in AnyJob: none, a script keeps its own model."""
+        """See AnyJob. Empty: a script keeps its own model."""
         return ()
 
     def ask_at(self, now: float) -> "ScriptJob":
-        """As in AnyJob."""
+        """See AnyJob."""
         return self if self.asked_at else replace(self, asked_at=now)
 
     def pack(self, work: str) -> tuple[dict[str, Any], list[Path]]:
-        """As in AnyJob. Its files go along as two tars: the folder's, and over them the candidate's."""
+        """See AnyJob. The files are sent as two tars: the folder's, then the candidate's over them."""
         tar = Path(work, CANDIDATE_TAR)
         tar.write_bytes(pack_files(self.candidate.files))
         for name in FOLDERS:
@@ -96,7 +96,7 @@ def script_slot(
 ) -> Slot:
     """A slot of this machine for an experiment's script."""
     threads = max(1, int(experiment.cpus_per_trial))
-    return Slot(threads, cores, isolation, hidden, server=SERVER, shown=shown_paths(experiment))
+    return Slot(threads, cores, isolation, hidden, server=SERVER, shown=list_shown_paths(experiment))
 
 
 def longest_job_seconds(experiment: AnyExperiment) -> float:

@@ -1,7 +1,7 @@
 """A process of a script or its judge, from the fork to its program: files laid out behind the walls, then exec.
 
-The process server does not come back to these files by their paths, which the script may change as it likes, but by
-the folder as it was opened before the script began.
+Afterwards the process server reads these files through the folder that it opened before the script began. It does not
+use their paths, because the script may change these as it likes.
 """
 
 import os
@@ -17,17 +17,17 @@ from autoresearch_ray.script_experiment import ScriptExperiment
 
 INJECTED = Path(__file__).with_name("injected")  # a folder for PYTHONPATH
 CHUNK = 1 << 20
-MOST_BYTES = SCRATCH_MB << 20  # of one file that is read back
+MOST_BYTES = SCRATCH_MB << 20  # most bytes of a file that is read back
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a process is to run."""
+    """The program that a process shall run, and its surroundings."""
 
     experiment: ScriptExperiment
     command: list[str]
     seed: int
-    home: str  # of the user: what is read below it is linked at the same place below the script's own
+    home: str  # the user's home: data below it is linked at the same place below the script's home
     linked: tuple[str, ...]  # folders and files that it may read
 
 
@@ -50,7 +50,7 @@ def run_program(order: Order) -> None:
     words = list(order.command)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     said = dict(order.experiment.environment)
-    if how == "injected":  # before folders of the experiment's own; a sitecustomize that is in them runs after ours
+    if how == "injected":  # first in the path; a sitecustomize of the experiment's own runs after ours
         said["PYTHONPATH"] = os.pathsep.join(filter(None, [str(INJECTED), said.get("PYTHONPATH", "")]))
         said["AUTORESEARCH_SEED_OFFSET"] = str(order.seed)
     elif how == "environment":
@@ -104,7 +104,7 @@ def _open_below(folder: int, path: str) -> int | None:
         os.close(opened)
 
 
-def _link(target: str, place: Path) -> None:
-    if not os.path.lexists(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(target)
+def _link(target: str, link: Path) -> None:
+    if not os.path.lexists(link):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)

@@ -12,7 +12,7 @@ from autoresearch_ray.text import last_line
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf|NaN|Inf|NAN|INF)(?:inity)?"
 LONGEST_LINE = 1 << 16  # bytes; of a longer one the end is read
-# What upstream's script prints of itself beside its score, and the field of a result that it is.
+# Facts that upstream's script prints besides its score, and the fields of a result for them.
 KNOWN_FACTS = {
     "training_seconds": ("training_seconds", 1.0),
     "num_steps": ("steps", 1.0),
@@ -23,14 +23,14 @@ KNOWN_FACTS = {
 
 
 class ReadingError(Exception):
-    """What a script says of its score is no score; the message is one line."""
+    """A script's output holds no valid score; the message is one line."""
 
 
 @dataclass
 class Printed:
     """The metrics in an output that comes in pieces."""
 
-    patterns: dict[str, re.Pattern[str]]  # by name, each with one group; a match lies in one line
+    patterns: dict[str, re.Pattern[str]]  # keyed by name, each with one group; a match lies in one line
     values: dict[str, list[str]] = field(default_factory=dict)  # the first and the last
     counts: Counter[str] = field(default_factory=Counter)
     last: str = ""  # line, for a person
@@ -85,7 +85,7 @@ def pattern_of(name: str) -> re.Pattern[str]:
 
 
 def to_number(name: str, text: str) -> float:
-    """What was printed, as a number. ReadingError if it is none, or not finite."""
+    """The printed text as a number. ReadingError if it is none, or not finite."""
     try:
         value = float(text)
     except ValueError:

@@ -24,7 +24,7 @@ from autoresearch_ray.script_experiment import ScriptExperiment
 
 LEFT_OUT = {".git", ".hg", ".svn", ".venv", "venv", "__pycache__", "node_modules", "runs", ".tox", ".nox"}
 LEFT_OUT_ENDINGS = ("_cache", ".pyc", ".egg-info")
-MOST_BYTES, MOST_FILES = 64 << 20, 10_000  # that go into the folder of every trial
+MOST_BYTES, MOST_FILES = 64 << 20, 10_000  # limits for the files that every trial gets
 SCRIPTS, TAR_FILE, META_FILE = "scripts", "script.tar", "meta.json"
 
 
@@ -33,7 +33,7 @@ class Snapshot:
     """The tar and the hashes of its files."""
 
     folder: Path
-    fingerprint: str  # of the files that are not editable, and of how they are run
+    fingerprint: str  # hash of the files that are not editable, and of how they are run
     hashes: tuple[tuple[str, str], ...]  # (path, sha256) of every regular file, in the order of paths
 
     @property
@@ -113,7 +113,7 @@ def open_snapshot(folder: Path, verify: bool = True) -> Snapshot:
 
 
 def fingerprint_of(experiment: ScriptExperiment, hashes: dict[str, str]) -> str:
-    """What scores depend on besides the candidate: all other files, the command and how it is judged."""
+    """A hash of what scores depend on besides the candidate: all other files, the command and the judge."""
     others = {path: sha for path, sha in hashes.items() if path not in experiment.editable}
     asked = experiment.model_dump(
         include={"command", "metric", "pattern", "result_file", "take", "direction", "holdout"}
@@ -137,7 +137,7 @@ def _list_files(root: Path, apart: set[Path]) -> Iterator[Path]:
 
 
 def _pack(root: Path, paths: list[Path]) -> bytes:
-    """The same bytes for the same files: no times, no owners."""
+    """A tar of files; equal files give equal bytes: no times, no owners."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in paths:

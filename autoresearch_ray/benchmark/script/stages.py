@@ -1,11 +1,11 @@
 """What a script's job goes through, as its process server sees it.
 
     its run     the command, in a copy of the folder behind walls; what it prints is read and passed on
-    its end     everything that it left is killed; the files that it must not change are compared with their hashes
+    its end     all processes that it left are killed; the files that it must not change are compared with their hashes
     judging     with a `judge`: a second process behind walls gets the artefacts, and says the score
     the score   read from what was printed or from a JSON file, or measured here
 
-Deadlines and memory are held by the slot. The clock is this process's.
+The slot enforces deadlines and memory. The clock is this process's.
 """
 
 import hashlib
@@ -120,8 +120,6 @@ class ScriptStages:
         experiment = self._experiment
         linked = tuple(path for path in (*experiment.data, *experiment.judge_data) if path not in closed)
         order = Order(experiment, command, self._job["seed"], self._job["home"], linked)
-        channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pipe = Pipe()
         behind = Confinement(
             self._walls,
             f"{self._job['folder']}/{name}",
@@ -129,6 +127,16 @@ class ScriptStages:
             memory_files=self._job["cuda"],
             closed=closed,
         )
+        pipe = Pipe()
+        pid, folder = self._start(order, behind, pipe, judged)
+        if folder is not None and event:
+            self._host.tell(Event(event, time.monotonic()))
+        return self._follow(pid, pipe, printed), folder
+
+    def _start(
+        self, order: Order, behind: Confinement, pipe: Pipe, judged: dict[str, bytes] | None
+    ) -> tuple[int, int | None]:
+        """Fork the process, which lays out its folder and becomes the program; its id, and its folder as of `_run`."""
 
         def become(kept: list[int]) -> None:
             ours, tar, last = kept
@@ -138,14 +146,17 @@ class ScriptStages:
             layout.tell_folder(socket.socket(fileno=ours))
             layout.run_program(order)
 
+        channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with channel:
             pid = fork_confined(self._host, behind, pipe.writing, [theirs.fileno(), *self._tars], become)
             theirs.close()
             os.close(pipe.writing)
             _, descriptors, _, _ = socket.recv_fds(channel, PIPE_BYTES, 1)
         self._opened += descriptors
-        if descriptors and event:
-            self._host.tell(Event(event, time.monotonic()))
+        return pid, descriptors[0] if descriptors else None
+
+    def _follow(self, pid: int, pipe: Pipe, printed: Printed) -> End:
+        """Read what the process prints until it ends, then kill everything that it left."""
 
         def hear(piece: bytes) -> bool:
             printed.take(piece)
@@ -157,7 +168,7 @@ class ScriptStages:
         processes.kill_everything_else()
         pipe.close()
         printed.end()
-        return end, descriptors[0] if descriptors else None
+        return end
 
     def _pass_on(self, piece: bytes) -> None:
         try:
@@ -186,7 +197,7 @@ class ScriptStages:
         if not self._job["held_out"]:
             wanted -= {experiment.holdout} - {experiment.metric, *experiment.limits}
         try:
-            in_order = sorted(wanted, key=lambda name: (name != experiment.metric, name))  # so that errors are the same
+            in_order = sorted(wanted, key=lambda name: (name != experiment.metric, name))  # fixed order, equal errors
             values = measured | self._read(folder, printed, in_order)
             check_limits(experiment, values)
         except ReadingError as error:
@@ -226,7 +237,7 @@ class ScriptStages:
 
 
 def _read_facts(printed: Printed) -> dict[str, float]:
-    """What upstream's script tells of itself, where this one does too."""
+    """The facts that upstream's script prints, as far as this script prints them too."""
     facts = {}
     for name, (fact, unit) in KNOWN_FACTS.items():
         try:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import dill  # type: ignore[import-untyped]  # it ships no types
 import torch
 
-FILE = "train.py"  # what tracebacks call it
+FILE = "train.py"  # its name in tracebacks
 NAME = "candidate"
 
 

@@ -25,18 +25,18 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class Confinement:
-    """What the processes of one job are kept behind."""
+    """The walls around the processes of one job, and their limits."""
 
     walls: Walls
-    folder: str  # where they work, without a root folder of their own
-    memory_mb: int  # of each; 0: any
+    folder: str  # working folder where they have no root folder of their own
+    memory_mb: int  # limit for each process; 0: none
     covers: tuple[Cover, ...] = ()
     memory_files: bool = False  # they may have some
-    closed: tuple[str, ...] = ()  # of what the walls show, that they may not read
+    closed: tuple[str, ...] = ()  # paths that they may not read though the walls show them
 
 
 def confinement_of(job: Job, walls: Walls, folder: str, covers: tuple[Cover, ...] = ()) -> Confinement:
-    """What the processes of a job of our contract are kept behind."""
+    """The confinement of a job of our contract."""
     cuda = job.device == "cuda"
     memory_mb = 0 if cuda else job.memory_mb  # CUDA reserves far more than it uses
     return Confinement(walls, folder, memory_mb, covers, memory_files=cuda)

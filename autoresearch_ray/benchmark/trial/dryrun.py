@@ -27,13 +27,13 @@ from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.paths import OUTPUT_FILE
 from autoresearch_ray.records import Result
 
-ATTEMPTS = 3  # for a candidate whose process somebody else killed
-MEMORY_SHARE = 0.5  # of the machine's
+ATTEMPTS = 3  # tries when another process killed the candidate's
+MEMORY_SHARE = 0.5  # share of the machine's memory
 SECONDS = 60.0
 MAX_SEQ_LEN = 128  # tokens
 ROWS = {"train": 64, "val": 4, "holdout": 4}
 TAIL = 2000  # characters of a traceback
-STUCK = re.compile(rf'File "{FILE}", line (\d+) in (\w+)')  # what faulthandler says, the innermost first
+STUCK = re.compile(rf'File "{FILE}", line (\d+) in (\w+)')  # faulthandler's lines, the innermost first
 STUCK_FRAMES = 3
 HEAD = "Traceback (most recent call last):\n"
 FRAME = re.compile(r'  File "(?P<file>[^"]*)", line \d+, in .*\n(?:    .*\n)*')
@@ -55,7 +55,7 @@ class DryRunner:
         self._thread.submit(self._slot.start)
 
     async def run(self, text: str) -> str | None:
-        """As `dry_run`. A candidate under way when the runner is closed is stopped; nothing is said of it."""
+        """See `dry_run`. Closing the runner stops a candidate under way, without an error."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, text)
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class DryRunner:
 def dry_run(
     slot: Slot, source: str, experiment: Experiment, *, threads: int = 1, memory_mb: int = 0, seconds: float = SECONDS
 ) -> str | None:
-    """What is wrong with the candidate, with the end of its traceback; None if nothing was found.
+    """The candidate's error, with the end of its traceback; None if nothing was found.
 
     Takes the slot for a second or a few; `seconds` are the limit of each of start-up, training and scoring. `threads`
     are the slot's, `memory_mb` as of a trial.

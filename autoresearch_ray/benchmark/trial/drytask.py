@@ -20,14 +20,14 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from autoresearch_ray.benchmark.trial.task import Batch, Task, TrainingData
 from autoresearch_ray.records import CurvePoint
 
-STEPS = 2  # of any optimiser
-BATCHES = 16  # where no optimiser steps
-SLOW_SECONDS = 3.0  # after which one step is enough: Muon alone takes 3 to 6 of a core for the model of h100.yaml
-LAST_SECONDS = 25.0  # after which none is needed
+STEPS = 2  # most steps of any optimiser
+BATCHES = 16  # most batches where no optimiser steps
+SLOW_SECONDS = 3.0  # from then on one step is enough: Muon takes 3 to 6 core seconds for h100.yaml's model
+LAST_SECONDS = 25.0  # from then on no step is needed
 BATCH_LOGITS = 2**21
 LEAST_ROWS = 2
 WARMUP_BATCHES = 2
-SAY_AT = 0.8  # of its time, what a process is at
+SAY_AT = 0.8  # share of its time; then a process says where it is
 
 
 class DryTask(Task):
@@ -50,7 +50,7 @@ class DryTask(Task):
         register_optimizer_step_post_hook(self._note_step)
 
     def warmup_batches(self, batch_size: int) -> Iterator[Batch]:
-        """As of a task, two at most."""
+        """See `Task.warmup_batches`; two at most."""
         for batch in super().warmup_batches(self._few(batch_size)):
             if self._warm >= WARMUP_BATCHES:
                 return
@@ -58,7 +58,7 @@ class DryTask(Task):
             yield batch
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        """As of a task, with few rows, until two steps were made."""
+        """See `Task.batches`; with few rows, until two steps were made."""
         return super().batches(self._few(batch_size))
 
     def _few(self, rows: int) -> int:
@@ -77,7 +77,7 @@ class DryTask(Task):
 
 
 def prepare_dry_run(seconds: float) -> None:
-    """In a process of a dry run, before it does anything.
+    """Prepare a process of a dry run; the first call in it.
 
     torch sees no GPU, and what torch.compile returns runs as it is written. If the process still runs after most of
     `seconds`, its output says where.
@@ -89,7 +89,7 @@ def prepare_dry_run(seconds: float) -> None:
 
 
 def _skip_compilation(compiler: Callable[[Any], Any], model: Any = None, **_: object) -> Any:
-    """In the place of torch.compile: a module is wrapped as it would be, a function is itself."""
+    """Replaces torch.compile: a module is wrapped as it would be, a function is returned as it is."""
     if model is None:
         return partial(_skip_compilation, compiler)
     return compiler(model) if isinstance(model, torch.nn.Module) else model

@@ -17,12 +17,12 @@ from autoresearch_ray.codec import from_json
 from autoresearch_ray.records import CurvePoint, Result, Status
 from autoresearch_ray.text import last_line
 
-END_SECONDS = 10.0  # for the server to end a killed candidate
+END_SECONDS = 10.0  # time for the server to end a killed candidate
 LOOK_SECONDS = 0.5  # between looks at memory, processes and disk
 POLL_SECONDS = 0.05
 OUTPUT_LIMIT = 1 << 20  # bytes of a candidate's output that are kept
-OWN_THREADS = 64  # of the server, beside what a candidate may have
-LEAK = 0.1  # of the allowed memory, gained in the second half of a phase that ends late: it is what took the time
+OWN_THREADS = 64  # the server's threads, in addition to a candidate's
+LEAK = 0.1  # growth in a late phase's second half, as a share of the limit: then memory took the time
 
 
 class Asked(Protocol):
@@ -124,14 +124,14 @@ class Execution:
         self._settle_kept()
 
     def result(self) -> Result:
-        """What came of it, as a record without trial, slot and node."""
+        """The job's result, a record without trial, slot and node."""
         status, error = self._status()
         training, done = self._events.get("training"), self._events.get("result")
         measured = done or self._events.get("scoring") or Event("none", 0.0)
         last = self._curve[-1] if self._curve else CurvePoint(0.0, 0, 0, 0.0)
         ok = status == "ok"
         assert not ok or done is not None
-        now = time.time()  # the one look at the time of day: it may be set while a trial runs
+        now = time.time()  # time of day, read once: the clock may be set while a trial runs
         return Result(
             trial_id="",
             status=status,
@@ -166,11 +166,11 @@ class Execution:
             self._slot.ask(message, [output, *opened])
 
     def _partials(self) -> list[Path]:
-        """Where the model that is to be kept is written, before it is whole."""
+        """The paths to which a model to be kept is written while it is incomplete."""
         return [self._printed.with_name(f".{name}.part") for name in self._job.kept_files]
 
     def _settle_kept(self) -> None:
-        """Give the kept model its names if it is whole and its trial has a score; else nothing is left of it."""
+        """Rename the kept model's files if they are whole and the trial has a score; else remove them."""
         is_kept = "kept" in self._events and self._status()[0] == "ok"
         for partial, name in zip(self._partials(), self._job.kept_files, strict=True):
             if is_kept:

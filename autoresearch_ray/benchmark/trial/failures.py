@@ -11,7 +11,7 @@ from autoresearch_ray.benchmark.trial.job import LENGTH, MEMORY_WORDS
 from autoresearch_ray.records import FailureStatus
 from autoresearch_ray.text import one_line
 
-SPARE_BYTES = 16 << 20  # to tell of a failure where a candidate has used up its memory
+SPARE_BYTES = 16 << 20  # reserve, to report a failure after a candidate used up its memory
 _spare: mmap.mmap | None = None
 
 
@@ -24,11 +24,11 @@ def keep_spare_memory() -> None:
 def describe(error: BaseException) -> tuple[FailureStatus, str]:
     """Status and line."""
     if _spare is not None:
-        _spare.close()  # without a loop or another list, which would take memory
+        _spare.close()  # no loop and no list here: they would take memory
     if isinstance(error, InvalidModelError):
         return "invalid", one_line(str(error), LENGTH)
     text = f"{type(error).__name__}: {error}"
     out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     status: FailureStatus = "oom" if out_of_memory or any(words in text.lower() for words in MEMORY_WORDS) else "crash"
-    place = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
-    return status, one_line(text + (f" ({FILE}:{place[-1].lineno})" if place else ""), LENGTH)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
+    return status, one_line(text + (f" ({FILE}:{frames[-1].lineno})" if frames else ""), LENGTH)

@@ -12,20 +12,20 @@ from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.paths import KEPT_MODEL_FILES
 from autoresearch_ray.records import CurvePoint, FailureStatus, Strength
 
-OVERTIME = 0.02  # of the budget that `train` may take after the last batch, plus two of its slowest steps
+OVERTIME = 0.02  # share of the budget for `train` after its last batch; two slowest steps more are allowed
 LEAST_OVERTIME = 0.25  # seconds
-STEPS_OVERTIME = 0.1  # of the budget that these two steps may be, seen from outside
-OUTSIDE_SECONDS = 0.5  # that the clock outside may be ahead of the one inside
-CLOCK_SHARE = 0.01  # and of the training time
-SAVING_SECONDS, SAVING_BYTES_PER_SECOND = 1.0, 100e6  # to hand over a model
-CORES_SHARE, CORES_MORE = 1.2, 0.3  # of the slot's cores that a candidate may keep busy, on average
+STEPS_OVERTIME = 0.1  # share of the budget: the most that these two steps may add, measured outside
+OUTSIDE_SECONDS = 0.5  # how far the outside clock may be ahead of the inside one
+CLOCK_SHARE = 0.01  # share of the training time, added to OUTSIDE_SECONDS
+SAVING_SECONDS, SAVING_BYTES_PER_SECOND = 1.0, 100e6  # time allowed to hand over a model
+CORES_SHARE, CORES_MORE = 1.2, 0.3  # average busy cores: up to this share of the slot's, plus so many
 
 MEMORY_WORDS = (
     *("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory"),
     *("bad_alloc", "cublas_status_alloc_failed", "memoryerror"),
 )
-STATUSES: tuple[FailureStatus, ...] = get_args(FailureStatus)  # that a candidate's process may name
-LENGTH = 2000  # of the line, characters
+STATUSES: tuple[FailureStatus, ...] = get_args(FailureStatus)  # statuses that a candidate's process may name
+LENGTH = 2000  # characters of an error line
 
 
 class AnyJob(Protocol):
@@ -49,7 +49,7 @@ class AnyJob(Protocol):
 
     @property
     def phases(self) -> tuple[str, str, str]:
-        """What its phases are called: before it runs, its run, its scoring."""
+        """The names of its phases: before it runs, its run, its scoring."""
 
     @property
     def startup_limit(self) -> float:
@@ -65,13 +65,13 @@ class AnyJob(Protocol):
 
     @property
     def kept_files(self) -> tuple[str, ...]:
-        """What its processes write into its folder through us, if it has a score; opened after those of `pack`."""
+        """Files that its processes write into its folder if it has a score; we open them after those of `pack`."""
 
     def ask_at(self, now: float) -> Self:
-        """The same, asked for at this `time.monotonic()` unless it was before."""
+        """The same job, asked for at this `time.monotonic()` unless it has a time already."""
 
     def pack(self, work: str) -> tuple[dict[str, Any], list[Path]]:
-        """What its process server is sent: a message, and files that go along opened; `work` is an empty folder."""
+        """The message for its process server, and the open files that go with it; `work` is an empty folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +85,21 @@ class Job:
     device: Literal["cpu", "cuda"]
     amp: Literal["auto", "none", "fp16", "bf16"]
     threads: int
-    memory_mb: int  # of the whole process tree; 0: no limit
-    gpu_fraction: float  # of the visible GPU's memory; 0 or 1: all
+    memory_mb: int  # limit for the whole process tree; 0: no limit
+    gpu_fraction: float  # share of the visible GPU's memory; 0 or 1: all
     asked_at: float = 0.0  # time.monotonic() of the asker; one clock for all processes of a machine
-    strength: Strength = "normal"  # of the probes of the model: full for a proof
+    strength: Strength = "normal"  # strength of the model's probes: full for a proof
     held_out: bool = True  # the second split is scored too: only decisions about the best read it
-    known: Known = NOTHING  # what its result is compared with
-    metric_name: str = ""  # of the function that scores instead of bits per byte, see score/own_metric.py
+    known: Known = NOTHING  # scores to compare the result with
+    metric_name: str = ""  # name of a metric function of one's own; see score/own_metric.py
     metric_source: str = ""  # the text of its file
-    sign: int = 1  # of the score in what decisions read: -1 where higher is better
-    dry_seconds: float = 0.0  # for each phase of a dry run, see dryrun.py; 0: a trial
+    sign: int = 1  # factor to lower-is-better: -1 where higher is better
+    dry_seconds: float = 0.0  # limit for each phase of a dry run, see dryrun.py; 0: a trial
     keep: bool = False  # its model, if it has a score
 
     @property
     def phases(self) -> tuple[str, str, str]:
-        """As in AnyJob."""
+        """See AnyJob."""
         return "start-up", "training", "scoring"
 
     @property
@@ -124,15 +124,15 @@ class Job:
 
     @property
     def kept_files(self) -> tuple[str, ...]:
-        """As in AnyJob."""
+        """See AnyJob."""
         return KEPT_MODEL_FILES if self.keep else ()
 
     def ask_at(self, now: float) -> Self:
-        """As in AnyJob."""
+        """See AnyJob."""
         return self if self.asked_at else replace(self, asked_at=now)
 
     def pack(self, work: str) -> tuple[dict[str, Any], list[Path]]:
-        """As in AnyJob. The data goes along as open files, for a candidate sees no folder of it."""
+        """See AnyJob. The data is sent as open files, because a candidate sees no folder of it."""
         dataset = open_dataset(Path(self.dataset_folder), verify=False)
         covers = [astuple(cover) for cover in root_folder.covers(dataset.list_withheld())]
         message = {"job": asdict(self), "shape": asdict(_shape(dataset)), "folder": work, "covers": covers}
@@ -161,7 +161,7 @@ class Event:
     point: CurvePoint | None = None
     status: str = ""
     error: str = ""
-    held: bool = False  # as of a Result
+    held: bool = False  # see Result
     val_bpb: float = math.nan
     holdout_bpb: float = math.nan
     training_seconds: float = 0.0
@@ -171,10 +171,10 @@ class Event:
     tokens: int = 0
     parameters: int = 0
     peak_memory_mb: float = 0.0
-    profile: tuple[tuple[int, float], ...] = ()  # as of a Result
-    learned: tuple[tuple[str, tuple[float, ...]], ...] = ()  # as of a Result
+    profile: tuple[tuple[int, float], ...] = ()  # see Result
+    learned: tuple[tuple[str, tuple[float, ...]], ...] = ()  # see Result
     device_name: str = ""
-    checks: str = ""  # what was probed and held, words
+    checks: str = ""  # names of the checks that passed
 
 
 def job_for(

@@ -1,9 +1,9 @@
 """The judge: a process that no candidate's code runs in. It has the targets, asks for logits, and computes the score.
 
-On the CPU all logits are carried over to it and normalised here: 0.8 ms more for a batch that takes 23 ms. On CUDA
-they are too many (137 GB a split at 4M tokens of 8,192): the model's process computes the log-probabilities of each
-row's own next tokens, is bound by what it has said, and must then show its logits at a place of each row that it could
-not foresee, and at the last.
+On the CPU it gets all logits and normalises them itself: 0.8 ms more for a batch that takes 23 ms. On CUDA they are
+too many (137 GB a split at 4M tokens of 8,192). There the model's process computes the log-probabilities of each row's
+own next tokens. Afterwards it must show its logits at the last place of each row and at one that it could not foresee;
+they have to agree with what it said.
 """
 
 import math
@@ -23,8 +23,8 @@ from autoresearch_ray.benchmark.trial.job import LENGTH, STATUSES, DataShape, Ev
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.text import one_line
 
-MOST_PARAMETERS, NAME = 1 << 50, 100  # that are believed; characters of a device's name
-SHOWN_APART = 1e-3  # nats between what was said and what is shown, rounding aside
+MOST_PARAMETERS, NAME = 1 << 50, 100  # most parameters believed; most characters of a device's name
+SHOWN_APART = 1e-3  # largest difference between said and shown log-probabilities, in nats: more than rounding
 
 
 class ModelError(Exception):
@@ -62,27 +62,30 @@ class Remote:
         return metric.log_probabilities(logits, targets[:, 1:])
 
     def _sample(self, tokens: np.ndarray, targets: np.ndarray) -> torch.Tensor:
-        """By what it says of its own next tokens, up to where the targets are others; there, and at the end, by its
-        logits."""
+        """The log-probabilities of the targets.
+
+        They are the model's word on its own next tokens. Where a target differs from these, and at the end, they are
+        computed from the logits that it shows.
+        """
         count, length = len(tokens), tokens.shape[1] - 1
         rows = np.arange(count)
         answer = torch.from_numpy(self._shared.own[:count].copy()).double()
         other = tokens[:, 1:] != targets[:, 1:]
         anywhere = self._rng.integers(0, max(1, length - 1), count)
-        place = np.where(other.any(1), other.argmax(1), anywhere)
-        self._shared.places[:count] = np.stack([place, np.full(count, length - 1)], 1)
+        position = np.where(other.any(1), other.argmax(1), anywhere)
+        self._shared.places[:count] = np.stack([position, np.full(count, length - 1)], 1)
         self._ask({"show": count})
         logits = torch.from_numpy(self._shared.logits[:count].copy())
-        own = np.stack([tokens[rows, place + 1], targets[:, -1]], 1)
+        own = np.stack([tokens[rows, position + 1], targets[:, -1]], 1)
         shown = metric.log_probabilities(logits, own)
-        known = place < length - 1  # of the last target nothing was said
-        apart = (shown[:, 0] - answer[rows, place])[torch.from_numpy(known)].abs()
+        has_next = position < length - 1  # the last target has no prediction
+        apart = (shown[:, 0] - answer[rows, position])[torch.from_numpy(has_next)].abs()
         if not bool((apart <= SHOWN_APART).all()):
             raise InvalidModelError(
                 f"the logits that it showed are {float(apart.max()):.2g} nats from what it had said"
             )
         answer[:, -1] = shown[:, 1]
-        answer[rows, place] = metric.log_probabilities(logits[:, :1], targets[rows, place + 1][:, None])[:, 0]
+        answer[rows, position] = metric.log_probabilities(logits[:, :1], targets[rows, position + 1][:, None])[:, 0]
         if not bool(torch.isfinite(answer).all()):
             raise InvalidModelError("the model returned logits that are not finite")
         return answer
@@ -147,7 +150,7 @@ def _scores(
         token_bytes = np.load(file, allow_pickle=False)
 
     def rival(tokens: np.ndarray, targets: np.ndarray) -> torch.Tensor:
-        remotes[0].close()  # it has said all; its memory is free for the second
+        remotes[0].close()  # it is not needed any more, and its memory is free for the second
         return remotes[1](tokens, targets)
 
     size = remotes[0].rows

@@ -15,7 +15,7 @@ from autoresearch_ray.benchmark.trial.task import Clock
 
 LOOKS = 400  # a budget
 SHORTEST, LONGEST = 0.01, 0.5  # seconds between two
-MOST_LINES = 12  # that are told
+MOST_LINES = 12  # lines in the profile
 LEAST_SHARE = 0.01
 
 Profile = tuple[tuple[int, float], ...]  # (line, its share of the time)

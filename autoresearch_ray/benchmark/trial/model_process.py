@@ -20,7 +20,7 @@ from autoresearch_ray.benchmark.trial.failures import describe, keep_spare_memor
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 
-CONTEXT_BYTES = 600 << 20  # of GPU memory that a process takes beside its tensors: context, kernels, cuBLAS
+CONTEXT_BYTES = 600 << 20  # GPU memory of a process besides its tensors: context, kernels, cuBLAS
 
 
 def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) -> None:
@@ -36,7 +36,7 @@ def run_model(job: Job, saved: int, channel: socket.socket, shared: Exchange) ->
 def answer_for(
     job: Job, load: Callable[[torch.device], torch.nn.Module], channel: socket.socket, shared: Exchange
 ) -> None:
-    """The same with a model that `load` brings to life."""
+    """`run_model` with a model that `load` restores."""
     try:
         shared_logits.hear(channel)  # no memory or GPU is taken before
         keep_spare_memory()
@@ -65,12 +65,12 @@ def prepare_device(job: Job) -> torch.device:
 
 
 def memory_share(gpu_fraction: float, total_bytes: int) -> float:
-    """The part of a GPU's memory that a trial's tensors may take, so that its CUDA context fits into its share too."""
+    """The part of a GPU's memory for a trial's tensors; the rest of its share is for its CUDA context."""
     return max(gpu_fraction / 2, gpu_fraction - CONTEXT_BYTES / total_bytes)
 
 
 def facts(model: torch.nn.Module, device: torch.device) -> dict[str, object]:
-    """What is told of a model; for the table, not for any decision."""
+    """Facts about a model; for the table, not for any decision."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return {"parameters": parameters, "device_name": devices.device_name(device)}
 

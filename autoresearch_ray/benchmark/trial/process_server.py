@@ -1,9 +1,9 @@
-"""A slot's process server: forks the processes of one job after the other, and hears what they say.
+"""A slot's process server: forks the processes of one job after the other, and reads their messages.
 
-It runs no candidate code itself and never touches the GPU, so it stays answerable whatever a candidate does. It hears
-`{"setup": ...}` once, then `{"job": ...}` with descriptors, or `{"kill": true}`; it answers `{"ready": true, ...}`,
-`{"event": ...}` and `{"ended": ...}`. What a job goes through is its stages' affair: `stages.py` for our contract,
-`script/stages.py` for scripts; when it has ended, everything that it left is ended too.
+It runs no candidate code itself and never touches the GPU, so it answers whatever a candidate does. It reads
+`{"setup": ...}` once, then `{"job": ...}` with descriptors, or `{"kill": true}`. It answers `{"ready": true, ...}`,
+`{"event": ...}` and `{"ended": ...}`. The stages of a job are in `stages.py` for our contract, in `script/stages.py`
+for scripts. When a job has ended, all processes that it left are ended too.
 """
 
 import json
@@ -25,7 +25,7 @@ from autoresearch_ray.codec import to_json
 
 MAX_REQUEST = 1 << 20
 MAX_DESCRIPTORS = 8
-MOST_LAST_MESSAGES = 64  # that are heard after a child's end; what it left running may go on for ever
+MOST_LAST_MESSAGES = 64  # read after a child's end; processes that it left may write for ever
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class End:
 
 
 class Channel(Protocol):
-    """What a child says, in messages or pieces: a socket, or the end of a pipe."""
+    """A child's output, in messages or pieces: a socket, or the end of a pipe."""
 
     def fileno(self) -> int: ...
     def recv(self, most: int, /) -> bytes: ...
 
 
 class JobStages(Protocol):
-    """What one job goes through."""
+    """The stages of one job."""
 
     def run(self) -> End: ...
     def close(self) -> None: ...
@@ -94,7 +94,7 @@ class Server:
         self._send({"event": to_json(event)})
 
     def fork(self) -> int:
-        """As os.fork; the child has nothing of this server but its memory and descriptors."""
+        """`os.fork`; the child keeps only this server's memory and descriptors."""
         pid = os.fork()
         if pid == 0:
             os.setsid()
@@ -115,14 +115,14 @@ class Server:
                 with end_if_gone():
                     request = self._control.recv(MAX_REQUEST)
                 if not request:
-                    sys.exit(0)  # the slot is gone; PID namespace or parent-death signal ends the candidate
+                    sys.exit(0)  # the slot is gone; the PID namespace or the parent-death signal ends the candidate
                 os.kill(pid, signal.SIGKILL)
             end = None
             if self._wake in readable:
                 os.read(self._wake, 4096)
                 ended, status, usage = os.wait4(pid, os.WNOHANG)
                 end = End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024) if ended else None
-            for _ in range(MOST_LAST_MESSAGES if end else 1):  # what it has said counts before its end
+            for _ in range(MOST_LAST_MESSAGES if end else 1):  # its messages count before its end
                 if not channels or not select.select(channels, [], [], 0)[0]:
                     break
                 message = _message(channel)

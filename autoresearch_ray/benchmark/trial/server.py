@@ -9,7 +9,7 @@ import socket
 import sys
 
 if __name__ == "__main__":
-    gc.disable()  # what is imported stays: to look through it again and again is a fifth of the start
+    gc.disable()  # imported objects stay, and collections over them took a fifth of the start
 
 
 from typing import Any
@@ -21,12 +21,12 @@ from autoresearch_ray.benchmark.trial.stages import Stages
 
 
 def stages_of(message: dict[str, Any], descriptors: list[int], walls: Walls, server: Server) -> JobStages:
-    """What a job goes through: a trial, or a kept model that is to answer, of whose request the layout is a part."""
+    """The stages of a job: a trial's, or a kept model's, whose request contains a layout."""
     return (Serving if "layout" in message else Stages)(message, descriptors, walls, server)
 
 
 if __name__ == "__main__":
-    gc.freeze()  # no collection of a candidate's goes through it, nor copies its pages into the fork
+    gc.freeze()  # a candidate's garbage collection then neither scans the imports nor copies their pages into the fork
     gc.enable()
     with socket.socket(fileno=int(sys.argv[1])) as own_end:
         Server(own_end, stages_of).serve()

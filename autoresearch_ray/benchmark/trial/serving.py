@@ -1,4 +1,4 @@
-"""A kept model that answers for itself, as its process server sees it: one process behind walls, until nobody asks.
+"""A kept model that answers questions, as its process server sees it: one process behind walls while its client stays.
 
 Who asks is at the other end of the channel, outside (`benchmark/loaded_model.py`): the server carries nothing.
 """
@@ -33,7 +33,7 @@ class Serving:
         with ours:
             pid = fork_confined(self._host, self._behind, self._opened[-1], self._opened[:4], self._answer)
             theirs.close()
-            self.close()  # who asks shall see at once that the process has ended
+            self.close()  # the client then sees at once when the process ends
             return self._host.follow(pid, ours, lambda message: False) or kill(pid)
 
     def close(self) -> None:

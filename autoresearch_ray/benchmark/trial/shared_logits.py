@@ -23,7 +23,7 @@ import numpy as np
 
 from autoresearch_ray.benchmark.score import metric
 
-PLACES = 2  # in a row, whose logits are shown where not all are carried over
+PLACES = 2  # places in a row whose logits are sent where not all are
 MESSAGE = 1 << 16
 
 
@@ -34,11 +34,11 @@ class Layout:
     rows: int  # asked at a time
     seq_len: int
     vocab_size: int
-    whole: bool  # all logits are carried over: on the CPU; else some, for PCI Express is too slow for all
+    whole: bool  # on the CPU all logits are carried over; else some, because PCI Express is too slow for all
 
     @property
     def places(self) -> int:
-        """In a row, whose logits are carried over."""
+        """The places in a row whose logits are carried over."""
         return self.seq_len if self.whole else PLACES
 
     @property
@@ -71,7 +71,7 @@ class Exchange:
 
 
 def new_memory(size: int) -> int:
-    """A descriptor of fresh shared memory whose size nobody can change."""
+    """A descriptor of fresh shared memory whose size is sealed."""
     descriptor = os.memfd_create("exchange", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)

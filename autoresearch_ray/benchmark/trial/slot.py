@@ -3,9 +3,9 @@
     with Slot(threads=1) as slot:
         for point in slot.run(job, folder): ...      # progress; the result is slot.result when it ends
 
-Everything that a candidate can do to its process ends here as a `Result` with its kind of failure: crash, timeout,
-oom, invalid, or lost (the process or its server was killed by somebody else). One thread, which must outlive the slot:
-the kernel ends the processes when it ends. One job under way is in `execution.py`.
+Whatever a candidate does to its process ends here as a `Result` with its kind of failure: crash, timeout, oom, invalid,
+or lost (the process or its server was killed from outside). Use it from one thread, which must outlive the slot: the
+kernel ends the processes with that thread. One job under way is in `execution.py`.
 """
 
 import json
@@ -33,7 +33,7 @@ from autoresearch_ray.paths import OUTPUT_FILE, find_home
 from autoresearch_ray.records import CurvePoint, Result
 
 SERVER_START_SECONDS = 120.0
-TRAIN_SERVER = "autoresearch_ray.benchmark.trial.server"  # of our contract
+TRAIN_SERVER = "autoresearch_ray.benchmark.trial.server"  # process server of our contract
 
 
 class SlotError(AutoresearchError):
@@ -71,7 +71,7 @@ class Slot:
         self._control: socket.socket | None = None
         self._ready = False
         self._under_way: Execution | None = None
-        self.walls = Walls()  # what candidates are kept behind, once the server is ready
+        self.walls = Walls()  # the candidates' walls, known once the server is ready
         self.result = Result("", "lost")
         self.cold = True  # the server was not yet ready when the last job was asked for
 

@@ -30,7 +30,7 @@ def split(job: Job, saved: int, weights: int, skeleton: int) -> None:
     with os.fdopen(weights, "w+b") as file:
         torch.save({name: copies[id(tensor)] for name, tensor in tensors.items()}, file)
         file.seek(0)
-        torch.load(file, weights_only=True)  # what only a pickle of code could hold is not kept
+        torch.load(file, weights_only=True)  # raises for a model that needs a pickle of code
     for tensor in tensors.values():
         tensor.data = torch.empty(0, dtype=tensor.dtype)
     with os.fdopen(skeleton, "wb") as file:

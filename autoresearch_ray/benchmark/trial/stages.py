@@ -1,16 +1,15 @@
 """What a job goes through, as its process server sees it: training behind walls, then scoring by a judge.
 
-    training   one process runs the candidate; it gets the training rows when its clock starts, on this clock too
-    saved      everything of training is killed; what it left is the bytes of a model
+    training   one process runs the candidate; it gets the training rows when its clock and ours start
+    saved      all processes of the training are killed; only the bytes of a model are left
     scoring    one or two fresh processes behind walls load the model; the judge asks them and computes the score
     kept       if the run keeps weights: another such process takes the model apart, this one copies both files
 
-All times that count are taken here. What the training process says is checked, and no more than an honest one says is
-heard. Deadlines and memory are held by the slot.
+All times that count are taken here. Messages of the training process are checked, and more of them than an honest
+process sends make the job invalid. The slot enforces deadlines and memory.
 """
 
 import fcntl
-import math
 import os
 import secrets
 import socket
@@ -29,9 +28,8 @@ from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.score.plausible import Known, too_fast, too_many
 from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.confined import Host, confinement_of, fork_confined, kill
+from autoresearch_ray.benchmark.trial.events import check_event
 from autoresearch_ray.benchmark.trial.job import (
-    LENGTH,
-    STATUSES,
     DataShape,
     Event,
     Job,
@@ -40,20 +38,15 @@ from autoresearch_ray.benchmark.trial.job import (
     too_many_cores,
 )
 from autoresearch_ray.benchmark.trial.judge import Files, Remote, judge
-from autoresearch_ray.benchmark.trial.learned import plain_parameters
-from autoresearch_ray.benchmark.trial.line_profile import MOST_LINES
 from autoresearch_ray.benchmark.trial.model_process import run_model
 from autoresearch_ray.benchmark.trial.process_server import End
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.benchmark.trial.split_model import split
 from autoresearch_ray.benchmark.trial.training_process import run_candidate
 from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.records import CurvePoint
-from autoresearch_ray.text import one_line
 
-MOST_MESSAGES = 64  # of a candidate's process; an honest one has 25
-MOST_KEPT, SPARE_KEPT = 2, 1 << 20  # a kept file may be so many times as large as the saved model, and bytes more
-LARGEST = 1e15  # number that is believed to be one of steps, tokens, seconds or megabytes
+MOST_MESSAGES = 64  # limit for a candidate's process; an honest one sends 25
+MOST_KEPT, SPARE_KEPT = 2, 1 << 20  # largest kept file: so many times the saved model, plus so many bytes
 ORDER = {"training": "", "progress": "training", "trained": "training", "saved": "trained", "unsaved": "trained"}
 
 
@@ -81,7 +74,12 @@ class Stages:
         """Train, and score what came of it; the end of the process that decided."""
         channel, theirs = shared_logits.channel()
         with channel:
-            pid = self._fork([theirs.fileno(), self._model], self._run_candidate)
+            pid = self._fork(
+                [theirs.fileno(), self._model],
+                lambda kept: run_candidate(
+                    self._job, self._shape, socket.socket(fileno=kept[0]), kept[1], self._layout
+                ),
+            )
             theirs.close()
             end = self._host.follow(pid, channel, lambda message: self._heard(message, channel))
             if "unsaved" not in self._said or self._failed:
@@ -102,9 +100,6 @@ class Stages:
     def _fork(self, descriptors: list[int], run: Callable[[list[int]], None]) -> int:
         """A process of the candidate: behind the walls, with these descriptors and no other."""
         return fork_confined(self._host, self._behind, self._output, descriptors, run)
-
-    def _run_candidate(self, kept: list[int]) -> None:
-        run_candidate(self._job, self._shape, socket.socket(fileno=kept[0]), kept[1], self._layout)
 
     def _heard(self, message: bytes, channel: socket.socket) -> bool:
         """Take in a message of the training process; True when it is not to be heard any more."""
@@ -134,7 +129,7 @@ class Stages:
         """The message as an event; None for one that an honest process does not send."""
         self._messages += 1
         try:
-            event = _plain(from_json(Event, message))
+            event = check_event(from_json(Event, message))
         except (ValueError, TypeError, AssertionError, KeyError, AttributeError, RecursionError):
             return None
         expected = event.kind == "failure" or ORDER.get(event.kind, event.kind) in ("", *self._said)
@@ -158,7 +153,7 @@ class Stages:
         late = late_saving(event.at - self._said["trained"].at, os.fstat(self._model).st_size)
         if late and not self._job.dry:
             return self._fail("timeout", late)
-        if event.kind == "unsaved" and (self._job.dry or self._job.strength == "full"):  # what no proof takes, no slot
+        if event.kind == "unsaved" and (self._job.dry or self._job.strength == "full"):  # no proof can use such a model
             return self._fail(
                 "invalid", f"the model cannot be saved ({event.error}), and a proof loads it in fresh processes"
             )
@@ -196,16 +191,18 @@ class Stages:
                 return channel, memory
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
             fcntl.fcntl(self._model, fcntl.F_ADD_SEALS, seals)
-            saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)  # with a place to read at of its own
-            self._fork([theirs.fileno(), saved, memory], self._run_model)
+            saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)  # has a file offset of its own
+            self._fork(
+                [theirs.fileno(), saved, memory],
+                lambda kept: run_model(
+                    self._job, kept[1], socket.socket(fileno=kept[0]), Exchange(kept[2], self._layout)
+                ),
+            )
             os.close(saved)
         return channel, memory
 
-    def _run_model(self, kept: list[int]) -> None:
-        run_model(self._job, kept[1], socket.socket(fileno=kept[0]), Exchange(kept[2], self._layout))
-
     def _run_judge(self, report: socket.socket, asked: list[tuple[socket.socket, int]]) -> None:
-        """In a process of its own, which runs no candidate's code."""
+        """Judge in a process of its own, which runs no candidate's code."""
         try:
             if syscalls.SUPPORTED:
                 syscalls.die_with_parent()
@@ -243,13 +240,13 @@ class Stages:
         return False
 
     def _keep(self) -> None:
-        """Take the model apart in a process behind the walls, and copy what it wrote if that is of the right size."""
+        """Take the model apart in a process behind the walls, and copy its files if their sizes are right."""
         processes.kill_everything_else()
         made = [os.memfd_create("kept", os.MFD_CLOEXEC) for _ in self._kept]
         saved = os.open(f"/proc/self/fd/{self._model}", os.O_RDONLY)
         ours, theirs = shared_logits.channel()
         try:
-            pid = self._fork([saved, *made], self._run_split)
+            pid = self._fork([saved, *made], lambda kept: split(self._job, *kept))
             theirs.close()
             end = self._host.follow(pid, ours, lambda message: False) or kill(pid)
             processes.kill_everything_else()  # nothing is left that could still write
@@ -263,44 +260,8 @@ class Stages:
                 os.close(descriptor)
             ours.close()
 
-    def _run_split(self, kept: list[int]) -> None:
-        split(self._job, *kept)
-
 
 def _copy(source: int, target: int) -> None:
     size, done = os.fstat(source).st_size, 0
     while done < size:
         done += os.sendfile(target, source, done, size - done)
-
-
-def _plain(event: Event) -> Event:
-    """A copy of what a training process may say, each field of its declared type; JSON may hold anything.
-
-    Raises ValueError, TypeError or AttributeError if one is not.
-    """
-    point = event.point
-    if (event.kind == "progress") != (point is not None) or not isinstance(event.kind, str):
-        raise ValueError("a point belongs to progress, and to nothing else")
-    if point is not None:
-        bpb = point.train_bpb if abs(point.train_bpb) < LARGEST else math.nan
-        point = CurvePoint(_number(point.seconds), int(_number(point.step)), int(_number(point.tokens)), bpb)
-    return Event(
-        event.kind,
-        time.monotonic(),
-        point=point,
-        status=event.status if event.status in STATUSES else "crash",
-        error=one_line(event.error, LENGTH),
-        training_seconds=_number(event.training_seconds),
-        slowest_step=_number(event.slowest_step),
-        steps=int(_number(event.steps)),
-        tokens=int(_number(event.tokens)),
-        peak_memory_mb=_number(event.peak_memory_mb),
-        profile=tuple((int(_number(line)), _number(share)) for line, share in event.profile[:MOST_LINES]),
-        learned=plain_parameters(event.learned),
-    )
-
-
-def _number(value: float) -> float:
-    if not 0 <= value < LARGEST:
-        raise ValueError(f"{value} is no count or time")
-    return value

@@ -1,8 +1,8 @@
 """What a candidate gets: sizes, device, data and clock, and a way to say how training goes.
 
-`train(task)` may warm up on dummy tokens for as long as it needs (compilation, autotuning); the clock starts at its
-first pull from `batches`, which stops when the budget is used up. Validation tokens are not in here.
-Scoring is `score/metric.py`; deadlines from outside are the supervisor's.
+`train(task)` may warm up on dummy tokens for compilation and autotuning. The clock starts at its first pull from
+`batches`, which stops when the budget is used up. There are no validation tokens here. Scoring is `score/metric.py`;
+deadlines are enforced from outside.
 """
 
 import math
@@ -20,14 +20,14 @@ from autoresearch_ray.records import CurvePoint
 
 WARMUP_BATCHES = 64  # at most, over all calls
 REPORTS = 20  # progress reports a budget
-RECENT_STEPS = 15  # whose median is a typical step
+RECENT_STEPS = 15  # their median is a typical step
 STEPS_AHEAD = 2  # steps that may be queued on CUDA before the next batch is given out
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class TrainingData(Protocol):
-    """Where the rows come from: an opened `Dataset`, or what the process server hands out."""
+    """The source of the rows: an opened `Dataset`, or what the process server hands out."""
 
     @property
     def vocab_size(self) -> int: ...
@@ -56,7 +56,7 @@ class Clock:
             self._started_at = self._now()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """In another process it stands still."""
+        """A pickled clock stands still."""
         return _make_stopped_clock, (self.budget_seconds, self.elapsed)
 
     @property
@@ -89,8 +89,10 @@ class RowStream:
 
     def __init__(self, rows: np.ndarray, seed: int, device: torch.device) -> None:
         """`rows` (N, T + 1) of token ids, perhaps memory-mapped."""
-        self._rows, self._seed, self._device = rows, seed, device
-        self._permutation = lru_cache(maxsize=2)(self._permute)
+        self._rows, self._device = rows, device
+        self._permutation = lru_cache(maxsize=2)(
+            lambda epoch: np.random.default_rng([seed, epoch]).permutation(len(rows))
+        )
 
     def batch(self, start: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """x and y, (count, T) int64 on the device, y the token after x. On CUDA the copy may still be on its way."""
@@ -107,9 +109,6 @@ class RowStream:
             return self._permutation(epoch)[at : at + count]
         first = self._permutation(epoch)[at:]
         return np.concatenate([first, self._numbers(start + len(first), count - len(first))])
-
-    def _permute(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(len(self._rows))
 
 
 class Task:
@@ -150,7 +149,7 @@ class Task:
         self._stopped_at: float | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        """In another process, with a model that keeps it, it has its sizes, and nothing to give out."""
+        """A pickled task, kept by a model, has its sizes and no data."""
         return _make_ended_task, (self.vocab_size, self.seq_len, self.device, self.amp_dtype, self.seed, self.clock)
 
     @property

@@ -77,7 +77,7 @@ def run_candidate(job: Job, shape: DataShape, channel: socket.socket, saved: int
             learned=read_small_parameters(model),
         )
         _say(channel, trained)
-        if _saved(model, saved, channel):
+        if _save(model, saved, channel):
             return
         judge_end, memory = receive(channel, 2)
         with socket.socket(fileno=judge_end) as judge:
@@ -100,7 +100,7 @@ def receive(channel: socket.socket, count: int) -> list[int]:
 
 def _train(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, torch.nn.Module, Profile]:
     device = model_process.prepare_device(job)
-    gc.freeze()  # what the server imported is never garbage: collections stay short
+    gc.freeze()  # the server's imports are never garbage: collections stay short
     task = (DryTask if job.dry else Task)(
         HandedData(shape, channel),
         device,
@@ -125,7 +125,7 @@ def _train(job: Job, shape: DataShape, channel: socket.socket) -> tuple[Task, to
     return task, model, lines
 
 
-def _saved(model: torch.nn.Module, saved: int, channel: socket.socket) -> bool:
+def _save(model: torch.nn.Module, saved: int, channel: socket.socket) -> bool:
     try:
         with os.fdopen(saved, "wb") as file:
             candidate_module.save(model, file)

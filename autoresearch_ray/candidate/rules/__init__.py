@@ -1,8 +1,8 @@
 """What a candidate's text must keep to before it may take a slot; one rule a function, used for every proposal.
 
 A rule raises CandidateError: `rule: line N: what was seen; the remedy`. The rules read the syntax tree and execute
-nothing. They keep candidates readable and honest, and they refuse what is known to be a way out; they are no sandbox:
-what a candidate does when it runs is the trial's to contain. `check_for` chooses the rules of a run.
+nothing. They keep candidates readable and honest, and refuse known ways to escape. They are no sandbox: the trial has
+to contain a running candidate. `check_for` chooses the rules of a run.
 """
 
 from collections.abc import Callable
@@ -72,7 +72,7 @@ def check_for(run: RunTerms) -> Check:
 
 
 def check_many_for(run: RunTerms) -> Check:
-    """The same, for many texts that differ in little."""
+    """`check_for` for many texts that differ little."""
     return check_for(run) if isinstance(run.experiment, ScriptExperiment) else Checked().check
 
 
@@ -94,7 +94,7 @@ class Checked:
         self._valid: set[tuple[Template, tuple[str, ...]]] = set()
 
     def check(self, source: str, program_lines: int) -> None:
-        """As `check_candidate`."""
+        """See `check_candidate`."""
         text = split(source)
         kind = text.template, text.strings
         if kind in self._valid:

@@ -29,7 +29,7 @@ STATE = (
 )
 WHERE = "(?:(?: as)? (?:before|above)| here| for (?:brevity|clarity))?"
 BE = "(?:(?:is|are|stays?|remains?|kept|left|goes|exactly|all) )*"
-ELIDES = re.compile(  # as a whole comment
+ELIDES = re.compile(  # matches a whole comment
     f"(?:and )?(?:the )?(?:rest|remainder)(?: of .{{1,40}}?)? {BE}{STATE}{WHERE}"
     f"|(?:and )?(?:the )?(?:rest|remainder) of (?:the |this |your |my )?(?:\\w+ )?{CODE}{WHERE}"
     f"|(?:.{{1,40}} )?{CODE} {BE}{STATE}{WHERE}"

@@ -23,7 +23,7 @@ BUILTINS = {
     "memoryview": "compute with tensors",
 }
 OWN = words("__class__ __dict__")  # special attributes that may be named of `self` alone
-OUTER = words("__getattr__ __getstate__ __setattr__ __setstate__")  # and of `super()`
+OUTER = words("__getattr__ __getstate__ __setattr__ __setstate__")  # allowed on `super()` too
 READABLE = words(
     "__init__ __post_init__ __new__ __call__ __len__ __getitem__ __iter__ __next__ __repr__ __name__ __qualname__ "
     "__doc__ __version__"
@@ -67,7 +67,8 @@ def check_builtins(reading: Reading) -> None:
             continue
         if name in BUILTINS:
             raise refusal("builtins", node, f"{name} is refused; {BUILTINS[name]}")
-        if name in BY_NAME and not _is_called(reading, node):
+        parent = reading.scopes.parent[node]
+        if name in BY_NAME and not (isinstance(parent, ast.Call) and parent.func is node):
             raise refusal("builtins", node, f"{name} is used as a value; call it with a literal name")
 
 
@@ -129,11 +130,6 @@ def check_definitions(reading: Reading) -> None:
                 raise refusal("definitions", node, "type with three arguments makes a class; write `class`")
             case ast.ClassDef(bases=bases) if any(TENSORS & reading.paths(base) for base in bases):
                 raise refusal("definitions", node, "a kind of tensor changes what torch does; use an nn.Module")
-
-
-def _is_called(reading: Reading, node: ast.Name) -> bool:
-    parent = reading.scopes.parent[node]
-    return isinstance(parent, ast.Call) and parent.func is node
 
 
 def _check_special(reading: Reading, use: Use) -> None:

@@ -34,7 +34,7 @@ def check_imports(reading: Reading) -> None:
 
 
 def check_parts(reading: Reading) -> None:
-    """Of what is imported only listed parts are used; not what it has imported itself, its files or its processes."""
+    """Only listed parts of an import are used: not its own imports, its files or its processes."""
     for use in reading.uses():
         for base in reading.paths(use.base):
             path = f"{base}.{use.name}"

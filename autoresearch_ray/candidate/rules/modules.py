@@ -1,8 +1,8 @@
-"""What a candidate may use of what is not its own: modules, and the parts of them; everything else is refused.
+"""The modules, and the parts of them, that a candidate may use; everything else is refused.
 
-A module is listed with `only` the parts that are needed, or with all its public parts but `never` and but the modules
-that it has imported itself (`torch.os`); a module inside it is listed too, or refused. The tables hold for the
-installed versions; tests compare them with what is really in these modules.
+A module is listed with `only` the parts that are needed, or with all its public parts except `never`. The modules
+that it has imported itself (`torch.os`) are never allowed. A module inside it has an entry of its own, or is refused.
+The tables hold for the installed versions; tests compare them with what is really in these modules.
 """
 
 import sys
@@ -18,7 +18,7 @@ class Module:
     only: Names = frozenset()
     never: Names = frozenset()
     types: Names | None = None  # None: all
-    private: tuple[str, ...] = ()  # prefixes of parts with an underscore that are public in all but name
+    private: tuple[str, ...] = ()  # prefixes of parts that begin with an underscore but are public
 
 
 def words(text: str) -> Names:
@@ -161,7 +161,7 @@ MODULES: dict[str, Module] = {
     "warnings": Module(only=words("catch_warnings filterwarnings simplefilter warn")),
 }
 
-# Settings of torch that a trainer may write, and nothing else of what is not its own
+# The only foreign attributes that a trainer may write: settings of torch
 SETTINGS = frozenset(
     [
         *(f"torch.backends.cuda.matmul.{name}" for name in ("allow_tf32", "fp32_precision")),
@@ -178,14 +178,14 @@ SETTINGS = frozenset(
 )
 SETTING_MODULES = frozenset(setting.rpartition(".")[0] for setting in SETTINGS)
 
-# Parts that share their name with a module of the standard library, and are none
+# Parts that have the name of a module of the standard library but are not that module
 NO_MODULES = words(
     "bisect.bisect copy.copy numpy.array numpy.copy numpy.linalg.trace numpy.select numpy.trace random.random "
     "numpy.random.random torch.select torch.trace"
 )
 MODULE_NAMES = frozenset(sys.stdlib_module_names) | {"F", "fwAD", "hooks", "m", "np", "torch"}
 
-# Why, and what to do instead; the longest prefix that fits is said
+# The reason, and what to do instead; the longest prefix that fits is used
 REASONS: dict[str, str] = {
     "os": "a candidate has no files, processes or environment; remove it",
     "sys": "a candidate needs nothing of the interpreter; print is enough to say something; remove it",

@@ -1,9 +1,9 @@
-"""A candidate as the rules read it: its nodes, and what each name may stand for of what comes from elsewhere.
+"""A candidate as the rules read it: its nodes, and the outside objects that each name may stand for.
 
-That has a dotted path: `torch.nn.functional.relu` whatever it was imported as, `builtins.open`, `task.clock`. Paths
-follow plain assignments, loops over literals, defaults, the arguments of the candidate's own functions and attributes
-of `self`; what a call returns is the candidate's own. `path[]` is a literal that holds it. The reading is by syntax
-alone, without order or values: it is no sandbox.
+Such an object has a dotted path: `torch.nn.functional.relu` whatever it was imported as, `builtins.open`, `task.clock`.
+Paths follow plain assignments, loops over literals, defaults, the arguments of the candidate's own functions and
+attributes of `self`. A call's result counts as the candidate's own. `path[]` is a literal that contains the object. The
+reading is by syntax alone, without order or values: it is no sandbox.
 """
 
 import ast
@@ -18,8 +18,8 @@ from autoresearch_ray.candidate.syntax import docstring, parse
 from autoresearch_ray.errors import CandidateError
 
 BY_NAME = ("getattr", "hasattr", "setattr", "delattr")
-ROUNDS = 8  # of following assignments: one passes a path on by one more name
-PARTS = 8  # of a path: longer ones say nothing more
+ROUNDS = 8  # rounds over all assignments: each passes a path on by one name
+PARTS = 8  # most parts of a path: longer ones add nothing
 
 Paths = frozenset[str]
 Binding = tuple[Scope | None, str]  # (None, name) is the attribute `name` of any `self`
@@ -44,7 +44,7 @@ def refusal(rule: str, node: Placed, text: str) -> CandidateError:
 
 
 def check_compiles(source: str) -> None:
-    """What the parser lets pass and Python does not: `return` outside a function, a parameter twice."""
+    """Errors that the parser lets pass and Python does not: `return` outside a function, a parameter twice."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -62,7 +62,7 @@ class Reading:
         check_compiles(source)
         self.scopes = Scopes(self.tree)
         placed = [node for node in self.scopes.nodes if isinstance(node, Placed)]
-        self.nodes = sorted(placed, key=lambda node: (node.lineno, node.col_offset))  # in the order of the text
+        self.nodes = sorted(placed, key=lambda node: (node.lineno, node.col_offset))  # in source order
         self._selves = set(self._first_parameters())
         self._functions = dict(self._own_functions())
         every = [node.args for node in self.scopes.nodes if isinstance(node, FUNCTIONS)]
@@ -70,14 +70,14 @@ class Reading:
         classes = [node for node in self.scopes.nodes if isinstance(node, ast.ClassDef)]
         self._classes = {(self.scopes.of(node, node.name), node.name) for node in classes}
         self._known: dict[Binding, Paths] = {}
-        self._arguments: dict[Binding, list[ast.expr]] = {}  # of parameters of functions that are called by name
+        self._arguments: dict[Binding, list[ast.expr]] = {}  # arguments by parameter, for functions called by name
         flows = [flow for node in self.scopes.nodes for flow in self._flows(node)]
         for _ in range(ROUNDS):
             if not sum(self._learn(binding, paths()) for binding, paths in flows):
                 break
 
     def paths(self, node: ast.AST | None) -> Paths:
-        """What an expression may stand for, of what comes from elsewhere."""
+        """The outside names that an expression may stand for."""
         match node:
             case ast.Name(id=name):
                 scope = self.scopes.of(node, name)
@@ -131,7 +131,7 @@ class Reading:
         return isinstance(node, ast.Name) and (self.scopes.of(node, node.id), node.id) in self._classes
 
     def values(self, name: ast.Name) -> list[ast.expr]:
-        """All that a name is assigned or passed; empty if it is bound in another way too, or not at all."""
+        """Every value that a name is assigned or passed; empty if it is bound in another way too, or not at all."""
         scope = self.scopes.of(name, name.id)
         found = list(self._arguments.get((scope, name.id), []))
         for node in self.scopes.nodes:
@@ -171,7 +171,7 @@ class Reading:
         return not paths <= known
 
     def _flows(self, node: ast.AST) -> Iterator[Flow]:
-        """What a node tells of what names stand for."""
+        """What a node says about the meaning of names."""
         match node:
             case ast.Import(names=aliases):
                 for alias in aliases:
@@ -190,7 +190,8 @@ class Reading:
                     yield from self._follow_assignment(target, value)
                 yield from self._bind(target, lambda: _elements(self.paths(values)))
             case ast.FunctionDef(args=arguments) | ast.Lambda(args=arguments):
-                yield from self._defaults(arguments)
+                for parameter, value in with_defaults(arguments):
+                    yield (self.scopes.of(parameter, parameter.arg), parameter.arg), partial(self.paths, value)
             case ast.Call(func=ast.Name(id=name) as function):
                 yield from self._follow_call(node, self._functions.get((self.scopes.of(function, name), name), []))
             case ast.arg(arg="task"):
@@ -216,10 +217,6 @@ class Reading:
                 yield (self.scopes.of(target, name), name), paths
             case ast.Attribute(value=base, attr=name) if self.is_self(base):
                 yield (None, name), paths
-
-    def _defaults(self, arguments: ast.arguments) -> Iterator[Flow]:
-        for parameter, value in with_defaults(arguments):
-            yield (self.scopes.of(parameter, parameter.arg), parameter.arg), partial(self.paths, value)
 
     def _follow_call(self, call: ast.Call, wanted: list[ast.arg]) -> Iterator[Flow]:
         passed = dict(zip(wanted, call.args, strict=False))

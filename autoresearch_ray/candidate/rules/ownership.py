@@ -23,7 +23,7 @@ def check_foreign(reading: Reading) -> None:
 
 
 def check_task(reading: Reading) -> None:
-    """Of the task and its clock only what the contract names is used."""
+    """Only the parts of the task and its clock that the contract names are used."""
     for use in reading.uses():
         for path in reading.paths(use.base):
             if path == "task" and use.name not in TASK:

@@ -20,7 +20,7 @@ from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.paths import CANDIDATE_FILE
 from autoresearch_ray.source_files import HEADING, has_headings, split
 
-MAX_BYTES = 400_000  # of all files together: scripts are longer than our train.py, and still no place for data
+MAX_BYTES = 400_000  # all files together: scripts are longer than our train.py, but must not hold data
 
 
 def check_script(text: str, paths: Sequence[str], start: str | None = None) -> None:
@@ -116,7 +116,7 @@ def _check_statements(source: str, before: str) -> None:
     try:
         check_elisions(Reading(before))
     except CandidateError:
-        return  # the start has such statements itself: its way of writing
+        return  # the start has such statements too: it is the script's style
     check_elisions(Reading(source))
 
 

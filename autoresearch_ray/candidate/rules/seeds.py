@@ -10,7 +10,7 @@ SEEDERS = words(
     "random.Random numpy.random.seed numpy.random.default_rng numpy.random.RandomState numpy.random.SeedSequence "
     "numpy.random.PCG64 numpy.random.PCG64DXSM numpy.random.MT19937 numpy.random.Philox numpy.random.SFC64"
 )
-METHODS = words("manual_seed manual_seed_all seed set_state setstate set_rng_state")  # of any object
+METHODS = words("manual_seed manual_seed_all seed set_state setstate set_rng_state")  # methods of any object
 PURE = frozenset(f"builtins.{name}" for name in words("int float abs hash ord len sum min max round pow str bytes"))
 REMEDY = "derive it from the task's: torch.manual_seed(task.seed), or task.seed + 1 for a second one"
 

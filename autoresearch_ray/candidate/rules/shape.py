@@ -9,8 +9,8 @@ from autoresearch_ray.candidate.scopes import parameters
 from autoresearch_ray.candidate.syntax import docstring
 from autoresearch_ray.errors import CandidateError
 
-MAX_LINES = 630  # of train.py and program.md together
-MAX_CHARACTERS = 120 * MAX_LINES  # of train.py: lines of ordinary length
+MAX_LINES = 630  # train.py and program.md together
+MAX_CHARACTERS = 120 * MAX_LINES  # train.py alone: lines of ordinary length
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 CONSTANT_PARTS = (
     *(ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Starred, ast.IfExp),
@@ -32,7 +32,7 @@ DECORATORS = words(
     "torch.library.register_fake torch.no_grad torch.set_grad_enabled typing.final typing.no_type_check "
     "typing.overload typing.runtime_checkable"
 )
-OWN_DECORATORS = {"setter", "getter", "deleter", "register_fake", "register_autograd"}  # of a property or operator
+OWN_DECORATORS = {"setter", "getter", "deleter", "register_fake", "register_autograd"}  # for a property or an operator
 
 
 def check_length(source: str, program_lines: int) -> None:

@@ -11,21 +11,21 @@ import yaml
 from autoresearch_ray.driver.checkout.ranges import choose_ranges, is_known
 from autoresearch_ray.driver.checkout.upstream import PROGRAM, Checkout
 
-BUDGET_TIMES = 1.1  # of the training time: upstream's example takes 325.9 s in all for 300 s of training
-GUESSED_SECONDS = 300.0  # of training, where prepare.py does not say
-LONGEST_SECONDS = 86400.0  # that a budget may be
+BUDGET_TIMES = 1.1  # budget over training time: upstream's example takes 325.9 s for 300 s of training
+GUESSED_SECONDS = 300.0  # training time where prepare.py does not say
+LONGEST_SECONDS = 86400.0  # the longest budget
 TIMEOUT_SECONDS = 600.0  # upstream's, for 300 s of training; twice the training where that is more
-HUB = ".cache/huggingface/hub"  # below the home folder, where repositories are if nothing is said
-COLUMN = 27  # of the comments
+HUB = ".cache/huggingface/hub"  # the default folder of repositories, below the home folder
+COLUMN = 27  # where comments begin
 
 
-def experiment_text(checkout: Checkout, place: Path) -> str:
+def experiment_text(checkout: Checkout, yaml_file: Path) -> str:
     """The file that is to be written at `place`."""
     lines = [
         "# The experiment of a checkout of karpathy/autoresearch, or of a fork of it. It is yours to edit: a launch of",
         "# that folder from here takes this file as it is. docs/scripts.md explains every key.",
         "contract: script",
-        *_list_keys(checkout, place),
+        *_list_keys(checkout, yaml_file),
         *_list_data(checkout),
         *_list_knobs(choose_ranges(checkout.train)),
     ]
@@ -45,7 +45,7 @@ def hub_folder() -> Path:
     return Path(said or next(found, f"~/{HUB}")).expanduser()
 
 
-def _list_keys(checkout: Checkout, place: Path) -> Iterator[str]:
+def _list_keys(checkout: Checkout, yaml_file: Path) -> Iterator[str]:
     training = checkout.time_budget or GUESSED_SECONDS
     said = (
         f"TIME_BUDGET is {training:g} s"
@@ -55,7 +55,10 @@ def _list_keys(checkout: Checkout, place: Path) -> Iterator[str]:
     yield _key(
         "name", re.sub(r"[^A-Za-z0-9._-]", "-", checkout.folder.name) or "autoresearch", "scores compare within it"
     )
-    yield _key("folder", _folder(checkout.folder, place), "every trial runs in a copy of it; it stays as it is")
+    folder = os.path.relpath(checkout.folder.resolve(), yaml_file.resolve().parent)
+    if folder.startswith("../../"):
+        folder = str(checkout.folder.resolve())
+    yield _key("folder", folder, "every trial runs in a copy of it; it stays as it is")
     yield _key("command", "python train.py", "by the Python of the folder's .venv, if it has one")
     yield _line("editable: [train.py]", "what the search changes; all other files are read-only")
     yield _key("metric", checkout.metric, "the number on that line of what train.py prints; the script's own word")
@@ -115,11 +118,6 @@ def _list_knobs(knobs: Mapping[str, str]) -> Iterator[str]:
     if others:
         yield "  # Upstream has none of these: their ranges are guessed from the values."
         yield from others
-
-
-def _folder(folder: Path, place: Path) -> str:
-    relative = os.path.relpath(folder.resolve(), place.resolve().parent)
-    return relative if not relative.startswith("../../") else str(folder.resolve())
 
 
 def _shorten(path: Path) -> str:

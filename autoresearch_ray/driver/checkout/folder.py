@@ -36,13 +36,13 @@ def experiment_of(folder: Path, say: Say, *, without_data: bool = False) -> Path
             f"{folder}: holds the folder that you are in, and a run does not belong into the checkout; go to a "
             f"folder of yours and launch {checkout.folder} there"
         )
-    place = Path(f"{checkout.folder.name}.yaml")
-    if place.exists():
-        _check_same(place, checkout.folder)
-        say(f"experiment {place}, which is here already and used as it is")
+    yaml_file = Path(f"{checkout.folder.name}.yaml")
+    if yaml_file.exists():
+        _check_same(yaml_file, checkout.folder)
+        say(f"experiment {yaml_file}, which is here already and used as it is")
     else:
-        _write(checkout, place, say, without_data)
-    return place
+        _write(checkout, yaml_file, say, without_data)
+    return yaml_file
 
 
 def write_experiment(folder: Path | None, say: Say) -> None:
@@ -56,20 +56,20 @@ def write_experiment(folder: Path | None, say: Say) -> None:
     experiment_of(folder, say, without_data=True)
 
 
-def _write(checkout: Checkout, place: Path, say: Say, without_data: bool) -> None:
+def _write(checkout: Checkout, yaml_file: Path, say: Say, without_data: bool) -> None:
     if checkout.cache is not None and not checkout.cache.exists() and not without_data:
         raise SettingsError(
             f"{checkout.folder}: its data are not in {checkout.cache}; run prepare.py there first (or write the "
             "experiment all the same, with --init-only)"
         )
     try:
-        write_whole(place, experiment_text(checkout, place).encode())
+        write_whole(yaml_file, experiment_text(checkout, yaml_file).encode())
     except OSError as error:
-        raise SettingsError(f"{place}: cannot be written ({error.strerror}); launch in a folder of yours") from None
-    load_any(place)  # a checkout that reads on as no experiment would be a fault of the text
-    say(f"experiment {place}, written for the checkout {shorten(checkout.folder)}; it is yours to edit")
+        raise SettingsError(f"{yaml_file}: cannot be written ({error.strerror}); launch in a folder of yours") from None
+    load_any(yaml_file)  # raises if the text that was written is no experiment
+    say(f"experiment {yaml_file}, written for the checkout {shorten(checkout.folder)}; it is yours to edit")
     if checkout.kernels and not find_kernels(checkout):
-        say(f"its kernels ({', '.join(checkout.kernels)}) are in no cache, and trials have no network: see {place}")
+        say(f"its kernels ({', '.join(checkout.kernels)}) are in no cache, and trials have no network: see {yaml_file}")
 
 
 def _is_script(path: Path) -> bool:
@@ -81,12 +81,12 @@ def _is_script(path: Path) -> bool:
     return isinstance(values, dict) and values.get("contract") == "script"
 
 
-def _check_same(place: Path, folder: Path) -> None:
+def _check_same(yaml_file: Path, folder: Path) -> None:
     """SettingsError if the file that is here is for another folder."""
-    experiment = load_any(place)
+    experiment = load_any(yaml_file)
     seen = experiment.folder if isinstance(experiment, ScriptExperiment) else "data of its own"
     if seen != str(folder):
         raise SettingsError(
-            f"{place}: is there already, for {seen}; expected one for {folder}; move it away, or "
+            f"{yaml_file}: is there already, for {seen}; expected one for {folder}; move it away, or "
             "launch in another folder"
         )

@@ -7,22 +7,18 @@ from collections.abc import Callable, Mapping
 from autoresearch_ray.candidate.knobs import constants, read_knobs
 from autoresearch_ray.candidate.ranges import parse_range
 
-# Words in a name whose constant says what is measured, or how fast the hardware is: no knob.
+# A constant with such a word in its name says what is measured, or describes the hardware: it is no knob.
 NO_KNOB = re.compile(
     "BUDGET|CACHE|COMPILE|DEBUG|DEVICE|DIR|DTYPE|EVAL|EVERY|FILE|FLOPS|GPU|INTERVAL|LEN|LENGTH|LOG|MAX|MFU|PATH|PEAK|"
     "PORT|PROJECT|RANK|RUNS|SAVE|SECONDS|SEED|SEQ|SHARDS?|STEPS|THREADS|TIME|TIMEOUT|TOKENS|VAL|VERBOSE|VERSION|VOCAB|"
     "WANDB|WORKERS|WORLD"
 )
-PATTERNS = ("L", "SL", "SSL", "SSSL", "SSSSSL")  # of upstream's windows: short and long
-LR_TIMES = 5.0  # below and above the learning rate that is there
+PATTERNS = ("L", "SL", "SSL", "SSSL", "SSSSSL")  # upstream's window patterns: short and long
+LR_TIMES = 5.0  # a learning rate's range: from its value over this to its value times this
 
 
 def _log(value: float) -> str:
     return f"log({_round(value / LR_TIMES)}, {_round(value * LR_TIMES)})" if value > 0 else "float(0, 0.1)"
-
-
-def _share(value: float) -> str:
-    return "float(0, 1)" if value <= 1 else f"float(0, {_round(2 * value)})"
 
 
 def _small_share(value: float) -> str:
@@ -35,7 +31,7 @@ def _doubles(value: int) -> str:
 
 
 def _halves(value: int) -> str:
-    """The same, but no more than it: what fills a GPU's memory."""
+    """A quarter, a half and the whole of the value: more may not fit a GPU's memory."""
     return f"choice({', '.join(str(n) for n in (value // 4, value // 2, value) if n >= 1)})"
 
 
@@ -75,8 +71,8 @@ KNOWN: Mapping[str, tuple[tuple[type, ...], Callable[..., str]]] = {  # names of
 
 def choose_ranges(text: str) -> dict[str, str]:
     """The range of each constant that may be turned and that has none in its comment, in their order."""
-    known = {knob.name for knob in read_knobs(text)}
-    found = {name: _range_for(name, value) for name, value in constants(text).items() if name not in known}
+    existing = {knob.name for knob in read_knobs(text)}
+    found = {name: _range_for(name, value) for name, value in constants(text).items() if name not in existing}
     return {name: said for name, said in found.items() if said}
 
 
@@ -98,7 +94,7 @@ def _range_for(name: str, value: object) -> str:
 
 
 def _by_kind(name: str, value: object) -> str:
-    """For a constant that upstream does not have: shares, rates and counts. Switches and words are for a person."""
+    """A range by kind for a constant that upstream does not have: shares, rates and counts. Others get none."""
     words = name.split("_")
     if any(map(NO_KNOB.fullmatch, words)):
         return ""
@@ -107,7 +103,7 @@ def _by_kind(name: str, value: object) -> str:
     assert isinstance(value, float), value
     if "LR" in words or "RATE" in words or 0 < value < 0.01:
         return _log(value) if value > 0 else ""
-    return _share(value) if 0 <= value <= 1 else f"float(0, {_round(2 * value)})" if value > 0 else ""
+    return "float(0, 1)" if 0 <= value <= 1 else f"float(0, {_round(2 * value)})" if value > 0 else ""
 
 
 def _round(value: float) -> str:

@@ -14,10 +14,8 @@ from pathlib import Path
 from autoresearch_ray.errors import SettingsError
 
 TRAIN, PREPARE, PROGRAM = "train.py", "prepare.py", "program.md"
-METRIC = re.compile(
-    r"\s*(val_(?:bpb|loss))\s*[:=]"
-)  # at the start of a string that is printed; the first is upstream's
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # of the Hugging Face hub
+METRIC = re.compile(r"\s*(val_(?:bpb|loss))\s*[:=]")  # names at the start of a printed string; the first is upstream's
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # a repository of the Hugging Face hub
 OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -34,14 +32,14 @@ class Checkout:
     train: str  # train.py's text
     metric: str
     time_budget: float | None  # seconds of training, where prepare.py says them as a number
-    cache: Path | None  # where prepare.py keeps its data, if that is below the home folder; it may not be there yet
-    needs_cuda: bool  # names CUDA without asking whether it is there
+    cache: Path | None  # prepare.py's data folder, if below the home folder; may not exist yet
+    needs_cuda: bool  # uses CUDA without testing whether it is available
     kernels: tuple[str, ...]  # repositories that train.py loads kernels from
     has_program: bool
 
 
 def read_checkout(folder: Path) -> Checkout:
-    """What a folder's files say. SettingsError if it is no such checkout."""
+    """The facts in a checkout's files. SettingsError if the folder is no such checkout."""
     missing = [name for name in (TRAIN, PREPARE) if not (folder / name).is_file()]
     if missing:
         raise _refuse(folder, f"it has no {' and no '.join(missing)}")
@@ -101,7 +99,7 @@ def _strings(tree: ast.AST) -> Iterator[str]:
 
 
 def _value_of(tree: ast.Module, name: str) -> ast.expr | None:
-    """What a name is assigned at the top of a file."""
+    """The value that a name is assigned at the top of a file."""
     for statement in tree.body:
         match statement:
             case (

@@ -30,11 +30,11 @@ Source = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What can be loaded of a run."""
+    """A table that can be loaded from a run."""
 
     schema: Schema
-    read: Callable[[Path], pd.DataFrame]  # from a run's folder
-    parts: tuple[str, ...] = ()  # folders that it is made of beside the store
+    read: Callable[[Path], pd.DataFrame]  # reads it from a run's folder
+    parts: tuple[str, ...] = ()  # folders that it is made from, in addition to the store
 
 
 def load_trials(source: Source | Iterable[Source]) -> pd.DataFrame:
@@ -120,10 +120,6 @@ def _tag_of(folder: Path) -> str:
     return tag if isinstance(tag, str) and tag else folder.resolve().name
 
 
-def _read_trials(folder: Path) -> pd.DataFrame:
-    return trials.read_table(folder) if _has_current_table(folder) else trials.trial_table(read_run(folder))
-
-
 def _has_current_table(folder: Path) -> bool:
     """Whether the folder's table is all there is to read, or is as new as its store."""
     state, table = state_of(folder), folder / TABLE_FILE
@@ -131,11 +127,11 @@ def _has_current_table(folder: Path) -> bool:
         return state is None
     if state != SQLITE:
         return not is_running(folder)
-    changes = [_changed_at(folder / name) for name in (STATE_FILE, f"{STATE_FILE}-wal")]
-    return _changed_at(table) >= max(changes)
+    changes = [_read_change_time(folder / name) for name in (STATE_FILE, f"{STATE_FILE}-wal")]
+    return _read_change_time(table) >= max(changes)
 
 
-def _changed_at(path: Path) -> int:
+def _read_change_time(path: Path) -> int:
     """When a file was written, in nanoseconds; 0 for one that is empty, as readers leave the log, or gone."""
     try:
         stat = path.stat()
@@ -145,7 +141,12 @@ def _changed_at(path: Path) -> int:
 
 
 TABLES = {
-    "trials": Table(trials.SCHEMA, _read_trials),
+    "trials": Table(
+        trials.SCHEMA,
+        lambda folder: (
+            trials.read_table(folder) if _has_current_table(folder) else trials.trial_table(read_run(folder))
+        ),
+    ),
     "lineage": Table(lineage.SCHEMA, lambda folder: lineage.lineage_table(read_run(folder))),
     "calls": Table(
         calls.SCHEMA,

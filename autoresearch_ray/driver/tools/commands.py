@@ -29,14 +29,14 @@ from autoresearch_ray.text import last_line
 
 COMMAND_SECONDS = 60.0
 LOOK_SECONDS = 1.0  # between looks at the store
-COMMIT_SECONDS = 10.0  # that a win waits for its commit, should git be slow
-LAST_SECONDS = 30.0  # after the search, in which a command may still begin
+COMMIT_SECONDS = 10.0  # longest wait for a win's commit
+LAST_SECONDS = 30.0  # time after the search in which a command may still begin
 
 Say = Callable[[str], None]
 
 
 def run_shell(command: str, news: WinNews | EndNews) -> str:
-    """Run a command with the news on its standard input; why it failed, in one line, or "" if it did not."""
+    """Run a command with the news on its standard input. Returns why it failed, in one line; "" if it did not."""
     environment = dict(os.environ)
     withdraw(environment)
     words = ["/bin/sh", "-c", command]
@@ -122,5 +122,5 @@ class WinCommand:
 
 
 def _is_ready(win: Win) -> bool:
-    """Whether its commit is made, or was waited for."""
+    """Whether its commit is made, or the wait for it is over."""
     return bool(win.commit) or time.time() - win.step.at > COMMIT_SECONDS

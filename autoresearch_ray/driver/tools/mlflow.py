@@ -14,7 +14,7 @@ from autoresearch_ray.driver.tools.news import TrialNews, WinNews
 from autoresearch_ray.driver.tools.tracker import PROJECT, TrackedRun
 from autoresearch_ray.records import Candidate
 
-RUN_TAG = "autoresearch.run"  # by which a run is found again: MLflow makes its ids itself
+RUN_TAG = "autoresearch.run"  # tag to find a run again: MLflow makes its ids itself
 PARAMS_AT_ONCE = 100  # MLflow's limit
 
 
@@ -23,15 +23,17 @@ class MLflow:
 
     def __init__(self, run: TrackedRun) -> None:
         MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # standard output is the search's own
-        for name in ("mlflow", "alembic"):  # which tell of every table of a new database
-            logging.getLogger(name).setLevel(logging.WARNING)
+        for library in ("mlflow", "alembic"):  # they log every table of a new database
+            logging.getLogger(library).setLevel(logging.WARNING)
         self._client = MlflowClient()
-        experiment = _find_experiment(self._client, MLFLOW_EXPERIMENT_NAME.get() or PROJECT)
+        name = MLFLOW_EXPERIMENT_NAME.get() or PROJECT
+        there: Experiment | None = self._client.get_experiment_by_name(name)
+        experiment = str(there.experiment_id if there else self._client.create_experiment(name))
         found = self._client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run.run_id}'", max_results=1)
         made = found[0] if found else self._client.create_run(experiment, tags={RUN_TAG: run.run_id}, run_name=run.name)
         self._run = made.info.run_id
         self._client.update_run(self._run, status="RUNNING")
-        # A parameter that has a value keeps it there: what a resumed run has changed is in its settings.json.
+        # MLflow never changes a parameter's value: what a resumed run has changed is in its settings.json.
         new = [Param(name, value) for name, value in run.params.items() if name not in made.data.params]
         for start in range(0, len(new), PARAMS_AT_ONCE):
             self._client.log_batch(self._run, params=new[start : start + PARAMS_AT_ONCE])
@@ -53,9 +55,4 @@ class MLflow:
         self._client.set_terminated(self._run)
 
     def abandon(self) -> None:
-        """Its requests are of a thread that ends with the process."""
-
-
-def _find_experiment(client: MlflowClient, name: str) -> str:
-    experiment: Experiment | None = client.get_experiment_by_name(name)
-    return str(experiment.experiment_id if experiment else client.create_experiment(name))
+        """Nothing to do: requests run in a thread that ends with the process."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.paths import REPORT_FILE
 from autoresearch_ray.records import Candidate, History, TrialRow
 from autoresearch_ray.scoring import OURS, Direction, Scoring
@@ -34,19 +34,19 @@ class WinNews:
     hypothesis: str
     proposer: str
     metric: str
-    direction: Direction  # which is better
-    score: float  # as it was printed
-    val_bpb: float  # the same in bits per byte; NaN of another metric
+    direction: Direction  # which direction is better
+    score: float  # in the metric's own direction
+    val_bpb: float  # the score in bits per byte; NaN for another metric
     baseline: float  # score of the starting candidate
-    gain: float  # above 0 is better; with the price of code lines, over the best before it
+    gain: float  # gain over the best before, code lines priced in; above 0 is better
     gain_low: float  # 95 % interval
     gain_high: float
-    probability: float  # that it is better than the best before it
+    probability: float  # probability that it beats the best before
     doubt: str  # "" where it is proven; else self-reported, one seed, or both
-    removes: bool  # it takes out code, and is not much worse
-    commit: str  # "" if git has failed up to now
-    trial_id: str  # that settled it
-    diff: str  # from the best before it
+    removes: bool  # True: it removes code, and is not much worse
+    commit: str  # "" if git has failed so far
+    trial_id: str  # the trial that settled it
+    diff: str  # diff to the best before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +59,17 @@ class EndNews:
     experiment: str
     how: How
     failure: str  # "" where nothing failed
-    trials: int  # with a result, over all launches
+    trials: int  # trials with a result, over all launches
     wins: int
     metric: str
-    direction: Direction  # which is better
+    direction: Direction  # which direction is better
     baseline: float  # scores as they were printed
     best: float
-    gain: float  # of all wins together; above 0 is better
+    gain: float  # gain of all wins together; above 0 is better
     gain_low: float  # 95 % interval
     gain_high: float
-    doubt: str  # of the wins, as of one
-    summary: tuple[str, ...]  # what the launch prints at its end
+    doubt: str  # how sure the wins are, as in WinNews
+    summary: tuple[str, ...]  # lines that the launch prints at its end
     report: str  # the path of report.html
 
 
@@ -79,15 +79,15 @@ class TrialNews:
 
     number: int  # 1, 2, 3 ... in the order of decisions, over all launches
     row: TrialRow
-    best: float  # as decisions read it, the frontier too
+    best: float  # lower is better; the frontier's score too
     frontier: float
     wins: int
-    utilisation: float  # of the slots, in this launch
-    dollars: float  # what all model calls of the run cost, reservations included
+    utilisation: float  # the slots' utilisation in this launch
+    dollars: float  # cost of all the run's model calls, reservations included
     scoring: Scoring = OURS
 
     def metrics(self) -> dict[str, float]:
-        """What is known, by the names that trackers show."""
+        """The known values, by the names that trackers show."""
         result, sign = self.row.result, self.scoring.sign
         score = sign * facts.score(self.row) + 0.0
         values = {
@@ -108,7 +108,7 @@ class TrialNews:
 
 @dataclass(frozen=True, slots=True)
 class Standings:
-    """Where best and frontier stood at some revision."""
+    """The state of best and frontier at some revision."""
 
     best: float = math.nan
     frontier: float = math.nan
@@ -116,7 +116,7 @@ class Standings:
 
 
 def standings(steps: Sequence[StepAt], revision: int) -> Standings:
-    """What the steps up to this revision have come to."""
+    """The standings after the steps up to this revision."""
     best = frontier = math.nan
     wins = 0
     for at in steps:
@@ -172,7 +172,7 @@ def tell_end(
     history: History, settings: RunSettings, folder: Path, how: How, failure: str, summary: tuple[str, ...]
 ) -> EndNews:
     """The news of a launch's end."""
-    known, scoring = facts.summarise(history), settings.experiment.scoring
+    known, scoring = headline.summarise(history), settings.experiment.scoring
     return EndNews(
         event="end",
         tag=settings.tag,

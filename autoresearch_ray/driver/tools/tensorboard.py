@@ -6,7 +6,6 @@ never. The events writer is used without the thread that is put around it elsewh
 
 import os
 import time
-from pathlib import Path
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
@@ -26,7 +25,8 @@ class TensorBoard:
         folder = run.folder / FOLDER
         folder.mkdir(exist_ok=True)
         self._trials = 0
-        self._writer = _open_events(folder)
+        suffix = f".{os.getpid()}.{time.time_ns()}"  # default names have whole seconds: two could be equal
+        self._writer = EventsWriter(str(folder / "events"), filename_suffix=suffix)
         for summary in hparams(run.params, {"val_bpb" if run.scoring.is_ours else "score": 0.0}):
             self._write(summary, 0)
 
@@ -48,13 +48,8 @@ class TensorBoard:
         self._writer.close()
 
     def abandon(self) -> None:
-        """Nothing outlives it."""
+        """Nothing to do: no thread or file outlives the process."""
 
     def _write(self, summary: object, step: int) -> None:
         self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
         self._writer.flush()
-
-
-def _open_events(folder: Path) -> EventsWriter:
-    suffix = f".{os.getpid()}.{time.time_ns()}"  # its own name has whole seconds, and it would write over a file
-    return EventsWriter(str(folder / "events"), filename_suffix=suffix)

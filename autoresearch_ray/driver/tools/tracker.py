@@ -14,8 +14,8 @@ from autoresearch_ray.records import Candidate
 from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import RunSettings
 
-PROJECT = "autoresearch_ray"  # where the tool keeps runs, unless its own variable says otherwise
-ADDRESSES = {"state", "storage", "llm_base_url"}  # which are nobody else's business
+PROJECT = "autoresearch_ray"  # the tool's project, unless its own variable names another
+ADDRESSES = {"state", "storage", "llm_base_url"}  # private addresses: not sent to a tool
 LONGEST = 500  # characters of a parameter
 
 
@@ -40,7 +40,7 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrackedRun:
-    """What a tracker opens its run by: the same every time that the run goes on."""
+    """The data by which a tracker opens its run: the same at every launch of the run."""
 
     run_id: str  # unique in all places
     name: str
@@ -49,7 +49,7 @@ class TrackedRun:
     scoring: Scoring
 
 
-def tracked_run(settings: RunSettings, folder: Path) -> TrackedRun:
+def describe_run(settings: RunSettings, folder: Path) -> TrackedRun:
     """The run as trackers know it."""
     run_id = f"{settings.tag}-{1000 * settings.created_at:.0f}"
     return TrackedRun(run_id, settings.tag, folder, list_params(settings), settings.experiment.scoring)

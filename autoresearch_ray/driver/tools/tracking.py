@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from autoresearch_ray.driver.tools.news import TrialNews, read_wins, standings, tell_win
-from autoresearch_ray.driver.tools.tracker import TrackedRun, Tracker, tracked_run
+from autoresearch_ray.driver.tools.tracker import TrackedRun, Tracker, describe_run
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.records import MICROS, Decision, Result
@@ -27,9 +27,9 @@ from autoresearch_ray.text import one_line
 
 PACKAGES: dict[TrackerName, str] = {"wandb": "wandb", "mlflow": "mlflow", "tensorboard": "tensorboardX"}
 LOOK_SECONDS = 1.0  # between looks at the store
-RETRY_SECONDS = (5.0, 300.0)  # after a failure, doubled up to the second
-LAST_SECONDS = 30.0  # for what is left at the end of a run
-WORDS = 200  # of a failure
+RETRY_SECONDS = (5.0, 300.0)  # pause after a failure: from the first, doubled, up to the second
+LAST_SECONDS = 30.0  # time for the rest at a run's end
+WORDS = 200  # characters of a failure's message
 
 Open = Callable[[TrackedRun], Tracker]
 
@@ -136,7 +136,7 @@ class Tracking:
     def _tell(self) -> None:
         store = self._board.store
         if self._tracker is None:
-            self._tracker = self._open(tracked_run(self._settings, self._folder))
+            self._tracker = self._open(describe_run(self._settings, self._folder))
         decided = decisions_after(store, self._mark.revision)
         if not decided:
             return
@@ -148,7 +148,7 @@ class Tracking:
             put_mark(store, self._name, self._mark)
 
     def _tell_revision(self, tracker: Tracker, revision: int, decisions: list[Decision]) -> None:
-        """What was settled at once."""
+        """Tell the trials and wins that were settled at one revision."""
         stand = standings(self._steps, revision)
         dollars = Spending(self._board.store).sum_spent_micros() / MICROS
         for number, decision in enumerate(decisions, self._mark.number + 1):

@@ -20,7 +20,7 @@ SERVICE = "wandb-core"  # the process that sends for the SDK; leaving Python wai
 
 
 def check_key() -> None:
-    """SettingsError unless W&B has a key, or needs none. Nobody is asked: a run may have no terminal."""
+    """SettingsError unless W&B has a key, or needs none. It does not ask for one: a run may have no terminal."""
     if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun"):
         return
     try:
@@ -53,7 +53,7 @@ class WeightsAndBiases:
                 disable_code=True,
                 disable_job_creation=True,
                 x_save_requirements=False,
-                x_disable_stats=True,  # a process that would watch this machine, beside the trials
+                x_disable_stats=True,  # else it starts a process that measures this machine, next to the trials
             ),
         )
         self._run.config.update(run.params, allow_val_change=True)
@@ -83,5 +83,5 @@ class WeightsAndBiases:
             for process in psutil.Process().children():
                 if process.name() == SERVICE:
                     process.kill()
-        with contextlib.suppress(Exception, SystemExit):  # it finds its process dead, and would end this one for it
+        with contextlib.suppress(Exception, SystemExit):  # it would end this process when it finds its own dead
             wandb.teardown()

@@ -19,7 +19,7 @@ from autoresearch_ray.observe.tables.columns import Schema, make_table
 from autoresearch_ray.paths import CALLS_FOLDER
 from autoresearch_ray.records import MICROS, Charge, History
 
-DIRECTIVES = "directives "  # before a version's number, among what a conversation led to
+DIRECTIVES = "directives "  # prefix of a version's number among a conversation's results
 SCHEMA: Schema = {
     "call_id": "string",
     "who": "category",
@@ -44,15 +44,15 @@ SCHEMA: Schema = {
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """What a transcript says of one call."""
+    """One call as its transcript has it."""
 
     conversation: str
     turn: int  # 1 for the first call of the conversation
-    model: str = ""  # as the provider names what answered
+    model: str = ""  # the provider's name for the model that answered
     stop: str = ""  # how the answer ended
-    seconds: float = math.nan  # that the answer took
+    seconds: float = math.nan  # duration of the answer
     error: str = ""
-    proposals: str = ""  # that the conversation led to
+    proposals: str = ""  # proposals from the conversation
     directives: int | None = None  # the version that the conversation led to
 
 
@@ -76,7 +76,7 @@ def call_table(history: History, transcripts: Mapping[str, Transcribed]) -> pd.D
 
 
 def read_transcripts(run_dir: Path) -> dict[str, Transcribed]:
-    """What the transcripts in a run's folder say, by call id; one that is no transcript is passed over."""
+    """The calls in a run's transcripts, keyed by call id; a file that is no transcript is skipped."""
     found: dict[str, Transcribed] = {}
     for path in sorted((run_dir / CALLS_FOLDER).glob("*.json.gz")):
         try:

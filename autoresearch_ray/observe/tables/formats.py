@@ -40,7 +40,8 @@ def to_csv(table: pd.DataFrame) -> bytes:
     harmless = table.copy()
     for name in table.columns:
         if isinstance(table[name].dtype, (pd.StringDtype, pd.CategoricalDtype)):
-            harmless[name] = [_disarm(text) for text in table[name].astype("string").fillna("")]
+            texts = table[name].astype("string").fillna("")
+            harmless[name] = [f"'{text}" if FORMULA.match(text) else text for text in texts]
     return harmless.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").encode()
 
 
@@ -54,10 +55,6 @@ def to_jsonl(table: pd.DataFrame) -> bytes:
             buffer.write(json.dumps(dict(zip(table.columns, row, strict=True)), ensure_ascii=False, allow_nan=False))
             buffer.write("\n")
     return buffer.getvalue().encode()
-
-
-def _disarm(text: str) -> str:
-    return f"'{text}" if FORMULA.match(text) else text
 
 
 def _to_plain(column: "pd.Series[Any]") -> list[Any]:

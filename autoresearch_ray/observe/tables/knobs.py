@@ -19,7 +19,7 @@ SCHEMA: Schema = {
 
 
 def knob_table(history: History) -> pd.DataFrame:
-    """One row a knob of a trial's candidate, in the order of its text; none of a text whose knobs cannot be read."""
+    """A row for each knob of each trial's candidate, in the text's order; none where knobs cannot be read."""
     found = [
         (row.trial.trial_id, knob) for row in history.rows for knob in _knobs(history, row.trial.proposal.source_sha)
     ]

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from autoresearch_ray.observe import facts
+from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.observe.tables.columns import Schema, make_series
 from autoresearch_ray.records import MICROS, History
 
@@ -34,8 +34,8 @@ SCHEMA: Schema = {
 
 
 def run_table(history: History) -> pd.DataFrame:
-    """One row: what `facts.summarise` says, what was spent on models, and what its scores may be compared with."""
-    summary = facts.summarise(history)
+    """One row: what `headline.summarise` says, what was spent on models, and what its scores may be compared with."""
+    summary = headline.summarise(history)
     words, scoring = summary.words, summary.words.scoring
     priced = [cost.micros for cost in facts.model_costs(history) if cost.priced]
     row = {

@@ -21,7 +21,7 @@ from autoresearch_ray.observe.seeds import seed_effects
 from autoresearch_ray.observe.tables.columns import Dtype, Schema, make_series
 from autoresearch_ray.paths import TABLE_FILE
 from autoresearch_ray.records import History, TrialRow
-from autoresearch_ray.score_words import MOST_DIGITS, ScoreWords
+from autoresearch_ray.score_words import MOST_DIGITS
 from autoresearch_ray.scoring import OURS, Scoring
 from autoresearch_ray.text import encodable, last_line, one_line
 
@@ -95,7 +95,10 @@ def trial_table(history: History) -> pd.DataFrame:
     """One row a trial in the order of ids; scores NaN unless status is ok, "running" before there is a result."""
     scoring = facts.scoring(history)
     scores = [scoring.sign * facts.score(row) + 0.0 for row in history.rows]
-    held_out = [scoring.sign * _holdout(row) + 0.0 for row in history.rows]
+    held_out = [
+        scoring.sign * row.result.holdout_bpb + 0.0 if row.result and row.result.status == "ok" else math.nan
+        for row in history.rows
+    ]
     made: dict[str, Sequence[Any]] = {
         **score_columns(scoring, scores),
         "holdout_score": held_out,
@@ -106,7 +109,7 @@ def trial_table(history: History) -> pd.DataFrame:
         "merged": [" ".join(row.trial.proposal.merged) for row in history.rows],
         "seed_effect": [scoring.sign * effect for effect in seed_effects(history.rows)],
     }
-    places: dict[str, list[Any]] = {
+    records: dict[str, list[Any]] = {
         "trial": [row.trial for row in history.rows],
         "proposal": [row.trial.proposal for row in history.rows],
         "result": [row.result for row in history.rows],
@@ -114,7 +117,11 @@ def trial_table(history: History) -> pd.DataFrame:
     }
     columns = {}
     for column in COLUMNS:
-        values = made[column.name] if column.origin == "made" else _read(places[column.origin], column)
+        if column.origin == "made":
+            values = made[column.name]
+        else:
+            get = attrgetter(column.attribute or column.name)
+            values = [None if record is None else get(record) for record in records[column.origin]]
         columns[column.name] = make_series(column.dtype, values)
     return pd.DataFrame(columns)
 
@@ -145,7 +152,8 @@ def results_tsv(history: History) -> str:
             continue
         memory = f"{row.result.peak_memory_mb / 1024:.1f}"
         description = one_line(encodable(f"{row.trial.proposal.kind}: {words}"), DESCRIPTION_LIMIT)
-        score = _upstream_number(facts.score(row), scoring)
+        value = facts.score(row)
+        score = f"{value:.6f}" if scoring.is_ours else f"{scoring.shown(value):.{MOST_DIGITS}g}"
         lines.append(f"{commit[:7] or NO_COMMIT}\t{score}\t{memory}\t{_outcome(row)}\t{description}")
     return "\n".join(lines) + "\n"
 
@@ -172,10 +180,6 @@ def _complete_older(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _upstream_number(value: float, words: ScoreWords) -> str:
-    return f"{value:.6f}" if words.is_ours else f"{words.shown(value):.{MOST_DIGITS}g}"
-
-
 def _outcome(row: TrialRow) -> str:
     if row.result is not None and row.result.status != "ok":
         return row.result.status
@@ -188,16 +192,7 @@ def _commits(history: History) -> list[str]:
     return [history.commits.get(step.index, "") if step else "" for step in steps]
 
 
-def _holdout(row: TrialRow) -> float:
-    return row.result.holdout_bpb if row.result is not None and row.result.status == "ok" else math.nan
-
-
 def _checks(row: TrialRow) -> str:
     """The probes' strength and what held, as `full: clock cores causal ...`; "" without a score."""
-    known = row.result.checks if row.result is not None else ()
-    return f"{row.result.strength}: {' '.join(known)}" if row.result is not None and known else ""
-
-
-def _read(places: list[Any], column: Column) -> list[Any]:
-    get = attrgetter(column.attribute or column.name)
-    return [None if place is None else get(place) for place in places]
+    checks = row.result.checks if row.result is not None else ()
+    return f"{row.result.strength}: {' '.join(checks)}" if row.result is not None and checks else ""

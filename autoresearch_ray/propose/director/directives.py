@@ -33,7 +33,7 @@ class _Draft:
 
 @dataclass(slots=True)
 class _Read:
-    """What was read so far; the last of a list is what a line without a key goes on with."""
+    """What was read so far; a line without a key continues the last item."""
 
     notes: list[str] = field(default_factory=list)
     directions: list[_Draft] = field(default_factory=list)
@@ -67,7 +67,7 @@ def parse_directives(text: str, before: Directives, author: str, results: int, a
 
 
 def number_directions(directives: Directives, before: Directives) -> Directives:
-    """With a name for each direction; one whose title was there before keeps its own."""
+    """The directives with a name for each direction; a title that was there before keeps its name."""
     names = {_key(direction.title): direction.name for direction in before.directions}
     number, named = before.numbered, list[Direction]()
     for direction in directives.directions:
@@ -81,7 +81,7 @@ def number_directions(directives: Directives, before: Directives) -> Directives:
 
 
 def directives_text(directives: Directives) -> str:
-    """The same as a text that `parse_directives` reads."""
+    """The directives as a text that `parse_directives` reads."""
     lines = [f"note: {directives.note}"] if directives.note else []
     for direction in directives.directions:
         lines += ["", f"direction: {direction.title}"]

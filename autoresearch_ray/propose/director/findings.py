@@ -26,7 +26,7 @@ from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.text import last_line, one_line
 
 LATEST = 2_000  # screened candidates that findings stand on
-TYPICAL_MOVE = 0.25  # of a knob's range
+TYPICAL_MOVE = 0.25  # share of a knob's range
 PRIOR_SD = 10.0  # pair sd that a typical move may be worth before anything is known: hardly a prior
 RECENT, LEAST_RECENT = 40, 15  # screens that the outlook is judged by
 NEXT_SCREENS = 20
@@ -44,7 +44,7 @@ class _Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """What a candidate did to one knob: which way, and how far in typical moves."""
+    """A candidate's change of one knob: which way, and how far in typical moves."""
 
     name: str
     way: str
@@ -77,7 +77,7 @@ def find(view: SearchView, knobs: Sequence[Knob], pair_sd: float, now: float) ->
 
 
 def measure_knobs(screened: Iterable[CandidateView], knobs: Sequence[Knob], pair_sd: float) -> tuple[KnobEffect, ...]:
-    """What moving each knob each way is worth, by candidates that changed nothing but knobs; the surest first."""
+    """The gain of moving each knob each way, by candidates that changed only knobs; the surest first."""
     by_name = {knob.name: knob for knob in knobs}
     rows = list[tuple[list[_Move], float]]()
     for candidate in screened:
@@ -89,7 +89,7 @@ def measure_knobs(screened: Iterable[CandidateView], knobs: Sequence[Knob], pair
     if not rows or not pair_sd > 0:
         return ()
     tried = Counter((move.name, move.way) for moves, _ in rows for move in moves)
-    places = {key: place for place, key in enumerate(tried)}
+    places = {key: index for index, key in enumerate(tried)}
     design = np.zeros((len(rows), len(places)))
     for row, (moves, _) in enumerate(rows):
         for move in moves:
@@ -106,9 +106,9 @@ def measure_knobs(screened: Iterable[CandidateView], knobs: Sequence[Knob], pair
 
 
 def judge_outlook(screened: Sequence[CandidateView], view: SearchView) -> Outlook:
-    """What the next screens should bring, if they are like those of late."""
+    """The expected gain of the next screens, if they are like the recent ones."""
     recent = [candidate for candidate in screened if candidate.verdict is not None][-RECENT:]
-    gains = [max(0.0, -candidate.difference) for candidate in recent if _advanced(candidate)]
+    gains = [max(0.0, -candidate.difference) for candidate in recent if _has_advanced(candidate)]
     bound = view.advance_sd * view.noise_sd
     typical = geometric_mean([max(gain, bound) for gain in gains]) if gains else bound  # one jump is no rule
     if not recent or math.isnan(bound):
@@ -133,7 +133,7 @@ def _poisson_high(count: int) -> float:
 
 
 def _read_move(knob: Knob, before: str, after: str) -> _Move | None:
-    """None for what is no move of a knob within its range."""
+    """A change as a move of a knob; None if it is not one within the knob's range."""
     values = [value for value in map(_literal, (before, after)) if value is not None]
     if len(values) < 2 or before == after:
         return None
@@ -162,7 +162,7 @@ def _count_subjects(
         if candidate.kind != "code":
             continue
         subject = found[subject_of(candidate.hypothesis, candidate.change, subjects)]
-        subject.advanced += _advanced(candidate)
+        subject.advanced += _has_advanced(candidate)
         if math.isfinite(candidate.difference):
             subject.gains.append(-candidate.difference)
         elif candidate.status != "ok":
@@ -203,14 +203,14 @@ def _list_interactions(screened: Sequence[CandidateView], pair_sd: float) -> tup
     return tuple(reversed(merges[-INTERACTIONS:]))
 
 
-def _advanced(candidate: CandidateView) -> bool:
+def _has_advanced(candidate: CandidateView) -> bool:
     return candidate.taken or candidate.verdict == "advance"
 
 
 def _advise(
     view: SearchView, outlook: Outlook, untried_knobs: Sequence[str], untried_subjects: Sequence[str]
 ) -> tuple[Advice, str]:
-    """What a person, the director and the search itself may do next, and why."""
+    """The advice to a person, the director and the search, and the reason."""
     if outlook.screens < LEAST_RECENT:
         return "wait", f"{outlook.screens} screens are too few to tell"
     told = (

@@ -82,7 +82,7 @@ def build_director_prompt(
 
 
 def director_system_text(view: SearchView) -> str:
-    """What never changes within a run."""
+    """The part of the prompt that never changes within a run."""
     words = view.words
     job = JOB if words.scoring.is_ours else SCRIPT_JOB.format(name=words.name, better=words.way)
     return job + RULES
@@ -101,7 +101,7 @@ def _tell_last(before: Directives, view: SearchView) -> Iterator[str]:
 
 
 def came_of(view: SearchView, name: str) -> str:
-    """What became of a direction's ideas, in words."""
+    """The outcome of a direction's ideas, in words."""
     made = [candidate for candidate in view.candidates if candidate.direction == name]
     if not made:
         return "no idea of it has run yet"

@@ -9,14 +9,16 @@ from autoresearch_ray.score_words import ScoreWords, words_for_models
 BITS = words_for_models()
 
 FAIR_TRIAL = 3  # ideas of a subject, after which their mean counts
-UNTRIED_SHARE, OPEN_SHARE = 0.7, 0.5  # beside 1 of a subject that brings something
+UNTRIED_SHARE, OPEN_SHARE = 0.7, 0.5  # a subject that brought an advance has share 1
 
 
 def direct_by_statistics(findings: Findings, before: Directives, words: ScoreWords = BITS) -> Directives:
     """The version after `before`. A subject whose ideas lose for certain is left out and named as not worth trying."""
     directions, stops = list[Direction](), list[str]()
-    records = sorted(findings.subjects, key=lambda record: (-record.advanced, -_or_zero(record.gain)))
-    for record in records:
+    for record in sorted(
+        findings.subjects,
+        key=lambda record: (-record.advanced, -record.gain if math.isfinite(record.gain) else 0.0),
+    ):
         if _is_dead(record, findings):
             stops.append(f"{record.subject} ({_describe(record, words)})")
         elif record.tried:
@@ -38,7 +40,7 @@ def direct_by_statistics(findings: Findings, before: Directives, words: ScoreWor
 
 
 def _is_dead(record: SubjectRecord, findings: Findings) -> bool:
-    """It had its trial, nothing of it advanced, and a worthwhile gain lies above what its mean may be."""
+    """Whether a subject was tried fairly, advanced nothing, and is unlikely to bring a worthwhile gain."""
     if record.advanced or record.tried < FAIR_TRIAL:
         return False
     return record.failed == record.tried or record.high < findings.outlook.bound
@@ -48,7 +50,3 @@ def _describe(record: SubjectRecord, words: ScoreWords) -> str:
     mean = f", mean gain {words.gain(record.gain)} {words.scoring.unit}".rstrip() if math.isfinite(record.gain) else ""
     failed = f", {record.failed} failed" if record.failed else ""
     return f"{record.advanced} of {record.tried} advanced{failed}{mean}"
-
-
-def _or_zero(value: float) -> float:
-    return value if math.isfinite(value) else 0.0

@@ -20,7 +20,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What one call sends, from what changes least to what changes most, so that providers can cache the beginning."""
+    """What one call sends. The parts that change least come first, so that providers can cache the beginning."""
 
     system: str  # never changes within a run: contract and answer format
     context: str  # changes seldom: program.md and the frontier's source
@@ -30,16 +30,16 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one call brought, whole; an answer that was cut at the token limit or refused says so in `stop`."""
+    """One call's whole answer; `stop` says whether it was cut at the token limit, or refused."""
 
     text: str
     stop: Literal["end", "length", "refusal"]
-    model: str  # as the provider names what answered
-    input_tokens: int  # of the whole prompt, cached ones included
-    cached_tokens: int  # of the input, read from the provider's cache
+    model: str  # the provider's name for the model that answered
+    input_tokens: int  # the whole prompt, cached tokens included
+    cached_tokens: int  # part of the input, read from the provider's cache
     output_tokens: int  # thinking included
     seconds: float
-    written_tokens: int = 0  # of the input, written to the provider's cache (Anthropic charges more for them)
+    written_tokens: int = 0  # part of the input, written to the provider's cache (Anthropic charges more for it)
     estimated: bool = False  # the server counted no tokens; these are from the length of the texts
     thought: bool = False  # thinking came, beside the text or without any
     micros: int | None = None  # millionths of a dollar that the call cost, where it says so itself

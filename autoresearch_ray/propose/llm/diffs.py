@@ -8,9 +8,9 @@ import re
 from autoresearch_ray.propose.llm.edits import Block
 
 HUNK = re.compile(r"^@@( .*)?$")
-TARGET = re.compile(r"^\+\+\+ (?P<path>[^\t\n]+)")  # of the file that the hunks behind it change
+TARGET = re.compile(r"^\+\+\+ (?P<path>[^\t\n]+)")  # names the file that the following hunks change
 HEAD = re.compile(r"^(diff --git |--- |\+\+\+ |index [0-9a-f]+\.\.).*$")
-LANGUAGES = ("diff", "patch", "udiff")  # of a code block
+LANGUAGES = ("diff", "patch", "udiff")  # languages of a code block that holds a diff
 
 
 def read_patch(text: str) -> list[Block]:
@@ -33,7 +33,7 @@ def read_target(line: str) -> str:
 
 
 def read_hunk(lines: list[str], start: int, path: str = "") -> tuple[Block | None, int]:
-    """The block that begins at this line, behind the `@@`, and where it ends; None if there are no lines of a diff."""
+    """The block that begins at this line, after the `@@`, and its end; None if there are no lines of a diff."""
     while start < len(lines) and HEAD.match(lines[start]):
         path = read_target(lines[start]) or path
         start += 1

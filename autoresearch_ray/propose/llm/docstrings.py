@@ -5,7 +5,7 @@ Read line by line, so that a text which breaks off, or is no Python at all, is r
 
 import re
 
-STRING = re.compile(r"""#.*|'{3}|"{3}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""")  # where a comment or a string begins
+STRING = re.compile(r"""#.*|'{3}|"{3}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""")  # a comment, a string or a triple quote
 END = {quote: re.compile(rf"(?:\\.|.)*?{quote}") for quote in ("'" * 3, '"' * 3)}
 
 

@@ -1,11 +1,11 @@
-"""Search/replace blocks, applied to a candidate's text: where they match exactly once, and never by a guess.
+"""Search/replace blocks, applied to a candidate's text: only where they match exactly once, never by a guess.
 
-A block whose SEARCH lines stand in the text once is applied there. Else it may match up to white space (indentation,
-blanks within and at the end of lines, blank lines), if that is at one place and every line is off by the same
-indentation, which is then given to the replacement. Anything else is a fault that says what was found instead.
+A block is applied where its SEARCH lines occur, if that is once. Else they may match apart from white space
+(indentation, blanks within and at the end of lines, blank lines). That must be at one place, with every line off by the
+same indentation, which the replacement then gets too. Anything else is a fault that says what was found instead.
 
-Of a text with headings (`source_files.py`) a block may name its file, and then applies in that file alone; no block
-may change a heading.
+In a text with headings (`source_files.py`) a block may name its file, and then applies in that file alone. No block may
+change a heading.
 """
 
 import difflib
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from autoresearch_ray.propose.llm.script_files import find_path
 from autoresearch_ray.source_files import heading, is_heading, path_of
 
-SHOWN_PLACES = 4  # of a block that matches several
-SHOWN_LINES = 12  # of the nearest lines
+SHOWN_PLACES = 4  # places shown for a block that matches several
+SHOWN_LINES = 12  # how many of the nearest lines are shown
 LINE_CHARACTERS = 160
 ALIKE = 0.6  # difflib's ratio from which a line counts as near
 
@@ -27,7 +27,7 @@ class Block:
 
     search: tuple[str, ...]
     replace: tuple[str, ...]
-    path: str = ""  # of the file that it is meant for; "": it says none
+    path: str = ""  # file that it is meant for; "": it names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class EditFault:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a block applies: lines [start, end) become `lines`."""
+    """A place where a block applies: lines [start, end) become `lines`."""
 
     start: int
     end: int
@@ -90,7 +90,7 @@ def _place_in_file(lines: list[str], block: Block) -> _Place | str:
 
 
 def _fault_in_headings(block: Block, headings: Collection[str], paths: Sequence[str]) -> str:
-    """What is wrong where a block would change a line that names a file; "" where it does not."""
+    """The fault of a block that would change a line that names a file; "" if it does not."""
     sought, left = ([line.rstrip() for line in part if is_heading(line)] for part in (block.search, block.replace))
     unknown = [line for line in sought if line not in headings]
     if unknown:
@@ -203,7 +203,7 @@ def _several(there: list[str], starts: list[int], search: Sequence[str]) -> str:
 
 
 def _name_line(lines: list[str], number: int) -> str:
-    """Its number from 1; with its file where there are several."""
+    """A line's number from 1; with its file where there are several."""
     start = next((above for above in range(number, -1, -1) if is_heading(lines[above])), None)
     return str(number + 1) if start is None else f"{path_of(lines[start])}:{number - start}"
 
@@ -250,7 +250,7 @@ def _short(line: str) -> str:
 
 
 def _hint(original: list[str], lines: list[str], block: Block) -> str:
-    """What explains a fault: the edit is there already, or a block before it took its lines."""
+    """A hint at a fault's cause: the edit is there already, or a block before it took its lines."""
     if block.replace and len(_exact(lines, block.replace)) == 1:
         return "\nIts REPLACE part stands in the file already: leave this block out, or say what else was meant."
     if lines != original and not isinstance(_place_in_file(original, block), str):

@@ -23,7 +23,7 @@ WAIT_SECONDS = 0.2  # between two looks whether other calls have settled below t
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that has ended, for whoever keeps records: an answer or an error, and what it cost."""
+    """One call that has ended, for the records: an answer or an error, and what it cost."""
 
     call_id: str
     who: str

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from autoresearch_ray.propose.llm.calls import Prompt
 
 TOKENS_A_MESSAGE = 64  # more than any provider adds around a message
-TOKENS_A_PROMPT = 512  # and around all of them
+TOKENS_A_PROMPT = 512  # added for what surrounds a prompt's messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +56,21 @@ def price(input: str, cached: str, output: str, written: str | None = None) -> P
 
 
 FREE = price("0", "0", "0")
-PUBLISHERS = {"gemini": "google", "vertex": "google", "bedrock": "aws"}  # as genai-prices calls them
+PUBLISHERS = {"gemini": "google", "vertex": "google", "bedrock": "aws"}  # names in genai-prices
 _VARIANT = re.compile(r"(-(latest|preview|exp)\b.*|[-@:]\d{4}.*)$")  # a date or a stage of the same model
 
 
 def find_price(
     provider: str, model: str, base_url: str | None = None, given: Mapping[str, Price] | None = None
 ) -> Price | None:
-    """The price of a model, or None when it is not known; a server on this machine or in its network is free.
+    """The price of a model, None when it is not known. A server on this machine or in its network is free.
 
     `given` is what the user says, by the model's name; it goes first.
     """
     if given and model in given:
         return given[model]
     if base_url is not None:
-        return FREE if _is_own(base_url) else None  # somebody else's server has prices of its own
+        return FREE if _is_own(base_url) else None  # another party's server has prices of its own
     name = model.removeprefix("models/")
     return _look_up(provider, name) or _look_up(provider, _VARIANT.sub("", name))
 

@@ -36,7 +36,7 @@ MEND = (
     "{subject} shown at the start. Put a better idea in the place of one that cannot be mended, or leave it out."
 )
 MEND_FOLDER = "{there}. Mend {it} there, or put a better idea in {its} place, then end with your last message."
-FILES = "files"  # what several are called
+FILES = "files"  # word for several files
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Failure:
     detail: str
 
 
-def unchanged_text(subject: str) -> str:
-    """What is said to an agent that left its folder as it found it."""
+def ask_for_change(subject: str) -> str:
+    """The request to an agent that left its folder unchanged."""
     if subject == FILES:
         return UNCHANGED.format(there="The files are as they were", it="them")
     return UNCHANGED.format(there=f"{subject} is as it was", it="it")

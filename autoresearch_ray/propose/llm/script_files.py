@@ -13,7 +13,7 @@ from autoresearch_ray import source_files
 from autoresearch_ray.paths import CANDIDATE_FILE
 from autoresearch_ray.source_files import Files
 
-LEAST_PART = 1 / 3  # of the lines of the only file, that a code block without a name must have to be taken for it
+LEAST_PART = 1 / 3  # a nameless code block with this share of the only file's lines is that file
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class ScriptFiles:
     """The frontier of a script's run."""
 
     text: str
-    sign: int = 1  # that turns a change of the metric into one of what decisions read
+    sign: int = 1  # factor to lower-is-better: -1 where higher is better
 
     @property
     def files(self) -> Files:
@@ -32,16 +32,17 @@ class ScriptFiles:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Of the files, in their order."""
+        """The files' paths, in order."""
         return tuple(path for path, _ in self.files)
 
     def find(self, said: str) -> str | None:
-        """The file that a name means: its path, the end of it, or one with more in front; None for none or several."""
+        """The file that a name means: its path, the end of its path, or a longer path; None for none or several."""
         return find_path(self.paths, said)
 
     def put(self, texts: Mapping[str, str]) -> str:
         """The candidate's text with these files in the place of those that were there."""
-        whole = {path: _end_line(texts.get(path, text)) for path, text in self.files}
+        whole = {path: texts.get(path, text) for path, text in self.files}
+        whole = {path: text if text.endswith("\n") or not text else text + "\n" for path, text in whole.items()}
         if not source_files.has_headings(self.text):
             return whole[CANDIDATE_FILE]
         return source_files.join(tuple(whole.items()))
@@ -56,14 +57,10 @@ def find_path(paths: tuple[str, ...], said: str) -> str | None:
     if said in paths:
         return said
     parts = PurePosixPath(said).parts
-    found = [path for path in paths if _end_alike(PurePosixPath(path).parts, parts)]
+    found = []
+    for path in paths:
+        own = PurePosixPath(path).parts
+        common = min(len(own), len(parts))
+        if common > 0 and own[-common:] == parts[-common:]:
+            found.append(path)
     return found[0] if len(found) == 1 else None
-
-
-def _end_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    size = min(len(one), len(other))
-    return size > 0 and one[-size:] == other[-size:]
-
-
-def _end_line(text: str) -> str:
-    return text if text.endswith("\n") or not text else text + "\n"

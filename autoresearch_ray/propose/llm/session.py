@@ -7,14 +7,22 @@ what failed goes back to the model with the reason, twice at most, and is then a
 providers: retries of a failed call and what it costs are the ask's.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.errors import CandidateError, ProviderError
 from autoresearch_ray.propose.llm.answer import ParsedIdea, parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Message, Prompt
+from autoresearch_ray.propose.llm.conversation import (
+    OURS,
+    Accept,
+    Conversation,
+    Exchange,
+    Gates,
+    Idea,
+    Rejection,
+    Subject,
+)
 from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.propose.llm.prompt.rebase_text import stands_as_merged, withdrawal
 from autoresearch_ray.propose.llm.prompt.view import Form
@@ -25,10 +33,9 @@ from autoresearch_ray.propose.llm.repair import (
     UNREADABLE,
     Failure,
     Reason,
+    ask_for_change,
     repair_text,
-    unchanged_text,
 )
-from autoresearch_ray.propose.llm.script_files import ScriptFiles
 
 REPAIRS = 2  # calls after the first
 SAID = 500  # characters of an answer without ideas that are kept
@@ -37,95 +44,6 @@ ALIKE = (
     "say in its hypothesis what differs. Else put another idea in its place."
 )
 SAME_AS_FRONTIER = "the frontier: names, comments, formatting and ranges are no change; change what it does"
-
-
-class DryRun(Protocol):
-    """A cheap run of a candidate's text in the trial's sandbox."""
-
-    async def __call__(self, text: str) -> str | None:
-        """The end of its output if it failed, None if it works."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """What a new idea's hypothesis is like."""
-
-    name: str  # of the trial or proposal
-    words: str  # what became of it, and how it was described
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the ideas of a conversation change."""
-
-    name: str = "train.py"  # as the prompt calls it; files for several
-    is_script: bool = False
-    sign: int = 1  # that turns a change of the metric into one of what decisions read
-
-    def read(self, source: str) -> ScriptFiles | None:
-        """How answers about this text are read; None for train.py of our contract."""
-        return ScriptFiles(source, self.sign) if self.is_script else None
-
-
-OURS = Subject()
-
-
-@dataclass(frozen=True, slots=True)
-class Gates:
-    """What a text must pass before it may take a slot, from the cheapest to the dearest; `alike` only asks back."""
-
-    check: Callable[[str], None]  # CandidateError: a rule refuses it
-    known: Callable[[str], str | None]  # what it repeats: a trial, or what is queued
-    dry_run: DryRun
-    alike: Callable[[str], Alike | None] = lambda hypothesis: None  # an idea in other words that is or was tried
-
-
-@dataclass(frozen=True, slots=True)
-class Idea:
-    """A candidate that passed every gate."""
-
-    number: int
-    text: str
-    normal_sha: str
-    hypothesis: str
-    expected_effect: float  # on what decisions read, below 0 is better; NaN if the model did not say
-    repairs: int  # answers that it took after the first
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """An idea that was given up, with its last failure."""
-
-    number: int
-    reason: Reason
-    detail: str
-    hypothesis: str
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One call: what was sent and what came."""
-
-    prompt: Prompt
-    answer: Answer
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """All that came of one asking."""
-
-    outcomes: tuple[Idea | Rejection, ...]  # in the order in which they were settled
-    exchanges: tuple[Exchange, ...]
-    error: ProviderError | None = None  # the call that ended it early; ideas accepted before stand
-
-    @property
-    def ideas(self) -> tuple[Idea, ...]:
-        """What passed."""
-        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Idea))
-
-
-Accept = Callable[[Idea], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -139,10 +57,10 @@ class _Progress:
     repairs: int  # calls after the first, at most
     seen: dict[str, str]  # normal sha -> what it is: the frontier, and the ideas accepted here
     subject: Subject = OURS
-    merged: ParsedIdea | None = None  # what an asking to rebase offers as it is
+    merged: ParsedIdea | None = None  # the merge that a rebase request offers as it is
     outcomes: list[Idea | Rejection] = field(default_factory=list)
-    failures: dict[int, Failure] = field(default_factory=dict)  # by number: what may still be mended
-    told: set[str] = field(default_factory=set)  # names of what was told to be alike: who insists may try
+    failures: dict[int, Failure] = field(default_factory=dict)  # ideas that may still be repaired, keyed by number
+    told: set[str] = field(default_factory=set)  # ideas that it was told about: if it insists, its own is tried
 
 
 async def propose(
@@ -202,7 +120,7 @@ async def _after(progress: _Progress, prompt: Prompt, answer: Answer, repaired: 
     if not ideas and answer.stop == "length":
         return _again(prompt, CUT.format(tokens=prompt.max_answer_tokens))
     if not ideas and progress.form == "folder":
-        return None if repaired else _continue(prompt, answer, unchanged_text(progress.subject.name))
+        return None if repaired else _continue(prompt, answer, ask_for_change(progress.subject.name))
     if not ideas and not answer.text.strip():
         told = prompt.messages[-1].text.endswith(THOUGHT)
         return None if told else _again(prompt, THOUGHT if answer.thought else EMPTY)
@@ -265,9 +183,9 @@ async def _judge(progress: _Progress, number: int, idea: ParsedIdea, repaired: i
         return fail("rule", str(error))
     if repaired and any(sha == other.normal_sha for other in progress.outcomes if isinstance(other, Idea)):
         return None
-    known = progress.seen.get(sha) or progress.gates.known(text)
-    if known is not None:
-        return fail("duplicate", f"It does the same as {known}.")
+    repeated = progress.seen.get(sha) or progress.gates.known(text)
+    if repeated is not None:
+        return fail("duplicate", f"It does the same as {repeated}.")
     alike = progress.gates.alike(idea.hypothesis) if repaired < progress.repairs else None
     if alike is not None and alike.name not in progress.told:
         progress.told.add(alike.name)
@@ -284,7 +202,7 @@ def _continue(prompt: Prompt, answer: Answer, text: str) -> Prompt:
 
 
 def _again(prompt: Prompt, note: str) -> Prompt:
-    """The same once more with a note: an answer without text can be no turn of a conversation."""
+    """The same prompt with a note: an answer without text cannot be a turn of a conversation."""
     last = prompt.messages[-1]
     if last.text.endswith(note):
         return prompt
@@ -292,7 +210,7 @@ def _again(prompt: Prompt, note: str) -> Prompt:
 
 
 def _give_up(progress: _Progress, exchanges: list[Exchange], error: ProviderError | None) -> None:
-    """What is still open is rejected; an asking that brought nothing says why."""
+    """Reject the ideas that are still open. A conversation without any outcome gets one that says why."""
     progress.outcomes += [_rejection(failure) for failure in progress.failures.values()]
     if not progress.outcomes and exchanges and error is None:
         last = exchanges[-1].answer

@@ -3,9 +3,9 @@
     spending          what is spent and reserved, in millionths of a dollar
     spent/<call id>   a Charge
 
-The limit holds because of the order: a reservation is as much as the call can cost at most, and is written with the
-total in one transaction that fails when somebody else changed the total. A call that never settles, for its process
-was killed or its answer was lost, stays charged in full. Money is whole millionths; no sum is ever rounded down.
+The limit holds because of the order. A reservation is the most that the call can cost. It is written with the total in
+one transaction, which fails when another process changed the total. A call that never settles, because its process was
+killed or its answer was lost, stays charged in full. Money is whole millionths; no sum is ever rounded down.
 """
 
 import threading
@@ -21,7 +21,7 @@ from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, 
 
 TOTAL = "spending"
 CALLS = "spent/"
-Outcome = Literal["reserved", "wait", "spent", "enough"]  # of a wish to call
+Outcome = Literal["reserved", "wait", "spent", "enough"]  # what became of a request to call
 Tokens = tuple[int, int, int, int]  # input (with cached and written), cached, written, output
 
 
@@ -70,7 +70,7 @@ class Spending:
         return self._close(call_id, lambda charge: _settle(charge, micros, tokens, priced))
 
     def lose(self, call_id: str) -> Charge:
-        """The provider may charge for the call, but nobody knows how much: the reservation stays, for good."""
+        """The provider may charge for the call, but the amount is unknown: the reservation stays for good."""
         return self._close(call_id, lambda charge: replace(charge, state="lost"))
 
     def release(self, call_id: str) -> None:
@@ -89,7 +89,7 @@ class Spending:
             self._open.discard(call_id)
 
     def sum_spent_micros(self) -> int:
-        """What is spent and reserved, by all processes so far."""
+        """The sum that all processes have spent and reserved so far."""
         return self._total()[0]
 
     def charges(self) -> dict[str, Charge]:

@@ -3,8 +3,8 @@
     window = Window(tokens=settings.context_tokens or 0)
     conversation = await propose_within(window, ask, view, gates, accept)
 
-What a server refuses as too long is asked again for a shorter answer, and if that is not enough with less history.
-What was learned counts for all later calls. A refused call costs nothing, and each makes what is asked for smaller.
+A call that a server refuses as too long is repeated for a shorter answer, and if that is not enough with less history.
+What was learned counts for all later calls. A refused call costs nothing, and after each the next one is smaller.
 """
 
 import math
@@ -14,29 +14,30 @@ from functools import partial
 from autoresearch_ray.errors import SettingsError, TooLongError
 from autoresearch_ray.propose.llm.answer import ParsedIdea
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
+from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates, Subject
 from autoresearch_ray.propose.llm.prompt.prompt import ANSWER_LEAST, ANSWER_TOKENS, RESERVE, build_prompt
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.view import ScriptView, SearchView
-from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates, Subject, propose
+from autoresearch_ray.propose.llm.session import propose
 
-SHRINK = 0.85  # of what was refused is asked for next, where the server names no limit or counts more than we do
-MISCOUNT = 2.0  # tokens of a server's for one of ours, at most
-READ_SHARE = 0.4  # of a prompt's tokens, below which it was cut: no two tokenizers differ by so much
+SHRINK = 0.85  # next size over the refused one, where the server names no limit or counts higher
+MISCOUNT = 2.0  # most tokens that a server counts for one of ours
+READ_SHARE = 0.4  # a server that counts a smaller share has cut the prompt: tokenizers differ less
 CUT = (
     "its server read {read} tokens of a prompt of about {size}, so that it does not know the contract; give it a "
     "larger context (Ollama: OLLAMA_CONTEXT_LENGTH)"
 )
-HOPEFUL = 0.75  # and what is tried before a window is said to be too small: our count is an estimate
+HOPEFUL = 0.75  # share to try before the window counts as too small: our count is an estimate
 
 
 @dataclass(slots=True)
 class Window:
-    """What is known of one model's window."""
+    """The knowledge about one model's window."""
 
-    tokens: int = 0  # of prompt and answer together, as the server counts; 0: not known
+    tokens: int = 0  # prompt and answer together, as the server counts; 0: not known
     answer_tokens: int = ANSWER_TOKENS
-    ratio: float = 1.0  # tokens of the server's for one of ours
-    remark: str = ""  # what a person should know of it
+    ratio: float = 1.0  # tokens that the server counts for one of ours
+    remark: str = ""  # note for a person
 
     def count(self, text: str) -> int:
         """The tokens of a text, as the server counts as far as that is known."""
@@ -60,10 +61,10 @@ class Window:
     def fit(self, prompt: Prompt) -> Prompt:
         """The prompt with an answer as long as there is room for; TooLongError if that is too short for an idea."""
         most = min(prompt.max_answer_tokens, self.answer_tokens)
-        room = self.tokens - RESERVE - self.size(prompt) if self.tokens else most
-        if room < ANSWER_LEAST:
+        tokens_left = self.tokens - RESERVE - self.size(prompt) if self.tokens else most
+        if tokens_left < ANSWER_LEAST:
             raise TooLongError(f"a prompt of {self.size(prompt)} tokens leaves no room in a window of {self.tokens}")
-        return replace(prompt, max_answer_tokens=min(most, room))
+        return replace(prompt, max_answer_tokens=min(most, tokens_left))
 
     def learn(self, error: TooLongError, refused: Prompt) -> bool:
         """Make what is asked for smaller; whether a shorter answer is enough for this prompt."""
@@ -107,21 +108,21 @@ class Fitting:
 
 
 async def propose_within(window: Window, ask: Ask, view: SearchView, gates: Gates, accept: Accept) -> Conversation:
-    """As `propose`, with a prompt that is made shorter while it does not fit. SettingsError if it cannot be made so."""
+    """`propose` with a prompt that is shortened until it fits. SettingsError if it cannot be."""
     while True:
         before = replace(window)
         conversation = await propose(
             *(Fitting(ask, window), window.prompt(view), view.frontier.text, gates, accept),
             form=view.form,
-            merged=_merged(view),
+            merged=_offer_merge(view),
             subject=subject_of(view),
         )
         error = conversation.error
         if not isinstance(error, TooLongError):
             return conversation
-        if conversation.exchanges:  # no room to mend anything: what was accepted stands
+        if conversation.exchanges:  # no tokens left for a repair: accepted ideas stand
             return replace(conversation, error=None)
-        if error.answer_tokens is not None or window == before:  # an answer that would be too short for an idea
+        if error.answer_tokens is not None or window == before:  # the answer would be too short for an idea
             return conversation
 
 
@@ -130,8 +131,8 @@ def subject_of(view: SearchView) -> Subject:
     return Subject(view.subject, isinstance(view.experiment, ScriptView), view.experiment.scoring.sign)
 
 
-def _merged(view: SearchView) -> ParsedIdea | None:
-    """What an asking to rebase offers as it is."""
+def _offer_merge(view: SearchView) -> ParsedIdea | None:
+    """The merge that a rebase request offers as it is; None without one."""
     if view.rebase is None or not view.rebase.merged:
         return None
     return ParsedIdea(1, view.rebase.hypothesis, math.nan, (), view.rebase.merged, "")

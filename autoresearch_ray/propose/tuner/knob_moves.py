@@ -11,7 +11,7 @@ from autoresearch_ray.candidate.ranges import Choice, Value, same
 
 CHANGED = (0.7, 0.2, 0.1)  # probability that a local move changes one, two, three knobs
 UP_TO = np.cumsum(CHANGED)[:-1]
-STEP = (0.1, 0.4)  # of a numeric knob's range, uniform, up or down; see experiments/benchmarks/tuner_mix.py
+STEP = (0.1, 0.4)  # share of a numeric knob's range, uniform, up or down; see experiments/benchmarks/tuner_mix.py
 MOST_LISTED = 10_000  # combinations of a finite space that are worth listing
 
 Values = dict[str, Value]
@@ -69,7 +69,7 @@ def every_combination(knobs: Sequence[Knob]) -> list[Values] | None:
 
 
 def _step(knob: Knob, rng: np.random.Generator) -> Value:
-    """The knob's value a step away, the other way where the range ends; as it is if no step leads to another."""
+    """The knob's value one step away, backwards at the range's end; unchanged if there is no other value."""
     if isinstance(knob.range, Choice):
         others = [option for option in knob.range.options if not same(option, knob.value)]
         return others[int(rng.integers(len(others)))]

@@ -30,11 +30,11 @@ class Places:
         return np.where(np.isnan(rows), to_units(knobs, frontier_values(knobs)), rows)
 
     def _row(self, values: Mapping[str, Value]) -> np.ndarray:
-        known = self._known.get(id(values))
-        if known is None or known[0] is not values:
+        cached = self._known.get(id(values))
+        if cached is None or cached[0] is not values:
             row = [_unit(extent, values[name]) if name in values else MISSING for name, extent in self._ranges]
-            known = self._known[id(values)] = values, np.array(row)
-        return known[1]
+            cached = self._known[id(values)] = values, np.array(row)
+        return cached[1]
 
 
 def _unit(extent: Range, value: Value) -> float:

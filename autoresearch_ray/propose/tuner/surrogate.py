@@ -1,11 +1,12 @@
 """A model of the objective that ranks moves: a Gaussian process that is a sum of one smooth function a knob.
 
-The covariance of two points is SPREAD^2 times the mean over knobs of exp(-0.5 (distance / WIDTH)^2), for a choice of 1
-if equal else 0; all in units of the noise's sd. Additive, because most knobs hardly matter and two dozen trials cannot
-show interactions (Duvenaud et al. 2011, https://arxiv.org/abs/1112.4394). Moves are ranked by one draw from the
-posterior (Thompson sampling), so that parallel slots differ. The constants were chosen by
-experiments/benchmarks/tuner_mix.py; 64 or 128 moves, SPREAD 6 or 10, WIDTH 0.3 or 0.5, and counting what is in flight
-or not, differ by less than the simulation's error.
+The covariance of two points is SPREAD^2 times the mean over knobs of exp(-0.5 (distance / WIDTH)^2). For a choice this
+term is 1 if equal, else 0. All is in units of the noise's sd. The model is additive because most knobs hardly matter
+and two dozen trials cannot show interactions (Duvenaud et al. 2011, https://arxiv.org/abs/1112.4394). Moves are ranked
+by one draw from the posterior (Thompson sampling), so that parallel slots differ.
+
+The constants were chosen by experiments/benchmarks/tuner_mix.py. These differ by less than the simulation's error: 64
+or 128 moves, SPREAD 6 or 10, WIDTH 0.3 or 0.5, and whether candidates in flight count.
 
 It is computed as Bayesian linear regression on features whose products are that covariance: ten of a numeric knob (to
 2e-8: Nystroem's, https://papers.nips.cc/paper/1866, on Chebyshev's nodes), one of each option of a choice. So its time
@@ -19,12 +20,12 @@ import numpy as np
 from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice
 
-SPREAD = 6.0  # sd of the noise: what the objective varies by over the space
-WIDTH = 0.3  # of a knob's range: how far a result speaks for its neighbours
-WORST = 8.0  # sd above the frontier: failures, and whatever is worse; further up nothing more is learned
-NOISE_SHARE = 0.25  # of the results' own spread: the noise's sd while no point was measured twice
+SPREAD = 6.0  # prior sd of the objective over the space, in sd of the noise
+WIDTH = 0.3  # length scale, as a share of a knob's range
+WORST = 8.0  # failures and worse results count as so many sd above the frontier: more teaches nothing
+NOISE_SHARE = 0.25  # noise sd over the results' sd while no point was measured twice
 
-NODES = 0.5 - 0.5 * np.cos(np.pi * (np.arange(10) + 0.5) / 10)  # of the unit interval
+NODES = 0.5 - 0.5 * np.cos(np.pi * (np.arange(10) + 0.5) / 10)  # Chebyshev nodes of the unit interval
 
 
 def best_move(
@@ -42,7 +43,7 @@ def best_move(
     """
     seen = features(knobs, units)
     told = seen.T @ _standardise(units, objectives, frontier)
-    root = np.linalg.cholesky(seen.T @ seen + np.eye(seen.shape[1]))  # of the weights' precision
+    root = np.linalg.cholesky(seen.T @ seen + np.eye(seen.shape[1]))  # Cholesky factor of the weights' precision
     weights = np.linalg.solve(root.T, np.linalg.solve(root, told) + rng.normal(size=len(told)))
     return int(np.argmin(features(knobs, moves) @ weights))
 
@@ -63,14 +64,14 @@ def noise_sd(units: np.ndarray, objectives: np.ndarray) -> float:
     """The sd of results at equal places, pooled; a guess from their spread where there are none. Always above 0."""
     is_finite = np.isfinite(objectives)
     finite = objectives[is_finite]
-    _, place = np.unique(units[is_finite].round(9), axis=0, return_inverse=True)
-    place = place.reshape(-1)
-    count = np.bincount(place)
+    _, group = np.unique(units[is_finite].round(9), axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    count = np.bincount(group)
     freedom = len(finite) - len(count)
     if freedom:
-        repeated = count[place] > 1
-        mean = np.bincount(place, np.where(repeated, finite, 0.0)) / count
-        return max(float(np.sqrt(((finite - mean[place])[repeated] ** 2).sum() / freedom)), 1e-9)
+        repeated = count[group] > 1
+        mean = np.bincount(group, np.where(repeated, finite, 0.0)) / count
+        return max(float(np.sqrt(((finite - mean[group])[repeated] ** 2).sum() / freedom)), 1e-9)
     guess = NOISE_SHARE * float(np.subtract(*np.percentile(finite, [75, 25]))) if len(finite) else 0.0
     return max(guess, 1e-9)
 
@@ -90,10 +91,5 @@ def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-0.5 * ((one[:, None] - other[None, :]) / WIDTH) ** 2))
 
 
-def _inverse_root(matrix: np.ndarray) -> np.ndarray:
-    """The matrix whose product with its transpose is the inverse."""
-    values, vectors = np.linalg.eigh(matrix)
-    return np.asarray(vectors / np.sqrt(values))
-
-
-_HALF = _inverse_root(_kernel(NODES, NODES))
+_EIGENVALUES, _EIGENVECTORS = np.linalg.eigh(_kernel(NODES, NODES))
+_HALF = np.asarray(_EIGENVECTORS / np.sqrt(_EIGENVALUES))  # times its transpose: the inverse of the kernel

@@ -1,8 +1,8 @@
 """The tree-structured Parzen estimator over knobs: multivariate, with a constant liar for what is in flight.
 
-The best tenth of the results and the others are each a density, a mixture with one kernel a result; of 24 draws from
-the first the one is taken at which it is largest beside the second (Bergstra et al. 2011,
-https://papers.nips.cc/paper/4443). What is in flight counts among the others. Kernels and their widths are those of
+Two densities are built, one of the best tenth of the results and one of the others: mixtures with one kernel a result.
+Of 24 draws from the first, the one with the largest ratio of first to second is taken (Bergstra et al. 2011,
+https://papers.nips.cc/paper/4443). Candidates in flight count among the others. Kernels and their widths are those of
 Optuna's TPESampler (multivariate=True, constant_liar=True), but in unit space, so integers count as numbers. Optuna's
 own copies every result for every suggestion: with 400 it took 115 ms where this takes 2.
 """
@@ -17,12 +17,12 @@ from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice
 
 DRAWS = 24
-BEST_SHARE, BEST_MOST = 0.1, 25  # of the results: the first density's
+BEST_SHARE, BEST_MOST = 0.1, 25  # size of the good group: this share of the results, at most so many
 RECENT = 25  # results of full weight; before them it rises from 1 / n to 1
-REDRAWS = 100  # of a normal outside [0, 1], whose mean lies inside: hardly ever more than ten
+REDRAWS = 100  # most draws for a value in [0, 1]; the mean lies inside, so ten are hardly ever needed
 
 GRID = np.linspace(-8.0, 8.0, 1025)
-CDF = np.array([0.5 * (1 + math.erf(x / math.sqrt(2))) for x in GRID])  # of the normal distribution
+CDF = np.array([0.5 * (1 + math.erf(x / math.sqrt(2))) for x in GRID])  # the normal distribution's
 
 
 def tpe_units(
@@ -47,7 +47,7 @@ class _Density:
     weights: np.ndarray  # (kernels,), their sum is 1
     means: np.ndarray  # (kernels, knobs)
     widths: np.ndarray  # (kernels, knobs)
-    options: Sequence[int]  # of a choice; 0 for a number
+    options: Sequence[int]  # number of options of each choice; 0 for a numeric knob
 
 
 def _density(places: np.ndarray, options: Sequence[int]) -> _Density:
@@ -60,7 +60,7 @@ def _density(places: np.ndarray, options: Sequence[int]) -> _Density:
     ordered = np.take_along_axis(places, order, axis=0)
     gaps = np.diff(np.vstack([np.zeros(len(options)), ordered, np.ones(len(options))]), axis=0)
     if count > 1:
-        gaps[0], gaps[-1] = gaps[1], gaps[-2]  # what lies at the ends is compared with its neighbour alone
+        gaps[0], gaps[-1] = gaps[1], gaps[-2]  # an end has one neighbour
     wider = np.clip(np.maximum(gaps[:-1], gaps[1:]), 1 / min(100, count + 2), 1.0)
     np.put_along_axis(widths[:count], order, wider, axis=0)
     means = np.vstack([places, np.full(len(options), 0.5)])

@@ -1,10 +1,10 @@
 """The knob tuner: what to change next, from every result so far.
 
-`tpe`, the default, mixes two ways. Local: of 64 moves around the frontier (one to three knobs, numeric ones by 0.1 to
-0.4 of their range) it takes the one that a model of all results likes best (`surrogate.py`). TPE (`tpe.py`): once 12
-results are in, three suggestions in ten take about half of their knobs from a TPE suggestion. `random` redraws one knob
-of the frontier uniformly: an honest baseline, for redrawing all at once finds far less. Observations carry over when
-the frontier moves, for the model and TPE see values, not parents.
+`tpe`, the default, mixes two ways. Local: it draws 64 moves around the frontier (one to three knobs, numeric ones by
+0.1 to 0.4 of their range) and takes the one that a model of all results likes best (`surrogate.py`). TPE (`tpe.py`):
+once 12 results are in, three suggestions in ten take about half of their knobs from a TPE suggestion. `random` redraws
+one knob of the frontier uniformly. It is an honest baseline: redrawing all knobs at once finds far less. Observations
+still count when the frontier moves, because the model and TPE see values, not parents.
 
 Mean true gain in sd of the noise over 100 simulated worlds of 14 to 18 knobs (experiments/benchmarks/tuner_mix.py;
 standard error about 0.5 rich, 0.25 poor):
@@ -59,10 +59,10 @@ from autoresearch_ray.records import Candidate, Proposal
 
 MOVES = 64  # local moves that the model ranks
 TPE_FROM = 12  # observations
-TPE_SHARE = 0.3  # of suggestions, from then on
-TPE_KNOBS = 0.5  # of the knobs are taken from a TPE suggestion
-NEAREST = 400  # results around the frontier that the model and TPE see, and a quarter as many in flight
-ATTEMPTS = 20  # at a combination that is new, before drawing from the whole space
+TPE_SHARE = 0.3  # share of suggestions that TPE makes from then on
+TPE_KNOBS = 0.5  # share of the knobs that a TPE suggestion sets
+NEAREST = 400  # results nearest to the frontier that the model and TPE see; of those in flight a quarter as many
+ATTEMPTS = 20  # tries for a new combination, before drawing from the whole space
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,12 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a suggestion stands on, as places in unit space."""
+    """The data behind a suggestion, as points in unit space."""
 
     units: np.ndarray  # (n, knobs) of the results nearest to the frontier, in their order
     objectives: np.ndarray  # (n,) nan for a failure
     running: np.ndarray  # (m, knobs)
-    taken: frozenset[bytes]  # all that was tried or is in flight, and the frontier
+    taken: frozenset[bytes]  # everything tried or in flight, and the frontier
 
 
 class Tuner:
@@ -112,8 +112,11 @@ class Tuner:
         if not knobs:
             return None
         known = self._collect(knobs, observations, running)
-        propose = self._local_or_tpe if self._kind == "tpe" else self._redraw
-        values = self._new(knobs, known.taken, lambda: propose(knobs, known))
+        values = self._new(
+            knobs,
+            known.taken,
+            lambda: self._local_or_tpe(knobs, known) if self._kind == "tpe" else redraw_one(knobs, self._rng),
+        )
         return None if values is None else suggestion_of(knobs, values)
 
     def _collect(
@@ -140,9 +143,6 @@ class Tuner:
                 return values
         left = _leave_out_taken(knobs, every_combination(knobs) or (), taken)
         return left[int(self._rng.integers(len(left)))] if left else None
-
-    def _redraw(self, knobs: Sequence[Knob], _: _Known) -> Values:
-        return redraw_one(knobs, self._rng)
 
     def _local_or_tpe(self, knobs: Sequence[Knob], known: _Known) -> Values:
         if len(known.units) >= TPE_FROM and self._rng.random() < TPE_SHARE:
@@ -175,7 +175,7 @@ def _leave_out_taken(knobs: Sequence[Knob], many: Sequence[Values], taken: froze
 
 
 def _keys(units: np.ndarray) -> list[bytes]:
-    """What tells places apart."""
+    """Keys that tell points apart."""
     return [row.tobytes() for row in units.round(9)]
 
 

@@ -15,13 +15,13 @@ from typing import Protocol
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.agents.agent import Agent, agent_environment, find_executable
 from autoresearch_ray.propose.llm.calls import Ask
+from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates
 from autoresearch_ray.propose.llm.prices import Price, find_price, price
 from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.providers.connect import connect
 from autoresearch_ray.propose.llm.providers.keys import VARIABLES, Key, load_key, withdraw
 from autoresearch_ray.propose.llm.providers.sdk import need
 from autoresearch_ray.propose.llm.providers.surroundings import check_address
-from autoresearch_ray.propose.llm.session import Accept, Conversation, Gates
 from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.propose.own import load_proposer, load_tuner
 from autoresearch_ray.proposer_spec import AGENT, MODELS, OWN, OWN_TUNER, PROVIDERS, ProposerSpec

@@ -17,12 +17,12 @@ from autoresearch_ray.guidance import Directives
 from autoresearch_ray.propose.director.directives import parse_directives
 from autoresearch_ray.propose.director.prompt import UNREADABLE, build_director_prompt
 from autoresearch_ray.propose.llm.calls import Ask, Message, Prompt
+from autoresearch_ray.propose.llm.conversation import Conversation, Exchange
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.propose.llm.session import Conversation, Exchange
 from autoresearch_ray.records import ProposerStatus
+from autoresearch_ray.search.models.bill import calls_here
 from autoresearch_ray.search.models.pause import pause_seconds
-from autoresearch_ray.search.models.proposer import calls_here
 from autoresearch_ray.search.models.transcript import write_transcript
 from autoresearch_ray.store.board import Board
 

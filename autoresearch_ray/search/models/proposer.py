@@ -6,13 +6,11 @@ refuses for good (key, model, credit, limit) ends it. All on one event loop; wha
 """
 
 import asyncio
-import contextvars
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.errors import (
@@ -23,20 +21,21 @@ from autoresearch_ray.errors import (
 )
 from autoresearch_ray.guidance import OPEN, Directives
 from autoresearch_ray.propose.director.subjects import subjects_of
+from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
-from autoresearch_ray.propose.llm.session import Accept, Alike, Conversation, DryRun, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.proposer_spec import AGENT, OWN, ProposerSpec
 from autoresearch_ray.records import MICROS, Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
 from autoresearch_ray.search.merging import reject_as_moved
 from autoresearch_ray.search.models.access import Mind
 from autoresearch_ray.search.models.arrivals import Arrivals, Asked
+from autoresearch_ray.search.models.bill import Bill, calls_here
+from autoresearch_ray.search.models.desk import Desk
 from autoresearch_ray.search.models.pause import FAILED_SECONDS, pause_seconds
 from autoresearch_ray.search.models.transcript import write_transcript
-from autoresearch_ray.store.board import Board
-from autoresearch_ray.store.rebases import Rebases, idea_of
+from autoresearch_ray.store.rebases import idea_of
 
 CALLS_AT_ONCE = 4  # of one model
 AT_ONCE = {AGENT: 2, OWN: 1}  # an agent is a program that runs beside the trials; a class is not asked by two threads
@@ -49,49 +48,11 @@ CONFLICT = "the frontier has moved on, and the two conflict"
 MOVED = "the frontier changed, or another proposer had the same idea, while this one was made"
 
 logger = logging.getLogger(__name__)
-calls_here: contextvars.ContextVar[list[Call]] = contextvars.ContextVar("calls_here")
 
 
 def form_of(spec: ProposerSpec) -> Form:
     """How this proposer gives its ideas."""
     return "folder" if spec.name == AGENT else "edits"
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What all writers of a run share."""
-
-    board: Board
-    slots: Callable[[], int]
-    has_scores: Callable[[], bool]  # whether anything was measured: before that there is nothing to go by
-    view: Callable[[int], SearchView]  # how many ideas to ask for -> what the prompt is made of
-    waiting: Callable[[str], int]  # a proposer's proposals in the queue
-    number: Callable[[], int]  # of the next conversation
-    named: Callable[[str], str]  # a proposal by its id, as a model knows it
-    ran_as: Callable[[str], str]  # the same; "" if it has not run
-    alike: Callable[[str], Alike | None]  # a hypothesis -> what it is like
-    bring_onto: Callable[[str, str], tuple[str, str, int] | None]  # as of Arrivals
-    rebases: Rebases
-    directives: Callable[[], Directives]  # the newest
-    choose_direction: Callable[
-        [Directives, Sequence[str]], str
-    ]  # those of conversations under way -> the next; "": any
-    check: Callable[[str], None]
-    dry_run: DryRun
-    folder: Path  # of the transcripts
-
-
-@dataclass(slots=True)
-class Bill:
-    """What a conversation's calls cost, as far as no idea has it on its account yet."""
-
-    calls: list[Call]
-    taken: int = 0  # of the calls
-
-    def take(self) -> int:
-        """Millionths of a dollar, each call once."""
-        fresh, self.taken = self.calls[self.taken :], len(self.calls)
-        return sum(call.charge.micros for call in fresh)
 
 
 @dataclass(slots=True)
@@ -190,9 +151,11 @@ class Writer:
         name = f"{self.spec.name}-{number:05d}"
         directives, direction = await self._choose_direction()
         view = self.desk.view(self._ideas_a_call)
+        subjects = tuple(subjects_of(view.experiment))
+        is_shared = len(self._under_way) > 1 and not directives.directions  # several calls see the same prompt
         view = replace(
             view,
-            focus="" if directives.directions else self._vary(number, tuple(subjects_of(view.experiment))),
+            focus=subjects[number % len(subjects)] if is_shared else "",
             directives=None if directives.off else directives,
             siblings=self._asking.count(direction) if directives.directions else 0,
             direction="" if direction == OPEN else direction,
@@ -226,10 +189,6 @@ class Writer:
         if directives.off or not directives.directions:
             return directives, ""
         return directives, self.desk.choose_direction(directives, self._asking)
-
-    def _vary(self, number: int, subjects: Sequence[str]) -> str:
-        """A subject, where several calls see the same prompt; "" for anything."""
-        return subjects[number % len(subjects)] if len(self._under_way) > 1 else ""
 
     def _bill(self, bill: "Bill") -> float:
         """Dollars that an idea has to earn back: of its conversation so far, and of those before that brought none."""
@@ -298,7 +257,8 @@ class Writer:
         )
         await self._tell()
         if self._barren and not self._ended:
-            await asyncio.sleep(self._pause(error))
+            bounds = FAILED_SECONDS if error is not None else FRUITLESS_SECONDS
+            await asyncio.sleep(pause_seconds(self._barren, error, bounds))
 
     def _words(self, error: Exception | None) -> str:
         """What went wrong, in its own words and with the model's name."""
@@ -306,9 +266,6 @@ class Writer:
             return str(error or "")
         kind = "" if isinstance(error, AutoresearchError) else f"{type(error).__name__}: "
         return f"{self.spec.label}: {kind}{error}"
-
-    def _pause(self, error: Exception | None) -> float:
-        return pause_seconds(self._barren, error, FAILED_SECONDS if error is not None else FRUITLESS_SECONDS)
 
     async def _tell(self) -> None:
         with suppress(StoreError):  # the next word has this one in it

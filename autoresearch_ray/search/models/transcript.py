@@ -6,8 +6,8 @@ from pathlib import Path
 
 from autoresearch_ray.codec import to_json
 from autoresearch_ray.paths import write_whole
+from autoresearch_ray.propose.llm.conversation import Conversation, Idea
 from autoresearch_ray.propose.llm.metered import Call
-from autoresearch_ray.propose.llm.session import Conversation, Idea
 
 
 def write_transcript(path: Path, calls: list[Call], conversation: Conversation, proposal_ids: list[str]) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autoresearch_ray.candidate.normal_form import code_lines
-from autoresearch_ray.propose.llm.prompt.past import Moment, Past
-from autoresearch_ray.propose.llm.prompt.view import ExperimentView, SearchView
+from autoresearch_ray.propose.llm.prompt.past import Past
+from autoresearch_ray.propose.llm.prompt.view import ExperimentView, Moment, SearchView
 from autoresearch_ray.records import (
     CurvePoint,
     Decision,

@@ -3,8 +3,8 @@
 import math
 from dataclasses import replace
 
-from autoresearch_ray.propose.llm.prompt.past import Moment, Past
-from autoresearch_ray.propose.llm.prompt.view import ScriptView, SearchView
+from autoresearch_ray.propose.llm.prompt.past import Past
+from autoresearch_ray.propose.llm.prompt.view import Moment, ScriptView, SearchView
 from autoresearch_ray.records import Candidate, Decision, Kind, Proposal, Purpose, Result, Standing, Step, Trial
 from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.source_files import join

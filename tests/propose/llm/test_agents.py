@@ -28,11 +28,12 @@ from autoresearch_ray.propose.llm.agents.known import AGENTS
 from autoresearch_ray.propose.llm.agents.process import MARK
 from autoresearch_ray.propose.llm.answer import parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
+from autoresearch_ray.propose.llm.conversation import Conversation, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.metered import Metered
 from autoresearch_ray.propose.llm.prompt.prompt import build_prompt
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea, Rejection, propose
+from autoresearch_ray.propose.llm.session import propose
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.settings import ask
 from autoresearch_ray.store.sqlite.store import SqliteStore

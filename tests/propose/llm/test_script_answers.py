@@ -9,10 +9,11 @@ from wire import Say, WireServer
 from wire_client import with_provider
 
 from autoresearch_ray.propose.llm.answer import ParsedIdea, parse_answer
+from autoresearch_ray.propose.llm.conversation import Conversation, Gates, Idea, Rejection, Subject
 from autoresearch_ray.propose.llm.diffs import read_patch
 from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.propose.llm.script_files import ScriptFiles
-from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea, Rejection, Subject, propose
+from autoresearch_ray.propose.llm.session import propose
 from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.source_files import join
 

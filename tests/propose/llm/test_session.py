@@ -12,7 +12,8 @@ from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import OverloadedError, ProviderError, ProviderRefusedError
 from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
-from autoresearch_ray.propose.llm.session import Alike, Conversation, Gates, Idea, Rejection, propose
+from autoresearch_ray.propose.llm.conversation import Alike, Conversation, Gates, Idea, Rejection
+from autoresearch_ray.propose.llm.session import propose
 
 PROMPT = Prompt("system", "context", (Message("user", "Propose."),), 8_000)
 TRACE = "Traceback:\n  File train.py, line 98\nRuntimeError: shape '[8]' is invalid\x1b[0m\n"

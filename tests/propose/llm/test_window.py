@@ -12,9 +12,9 @@ from wire_client import fails, with_provider
 
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.errors import SettingsError, TooLongError
+from autoresearch_ray.propose.llm.conversation import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.prompt.prompt import ANSWER_LEAST, ANSWER_TOKENS
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.propose.llm.session import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.window import Window, propose_within
 
 M = 1_048_576

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 OFFSET = int(os.environ.get("AUTORESEARCH_SEED_OFFSET", "0"))
-SEEDS = 1 << 32  # that NumPy takes
+SEEDS = 1 << 32  # number of seeds that NumPy takes
 
 
 def shift(seed: Any) -> Any:
@@ -27,7 +27,7 @@ def shift(seed: Any) -> Any:
 
 
 class Stand(type):
-    """The type of a class that stands in the place of another: what is made elsewhere of the other is one of it."""
+    """Metaclass of a class that replaces another: instances of the other class count as its own."""
 
     original: type
 
@@ -53,7 +53,7 @@ def shift_random() -> None:
         plain(shift(a), version)
 
     Random.__module__, Random.__qualname__ = "random", "Random"
-    random.seed, random.Random = seed, Random  # type: ignore[misc]  # in the place of the class
+    random.seed, random.Random = seed, Random  # type: ignore[misc]  # replaces the class
     plain(OFFSET)
 
 
@@ -126,7 +126,7 @@ class AfterImport(importlib.abc.MetaPathFinder):
             load(module)
             change(module)
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # of this one loader
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # replaces this one loader's method
         return spec
 
 

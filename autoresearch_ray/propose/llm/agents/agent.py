@@ -21,8 +21,8 @@ from autoresearch_ray.propose.llm.agents.process import Ended, run_command
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
 from autoresearch_ray.text import last_line, one_line
 
-SECONDS = 900.0  # of one call
-LOG_CHARACTERS = 100_000  # of its output that are kept beside the answer
+SECONDS = 900.0  # limit for one call
+LOG_CHARACTERS = 100_000  # output kept beside the answer
 UNCOUNTED = (0, 0, 0, 0)
 
 
@@ -94,7 +94,7 @@ def agent_environment(name: str, environment: Mapping[str, str]) -> dict[str, st
 
 
 def find_executable(name: str, environment: Mapping[str, str]) -> str:
-    """Where the agent's program is. SettingsError says how to install it."""
+    """The path of the agent's program. SettingsError says how to install it."""
     facts, _ = find_agent(name)
     found = shutil.which(facts.executable, path=environment.get("PATH"))
     if found is None:

@@ -1,4 +1,4 @@
-"""The folder that a coding agent works in: what it is given to read and edit, and what it has made of it.
+"""The folder that a coding agent works in: the files that it may read and edit, and the edit that it leaves.
 
 folder = fill_folder(path, prompt, settings)     # the frontier's files at their paths, and what to know of them
 folder.task                                      # what the agent is asked
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.propose.llm.answer import FIELD, HYPOTHESIS, parse_answer
+from autoresearch_ray.propose.llm.answer import HYPOTHESIS, parse_answer
 from autoresearch_ray.propose.llm.calls import Prompt
+from autoresearch_ray.propose.llm.drafts import FIELD
 from autoresearch_ray.propose.llm.prompt.prompt import FRONTIER_HEADING, TASK_HEADING
 from autoresearch_ray.propose.llm.prompt.script_parts import SCRIPT_HEADING
 from autoresearch_ray.propose.llm.script_files import ScriptFiles
@@ -23,8 +24,8 @@ READ_FIRST = (
     "Read contract.md, program.md and history.md in this folder, then do what follows by editing {files} in this "
     "folder. No other file counts, you cannot run anything, and nobody answers questions.\n\n"
 )
-MOST_BYTES = 1 << 20  # of a file: more is none
-TOLD_FILES = 8  # of those that are not read
+MOST_BYTES = 1 << 20  # a larger file is ignored
+TOLD_FILES = 8  # ignored files that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Folder:
         return self._tell_others() + self._idea_text(words, changed)
 
     def _read_change(self, name: str, source: str) -> str | None:
-        """What a file is now; None where it was not changed, or is no text in this folder."""
+        """A file's new text; None where it was not changed, or is no text file in this folder."""
         path = self.path / name
         try:
             is_inside = path.resolve() == self.path.resolve() / name

@@ -1,11 +1,11 @@
-"""The coding agents that there are: how each is called without a person, and what it says at its end.
+"""The known coding agents: how each is called without a person, and how its last words are read.
 
     agent = find_agent("claude")            # or "claude:MODEL", or a command of one's own
     agent.arguments("Improve train.py.")    # argv, the prompt in it or not
     agent.read(output)                      # its last words, and what it cost
 
-Every one is called by its documented headless mode, with its own walls: it may read and edit files in its folder, and
-neither run commands nor browse. What they document today is cited at each.
+Every agent runs in its documented headless mode, with its own restrictions: it may read and edit files in its folder,
+but neither run commands nor browse. The documentation is cited at each.
 """
 
 import json
@@ -27,12 +27,12 @@ GROUPS = ("LC_", "XDG_", "SSL_CERT_")  # beginnings of names that everybody gets
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an agent said at its end; `failed` is why it gave up, "" if it did not."""
+    """An agent's last words; `failed` is why it gave up, "" if it did not."""
 
     words: str = ""
     failed: str = ""
     tokens: Tokens | None = None  # input (with cached and written), cached, written, output
-    micros: int | None = None  # of a dollar, as it says itself
+    micros: int | None = None  # millionths of a dollar, by its own count
     model: str = ""
 
 
@@ -46,7 +46,7 @@ class AgentFacts:
     read: Callable[[str], Said]
     by_input: bool  # the prompt comes by standard input
     variables: tuple[str, ...]  # beginnings of names of environment variables that are its own
-    files: dict[str, str] = field(default_factory=dict)  # of its settings, in its folder
+    files: dict[str, str] = field(default_factory=dict)  # its settings files, for its folder
 
 
 def is_allowed(variable: str, agent: AgentFacts) -> bool:
@@ -108,8 +108,8 @@ def _read_codex(output: str) -> Said:
             said = Said(str(item.get("text") or ""))
         elif kind == "turn.completed":
             usage = event.get("usage") or {}
-            for place, name in enumerate(("input_tokens", "cached_input_tokens", "", "output_tokens")):
-                tokens[place] += int(usage.get(name, 0))
+            for index, name in enumerate(("input_tokens", "cached_input_tokens", "", "output_tokens")):
+                tokens[index] += int(usage.get(name, 0))
         elif kind in ("turn.failed", "error"):
             error = event.get("error") or event
             return Said(said.words, str(error.get("message") or kind))
@@ -155,12 +155,12 @@ def _read_opencode(output: str) -> Said:
         elif kind == "error":
             error = event.get("error") or {}
             return Said(words, str((error.get("data") or {}).get("message") or error.get("name") or error))
-    known = (tokens[0], tokens[1], tokens[2], tokens[3])
-    return Said(words, tokens=known, micros=round(dollars * MICROS) or None)
+    counts = (tokens[0], tokens[1], tokens[2], tokens[3])
+    return Said(words, tokens=counts, micros=round(dollars * MICROS) or None)
 
 
 def _plain(output: str) -> Said:
-    """What a command of one's own prints last: its last paragraph."""
+    """The last paragraph that a command of one's own prints."""
     return Said(output.strip().rpartition("\n\n")[2])
 
 

@@ -17,11 +17,11 @@ from typing import Literal
 import psutil
 
 MARK = "AUTORESEARCH_AGENT_CALL"
-KEPT_BYTES = 4 << 20  # of its output, the last ones: agents say the result at their end
-MOST_BYTES = 64 << 20  # that it may print
+KEPT_BYTES = 4 << 20  # the end of its output that is kept: agents say the result last
+MOST_BYTES = 64 << 20  # most output
 PIECE_BYTES = 1 << 16
 LOOK_SECONDS = 0.1
-LAST_SECONDS = 1.0  # for what an ended command has said and is not read yet
+LAST_SECONDS = 1.0  # time to read the rest after the command has ended
 
 
 @dataclass(frozen=True, slots=True)

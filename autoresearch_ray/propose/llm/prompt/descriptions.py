@@ -19,15 +19,15 @@ COMMON = re.compile(  # words that every description has
     "about|and|are|but|each|for|from|its|more|not|one|only|out|own|than|that|the|them|then|there|they|this|what|which|"
     "with|would"
 )
-LEAST_WORDS = 4  # of fewer nothing can be told
+LEAST_WORDS = 4  # fewer words are not compared
 
 
 class Descriptions:
-    """Of all ideas so far, by name."""
+    """The descriptions of all ideas so far, keyed by name."""
 
     def __init__(self) -> None:
         self._stems: dict[str, frozenset[str]] = {}
-        self._counts = Counter[str]()  # of the descriptions that have a stem
+        self._counts = Counter[str]()  # in how many descriptions each stem occurs
 
     def add(self, name: str, text: str) -> None:
         """Remember one; a name that is there stays as it is."""

@@ -15,7 +15,7 @@ from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.records import EarlierRun
 from autoresearch_ray.text import last_line, one_line, printable
 
-LESSON_TOKENS = 500  # of all lessons; with what stands before them a prompt takes some 600
+LESSON_TOKENS = 500  # for all lessons; with the text before them a prompt takes some 600
 IDEA, ERROR, CONDITIONS = 200, 100, 300  # characters
 
 Count = Callable[[str], int]
@@ -26,9 +26,9 @@ def tell_lessons(view: SearchView, count: Count = token_count) -> str:
     told, left = [], LESSON_TOKENS
     the = "the files" if view.subject == "files" else view.subject
     for title, share, lines in (
-        (f"Won, and in {the} already, the latest first:", 0.4, _won(view)),
-        ("Ideas for the code that lost, the worst first:", 0.45, _lost(view)),
-        ("What failed, the most frequent first:", 0.5, _failed(view)),
+        (f"Won, and in {the} already, the latest first:", 0.4, _list_wins(view)),
+        ("Ideas for the code that lost, the worst first:", 0.45, _list_losses(view)),
+        ("What failed, the most frequent first:", 0.5, _list_failures(view)),
         ("Changes of code by function, differences to the parent:", 1.0, area_lines(view)),
     ):
         text = _fill(title, lines, int(share * left), count)
@@ -59,19 +59,19 @@ def _fill(title: str, lines: Iterable[str], budget: int, count: Count) -> str:
     return text
 
 
-def _won(view: SearchView) -> Iterator[str]:
+def _list_wins(view: SearchView) -> Iterator[str]:
     for step in reversed(view.steps):
         if step.kind == "keep":
             yield f"gain {view.words.amount(step.gain)}: {one_line(step.hypothesis, IDEA)}"
 
 
-def _lost(view: SearchView) -> Iterator[str]:
+def _list_losses(view: SearchView) -> Iterator[str]:
     lost = [c for c in view.candidates if c.places and not c.taken and c.verdict == "discard" and c.difference > 0]
     for candidate in sorted(lost, key=lambda c: -c.difference):
         yield f"{view.words.change(candidate.difference)}: {one_line(candidate.hypothesis, IDEA)}"
 
 
-def _failed(view: SearchView) -> Iterator[str]:
+def _list_failures(view: SearchView) -> Iterator[str]:
     for group in sorted(failure_groups(view.candidates), key=lambda group: -len(group)):
         latest = group[-1]
         reason = one_line(last_line(latest.error), ERROR)

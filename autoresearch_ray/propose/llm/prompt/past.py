@@ -4,24 +4,30 @@
     past.note_trial(trial); past.note_result(result); past.note_decision(decision); past.note_step(step)
     view = past.view(Moment(..., frontier=board.frontier(), best=board.best(), queued=tuple(board.queue())))
 
-Each record is looked at once, so a prompt of a run of 10,000 trials costs no more than its choice (`history.py`).
-Records may come again; a result, decision or step comes after what it speaks of. Of a result only what a model may
-know is kept: never the held-out score.
+Each record is looked at once, so a prompt of a run of 10,000 trials costs no more than its choice (`past_text.py`).
+Records may come twice. A result, decision or step comes after the records that it refers to. A result's held-out score
+is never kept: models may not know it.
 """
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from autoresearch_ray.candidate.difference import Difference, difference
 from autoresearch_ray.candidate.rules import MAX_LINES
-from autoresearch_ray.guidance import Findings
+from autoresearch_ray.propose.llm.prompt.candidate_view import (
+    ERROR_CHARACTERS,
+    Run,
+    TriedCandidate,
+    describe_candidate,
+    describe_usage,
+    mean_score,
+)
 from autoresearch_ray.propose.llm.prompt.descriptions import Descriptions
 from autoresearch_ray.propose.llm.prompt.view import (
     CandidateView,
-    ExperimentView,
     FlightView,
-    ScriptView,
+    Moment,
     SearchView,
     StandingView,
     StepView,
@@ -36,7 +42,6 @@ from autoresearch_ray.records import (
     RejectedIdea,
     Result,
     Standing,
-    Status,
     Step,
     Trial,
 )
@@ -44,46 +49,7 @@ from autoresearch_ray.score_words import words_for_models
 from autoresearch_ray.scoring import OURS, Scoring
 from autoresearch_ray.unproven import Unproven
 
-ERROR_CHARACTERS = 2_000  # of a failure that are kept, from its end
 JUDGING: tuple[Purpose, ...] = ("screen", "confirm")  # decisions on other trials are about a proof, not their candidate
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What the past does not say: where the search stands when a prompt is made."""
-
-    program: str
-    experiment: ExperimentView | ScriptView
-    complexity_price: float  # of the score, a code line
-    advance_sd: float  # as of the decision's rules
-    frontier: Standing
-    best: Standing
-    noise_sd: float  # of J; NaN before the baseline was replicated
-    noise_degrees: int
-    queued: tuple[Proposal, ...]
-    ideas: int  # to ask for
-    findings: Findings | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One result of a candidate."""
-
-    status: Status
-    val_bpb: float
-    steps: int
-    error: str
-
-
-@dataclass(slots=True)
-class _Candidate:
-    """One source that was proposed and tried."""
-
-    trial: Trial  # its first
-    difference: Difference
-    runs: dict[str, _Run] = field(default_factory=dict)  # by trial id
-    decision: Decision | None = None  # the latest
-    view: CandidateView | None = None  # None: to be made again
 
 
 class Past:
@@ -94,8 +60,8 @@ class Past:
         self._words = words_for_models(scoring)
         self._trials: dict[str, Trial] = {}
         self._running: dict[str, Trial] = {}
-        self._candidates: dict[str, _Candidate] = {}
-        self._children: dict[str, list[_Candidate]] = {}  # by the parent's sha
+        self._candidates: dict[str, TriedCandidate] = {}
+        self._children: dict[str, list[TriedCandidate]] = {}  # keyed by the parent's sha
         self._usage: dict[str, Usage] = {}
         self._scores: dict[str, float] = {}  # val_bpb of what is or was frontier
         self._by_seed: dict[str, dict[int, float]] = {}  # val_bpb of a source on the numbered seeds that it ran on
@@ -103,9 +69,9 @@ class Past:
         self._rejected: dict[str, RejectedIdea] = {}
         self._tried: dict[str, Trial] = {}  # the first of each proposal, by its id
         self._unproven = Unproven()
-        self._descriptions = Descriptions()  # of models' ideas, by proposal
+        self._descriptions = Descriptions()  # descriptions of models' ideas, keyed by proposal
         self._best = self._frontier = ""
-        self._taken: set[str] = set()  # what was frontier once, and what was merged into it
+        self._taken: set[str] = set()  # candidates that were frontier once, or merged into one
 
     def note_trial(self, trial: Trial) -> None:
         """A trial was claimed."""
@@ -116,7 +82,7 @@ class Past:
         proposal = trial.proposal
         self._tried.setdefault(proposal.proposal_id, trial)
         if trial.purpose == "screen" and proposal.source_sha not in self._candidates:
-            candidate = _Candidate(trial, self._difference(proposal.parent_sha, proposal.source_sha))
+            candidate = TriedCandidate(trial, self._difference(proposal.parent_sha, proposal.source_sha))
             self._candidates[proposal.source_sha] = candidate
             self._children.setdefault(proposal.parent_sha, []).append(candidate)
             if proposal.kind == "code":
@@ -130,14 +96,14 @@ class Past:
         self._running.pop(result.trial_id, None)
         sha = trial.proposal.source_sha
         if result.status == "ok":
-            self._usage[sha] = _usage(result)
+            self._usage[sha] = describe_usage(result)
             self._by_seed.setdefault(sha, {}).setdefault(trial.seed_number, result.val_bpb)
             for child in self._children.get(sha, ()):
                 child.view = None
         candidate = self._candidates.get(sha)
         if candidate is not None:
             error = result.error[-ERROR_CHARACTERS:]
-            candidate.runs[result.trial_id] = _Run(result.status, result.val_bpb, result.steps, error)
+            candidate.runs[result.trial_id] = Run(result.status, result.val_bpb, result.steps, error)
             candidate.view = None
 
     def note_decision(self, decision: Decision) -> None:
@@ -176,7 +142,7 @@ class Past:
         return bool(self._usage)
 
     def ran_as(self, proposal_id: str) -> str:
-        """As `name_of`; "" for a proposal that has not run."""
+        """`name_of`, or "" for a proposal that has not run."""
         return self.name_of(proposal_id) if proposal_id in self._tried else ""
 
     def name_of(self, proposal_id: str) -> str:
@@ -201,15 +167,15 @@ class Past:
         name = self._descriptions.nearest(hypothesis, waiting.keys() | tried.keys())
         return None if name is None else waiting.get(name) or tried[name]
 
-    def _in_vain(self, candidate: _Candidate) -> bool:
-        """It failed, lost, or is still running."""
+    def _in_vain(self, candidate: TriedCandidate) -> bool:
+        """Whether a model's idea failed, lost, or is still running."""
         proposal = candidate.trial.proposal
         if proposal.kind != "code" or proposal.source_sha in self._taken:
             return False
         return candidate.decision is None or candidate.decision.verdict == "discard"
 
     def view(self, moment: Moment) -> SearchView:
-        """What the next prompt is made of."""
+        """The view for the next prompt."""
         self._take(moment.frontier.source_sha)  # its step may not have been told yet
         return SearchView(
             program=moment.program,
@@ -244,7 +210,7 @@ class Past:
         return candidate.trial.trial_id if candidate else trial_id
 
     def _standing(self, standing: Standing, complexity_price: float) -> StandingView:
-        """Before the start has all its runs, it stands at the mean of those that it has."""
+        """A view of frontier or best. A start without all its runs has the mean of those that it has."""
         view = StandingView(
             text=self._source(standing.source_sha),
             code_lines=standing.code_lines,
@@ -266,20 +232,20 @@ class Past:
             if one in self._candidates:
                 self._candidates[one].view = None
 
-    def _candidate_view(self, candidate: _Candidate) -> CandidateView:
+    def _candidate_view(self, candidate: TriedCandidate) -> CandidateView:
         if candidate.view is None:
             taken = candidate.trial.proposal.source_sha in self._taken
-            candidate.view = _view(candidate, self._difference_in_score(candidate), taken)
+            candidate.view = describe_candidate(candidate, self._difference_in_score(candidate), taken)
         return candidate.view
 
-    def _difference_in_score(self, candidate: _Candidate) -> float:
-        """To its parent on the seeds that both ran on, else to what is expected of the parent; NaN if one has none."""
+    def _difference_in_score(self, candidate: TriedCandidate) -> float:
+        """The score minus the parent's on common seeds, else minus the parent's expected score; NaN if one has none."""
         proposal = candidate.trial.proposal
         ours, theirs = (self._by_seed.get(sha, {}) for sha in (proposal.source_sha, proposal.parent_sha))
         both = [ours[seed] - theirs[seed] for seed in ours if seed in theirs and seed != OWN_SEED]
         if both:
             return sum(both) / len(both)
-        return _mean_score(candidate) - self._scores.get(proposal.parent_sha, math.nan)
+        return mean_score(candidate) - self._scores.get(proposal.parent_sha, math.nan)
 
     def _step_view(self, step: Step) -> StepView:
         """A keep or a drop is said by the advances that it judged: its own record names a replicate."""
@@ -315,72 +281,3 @@ def view_of(history: History, moment: Moment) -> SearchView:
     for idea in history.rejected:
         past.note_rejection(idea)
     return past.view(moment)
-
-
-def _mean_score(candidate: _Candidate) -> float:
-    scores = [run.val_bpb for run in candidate.runs.values() if run.status == "ok"]
-    return sum(scores) / len(scores) if scores else math.nan
-
-
-def _view(candidate: _Candidate, difference: float, taken: bool) -> CandidateView:
-    proposal, what, decision = candidate.trial.proposal, candidate.difference, candidate.decision
-    runs = list(candidate.runs.values())
-    scores = [run.val_bpb for run in runs if run.status == "ok"]
-    failed = next((run for run in runs if run.status != "ok"), None)
-    return CandidateView(
-        trial_id=candidate.trial.trial_id,
-        kind=proposal.kind,
-        proposer=proposal.proposer,
-        hypothesis=proposal.hypothesis,
-        change=what.words(),
-        lines=what.lines,
-        constants=what.constants,
-        places=tuple(name for name, _, _ in what.places),
-        status=failed.status if failed and not scores else "ok",
-        runs=len(scores),
-        val_bpb=_mean_score(candidate),
-        difference=difference,
-        steps=max((run.steps for run in runs), default=0),
-        expected=proposal.expected_effect,
-        verdict=decision.verdict if decision else None,
-        reason=_reason(decision, failed),
-        taken=taken,
-        error=failed.error if failed else "",
-        direction=proposal.direction,
-    )
-
-
-def _usage(result: Result) -> Usage:
-    seconds = result.training_seconds
-    curve = tuple((point.seconds / seconds, point.train_bpb) for point in result.curve) if seconds > 0 else ()
-    told = tuple((part, bpb) for part, bpb in curve if not math.isnan(bpb))
-    return Usage(
-        result.steps,
-        result.tokens_per_second,
-        result.parameters,
-        result.peak_memory_mb,
-        told,
-        result.profile,
-        _step_seconds(result),
-        result.learned,
-        seconds or result.total_seconds,
-    )
-
-
-def _step_seconds(result: Result) -> float:
-    """A step's, without what came before the first; 0 where there is none."""
-    first, last = (result.curve[0], result.curve[-1]) if result.curve else (None, None)
-    if first is not None and last is not None and last.step > first.step:
-        return (last.seconds - first.seconds) / (last.step - first.step)
-    return result.training_seconds / result.steps if result.steps else 0.0
-
-
-def _reason(decision: Decision | None, failed: _Run | None) -> str:
-    """Why; a failure's reason is its error, which stands by itself.
-
-    Earlier versions wrote what held-out data said into it, and a bar that nothing has to pass any more.
-    """
-    if decision is None or (failed is not None and decision.reason.startswith(failed.status)):
-        return ""
-    parts = decision.reason.split(", ")
-    return ", ".join(part for part in parts if "held-out" not in part and "an advance needs" not in part)

@@ -1,8 +1,8 @@
 """The past in a prompt: chosen to teach the most within a number of tokens, never cut off in the middle.
 
-Each section takes a share of what the sections before it left, so that a short past is told whole and a long one by its
-steps, its best and latest results, its failures by kind, and two tables that count everything. Pure; a past of 10,000
-candidates takes some 100 ms.
+Each section takes a share of the tokens that the sections before it left. So a short past is told whole. A long one is
+told by its steps, its best and latest results, its failures by kind, and two tables that count everything. Pure; a past
+of 10,000 candidates takes some 100 ms.
 """
 
 import math
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from autoresearch_ray.candidate.rules.imports import KNOWN
 from autoresearch_ray.propose.llm.prompt.summary import area_lines, failure_groups, knob_lines, rejection_groups
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, quote_end
-from autoresearch_ray.propose.llm.prompt.view import CandidateView, FlightView, SearchView, StepView
+from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView, StepView
 from autoresearch_ray.records import Refusal, RejectedIdea, Verdict
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
@@ -49,9 +49,9 @@ SCRIPT_TITLE = """\
 
 Candidates are told as: trial [proposer] {name} (change from its parent on equal seeds; the change that its proposer
 expected), what followed: hypothesis [change]. {better}."""
-LEAD = re.compile(r"J is expected (\S+) (below|above) the frontier's")  # in a decision's reason: lower is better there
+LEAD = r"J is expected (\S+) {} the frontier's"  # matches a decision's reason, where lower is better
 NOTHING = "## In flight: nothing else is being tried at this moment"
-WHOLE_DIFFS = 8  # of the best and of the latest, where a diff says more than its words
+WHOLE_DIFFS = 8  # so many of the best and of the latest show their diff
 
 Count = Callable[[str], int]
 
@@ -89,8 +89,9 @@ def _title(view: SearchView) -> str:
 
 
 def _sections(view: SearchView, shown: set[str]) -> Iterator[Section]:
-    """In the order in which they take their tokens; the last takes the rest."""
-    yield Section("## In flight: being tried now, do not propose them again", 0.15, _flights(view.in_flight))
+    """The sections in the order in which they take their tokens; the last takes the rest."""
+    flights = (f"- {one_line(_idea(one.hypothesis, one.change), HYPOTHESIS + CHANGE)}" for one in view.in_flight)
+    yield Section("## In flight: being tried now, do not propose them again", 0.15, enumerate(flights))
     yield Section("## Steps of the search, oldest first", 0.3, _steps(view.steps, view.words))
     yield Section("## Constants that were tried", 0.15, _list(knob_lines(view)))
     yield Section("## Code that was tried, by function", 0.15, _list(area_lines(view)))
@@ -107,19 +108,14 @@ def _fill(section: Section, budget: int, count: Count) -> str:
     """The title and as many entries as fit, in the order of telling; "" without any."""
     left = budget - count(section.title) - 2
     chosen = []
-    for place, text in section.entries:
+    for rank, text in section.entries:
         left -= count(text) + 1
         if left < 0:
             break
-        chosen.append((place, text))
+        chosen.append((rank, text))
     if not chosen:
         return ""
     return "\n".join([section.title, *(text for _, text in sorted(chosen, key=lambda entry: entry[0]))])
-
-
-def _flights(flights: Iterable[FlightView]) -> Iterator[tuple[float, str]]:
-    for place, flight in enumerate(flights):
-        yield place, f"- {one_line(_idea(flight.hypothesis, flight.change), HYPOTHESIS + CHANGE)}"
 
 
 def _steps(steps: Sequence[StepView], words: ScoreWords) -> Iterator[tuple[float, str]]:
@@ -143,45 +139,45 @@ def _step_line(step: StepView, words: ScoreWords, limit: int) -> str:
 
 
 def _best(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
-    """By the difference to the parent: they were lucky, too dear in lines, in conflict, or wait for their replicate."""
+    """The largest gains over the parent. They were lucky, too long, in conflict, or wait for their replicate."""
     scored = [c for c in view.candidates if c.difference < 0 and not c.taken]
-    for place, candidate in enumerate(sorted(scored, key=lambda c: c.difference)[:BEST]):
+    for rank, candidate in enumerate(sorted(scored, key=lambda c: c.difference)[:BEST]):
         if candidate.trial_id not in shown:
-            yield place, _candidate_text(candidate, view.words, place < WHOLE_DIFFS)
+            yield rank, _candidate_text(candidate, view.words, rank < WHOLE_DIFFS)
             shown.add(candidate.trial_id)
 
 
 def _latest(candidates: Sequence[CandidateView], shown: set[str], words: ScoreWords) -> Iterator[tuple[float, str]]:
     told = 0
-    for place in range(len(candidates) - 1, -1, -1):
-        if candidates[place].trial_id not in shown:
-            yield place, _candidate_text(candidates[place], words, told < WHOLE_DIFFS)
+    for index in range(len(candidates) - 1, -1, -1):
+        if candidates[index].trial_id not in shown:
+            yield index, _candidate_text(candidates[index], words, told < WHOLE_DIFFS)
             told += 1
 
 
 def _failures(view: SearchView, shown: set[str]) -> Iterator[tuple[float, str]]:
-    for place, group in enumerate(failure_groups(view.candidates)):
+    for rank, group in enumerate(failure_groups(view.candidates)):
         latest = group[-1]
         times = f"{len(group)} candidates" if len(group) > 1 else "1 candidate"
         idea = one_line(_idea(latest.hypothesis, latest.change), HYPOTHESIS)
         head = f"- {latest.status}, {times}, the latest {latest.trial_id}: {idea}"
-        yield place, "\n".join(filter(None, (head, quote_end(latest.error, ERROR_LINES, ERROR_CHARACTERS))))
+        yield rank, "\n".join(filter(None, (head, quote_end(latest.error, ERROR_LINES, ERROR_CHARACTERS))))
         shown.add(latest.trial_id)
 
 
 def _rejections(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]:
-    """By why: one of each group, the latest, with the first line of the reason."""
-    for place, group in enumerate(rejection_groups(rejected)):
+    """The latest of each group of rejected ideas, with the first line of the reason."""
+    for rank, group in enumerate(rejection_groups(rejected)):
         latest = group[0]
         times = f"{len(group)} ideas, the latest: " if len(group) > 1 else ""
         head = f"- {REFUSALS[latest.refusal]}, {times}{one_line(latest.hypothesis, HYPOTHESIS)}"
         why = latest.detail.strip().split("\n")[0].replace(f" ({KNOWN})", "")
-        yield place, f"{head}\n{QUOTE}{one_line(why, DETAIL)}"
+        yield rank, f"{head}\n{QUOTE}{one_line(why, DETAIL)}"
 
 
 def _list(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
-    for place, line in enumerate(lines):
-        yield place, f"- {line}"
+    for rank, line in enumerate(lines):
+        yield rank, f"- {line}"
 
 
 def _candidate_text(candidate: CandidateView, words: ScoreWords, whole: bool) -> str:
@@ -189,7 +185,7 @@ def _candidate_text(candidate: CandidateView, words: ScoreWords, whole: bool) ->
     idea = one_line(_idea(candidate.hypothesis, candidate.change), HYPOTHESIS + CHANGE)
     lines = [f"- {candidate.trial_id} [{candidate.proposer}] {_outcome(candidate, words)}: {idea}"]
     if whole and candidate.places:
-        lines += [QUOTE + line for line in map(_code_line, candidate.lines)]
+        lines += [QUOTE + (line if line.isprintable() else one_line(line, 160)) for line in candidate.lines]
     if candidate.error:
         lines.append(quote_end(candidate.error, ERROR_LINES, ERROR_CHARACTERS))
     return "\n".join(lines)
@@ -206,13 +202,12 @@ def _outcome(candidate: CandidateView, words: ScoreWords) -> str:
     if candidate.taken:
         told.append(VERDICTS["advance"])
     elif candidate.verdict is not None:
-        reason = candidate.reason if is_ours else LEAD.sub(_tell_lead, candidate.reason)
+        reason = candidate.reason
+        if not is_ours:
+            for direction, word in (("below", "better"), ("above", "worse")):
+                reason = re.sub(LEAD.format(direction), rf"expected \1 {word} than the frontier", reason)
         told.append(": ".join(filter(None, (VERDICTS[candidate.verdict], one_line(reason, REASON)))))
     return ", ".join(told)
-
-
-def _tell_lead(match: re.Match[str]) -> str:
-    return f"expected {match[1]} {'better' if match[2] == 'below' else 'worse'} than the frontier"
 
 
 def _idea(hypothesis: str, change: str) -> str:
@@ -222,7 +217,3 @@ def _idea(hypothesis: str, change: str) -> str:
     if not change or all(part.strip() in said for part in change.replace(";", ",").split(",")):
         return hypothesis
     return f"{hypothesis} [{change}]"
-
-
-def _code_line(line: str) -> str:
-    return one_line(line, 160) if not line.isprintable() else line

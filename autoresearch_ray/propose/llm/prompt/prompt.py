@@ -14,7 +14,7 @@ from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prompt.contract import system_text
 from autoresearch_ray.propose.llm.prompt.guidance_text import guidance_text
 from autoresearch_ray.propose.llm.prompt.past_text import VERDICTS, history_text
-from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView, rebase_text
+from autoresearch_ray.propose.llm.prompt.rebase_text import rebase_text
 from autoresearch_ray.propose.llm.prompt.script_contract import script_system_text
 from autoresearch_ray.propose.llm.prompt.script_parts import (
     SCRIPT_HEADING,
@@ -30,15 +30,15 @@ from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentVi
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line, printable
 
-PROMPT_TOKENS = 24_000  # a fourth of it are contract, program and a frontier of 250 lines
+PROMPT_TOKENS = 24_000  # contract, program and a frontier of 250 lines take a fourth of it
 TASK_HEADING = "# Your task"
-HISTORY_TOKENS = 1_000  # at least, or a prompt is not worth sending
-CURVE = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)  # of the budget
+HISTORY_TOKENS = 1_000  # least history: a prompt with less is not worth sending
+CURVE = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)  # parts of the budget
 ANSWER_TOKENS = 16_000  # thinking included; a whole train.py of 300 lines takes 5,000
-ANSWER_LEAST = 1_000  # two ideas as short edits; less is not worth asking for
+ANSWER_LEAST = 1_000  # least answer: two ideas as short edits
 FRONTIER_HEADING = "# train.py, the frontier: every idea starts from exactly this text"
 RESERVE = 64  # tokens of a window for what servers put around messages
-WINDOW_SHARE = 1 / 3  # of a small window that is the answer's
+WINDOW_SHARE = 1 / 3  # the answer's share of a small window
 
 
 def build_prompt(
@@ -58,14 +58,14 @@ def build_prompt(
     numbers, guidance, task = standing_text(view), guidance_text(view), task_text(view)
     fixed = count(system) + count(context) + count(numbers) + count(guidance) + count(task) + 8
     if window_tokens:
-        room = window_tokens - RESERVE - fixed - HISTORY_TOKENS
-        if room < ANSWER_LEAST:
+        tokens_left = window_tokens - RESERVE - fixed - HISTORY_TOKENS
+        if tokens_left < ANSWER_LEAST:
             raise SettingsError(
                 f"a model's window of {window_tokens} tokens: contract, program and frontier take {fixed} of them, "
                 f"expected at least {HISTORY_TOKENS} for the history and {ANSWER_LEAST} for the answer; give the model "
-                f"a window of {window_tokens + ANSWER_LEAST - room} tokens, take another, or shorten the program"
+                f"a window of {window_tokens + ANSWER_LEAST - tokens_left} tokens, take another, or shorten the program"
             )
-        answer_tokens = min(answer_tokens, room, max(ANSWER_LEAST, int(window_tokens * WINDOW_SHARE)))
+        answer_tokens = min(answer_tokens, tokens_left, max(ANSWER_LEAST, int(window_tokens * WINDOW_SHARE)))
         token_budget = min(token_budget, window_tokens - RESERVE - answer_tokens)
     left = token_budget - fixed
     if left < HISTORY_TOKENS:
@@ -75,13 +75,13 @@ def build_prompt(
         )
     earlier = "" if view.rebase or count(view.earlier) > left - HISTORY_TOKENS else view.earlier
     left -= count(earlier) + 1 if earlier else 0
-    history = "" if view.rebase else history_text(view, left, count)  # to bring an idea along takes the two texts alone
+    history = "" if view.rebase else history_text(view, left, count)  # a rebase needs the two texts alone
     asking = "\n\n".join(filter(None, (numbers, earlier, history, guidance, task)))
     return Prompt(system, context, (Message("user", asking),), answer_tokens)
 
 
 def contract_text(view: SearchView) -> str:
-    """What never changes within a run."""
+    """The part of the prompt that never changes within a run."""
     if isinstance(view.experiment, ScriptView):
         return script_system_text(view.experiment, view.complexity_price, view.form)
     experiment = view.experiment
@@ -89,7 +89,7 @@ def contract_text(view: SearchView) -> str:
 
 
 def context_text(view: SearchView) -> str:
-    """What changes with the frontier and with program.md alone."""
+    """The part of the prompt that changes only with the frontier and program.md."""
     experiment = view.experiment
     if isinstance(experiment, ScriptView):
         told, heading, language = script_experiment_text(experiment), SCRIPT_HEADING, fence_language(experiment)
@@ -103,12 +103,12 @@ def context_text(view: SearchView) -> str:
 
 
 def standing_text(view: SearchView) -> str:
-    """Where the search stands, in numbers."""
+    """The search's state in numbers."""
     lines = ["# Where the search stands", "", f"Frontier: {_describe(view, view.frontier)}."]
     if isinstance(view.experiment, ExperimentView):
         lines += _curve_text(view.frontier)
         lines += _profile_text(view.frontier)
-        lines += _learned_text(view.frontier)
+        lines += _describe_learned(view.frontier)
     if view.rebase is not None:
         return "\n".join(lines)
     if view.best.text == view.frontier.text:
@@ -125,9 +125,11 @@ def standing_text(view: SearchView) -> str:
 
 
 def task_text(view: SearchView) -> str:
-    """What is asked for."""
+    """The request at the end of the prompt."""
     if view.rebase is not None:
-        return f"{TASK_HEADING}\n\n{_rebase_text(view, view.rebase)}"
+        limit = view.lines_left if isinstance(view.experiment, ExperimentView) else None
+        asked = rebase_text(view.rebase, view.frontier.text, limit, view.form, view.subject)
+        return f"{TASK_HEADING}\n\n{asked}"
     if view.form == "folder":
         the = "the files" if view.subject == "files" else view.subject
         asked = f"Make one change to {the}, the most promising that you find."
@@ -155,11 +157,6 @@ def task_text(view: SearchView) -> str:
     return text
 
 
-def _rebase_text(view: SearchView, rebase: RebaseView) -> str:
-    limit = view.lines_left if isinstance(view.experiment, ExperimentView) else None
-    return rebase_text(rebase, view.frontier.text, limit, view.form, view.subject)
-
-
 def _describe(view: SearchView, standing: StandingView) -> str:
     if isinstance(view.experiment, ScriptView):
         return script_standing_text(view, standing)
@@ -170,17 +167,14 @@ def _experiment_text(experiment: ExperimentView) -> str:
     threads = f"{experiment.threads} CPU thread" + ("s" if experiment.threads > 1 else "")
     share = f"{experiment.gpus:g} GPU and {threads}" if experiment.gpus else threads
     beside = f"{experiment.slots} trials side by side" if experiment.slots > 1 else "one trial at a time"
+    limit = experiment.startup_seconds
+    startup = f" Start-up and warm-up, before the first batch, may take {limit:g} s." if limit else ""
     return (
         f"{experiment.name}: text of {experiment.data}, sequences of {experiment.seq_len} tokens, vocabulary "
         f"{experiment.vocab_size}, {experiment.budget_seconds:g} s of training on {share} of {experiment.device} "
-        f"(amp {experiment.amp}), {beside}. torch {experiment.torch or 'as installed'}.{_startup_text(experiment)}"
+        f"(amp {experiment.amp}), {beside}. torch {experiment.torch or 'as installed'}.{startup}"
         f"{_data_text(experiment)}"
     )
-
-
-def _startup_text(experiment: ExperimentView) -> str:
-    limit = experiment.startup_seconds
-    return f" Start-up and warm-up, before the first batch, may take {limit:g} s." if limit else ""
 
 
 def _data_text(experiment: ExperimentView) -> str:
@@ -221,17 +215,14 @@ def _standing_text(standing: StandingView, budget_seconds: float, train_tokens: 
     if usage is None:
         return words
     read = usage.tokens_per_second * budget_seconds
+    milliseconds = f"{1000 * usage.step_seconds:{',.0f' if usage.step_seconds >= 0.1 else '.3g'}}"
     part = f" ({read / train_tokens:.0%} of the training text, trained on or not)" if train_tokens else ""
     return (
         f"{words}; in one run {usage.steps} steps within the budget "
-        f"({_milliseconds(usage.step_seconds)} each; the machine's speed varies), "
+        f"({milliseconds} ms each; the machine's speed varies), "
         f"{usage.tokens_per_second:,.0f} tokens/s pulled{part}, "
         f"{usage.parameters:,} parameters, {usage.peak_memory_mb:,.0f} MB at the peak"
     )
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
 
 
 def _curve_text(standing: StandingView) -> list[str]:
@@ -244,8 +235,8 @@ def _curve_text(standing: StandingView) -> list[str]:
     return [f"Its bpb on training text at parts of the budget, each a mean since the last: {', '.join(told)}."]
 
 
-def _learned_text(standing: StandingView) -> list[str]:
-    """What became of its gates and scales."""
+def _describe_learned(standing: StandingView) -> list[str]:
+    """What became of a candidate's gates and scales."""
     learned = standing.usage.learned if standing.usage else ()
     if not learned:
         return []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
 from autoresearch_ray.text import one_line, printable
 
-DIFF_CHARACTERS = 20_000  # of each of the two diffs: what they conflict about may stand at their ends
+DIFF_CHARACTERS = 20_000  # most of each diff: the conflict may stand at its end
 WITHDRAWN = "no longer applies"
 STANDS = "still applies"
 SAYS_SO = re.compile(rf"^\W*{WITHDRAWN}\b(.*)", re.IGNORECASE | re.DOTALL)
@@ -21,7 +21,7 @@ class RebaseView:
     base: str
     text: str
     ran_as: str = ""  # its trial and what came of it; "" if it has not run
-    merged: str = ""  # the two as one text, where they merge; "" where they conflict
+    merged: str = ""  # the merge of the two texts; "" where they conflict
 
 
 def rebase_text(rebase: RebaseView, frontier: str, lines_left: int | None, form: str, subject: str = "train.py") -> str:

@@ -156,7 +156,7 @@ def script_system_text(experiment: ScriptView, complexity_price: float, form: Fo
 
 
 def _wrap(text: str, indent: str = "") -> str:
-    """In lines, none of them broken within a word: it may be a path."""
+    """A text wrapped into lines, none broken within a word: a word may be a path."""
     return fill(" ".join(text.split()), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
@@ -169,7 +169,7 @@ def _tell_scorer(experiment: ScriptView) -> str:
 
 
 def _describe(experiment: ScriptView) -> Iterator[str]:
-    """What is run, what may change, how it is scored and limited, a paragraph each."""
+    """A paragraph each on what is run, what may change, the score and the limits."""
     scoring = experiment.scoring
     files = ", ".join(f"`{path}`" for path in experiment.editable)
     only = len(experiment.editable) == 1

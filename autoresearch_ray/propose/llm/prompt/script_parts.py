@@ -59,13 +59,13 @@ def script_noise_text(view: SearchView) -> str:
 
 
 def score_origin(runs: int) -> str:
-    """What a standing's score is."""
+    """How a standing's score was measured."""
     if runs:
         return f"of {runs} run{'s' if runs > 1 else ''} so far"
     return "an estimate for all seeds, by pairs with what it came from: the mean of its own few runs may differ"
 
 
 def fence_language(experiment: ScriptView) -> str:
-    """Of the code block that its files are shown in; "" for files of several languages, or another one."""
+    """The language of a code block with the files; "" for several languages, or an unknown one."""
     suffixes = {PurePosixPath(path).suffix for path in experiment.editable}
     return "python" if suffixes == {".py"} else ""

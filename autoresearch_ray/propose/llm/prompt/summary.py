@@ -16,7 +16,7 @@ from autoresearch_ray.text import one_line
 
 NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 LINE_NUMBER = re.compile(r"\bline \d+")
-VALUES = 6  # of a choice that are told apart
+VALUES = 6  # a choice's values that are listed one by one
 AMONG_OTHERS = "with other changes"
 NAME, GIST = 60, 160  # characters
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Tally:
-    """What came of the candidates that have something in common."""
+    """The outcomes of candidates that have something in common."""
 
     tried: int = 0
     failed: int = 0
@@ -34,7 +34,7 @@ class Tally:
     total: float = 0.0
     best: float = math.inf
     best_trial: str = ""
-    ways: Counter[str] = field(default_factory=Counter)  # what was tried: lower, higher, or a value
+    ways: Counter[str] = field(default_factory=Counter)  # changes tried: lower, higher, or a value
 
     def add(self, candidate: CandidateView) -> None:
         """Count one more."""
@@ -48,7 +48,7 @@ class Tally:
                 self.best, self.best_trial = candidate.difference, candidate.trial_id
 
     def words(self, told: ScoreWords) -> str:
-        """In a few words, differences to the parent as the metric has them."""
+        """The outcomes in a few words; differences to the parent are in the metric's own direction."""
         parts = [f"{self.tried}x"]
         if self.scored:
             parts.append(
@@ -73,7 +73,7 @@ def knob_lines(view: SearchView) -> Iterator[str]:
                 continue  # code that came or went with its constants
             way = _way(change.before, change.after) if alone else AMONG_OTHERS
             tallies.setdefault(change.name, {}).setdefault(way, Tally()).add(candidate)
-    for name, found in list(tallies.items()):  # what one trial changed beside others is told with that trial
+    for name, found in list(tallies.items()):  # changed once, along with others: told with its trial
         if found.keys() == {AMONG_OTHERS} and found[AMONG_OTHERS].tried == 1:
             del tallies[name]
     knobs = _frontier_knobs(view)
@@ -95,7 +95,7 @@ def area_lines(view: SearchView) -> Iterator[str]:
             tallies.setdefault(place, Tally()).add(candidate)
     for place, tally in sorted(tallies.items(), key=lambda item: -item[1].tried):
         if tally.tried == 1:
-            return  # what was touched once is told with its trial
+            return  # a place touched once is told with its trial
         yield f"{one_line(place, NAME)}: {tally.words(view.words)}"
 
 
@@ -107,7 +107,9 @@ def failure_groups(candidates: Iterable[CandidateView]) -> list[list[CandidateVi
     groups: dict[tuple[str, str], list[CandidateView]] = {}
     for candidate in candidates:
         if candidate.status != "ok":
-            groups.setdefault((candidate.status, _gist(candidate.error)), []).append(candidate)
+            end = next((line for line in reversed(candidate.error[-600:].splitlines()) if line.strip()), "")
+            gist = NUMBER.sub("#", one_line(end, GIST))
+            groups.setdefault((candidate.status, gist), []).append(candidate)
     return _in_turns(groups)
 
 
@@ -121,7 +123,7 @@ def rejection_groups(rejected: Iterable[RejectedIdea]) -> list[list[RejectedIdea
 
 
 def _in_turns(groups: dict[tuple[str, str], list[T]]) -> list[list[T]]:
-    """Of each kind (the first part of a key) the largest group first, then their second ones, and so on."""
+    """Each kind's largest group, then each kind's second, and so on; the kind is the first part of a key."""
     turns: Counter[str] = Counter()
     ranked = []
     for (kind, _), group in sorted(groups.items(), key=lambda item: -len(item[1])):
@@ -147,8 +149,3 @@ def _way(before: str, after: str) -> str:
         return "raised" if float(after.replace("_", "")) > float(before.replace("_", "")) else "lowered"
     except ValueError:
         return f"set to {one_line(after, NAME)}"
-
-
-def _gist(error: str) -> str:
-    lines = [line for line in error[-600:].splitlines() if line.strip()]
-    return NUMBER.sub("#", one_line(lines[-1], GIST)) if lines else ""

@@ -1,6 +1,6 @@
 """Foreign text made safe to put in a prompt: bounded, without control characters, and marked as data.
 
-Programs' output is quoted line by line, so that no line of it can end the quotation; sources stand in a fence that is
+Programs' output is quoted line by line, so that no line of it can end the quotation. Sources stand in a fence that is
 longer than any run of backticks in them.
 """
 
@@ -8,7 +8,7 @@ import re
 
 from autoresearch_ray.text import ESCAPES, printable, visible
 
-QUOTE = "| "  # before each line of a program's output
+QUOTE = "| "  # prefix of each line of a program's output
 BREAKS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 

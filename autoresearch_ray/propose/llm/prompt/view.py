@@ -10,11 +10,11 @@ from typing import Literal
 from autoresearch_ray.candidate.difference import ConstantChange
 from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
-from autoresearch_ray.records import Kind, RejectedIdea, Status, StepKind, Verdict
+from autoresearch_ray.records import Kind, Proposal, RejectedIdea, Standing, Status, StepKind, Verdict
 from autoresearch_ray.score_words import ScoreWords, words_for_models
 from autoresearch_ray.scoring import OURS, Scoring
 
-Form = Literal["edits", "folder"]  # of an answer: edits in its text, or what a coding agent leaves in its folder
+Form = Literal["edits", "folder"]  # the answer holds edits, or a coding agent leaves files in its folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +26,20 @@ class ExperimentView:
     seq_len: int
     vocab_size: int
     budget_seconds: float
-    device: str  # as people call it: "Tesla T4", "AMD EPYC"
+    device: str  # its usual name: "Tesla T4", "AMD EPYC"
     amp: str  # none, fp16 or bf16
     slots: int
     threads: int = 1  # CPU threads of a trial
-    gpus: float = 0.0  # of a trial: 0.25 is a quarter of a GPU
+    gpus: float = 0.0  # a trial's share: 0.25 is a quarter of a GPU
     torch: str = ""  # its version
-    train_tokens: int = 0  # of the text that is trained on; 0: not known
-    bytes_per_token: float = 0.0  # of that text, on average
-    document_tokens: int = 0  # of a document of that text, on average
-    eval_tokens: int = 0  # that are scored
-    startup_seconds: float = 0.0  # that a script may take to its first batch; 0: not known
-    counted_bpb: tuple[float, ...] = ()  # what counts of 1, 2 ... tokens in a row reach on the validation text
+    train_tokens: int = 0  # length of the training text; 0: not known
+    bytes_per_token: float = 0.0  # average over the training text
+    document_tokens: int = 0  # average length of a document of the training text
+    eval_tokens: int = 0  # how many tokens are scored
+    startup_seconds: float = 0.0  # limit for a script's time to its first batch; 0: not known
+    counted_bpb: tuple[float, ...] = ()  # scores of 1-gram, 2-gram ... counts on the validation text
     scoring: Scoring = OURS
-    metric_words: str = ""  # what a metric of the owners' own is, in words
+    metric_words: str = ""  # description of a metric that the run's owners wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,17 @@ class ScriptView:
     command: str
     editable: tuple[str, ...]  # paths
     scoring: Scoring
-    read_from: str  # which number that is, in words
-    budget_seconds: float  # that a run takes, about
+    read_from: str  # where the number is read, in words
+    budget_seconds: float  # a run's rough duration
     time_limit: float  # seconds after which it is ended
-    device: str  # as people call it
+    device: str  # its usual name
     slots: int
     threads: int = 1  # CPU threads of a trial
-    gpus: float = 0.0  # of a trial
+    gpus: float = 0.0  # a trial's share
     limits: tuple[tuple[str, str], ...] = ()  # (another metric, <= or >= and a number)
-    seeding: tuple[str, str] = ("fixed", "")  # as of ScriptExperiment
+    seeding: tuple[str, str] = ("fixed", "")  # see ScriptExperiment.seeding
     data: tuple[str, ...] = ()  # folders and files that it may read
-    artefacts: tuple[str, ...] = ()  # that it leaves for a judge
+    artefacts: tuple[str, ...] = ()  # files that the script leaves for a judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class Usage:
     peak_memory_mb: float
     curve: tuple[tuple[float, float], ...] = ()  # (part of the budget, bpb on training text)
     profile: tuple[tuple[int, float], ...] = ()  # (line of the script, its share of the training time)
-    step_seconds: float = 0.0  # of one step; 0: not known
+    step_seconds: float = 0.0  # duration of one step; 0: not known
     learned: tuple[tuple[str, tuple[float, ...]], ...] = ()  # (name, numbers) of its smallest parameters
-    seconds: float = 0.0  # that the run took; of a script
+    seconds: float = 0.0  # duration of a script's run
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +87,32 @@ class StandingView:
     val_bpb: float = math.nan
     objective: float = math.nan
     usage: Usage | None = None
-    runs: int = 0  # whose mean the score is; 0: an estimate
+    runs: int = 0  # the score is the mean over these runs; 0: an estimate
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateView:
     """A candidate that was tried, with all its runs."""
 
-    trial_id: str  # of its first run
+    trial_id: str  # the first run's trial
     kind: Kind
     proposer: str
     hypothesis: str
-    change: str  # in words: MATRIX_LR 0.04 -> 0.0264; GPT.attend +4 -1
-    lines: tuple[str, ...]  # of its diff, the first few, each with + or -
+    change: str  # for example: MATRIX_LR 0.04 -> 0.0264; GPT.attend +4 -1
+    lines: tuple[str, ...]  # the diff's first few lines, each with + or -
     constants: tuple[ConstantChange, ...]
     places: tuple[str, ...]  # functions and methods that it touched
     status: Status
-    runs: int  # that gave a score
+    runs: int  # runs with a score
     val_bpb: float  # their mean, as decisions read it
-    difference: float  # to its parent on the seeds that both ran on, below 0 is better; NaN if one has no score
-    steps: int  # of training within the budget
+    difference: float  # score minus its parent's on common seeds; below 0 is better; NaN without a score
+    steps: int  # training steps within the budget
     expected: float  # the difference that its proposer expected; NaN if it did not say
     verdict: Verdict | None  # None: not decided yet
     reason: str
-    taken: bool  # its change is in the frontier or was in one before
-    error: str  # the end of it, as the program wrote it: foreign text
-    direction: str = ""  # that it was made in
+    taken: bool  # its change is in the frontier, or was in an earlier one
+    error: str  # the error's end as the program wrote it: foreign text
+    direction: str = ""  # the direction it was made for
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +122,11 @@ class StepView:
     index: int
     kind: StepKind
     trial_id: str
-    hypothesis: str  # of a keep or a drop: those of the steps that it judged
-    change: str  # of an advance: from the frontier before; of a keep or a drop: between best and frontier
+    hypothesis: str  # a keep or a drop has the hypotheses of the steps it judged
+    change: str  # an advance: from the frontier before; a keep or drop: from best to frontier
     val_bpb: float
-    gain: float = math.nan  # in J over the best before; of keeps and drops
-    probability: float = math.nan  # that it is better than the best before
+    gain: float = math.nan  # gain in J over the best before; only for keeps and drops
+    probability: float = math.nan  # probability that it beats the best before
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,26 +144,26 @@ class SearchView:
 
     program: str
     experiment: ExperimentView | ScriptView
-    complexity_price: float  # of the score, a code line
-    line_limit: int  # of program and candidate together; of a script there is none
+    complexity_price: float  # price of one code line, in units of the score
+    line_limit: int  # program and candidate together; a script has no limit
     advance_sd: float  # a result must beat the frontier by this many sd to be looked at again
     frontier: StandingView
     best: StandingView
-    noise_sd: float  # of one run's J; NaN before the baseline was replicated
+    noise_sd: float  # sd of one run's J; NaN before the baseline was replicated
     noise_degrees: int
-    candidates: tuple[CandidateView, ...]  # in the order they were started
-    steps: tuple[StepView, ...]  # in order
+    candidates: tuple[CandidateView, ...]  # oldest first
+    steps: tuple[StepView, ...]  # oldest first
     in_flight: tuple[FlightView, ...]
-    rejected: tuple[RejectedIdea, ...]  # in order
-    ideas: int  # to ask for
-    rebase: RebaseView | None = None  # the one idea to bring onto the frontier, in the place of new ones
+    rejected: tuple[RejectedIdea, ...]  # oldest first
+    ideas: int  # how many ideas to ask for
+    rebase: RebaseView | None = None  # the idea to rebase onto the frontier, instead of new ideas
     form: Form = "edits"  # how the answer is given
-    findings: Findings | None = None  # what all results say together
-    directives: Directives | None = None  # where the search is to look; None before there are any
-    direction: str = ""  # of the directives, that this asking is about; "" for anything
-    earlier: str = ""  # what is told of an earlier run that this one starts from, as a section
+    findings: Findings | None = None  # conclusions from all results
+    directives: Directives | None = None  # where the search should look; None before there are any
+    direction: str = ""  # which of the directives this request is about; "" for any
+    earlier: str = ""  # section about the earlier run that this run starts from
     siblings: int = 0  # askings about the same at this moment
-    focus: str = ""  # what one of them should be about, so that calls at the same time differ; "" for anything
+    focus: str = ""  # subject for one idea, so that concurrent calls differ; "" for any
 
     @property
     def words(self) -> ScoreWords:
@@ -172,7 +172,7 @@ class SearchView:
 
     @property
     def subject(self) -> str:
-        """What ideas change: the one file's name, or files."""
+        """The name for what ideas change: the one file's, or "files"."""
         if isinstance(self.experiment, ExperimentView):
             return "train.py"
         return self.experiment.editable[0] if len(self.experiment.editable) == 1 else "files"
@@ -181,3 +181,20 @@ class SearchView:
     def lines_left(self) -> int:
         """Lines that an idea may add to the frontier, comments and blank lines included."""
         return self.line_limit - len(self.program.splitlines()) - len(self.frontier.text.splitlines())
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The search's state when a prompt is made, as far as the past does not contain it."""
+
+    program: str
+    experiment: ExperimentView | ScriptView
+    complexity_price: float  # price of one code line, in units of the score
+    advance_sd: float  # see Rules.worthwhile_sd
+    frontier: Standing
+    best: Standing
+    noise_sd: float  # sd of J; NaN before the baseline was replicated
+    noise_degrees: int
+    queued: tuple[Proposal, ...]
+    ideas: int  # how many ideas to ask for
+    findings: Findings | None = None

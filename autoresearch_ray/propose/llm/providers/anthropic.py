@@ -54,7 +54,7 @@ class AnthropicWire:
                 _take(event, incoming)
 
     def failure(self, error: Exception) -> ProviderError | None:
-        """What the provider said was wrong; None when it said nothing, for the connection broke."""
+        """The provider's error; None when it sent none because the connection broke."""
         if not isinstance(error, anthropic.APIStatusError):
             return None
         kinds = [kind for kind in (error.type, error.error_code) if kind]

@@ -10,7 +10,7 @@ from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.openai import OpenAIWire
 from autoresearch_ray.propose.llm.providers.watch import Patience
 
-VERSION = "2024-10-21"  # of the API, where OPENAI_API_VERSION says no other
+VERSION = "2024-10-21"  # API version, unless OPENAI_API_VERSION names another
 
 
 class AzureWire(OpenAIWire):

@@ -11,7 +11,7 @@ import httpx2
 
 from autoresearch_ray.propose.llm.providers.watch import Patience, Watch, current_watch
 
-BROKEN: tuple[type[Exception], ...] = (  # what a connection or a body that breaks comes as, the SDKs' own errors aside
+BROKEN: tuple[type[Exception], ...] = (  # exceptions of a broken connection or body, the SDKs' own aside
     httpx2.HTTPError,
     httpx2.StreamError,
     ssl.SSLError,
@@ -19,9 +19,9 @@ BROKEN: tuple[type[Exception], ...] = (  # what a connection or a body that brea
     anyio.EndOfStream,
     anyio.BrokenResourceError,
 )
-LAST_BYTES = 64  # of a body that are kept, to see how it ended
+LAST_BYTES = 64  # the end of a body that is kept, to see how it ended
 
-UNUSABLE: tuple[type[Exception], ...] = (  # what a client that cannot be set up comes as: proxies, certificates
+UNUSABLE: tuple[type[Exception], ...] = (  # exceptions of a client that cannot be set up: proxies, certificates
     ImportError,
     OSError,
     ValueError,

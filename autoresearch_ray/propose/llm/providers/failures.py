@@ -30,7 +30,7 @@ NO_CREDIT = {
     "organization_on_hold",
 }
 BAD_KEY = {"authentication_error", "invalid_api_key", "API_KEY_INVALID", "API_KEY_EXPIRED", "UNAUTHENTICATED"}
-STATUS_OF_KIND = {  # for errors in mid-stream, whose HTTP status was 200
+STATUS_OF_KIND = {  # status of errors in mid-stream, where HTTP said 200
     "invalid_request_error": 400,
     "permission_error": 403,
     "not_found_error": 404,
@@ -41,7 +41,7 @@ STATUS_OF_KIND = {  # for errors in mid-stream, whose HTTP status was 200
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-TIMEOUTS = {408, 504, 524}  # something between gave up waiting; the provider may have done the work, and charge for it
+TIMEOUTS = {408, 504, 524}  # a proxy gave up waiting; the provider may have done the work, and may charge for it
 REFUSALS = {
     307: "the address sends elsewhere, where the key must not go; give the final one",
     308: "the address sends elsewhere, where the key must not go; give the final one",

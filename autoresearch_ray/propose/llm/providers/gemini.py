@@ -27,7 +27,7 @@ class GeminiWire:
 
     def __init__(self, model: str, key: Key, base_url: str | None, patience: Patience) -> None:
         self._model, self._key = model, key
-        self._http = http_client(patience)  # with it the SDK uses neither aiohttp nor a retry of its own
+        self._http = http_client(patience)  # given a client, the SDK uses neither aiohttp nor a retry of its own
         options = types.HttpOptions(
             base_url=base_url,
             httpx_async_client=self._http,
@@ -53,7 +53,7 @@ class GeminiWire:
             _take(chunk, incoming)
 
     def failure(self, error: Exception) -> ProviderError | None:
-        """What the provider said was wrong; None when it said nothing, for the connection broke."""
+        """The provider's error; None when it sent none because the connection broke."""
         if not isinstance(error, errors.APIError):
             return None
         details = dig(error.details, "error", "details") or []

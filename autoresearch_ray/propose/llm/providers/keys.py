@@ -3,7 +3,7 @@
     key = load_key("anthropic", os.environ)    # Key(hidden)
     withdraw(os.environ)                       # before any process is started that has no business with keys
 
-A key shows itself to nobody who does not ask for it by `reveal`: not in a log, a traceback, JSON or a pickle.
+Only `reveal` shows a key: no log, traceback, JSON or pickle does.
 """
 
 import getpass
@@ -17,9 +17,9 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.known import KNOWN
 
 VARIABLES = {name: facts.key_variables for name, facts in KNOWN.items()}
-NO_KEY = "none"  # what is sent to a server of one's own that asks for no key
+NO_KEY = "none"  # sent to a server of one's own that asks for no key
 AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-SHORTEST = 8  # of what is worth hiding; also, a shorter text would blot out innocent words
+SHORTEST = 8  # a shorter text is not hidden: it would blot out innocent words
 
 
 class Key:
@@ -51,7 +51,7 @@ def load_key(
     base_url: str | None = None,
     ask: Callable[[str], str] | None = None,
 ) -> Key:
-    """The provider's key; SettingsError when there is none and nobody to ask.
+    """The provider's key; SettingsError when there is none and no terminal to ask at.
 
     Where the SDK finds credentials by itself, the key is empty, or what the environment has of AWS's as JSON.
     `ask` shows a prompt and returns what is typed: by default a hidden one, if there is a terminal. Only `openai` with

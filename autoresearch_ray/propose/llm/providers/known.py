@@ -12,10 +12,10 @@ class ProviderFacts:
 
     wire: str  # the class in its module that speaks its protocol
     sdk: str  # the module of its SDK
-    package: str  # what to install for that: the oldest release whose behaviour was verified
+    package: str  # package to install: the oldest release whose behaviour was verified
     key_variables: tuple[str, ...]  # the first that is set counts
-    address_variable: str  # by which its SDK is sent to another server
-    needs_key: bool = True  # False: without one its SDK finds credentials by itself
+    address_variable: str  # variable that sends its SDK to another server
+    needs_key: bool = True  # False: without a key its SDK finds credentials by itself
 
 
 KNOWN: dict[str, ProviderFacts] = {

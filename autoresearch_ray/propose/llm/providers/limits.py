@@ -17,17 +17,16 @@ TOO_LONG = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 NUMBER = r"[`'\[(]?(\d{3,}(?:,\d{3})*)[`'\])]?"
-ANSWER = [  # of a limit of the answer alone
+ANSWER = [  # the answer alone is limited
     re.compile(rf"at most {NUMBER} (?:completion|output) tokens"),
     re.compile(rf" > {NUMBER}, which is the maximum allowed number of output tokens"),
     re.compile(rf"valid range of max_tokens is \[1, ?{NUMBER}"),
     re.compile(rf"less than or equal to {NUMBER}, the maximum value for .?max"),
 ]
-WINDOW = [  # of prompt and answer together
+WINDOW = [  # prompt and answer together are limited
     re.compile(rf" > {NUMBER}"),
     re.compile(rf"maximum number of tokens allowed {NUMBER}"),
-    re.compile(rf"limit {NUMBER}, requested", re.IGNORECASE),  # of a minute, which one request may not pass
-    re.compile(rf"limit {NUMBER}, requested", re.IGNORECASE),  # of a minute, which one request may not pass
+    re.compile(rf"limit {NUMBER}, requested", re.IGNORECASE),  # a limit per minute that one request would exceed
     re.compile(rf"context[^.\d]{{0,60}}?{NUMBER}", re.IGNORECASE),
 ]
 

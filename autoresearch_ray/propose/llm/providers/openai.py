@@ -23,7 +23,7 @@ from autoresearch_ray.text import one_line
 
 STOPS: dict[str, Literal["length", "refusal"]] = {"length": "length", "content_filter": "refusal"}
 OWN_DOMAIN = "openai.com"
-DONE = b"[DONE]"  # what ends a stream, also one that never said why it stopped
+DONE = b"[DONE]"  # ends a stream, even one that gave no stop reason
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class OpenAIWire:
     """See Wire in provider.py."""
 
-    provider = "openai"  # another one that speaks this protocol has its own name
+    provider = "openai"  # another provider that speaks this protocol has its own name
 
     broken: tuple[type[Exception], ...] = (openai.OpenAIError, *BROKEN)
 
@@ -60,7 +60,7 @@ class OpenAIWire:
                 other = next_way(way, error.status_code, message, param)
                 if other is None or isinstance(self.failure(error), TooLongError):
                     raise
-            if self._way == way:  # else another call has found it out already
+            if self._way == way:  # else another call has already found it out
                 self._way = other
                 who = f"{self.provider}:{self._model}"
                 logger.info(
@@ -112,13 +112,13 @@ class OpenAIWire:
 
 
 def limit_names(host: str) -> tuple[str, str]:
-    """What limits the answer: OpenAI's reasoning models refuse max_tokens, many other servers know nothing else."""
+    """Names of the answer's limit: OpenAI's reasoning models refuse max_tokens, many other servers know only that."""
     own = host == OWN_DOMAIN or host.endswith(f".{OWN_DOMAIN}")
     return ("max_completion_tokens", "max_tokens") if own else ("max_tokens", "max_completion_tokens")
 
 
 def _messages(prompt: Prompt, has_system: bool) -> list[ChatCompletionMessageParam]:
-    # One system and one user message first: chat templates of many local models take no other order.
+    # Chat templates of many local models only accept one system and one user message first.
     first, *rest = prompt.messages
     system = prompt.system if has_system else ""
     head = Message("user", "\n\n".join(filter(None, ("" if system else prompt.system, prompt.context, first.text))))
@@ -141,7 +141,7 @@ def _take(chunk: ChatCompletionChunk, incoming: Incoming) -> None:
         incoming.written_tokens = (details.cache_write_tokens if details else None) or 0
     for choice in chunk.choices:
         _add(choice.delta.content, incoming)
-        extra = choice.delta.model_extra or {}  # by what name depends on the server
+        extra = choice.delta.model_extra or {}  # the name depends on the server
         incoming.thought = incoming.thought or bool(extra.get("reasoning_content") or extra.get("reasoning"))
         if choice.delta.refusal:
             incoming.add(choice.delta.refusal)

@@ -1,7 +1,7 @@
 """One model of one provider, as an Ask: what is the same for all of them.
 
-A `Wire` (anthropic.py, gemini.py, openai.py) streams one answer through its SDK; here the stream is watched, gathered
-into an Answer, and whatever goes wrong becomes one child of ProviderError with what the call may have cost.
+A `Wire` (anthropic.py, gemini.py, openai.py) streams one answer through its SDK. Here the stream is watched and
+gathered into an Answer. Every failure becomes one child of ProviderError, with what the call may have cost.
 """
 
 import json
@@ -18,15 +18,15 @@ from autoresearch_ray.propose.llm.providers.watch import Patience, Watch
 from autoresearch_ray.text import one_line
 
 NOTHING = (0, 0, 0, 0)
-ADDRESS_CHARS = 120  # of a URL in a message
-CHARS_A_TOKEN = 4  # for servers that count nothing
-ENDLESS_CHARS_A_TOKEN = 64  # no text has more; an answer beyond it is from a server that ignores the limit
+ADDRESS_CHARS = 120  # most of a URL in a message
+CHARS_A_TOKEN = 4  # estimate for servers that count nothing
+ENDLESS_CHARS_A_TOKEN = 64  # no text is longer; a longer answer is from a server that ignores the limit
 MALFORMED = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # no JSON, or of another shape
 
 
 @dataclass(slots=True)
 class Incoming:
-    """What has come of an answer so far."""
+    """The part of an answer that has arrived so far."""
 
     watch: Watch
     longest: int  # characters
@@ -62,13 +62,13 @@ class Wire(Protocol):
 
     @property
     def broken(self) -> tuple[type[Exception], ...]:
-        """What the SDK raises when the connection fails or the provider says an error."""
+        """The SDK's exceptions for a failed connection or an error of the provider."""
 
     async def stream(self, prompt: Prompt, incoming: Incoming) -> None:
         """Send the prompt and add what comes, to the end."""
 
     def failure(self, error: Exception) -> ProviderError | None:
-        """What the provider said was wrong; None when it said nothing, for the connection broke."""
+        """The provider's error; None when it sent none because the connection broke."""
 
     def reached(self, error: Exception) -> bool:
         """Whether the request may have reached the provider."""
@@ -102,7 +102,7 @@ class Provider:
             error = self._meaning(broken, incoming)
         else:
             return self._answer(prompt, incoming)
-        raise error  # outside the handlers, and so without the SDK's error, whose request holds the key
+        raise error  # outside the handlers: else the SDK's error, whose request holds the key, would be attached
 
     async def close(self) -> None:
         """Close the connections."""
@@ -113,11 +113,13 @@ class Provider:
         error = self._wire.failure(broken) or self._silent(broken, watch)
         if watch.status == 404:
             error = type(error)(f"{error}; asked was {_address_told(watch.url)}")
-        error.billed = self._bill_of_failure(broken, watch)
+        refused = watch.status >= 300 and watch.status not in TIMEOUTS
+        worked = watch.sent and not refused and self._wire.reached(broken)
+        error.billed = None if worked else NOTHING  # None: what it cost is not known
         return error
 
     def _silent(self, broken: Exception, watch: Watch) -> ProviderError:
-        """What a failure means of which the provider said nothing."""
+        """The error for a failure without a word from the provider."""
         root = _root(broken)
         what = one_line(self._key.scrub(f"{type(root).__name__}: {root}"), MESSAGE_CHARS).rstrip(": ")
         if isinstance(root, json.JSONDecodeError):
@@ -130,11 +132,6 @@ class Provider:
         way = f", asked by the proxy of {one_line(proxy, ADDRESS_CHARS)}" if proxy else ""
         host = one_line(urlsplit(watch.url).netloc, ADDRESS_CHARS)
         return OverloadedError(f"{self.who}: {host} cannot be reached, or the connection was lost ({what}){way}")
-
-    def _bill_of_failure(self, broken: Exception, watch: Watch) -> tuple[int, int, int, int] | None:
-        """Nothing if it was refused before any work; else nobody knows."""
-        refused = watch.status >= 300 and watch.status not in TIMEOUTS
-        return NOTHING if refused or not watch.sent or not self._wire.reached(broken) else None
 
     def _answer(self, prompt: Prompt, incoming: Incoming) -> Answer:
         text, seconds = "".join(incoming.pieces), incoming.watch.seconds
@@ -155,7 +152,7 @@ class Provider:
 
 
 def _address_told(url: str) -> str:
-    """Where something was asked that is not there, and what is often forgotten."""
+    """An address that does not exist, and what is often forgotten in it."""
     shown = one_line(url.partition("?")[0], ADDRESS_CHARS)
     forgot = url.endswith("/chat/completions") and "/v1/" not in url
     return f"{shown} (most servers want a base URL that ends in /v1)" if forgot else shown

@@ -2,9 +2,9 @@
 
     ask = Retrying(provider)
 
-Retries are here and not in the SDKs (whose own are turned off), because each attempt is reserved and recorded by
-itself, because the SDKs start again only before an answer's first byte, and because one of them sleeps up to ten
-seconds on its own account. A wrong key or an unknown model is never asked again.
+The SDKs' own retries are turned off, for three reasons. Each attempt is reserved and recorded by itself. The SDKs
+start again only before an answer's first byte. One of them sleeps up to ten seconds unasked. A call with a wrong key
+or an unknown model is never repeated.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def _attempts() -> Mapping[type[ProviderError], int]:
-    # Waiting costs nothing, for calls run ahead of the slots; a timeout or a bad answer may cost its tokens each time.
+    # Waiting is free, because calls run ahead of the slots. A timeout or a bad answer may cost its tokens each time.
     return {RateLimitedError: 8, OverloadedError: 6, ProviderTimeoutError: 2, BadAnswerError: 3}
 
 
@@ -36,7 +36,7 @@ def _attempts() -> Mapping[type[ProviderError], int]:
 class Backoff:
     """How often a call is tried for each kind of failure, and how long it waits in between."""
 
-    attempts: Mapping[type[ProviderError], int] = field(default_factory=_attempts)  # in all; kinds not named: 1
+    attempts: Mapping[type[ProviderError], int] = field(default_factory=_attempts)  # in total; other kinds: 1
     first_seconds: float = 1.0  # the first wait is between 0 and this, the next ones between 0 and twice as much
     cap_seconds: float = 60.0
     longest_wait_seconds: float = 300.0  # a provider that asks for more gets no second try from this call

@@ -7,7 +7,7 @@ from urllib.request import proxy_bypass
 
 from autoresearch_ray.errors import SettingsError
 
-WAY = re.compile(r"((https?|all)_proxy|ssl_cert_(file|dir))$", re.IGNORECASE)  # what the HTTP client reads
+WAY = re.compile(r"((https?|all)_proxy|ssl_cert_(file|dir))$", re.IGNORECASE)  # variables that the HTTP client reads
 PASSWORD = re.compile(r"(^|//)[^/@]*@")
 
 

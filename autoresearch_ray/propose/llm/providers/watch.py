@@ -1,8 +1,8 @@
 """How long one call may take: bytes must keep coming, and the whole must come to an end.
 
-The SDKs' own limits do not serve: their time-outs are for the next byte alone or for the whole alone, and they keep
-an answer's signs of life (pings, comments) to themselves, so that a model which thinks for minutes and one that hangs
-look alike from outside. Here every byte that arrives moves the deadline, whoever reads it.
+The SDKs' own limits do not serve: each covers the next byte alone or the whole call alone. They also swallow an
+answer's signs of life (pings, comments), so that a model that thinks for minutes looks like one that hangs. Here every
+byte that arrives moves the deadline.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ class Patience:
     """The limits of one call, in seconds."""
 
     connect_seconds: float = 10.0
-    first_seconds: float = 180.0  # to the first text; a model that thinks may not send a byte before
+    first_seconds: float = 180.0  # limit to the first text; a thinking model may send no byte before it
     stall_seconds: float = 60.0  # between any two bytes after that
-    call_seconds: float = 600.0  # in all
+    call_seconds: float = 600.0  # limit for the whole call
 
 
 class Watch:
@@ -33,9 +33,9 @@ class Watch:
         self._timeout = asyncio.timeout_at(min(self._first, self._end))
         self._answering = False
         self.sent = False  # the request left, so the provider may have done work
-        self.url = ""  # that was asked
-        self.status = 0  # of the answer; 0 before there is one
-        self.last_bytes = b""  # of the answer's body
+        self.url = ""  # the URL of the request
+        self.status = 0  # the answer's HTTP status; 0 before there is one
+        self.last_bytes = b""  # the end of the answer's body
 
     @property
     def seconds(self) -> float:
@@ -44,7 +44,7 @@ class Watch:
 
     @property
     def reason(self) -> str:
-        """What a TimeoutError means."""
+        """The meaning of a TimeoutError."""
         patience = self._patience
         if self.seconds >= patience.call_seconds:
             return f"no end of the answer within {patience.call_seconds:g} s"
