@@ -3,9 +3,7 @@
 Tune's results are dicts and become records here, once. Tune's own state is a cache: the run's store is the truth, so
 saving and restoring this object keeps nothing.
 
-A slot that becomes free while nothing is ready rests: it gets a Tune trial that does nothing until there is a trial for
-it. Tune would otherwise end its actor, or give it at once to a trial whose own slot is about to have started; that one
-it gets only after a while.
+A slot that becomes free while nothing is ready gets a placeholder trial (`rests.py`).
 """
 
 import itertools
@@ -20,18 +18,16 @@ import ray
 from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
+from autoresearch_ray.cluster.rests import Rests
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.observe.screen import SlotView
 from autoresearch_ray.records import Result, Trial
-from autoresearch_ray.search.search import Search
+from autoresearch_ray.search.search import Finished, Search
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.text import last_line, one_line
 
 DEATHS = 2  # of a trial's slot, before the trial itself counts as lost
 MOST_SLOTS = 4096  # of one run; Tune wants to know
-REST_SECONDS = 0.1  # after which a slot that rests is asked whether it goes on resting
-RESTS_A_SECOND = 20  # of all slots together: each takes the driver some milliseconds
-YIELD_SECONDS = 2.0  # of rest, after which a slot takes a trial whose own slot still starts
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +45,8 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._common = {"run": settings.model_dump_json(), "state": state, "folder": str(folder), "home": home}
         self._ours: dict[str, str] = {}  # Tune's trial id -> ours
         self._unstarted: set[str] = set()  # Tune's ids of those whose slot still starts
-        self._resting: dict[str, float] = {}  # Tune's ids of what slots run that rest, and since when
+        self._rests = Rests(search.next)
         self._freed = False  # its last trial left a slot just now: what is suggested next runs there
-        self._kept: Trial | None = None  # what the slot that just ended its rest runs next
         self._yields = False  # that slot runs what has no slot yet: Tune gives it that, if nothing is suggested
         self._stops_told = False  # a screen may end early since then
         self._order = itertools.count()  # of what was suggested: Tune's ids are random
@@ -65,38 +60,40 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's config, or a rest's; None if no slot is free or nothing is ready; FINISHED at the limits."""
-        freed, self._freed = self._freed, False
-        yields, self._yields = self._yields, False
-        over = self._search.over()
-        if self.stopping or self.is_over() or (over is not None and over.failure):
+        """A config of a trial or placeholder; None if no slot is free or nothing is ready; FINISHED at the end."""
+        freed, yields = self._freed, self._yields
+        self._freed = self._yields = False
+        if self._starts_no_more():
             return str(Searcher.FINISHED)
-        if not freed and (self._resting or len(self._ours) >= self._slots()):
+        if not freed and (self._rests or len(self._ours) >= self._slots()):
             return None  # what is next is for a slot that rests
-        trial, self._kept = self._kept or self._search.next(), None
-        common = self._common | {"order": next(self._order)}
+        trial = self._rests.take_claimed() or self._search.next()
         if isinstance(trial, Trial):
-            self._ours[trial_id] = trial.trial_id
-            self._unstarted.add(trial_id)
-            return common | {"trial": to_json(trial), "stop_rule": self._rule_of(trial)}
-        if trial is not None or not freed or yields:
-            return None  # not finished while one runs: its slot may die, and Tune asks nobody who has finished
-        self._resting[trial_id] = time.monotonic()
-        seconds = max(REST_SECONDS, len(self._resting) / RESTS_A_SECOND)
-        return common | {"trial": "", "rest_seconds": seconds}
+            return self._start(trial_id, trial)
+        rests = freed and not yields and not isinstance(trial, Finished)
+        return self._config(**self._rests.begin(trial_id)) if rests else None
+
+    def _starts_no_more(self) -> bool:
+        """Whether the end is sure. It is not while a trial runs: if its slot dies, it is to start again."""
+        over = self._search.over()
+        return self.stopping or self.is_over() or (over is not None and bool(over.failure))
+
+    def _start(self, trial_id: str, trial: Trial) -> dict[str, Any]:
+        self._ours[trial_id] = trial.trial_id
+        self._unstarted.add(trial_id)
+        return self._config(trial=to_json(trial), stop_rule=self._rule_of(trial))
+
+    def _config(self, **more: Any) -> dict[str, Any]:
+        return self._common | more | {"order": next(self._order)}
+
+    def claim_ahead(self, trial_id: str) -> None:
+        """Where this slot rests, claim what it runs next, if something is ready."""
+        if trial_id in self._rests and not self.is_over():
+            self._rests.claim_ahead()
 
     def ends_rest(self, trial_id: str) -> bool:
-        """Whether this slot has rested enough: there is a trial for it, or never again one."""
-        if trial_id not in self._resting:
-            return False
-        if self.is_over():
-            return True
-        if self._kept is None:
-            trial = self._search.next()
-            self._kept = trial if isinstance(trial, Trial) else None
-        rested = time.monotonic() - self._resting[trial_id]
-        self._yields = self._kept is None and bool(self._unstarted) and rested > YIELD_SECONDS
-        return self._kept is not None or self._yields
+        """Whether this slot rests and has rested enough: there is a trial for it, or never again one."""
+        return trial_id in self._rests and (self.is_over() or self._rests.is_enough(trial_id, bool(self._unstarted)))
 
     def has_started(self, trial_id: str) -> None:
         """Tune's trial has a slot."""
@@ -105,15 +102,14 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def is_over(self) -> bool:
         """Whether nothing runs and nothing will: slots that rest, or never started, may end."""
         over = self._search.over()
-        if over is None or self._ours or self._kept is not None:
+        if over is None or self._ours or self._rests.has_claimed:
             return False
         self.failure = self.failure or over.failure
         return True
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the search: a result, or a trial that was cut off."""
-        self._freed = not error
-        self._resting.pop(trial_id, None)
+        self._freed, self._yields = not error, self._rests.end(trial_id)
         self._unstarted.discard(trial_id)
         ours = self._ours.pop(trial_id, None)
         if ours is None:
@@ -178,12 +174,14 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
 
 class RunStopper(Stopper):  # type: ignore[misc]  # Ray ships no types
-    """Ends a rest when the searcher has a trial for the slot, and everything once it stops or has ended."""
+    """Ends a placeholder when there is a trial for its slot, and everything once the searcher stops or has ended."""
 
     def __init__(self, searcher: RunSearcher) -> None:
         self._searcher = searcher
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Asked at each report of a slot."""
+        self._searcher.claim_ahead(trial_id)
         return self._searcher.ends_rest(trial_id)
 
     def stop_all(self) -> bool:
