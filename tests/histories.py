@@ -310,7 +310,7 @@ def stored(history: History, folder: Path) -> None:
         board = Board(store)
         board.put_settings_once(json.dumps(history.settings).encode())
         for candidate in history.candidates.values():
-            board.put_candidate(candidate)
+            board.candidates.put(candidate)
         for row in history.rows:
             board.start(row.trial)
             if row.result:

@@ -51,7 +51,7 @@ def keeping(board: Board) -> RunSettings:
 
 def prove(board: Board, number: int, text: str = BETTER) -> Trial:
     """A run of this candidate for a proof, under way."""
-    sha = board.put_candidate(Candidate.of(text))
+    sha = board.candidates.put(Candidate.of(text))
     proposal = Proposal(f"r{number:05d}", "replicate", "search", sha, sha, 1, "frontier again, for its proof")
     trial = Trial(f"t{number:05d}", proposal, "prove", seed=SEED, claimed_at=0.0)
     assert board.start(trial)

@@ -66,7 +66,7 @@ def settings_of(request: Request) -> RunSettings:
 
 def measure_baseline(board: Board, settings: RunSettings) -> None:
     """The start of a run has a result: before it no model is asked."""
-    sha = board.put_candidate(Candidate.of(settings.baseline))
+    sha = board.candidates.put(Candidate.of(settings.baseline))
     start = Proposal("baseline", "baseline", "search", sha, sha, 1, "the baseline")
     board.start(Trial("t00001", start, "baseline", seed=1, claimed_at=0.0))
     board.finish(Result("t00001", "ok", val_bpb=1.5))

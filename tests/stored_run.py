@@ -37,5 +37,5 @@ def run_folder(folder: Path, *advances: str) -> Path:
 
 
 def step_to(board: Board, index: int, kind: str, text: str) -> Step:
-    sha = board.put_candidate(Candidate.of(text))
+    sha = board.candidates.put(Candidate.of(text))
     return Step(index, kind, sha, "t00001", "p", "a hypothesis", "x", 1.5, "a reason", 0.0)  # type: ignore[arg-type]

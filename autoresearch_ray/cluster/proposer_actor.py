@@ -77,7 +77,9 @@ class ProposerActor:
             except Exception as error:  # slots wait for what comes from here: say it and start afresh
                 logger.exception("proposer")
                 with suppress(StoreError):
-                    board.put_proposer(ProposerStatus(NAME, "pausing", f"{NAME}: {type(error).__name__}: {error}"))
+                    board.notes.put_proposer(
+                        ProposerStatus(NAME, "pausing", f"{NAME}: {type(error).__name__}: {error}")
+                    )
                 pause = first if time.monotonic() - started > WELL_SECONDS else min(longest, 2 * pause)
                 self._stop.wait(pause)
 
@@ -111,7 +113,7 @@ class ProposerActor:
                 self._writers = Writers(board, settings, self._folder, self._keys)
             except SettingsError as error:
                 for label in self._keys:
-                    board.put_proposer(ProposerStatus(label, "stopped", f"{label}: {error}"))
+                    board.notes.put_proposer(ProposerStatus(label, "stopped", f"{label}: {error}"))
                 self._keys = {}
                 return None
             return self._writers

@@ -126,7 +126,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._place.release()
 
     def _run(self, trial: Trial) -> Iterator[CurvePoint]:
-        candidate = self._board.candidate(trial.proposal.source_sha)
+        candidate = self._board.candidates.get(trial.proposal.source_sha)
         job = self._job(trial, candidate)
         with self._files(trial.trial_id) as folder:
             for path, text in candidate.files:

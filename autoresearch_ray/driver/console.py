@@ -105,23 +105,23 @@ class Progress:
         finally:
             ended.set()
             thread.join()
-            for status in board.proposers():
+            for status in board.notes.proposers():
                 self._console.print(_model_line(status), markup=False)
 
     def _hear(self, board: Board, ended: threading.Event) -> None:
         told: dict[str, tuple[str, str]] = {}
         advice, directives, is_last = "", NO_DIRECTIVES, False
         with contextlib.suppress(StoreError):  # directives of an earlier launch are no news
-            directives = board.directives()
+            directives = board.notes.directives()
         while not is_last:
             is_last = ended.wait(HEAR_SECONDS)
             with contextlib.suppress(StoreError):
-                for status in board.proposers():
+                for status in board.notes.proposers():
                     news = status.state, status.detail if status.state == "ok" else ""
                     if told.get(status.name, ("ok", "")) != news:
                         self._tell(_model_news(status))
                     told[status.name] = news
-                findings, newest = board.findings(), board.directives(directives)
+                findings, newest = board.notes.findings(), board.notes.directives(directives)
                 if findings is not None and findings.advice not in (advice, "wait"):
                     self._tell(f"after {findings.results} candidates: {findings.advice}; {findings.reason}")
                     advice = findings.advice

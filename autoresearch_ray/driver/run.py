@@ -153,7 +153,7 @@ def _drive(
         board = Board(store, stack.enter_context(Tenure(store, say=progress.say)))
         board.put_settings(settings.model_dump_json().encode())
         board.note_launch(time.time())
-        board.forget_proposers()
+        board.notes.forget_proposers()
         if settings.state == SQLITE:
             stack.enter_context(Backups(store, folder))
         write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())

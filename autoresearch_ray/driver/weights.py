@@ -142,7 +142,7 @@ class WeightKeeper:
         )
         folder = self._folder / TRIALS_FOLDER / trial.trial_id
         written = {
-            CANDIDATE_FILE: self._board.candidate(best.source_sha).text.encode(),
+            CANDIDATE_FILE: self._board.candidates.get(best.source_sha).text.encode(),
             TOKENIZER_FILE: (dataset.folder / TOKENIZER_FILE).read_bytes(),
         }
         kept = install(self._folder, kept, {name: folder / name for name in KEPT_MODEL_FILES}, written)

@@ -36,7 +36,7 @@ class Ablator:
             return 0
         self._done.add(best.source_sha)
         start, best_sha = steps[0].source_sha, best.source_sha
-        parts = parts_of(steps, start, best_sha, lambda sha: self._board.candidate(sha).text, self._check)
+        parts = parts_of(steps, start, best_sha, lambda sha: self._board.candidates.get(sha).text, self._check)
         queued = 0
         for number, part in enumerate(parts, start=1):
             if part.without is not None:
@@ -50,7 +50,7 @@ class Ablator:
 
     def _queue(self, what: str, text: str, frontier: Standing, name: str) -> bool:
         candidate = Candidate.of(text)
-        before = self._board.candidate(frontier.source_sha).text
+        before = self._board.candidates.get(frontier.source_sha).text
         added, removed = line_diff(before, text)
         proposal = Proposal(
             proposal_id=name,

@@ -31,7 +31,7 @@ class Analyst:
     def __init__(self, board: Board, settings: RunSettings, now: Callable[[], float] = time.time) -> None:
         self._board, self._now = board, now
         self._reader = PastReader(board, settings)
-        known = board.findings()
+        known = board.notes.findings()
         self._looked_at = known.results if known else 0
 
     def absorb(self, changes: Changes) -> None:
@@ -51,19 +51,19 @@ class Analyst:
         view = self._reader.view(0, experiment_view(settings) if is_script else NO_EXPERIMENT)
         pair_sd = Estimate(state.ledger).pair_variance(1) ** 0.5
         findings = find(view, read_knobs(view.frontier.text), pair_sd, self._now())
-        self._board.put_findings(findings)
+        self._board.notes.put_findings(findings)
         self._looked_at = findings.results
         self._direct(findings)
         return findings
 
     def _direct(self, findings: Findings) -> None:
         """Where to look by statistics, for models that no director leads; a person's word and a lost race stand."""
-        settings, before = self._reader.settings, self._board.directives()
+        settings, before = self._reader.settings, self._board.notes.directives()
         led = settings.director is not None and not self._has_stopped(settings.director_label)
         if settings.has_models and not led and not before.is_closed:
-            self._board.put_directives(
+            self._board.notes.put_directives(
                 direct_by_statistics(findings, before, words_for_models(settings.experiment.scoring))
             )
 
     def _has_stopped(self, who: str) -> bool:
-        return any(status.name == who and status.state == "stopped" for status in self._board.proposers())
+        return any(status.name == who and status.state == "stopped" for status in self._board.notes.proposers())

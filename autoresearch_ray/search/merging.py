@@ -25,14 +25,14 @@ class Merging:
 
     def code_lines(self, source_sha: str) -> int:
         """Lines of code of a source, as the complexity price counts them."""
-        return code_lines(self._board.candidate(source_sha).text)
+        return code_lines(self._board.candidates.get(source_sha).text)
 
     def bring_onto(self, text: str, parent_sha: str, frontier: Standing) -> str | None:
         """A candidate that was written on `parent_sha`, on the frontier; None if the two conflict."""
         if frontier.source_sha == parent_sha:
             return text
         merged = three_way(
-            self._board.candidate(parent_sha).text, self._board.candidate(frontier.source_sha).text, text
+            self._board.candidates.get(parent_sha).text, self._board.candidates.get(frontier.source_sha).text, text
         )
         return merged.source if merged.clean and self._valid(merged.source) else None
 
@@ -56,19 +56,19 @@ class Merging:
         child, parent = idea.source_sha, idea.parent_sha
         lost = Proposal(idea.proposal_id, "code", idea.proposer, child, parent, 1, idea.hypothesis)
         if not (asks_back(self._board, self._settings, idea.proposer) and self._rebases.send_back(lost)):
-            self._board.put_rejected(reject_as_moved(lost, CONFLICT))
+            self._board.notes.put_rejected(reject_as_moved(lost, CONFLICT))
 
     def queue_again(self, stale: Proposal, frontier: Standing) -> None:
         """A merge whose frontier has moved on while it waited, on the new one."""
         expected = stale.expected_effect
         if not self._enqueue(stale.parent_sha, frontier, stale.source_sha, stale.hypothesis, stale.merged, expected):
-            self._board.put_rejected(reject_as_moved(stale, CONFLICT))
+            self._board.notes.put_rejected(reject_as_moved(stale, CONFLICT))
 
     def _enqueue(
         self, base: str, frontier: Standing, theirs: str, hypothesis: str, parts: tuple[str, ...], expected: float
     ) -> bool:
         """Queue what merges of a change, unless it was seen before; False where the two conflict."""
-        texts = [self._board.candidate(sha).text for sha in (base, frontier.source_sha, theirs)]
+        texts = [self._board.candidates.get(sha).text for sha in (base, frontier.source_sha, theirs)]
         source = theirs_onto(*texts)
         if source is None or not self._valid(source):
             return False
@@ -91,7 +91,7 @@ class Merging:
         return True
 
     def _valid(self, source: str) -> bool:
-        program = self._board.program() or self._settings.program
+        program = self._board.notes.program() or self._settings.program
         try:
             self._check(source, len(program.splitlines()))
         except CandidateError:
@@ -106,7 +106,7 @@ def models_of(settings: RunSettings) -> set[str]:
 
 def asks_back(board: Board, settings: RunSettings, proposer: str) -> bool:
     """Whether a proposer is a model that can still be asked."""
-    stopped = {status.name for status in board.proposers() if status.state == "stopped"}
+    stopped = {status.name for status in board.notes.proposers() if status.state == "stopped"}
     return proposer in models_of(settings) - stopped
 
 

@@ -22,7 +22,7 @@ class PastReader:
     def __init__(self, board: Board, settings: RunSettings) -> None:
         self.settings = settings
         self.queue: dict[str, Proposal] = {}
-        self.past = Past(lambda sha: board.candidate(sha).text, settings.experiment.scoring)
+        self.past = Past(lambda sha: board.candidates.get(sha).text, settings.experiment.scoring)
         self.findings: Findings | None = None
         self.portfolio = Portfolio()
         self._board = board
@@ -77,7 +77,7 @@ class PastReader:
 
     def program(self) -> str:
         """program.md as it is now."""
-        return self._board.program() or self.settings.program
+        return self._board.notes.program() or self.settings.program
 
     def _read(self) -> None:
         board = self._board
@@ -89,10 +89,10 @@ class PastReader:
             self._note_result(result)
         for decision in board.decisions():
             self._note_decision(decision)
-        for idea in board.rejections():
+        for idea in board.notes.rejections():
             self.past.note_rejection(idea)
         self.queue = {proposal.proposal_id: proposal for proposal in board.queue()}
-        self.findings = board.findings()
+        self.findings = board.notes.findings()
 
     def _note_trial(self, trial: Trial) -> None:
         self.past.note_trial(trial)

@@ -68,7 +68,7 @@ class ProposerLoop:
             return Tuner("random" if spec.name == "random" else "tpe", rng)
 
         def say(fault: str) -> None:
-            self._board.put_proposer(ProposerStatus(spec.label, "pausing" if fault else "ok", fault))
+            self._board.notes.put_proposer(ProposerStatus(spec.label, "pausing" if fault else "ok", fault))
 
         return OwnTuner(load_tuner(spec.model), say)
 
@@ -110,7 +110,7 @@ class ProposerLoop:
         """Whether a model's idea goes back to the model to be rebased: it conflicts, or other code has come in."""
         if stale.kind != "code" or not asks_back(self._board, self._settings, stale.proposer):
             return False
-        text = self._board.candidate(stale.source_sha).text
+        text = self._board.candidates.get(stale.source_sha).text
         stays = self._merging.bring_onto(text, stale.parent_sha, frontier) is not None
         if stays and not code_differs(self._board, stale.parent_sha, frontier.source_sha):
             return False
@@ -122,11 +122,11 @@ class ProposerLoop:
             self._merging.queue_again(stale, frontier)
         if stale.kind != "code":
             return []
-        text = self._merging.bring_onto(self._board.candidate(stale.source_sha).text, stale.parent_sha, frontier)
+        text = self._merging.bring_onto(self._board.candidates.get(stale.source_sha).text, stale.parent_sha, frontier)
         if text is None:
-            self._board.put_rejected(reject_as_moved(stale, MOVED))
+            self._board.notes.put_rejected(reject_as_moved(stale, MOVED))
             return []
-        added, removed = line_diff(self._board.candidate(frontier.source_sha).text, text)
+        added, removed = line_diff(self._board.candidates.get(frontier.source_sha).text, text)
         proposal = replace(
             stale,
             proposal_id=f"{stale.proposal_id.partition('.')[0]}.{frontier.version}",
@@ -152,7 +152,7 @@ class ProposerLoop:
 
     def _propose(self, name: str, parent_sha: str, version: int, queued: list[Proposal]) -> Proposal | None:
         """One proposal of this tuner that is queued now; None if none was found."""
-        parent = self._board.candidate(parent_sha).text
+        parent = self._board.candidates.get(parent_sha).text
         in_flight = [trial.proposal.source_sha for _, trial in sorted(self._running.items())]
         running = [self._values(sha) for sha in [*in_flight, *(proposal.source_sha for proposal in queued)]]
         known = (*self._prior.observations(), *self._observations)[-REMEMBERED:]
@@ -173,14 +173,14 @@ class ProposerLoop:
 
     def _observation(self, trial: Trial, result: Result) -> Observation:
         sha = trial.proposal.source_sha
-        lines = code_lines(self._board.candidate(sha).text)
+        lines = code_lines(self._board.candidates.get(sha).text)
         return Observation(self._values(sha), result.estimated_bpb + self._price * lines)
 
     def _values(self, sha: str) -> dict[str, Value]:
         if sha not in self._known:
             if len(self._known) > 2 * REMEMBERED:
                 self._known.clear()
-            self._known[sha] = self._values_of(self._board.candidate(sha).text)
+            self._known[sha] = self._values_of(self._board.candidates.get(sha).text)
         return self._known[sha]
 
     def _values_of(self, text: str) -> dict[str, Value]:

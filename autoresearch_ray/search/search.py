@@ -73,7 +73,7 @@ class Search:
         self._is_first = True  # nothing was planned yet in this launch
         self._now, self._began_at = now, now()
         self._lineage, self._git_failure = Lineage(lineage_folder, settings.tag, settings.experiment.scoring), ""
-        self._baseline_sha = board.put_candidate(Candidate.of(settings.baseline))
+        self._baseline_sha = board.candidates.put(Candidate.of(settings.baseline))
         text, self._revision = board.search_state()
         self._state = self._read(text) if text is not None else SearchState(scoring=settings.experiment.scoring)
         self._estimate = Estimate(self._state.ledger) if self._state.best else None
@@ -325,7 +325,7 @@ class Search:
         """Bring git up to the steps; a failure is told once and mended at the next step or start."""
         try:
             steps = self._board.steps(self._lineage.done + 1)
-            made = self._lineage.replay(steps, self._board.candidate, self._board.commits())
+            made = self._lineage.replay(steps, self._board.candidates.get, self._board.commits())
         except LineageError as error:
             if str(error) != self._git_failure:
                 logger.warning("%s; the search goes on: what is not committed is stored, and tried again", error)

@@ -150,7 +150,7 @@ class Simulation:
 
     def _values_of(self, source_sha: str) -> dict[str, Value]:
         if source_sha not in self._values:
-            knobs = read_knobs(self._board.candidate(source_sha).text)
+            knobs = read_knobs(self._board.candidates.get(source_sha).text)
             self._values[source_sha] = {knob.name: knob.value for knob in knobs}
         return self._values[source_sha]
 
@@ -205,7 +205,7 @@ class Simulation:
         return (self._objective(start_sha) - self._objective(source_sha)) / self._world.conditions.noise_sd
 
     def _objective(self, source_sha: str) -> float:
-        lines = code_lines(self._board.candidate(source_sha).text)
+        lines = code_lines(self._board.candidates.get(source_sha).text)
         return self._truth(source_sha) + self._settings.rules.complexity_price * lines
 
     def _hours(self, at: float) -> float:

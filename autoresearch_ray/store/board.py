@@ -1,7 +1,7 @@
 """What a run keeps, in the words of the design, on any store.
 
     settings                  JSON, once
-    source/<sha>              a Candidate, by content
+    source/<sha>              a Candidate, by content (`candidates.py`)
     seen/<normal sha>         the proposal that brought this candidate first
     queue/<proposal id>       a Proposal that waits; normal/<proposal id> is its normal sha
     trial/<trial id>          a Trial; running/<trial id> while it has no result; last_trial the newest id
@@ -10,10 +10,7 @@
     search                    the search's own state: settling compares its mod revision, so one settles at a time
     frontier, best            a Standing
     step/<index>              a Step; commit/<index> its commit hash, once
-    program                   program.md as it is now
-    findings                  Findings as they are now; directives/<version> Directives, each once
-    proposer/<name>           a ProposerStatus
-    rejected/<name>           a RejectedIdea
+    program, findings, directives/<version>, proposer/<name>, rejected/<name>    (`notes.py`)
     rebase/<idea>             a Proposal that goes back to its model; asked/<idea> how often (`rebases.py`)
     spending, spent/<call>    what model calls cost (`propose/llm/spending.py`)
     earlier, earlier/<page>   the EarlierRun that it starts from, once (`earlier.py`)
@@ -29,44 +26,18 @@ driver had claimed goes back when its lease has lapsed: the next one finds it in
 than once, but its result is written once, whoever brings it.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from autoresearch_ray.codec import to_json
 from autoresearch_ray.errors import LineageError, StoreError
-from autoresearch_ray.guidance import NO_DIRECTIVES, Directives, Findings
-from autoresearch_ray.records import (
-    Candidate,
-    Decision,
-    History,
-    Proposal,
-    ProposerStatus,
-    RejectedIdea,
-    Result,
-    Standing,
-    Step,
-    Trial,
-)
+from autoresearch_ray.records import Candidate, Decision, History, Proposal, Result, Standing, Step, Trial
+from autoresearch_ray.store.candidates import Candidates, put_source
 from autoresearch_ray.store.changes import Changes
-from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store, TxnResult
+from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store, TxnResult, absent, present
 from autoresearch_ray.store.driver_lease import KEY, Tenure
-from autoresearch_ray.store.history import (
-    all_under,
-    directives_key,
-    history_of,
-    id_of,
-    read_directives,
-    read_history,
-    read_record,
-    read_rejected,
-    read_value,
-    records_under,
-)
+from autoresearch_ray.store.history import all_under, history_of, id_of, read_record, records_under
+from autoresearch_ray.store.notes import Notes
 
-__all__ = ["Board", "read_history"]
-
-CACHED_CANDIDATES = 256  # of some 25 kB each
 GETS_AT_ONCE = 100  # keys read in one transaction, within etcd's limit of 128
 
 
@@ -75,9 +46,8 @@ class Board:
 
     def __init__(self, store: Store, tenure: Tenure | None = None) -> None:
         self.store = store
+        self.candidates, self.notes = Candidates(store), Notes(store)
         self._tenure = tenure
-        self._candidates: OrderedDict[str, Candidate] = OrderedDict()
-        self._lock = threading.Lock()
 
     def settings(self) -> bytes | None:
         """The run's settings as JSON, or None before they are put."""
@@ -86,7 +56,7 @@ class Board:
 
     def put_settings_once(self, settings: bytes) -> bool:
         """Write the settings of a new run; False when it has some."""
-        return self._put_once("settings", settings)
+        return self.store.txn([absent("settings")], [Put("settings", settings)]).succeeded
 
     def put_settings(self, settings: bytes) -> None:
         """Write the settings of a run that goes on with others."""
@@ -96,27 +66,6 @@ class Board:
         """Remember when a driver began, in seconds since the epoch: before it the run may have paused."""
         self.store.put(f"launch/{at:.3f}", b"")
 
-    def put_candidate(self, candidate: Candidate) -> str:
-        """Keep a candidate and return its content hash; one that is there is not written again."""
-        sha = candidate.sha
-        if sha not in self._candidates:
-            self._put_once(f"source/{sha}", candidate.encode())
-            self._cache(sha, candidate)
-        return sha
-
-    def candidate(self, sha: str) -> Candidate:
-        """The candidate with this content hash. StoreError when it was never put."""
-        with self._lock:
-            if sha in self._candidates:
-                self._candidates.move_to_end(sha)
-                return self._candidates[sha]
-        kv = self.store.get(f"source/{sha}")
-        if kv is None:
-            raise StoreError(f"source {sha} is not in the store; expected put_candidate or enqueue before")
-        candidate = read_value(kv, Candidate.decode)
-        self._cache(sha, candidate)
-        return candidate
-
     def enqueue(self, proposal: Proposal, candidate: Candidate, normal_sha: str) -> bool:
         """Queue a validated proposal; False when a candidate that is the same once normalised was seen before."""
         assert proposal.source_sha == candidate.sha, f"{proposal.proposal_id}: it proposes another candidate"
@@ -124,13 +73,13 @@ class Board:
         writes: list[Op] = [
             Put(f"seen/{normal_sha}", name.encode()),
             Put(f"normal/{name}", normal_sha.encode()),
-            Put(f"queue/{name}", _bytes(proposal)),
+            Put(f"queue/{name}", to_json(proposal).encode()),
         ]
-        if proposal.source_sha not in self._candidates:
-            writes.append(Put(f"source/{proposal.source_sha}", candidate.encode()))
-        done = self.store.txn([_absent(f"seen/{normal_sha}")], writes).succeeded
+        if not self.candidates.is_known(proposal.source_sha):
+            writes.append(put_source(candidate))
+        done = self.store.txn([absent(f"seen/{normal_sha}")], writes).succeeded
         if done:
-            self._cache(proposal.source_sha, candidate)
+            self.candidates.remember(proposal.source_sha, candidate)
         return done
 
     def find_proposal(self, normal_sha: str) -> str | None:
@@ -149,20 +98,20 @@ class Board:
     def claim(self, trial: Trial) -> bool:
         """Turn a queued proposal into a trial; False when it is not queued any more or the trial id is taken."""
         name = trial.proposal.proposal_id
-        conditions = [_present(f"queue/{name}"), _absent(f"trial/{trial.trial_id}")]
+        conditions = [present(f"queue/{name}"), absent(f"trial/{trial.trial_id}")]
         taken: list[Op] = [Delete(f"queue/{name}"), Delete(f"normal/{name}")]
         return self._fenced(conditions, [*taken, *_trial_writes(trial)]).succeeded
 
     def start(self, trial: Trial) -> bool:
         """Record a trial that comes from no queue (baseline, replicate); False when its id is taken."""
-        return self._fenced([_absent(f"trial/{trial.trial_id}")], _trial_writes(trial)).succeeded
+        return self._fenced([absent(f"trial/{trial.trial_id}")], _trial_writes(trial)).succeeded
 
     def finish(self, result: Result) -> bool:
         """Write a claimed trial's result, once; a late duplicate is False and changes nothing."""
         name = result.trial_id
-        conditions = [_present(f"trial/{name}"), _absent(f"result/{name}")]
+        conditions = [present(f"trial/{name}"), absent(f"result/{name}")]
         writes: list[Op] = [
-            Put(f"result/{name}", _bytes(result)),
+            Put(f"result/{name}", to_json(result).encode()),
             Put(f"pending/{name}", b""),
             Delete(f"running/{name}"),
         ]
@@ -227,10 +176,10 @@ class Board:
         """
         writes: list[Op] = [Put("search", search)]
         for decision in decisions:
-            writes.append(Put(f"decision/{decision.trial_id}", _bytes(decision)))
+            writes.append(Put(f"decision/{decision.trial_id}", to_json(decision).encode()))
             writes.append(Delete(f"pending/{decision.trial_id}"))
-        writes += [Put(f"step/{step.index:06d}", _bytes(step)) for step in steps]
-        writes += [Put(name, _bytes(held)) for name, held in (("frontier", frontier), ("best", best)) if held]
+        writes += [Put(f"step/{step.index:06d}", to_json(step).encode()) for step in steps]
+        writes += [Put(name, to_json(held).encode()) for name, held in (("frontier", frontier), ("best", best)) if held]
         answer = self._fenced([Compare("search", "mod", "==", expected_mod_revision)], writes)
         return answer.revision if answer.succeeded else 0
 
@@ -249,7 +198,7 @@ class Board:
     def put_commit(self, index: int, commit: str) -> bool:
         """Note the commit that a step became; False when it is noted already. LineageError when with another hash."""
         key = f"commit/{index:06d}"
-        answer = self.store.txn([_absent(key)], [Put(key, commit.encode())], [Get(key)])
+        answer = self.store.txn([absent(key)], [Put(key, commit.encode())], [Get(key)])
         if not answer.succeeded:
             noted = answer.responses[0].kvs[0].value.decode()
             if noted != commit:
@@ -259,54 +208,6 @@ class Board:
     def commits(self) -> dict[int, str]:
         """The commit hash of every step that has one, by index."""
         return {int(id_of(kv.key)): kv.value.decode() for kv in all_under(self.store, "commit/")}
-
-    def program(self) -> str | None:
-        """program.md as it is now."""
-        kv = self.store.get("program")
-        return kv.value.decode() if kv else None
-
-    def put_program(self, text: str) -> bool:
-        """Keep the newest program.md; False when it is the one that is there."""
-        value = text.encode()
-        unchanged = self.store.txn([Compare("program", "value", "==", value)], [], [Put("program", value)]).succeeded
-        return not unchanged
-
-    def findings(self) -> Findings | None:
-        """What all results say together, as of the last look."""
-        kv = self.store.get("findings")
-        return read_record(Findings, kv) if kv else None
-
-    def put_findings(self, findings: Findings) -> None:
-        """Keep the newest findings."""
-        self.store.put("findings", _bytes(findings))
-
-    def directives(self, known: Directives = NO_DIRECTIVES) -> Directives:
-        """The newest version; `known` saves reading what came before it."""
-        return max(read_directives(self.store, known.version), default=known, key=lambda one: one.version)
-
-    def put_directives(self, directives: Directives) -> bool:
-        """Write this version; False when somebody else has written it: read theirs and make the next one."""
-        return self._put_once(directives_key(directives.version), _bytes(directives))
-
-    def put_proposer(self, status: ProposerStatus) -> None:
-        """Say how a model does."""
-        self.store.put(f"proposer/{status.name}", _bytes(status))
-
-    def forget_proposers(self) -> None:
-        """A launch begins: how models did in the last one is no news."""
-        self.store.txn([], [Delete("proposer/", prefix=True)])
-
-    def proposers(self) -> list[ProposerStatus]:
-        """How the models do, by name."""
-        return records_under(self.store, "proposer/", ProposerStatus)
-
-    def put_rejected(self, idea: RejectedIdea) -> None:
-        """Remember an idea that took no slot."""
-        self.store.put(f"rejected/{idea.name}", _bytes(idea))
-
-    def rejections(self) -> tuple[RejectedIdea, ...]:
-        """The ideas that took no slot, oldest first."""
-        return read_rejected(self.store)
 
     def follow(self, since: int, timeout_seconds: float = 0.0, folder: str = "") -> Changes:
         """What was written after a revision, waited for so long; of one folder of keys, or of all. CompactedError."""
@@ -331,7 +232,7 @@ class Board:
         if normal is None:
             return False
         marks = [f"queue/{proposal_id}", f"normal/{proposal_id}", f"seen/{normal.value.decode()}"]
-        return self.store.txn([_present(f"queue/{proposal_id}")], [Delete(key) for key in marks]).succeeded
+        return self.store.txn([present(f"queue/{proposal_id}")], [Delete(key) for key in marks]).succeeded
 
     def _get_all(self, prefix: str, marks: Iterable[KeyValue]) -> list[KeyValue]:
         keys = [prefix + id_of(mark.key) for mark in marks]
@@ -346,32 +247,15 @@ class Board:
         kv = self.store.get(name)
         return read_record(Standing, kv) if kv else None
 
-    def _put_once(self, key: str, value: bytes) -> bool:
-        return self.store.txn([_absent(key)], [Put(key, value)]).succeeded
-
-    def _cache(self, sha: str, candidate: Candidate) -> None:
-        with self._lock:
-            self._candidates[sha] = candidate
-            if len(self._candidates) > CACHED_CANDIDATES:
-                self._candidates.popitem(last=False)
-
 
 def _trial_writes(trial: Trial) -> list[Op]:
     name = trial.trial_id
-    return [Put(f"trial/{name}", _bytes(trial)), Put(f"running/{name}", b""), Put("last_trial", name.encode())]
+    return [
+        Put(f"trial/{name}", to_json(trial).encode()),
+        Put(f"running/{name}", b""),
+        Put("last_trial", name.encode()),
+    ]
 
 
 def _number(trial_id: str) -> tuple[int, str]:
     return len(trial_id), trial_id  # t100000 comes after t99999
-
-
-def _absent(key: str) -> Compare:
-    return Compare(key, "version", "==", 0)
-
-
-def _present(key: str) -> Compare:
-    return Compare(key, "version", ">", 0)
-
-
-def _bytes(record: object) -> bytes:
-    return to_json(record).encode()

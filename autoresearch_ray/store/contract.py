@@ -221,6 +221,16 @@ class Store(Reads, Protocol):
         return self.txn((), (Delete(key, prefix),), (), request_id).responses[0].count
 
 
+def absent(key: str) -> Compare:
+    """The key does not exist."""
+    return Compare(key, "version", "==", 0)
+
+
+def present(key: str) -> Compare:
+    """The key exists."""
+    return Compare(key, "version", ">", 0)
+
+
 def holds(compare: Compare, kv: KeyValue | None) -> bool:
     """Whether a checked compare holds for the key's current state (None: it does not exist)."""
     if isinstance(compare.operand, bytes):

@@ -23,7 +23,7 @@ from typing import Self
 import psutil
 
 from autoresearch_ray.errors import FencedError, LeaseNotFoundError, StoreError
-from autoresearch_ray.store.contract import Compare, Get, KeyValue, Put, Store
+from autoresearch_ray.store.contract import Compare, Get, KeyValue, Put, Store, absent
 
 KEY = "driver"
 TENURE_SECONDS = 30.0
@@ -79,7 +79,7 @@ class Tenure:
         deadline, told = time.monotonic() + self._wait, False
         while True:
             lease = self._store.grant(self._ttl)
-            answer = self._store.txn([Compare(KEY, "version", "==", 0)], [Put(KEY, _holder(), lease)], [Get(KEY)])
+            answer = self._store.txn([absent(KEY)], [Put(KEY, _holder(), lease)], [Get(KEY)])
             if answer.succeeded:
                 self._lease, self._revision = lease, answer.revision
                 return

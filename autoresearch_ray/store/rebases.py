@@ -8,7 +8,8 @@ Every change is one transaction: killed anywhere, an idea is neither lost nor as
 
 from autoresearch_ray.codec import to_json
 from autoresearch_ray.records import Candidate, Proposal, RejectedIdea
-from autoresearch_ray.store.contract import Compare, Delete, Op, Put, Store
+from autoresearch_ray.store.candidates import put_source
+from autoresearch_ray.store.contract import Compare, Delete, Op, Put, Store, absent, present
 from autoresearch_ray.store.history import records_under
 
 ASKED = 2  # times at most, for one idea
@@ -47,7 +48,7 @@ class Rebases:
             *(Delete(mark) for mark in marks),
             Put(f"rebase/{idea_of(queued)}", to_json(queued).encode()),
         ]
-        return self._store.txn([Compare(f"queue/{name}", "version", ">", 0)], writes).succeeded
+        return self._store.txn([present(f"queue/{name}")], writes).succeeded
 
     def begin(self, proposal: Proposal) -> bool:
         """Count a question before it is asked; False if the idea is settled or was asked about often enough."""
@@ -55,8 +56,8 @@ class Rebases:
         if before >= ASKED:
             return False
         key = f"asked/{idea}"
-        unchanged = Compare(key, "value", "==", str(before).encode()) if before else Compare(key, "version", "==", 0)
-        conditions = [unchanged, Compare(f"rebase/{idea}", "version", ">", 0)]
+        unchanged = Compare(key, "value", "==", str(before).encode()) if before else absent(key)
+        conditions = [unchanged, present(f"rebase/{idea}")]
         return self._store.txn(conditions, [Put(key, str(before + 1).encode())]).succeeded
 
     def unask(self, proposal: Proposal) -> None:
@@ -69,9 +70,9 @@ class Rebases:
         """Queue an idea as it was rebased; False when that program was seen before, or the idea is settled."""
         assert rebased.source_sha == candidate.sha, f"{rebased.proposal_id}: it proposes another candidate"
         name, key = rebased.proposal_id, f"rebase/{idea_of(stale)}"
-        conditions = [Compare(f"seen/{normal_sha}", "version", "==", 0), Compare(key, "version", ">", 0)]
+        conditions = [absent(f"seen/{normal_sha}"), present(key)]
         writes: list[Op] = [
-            Put(f"source/{candidate.sha}", candidate.encode()),
+            put_source(candidate),
             Put(f"seen/{normal_sha}", name.encode()),
             Put(f"normal/{name}", normal_sha.encode()),
             Put(f"queue/{name}", to_json(rebased).encode()),
@@ -83,10 +84,10 @@ class Rebases:
         """An idea that was overtaken while it was rebased: it waits as it is now, not as it was first made."""
         key = f"rebase/{idea_of(stale)}"
         writes: list[Op] = [
-            Put(f"source/{candidate.sha}", candidate.encode()),
+            put_source(candidate),
             Put(key, to_json(rebased).encode()),
         ]
-        self._store.txn([Compare(key, "version", ">", 0)], writes)
+        self._store.txn([present(key)], writes)
 
     def give_up(self, stale: Proposal, rejected: RejectedIdea) -> None:
         """The idea takes no slot, and the next prompts tell of it."""

@@ -34,7 +34,7 @@ def candidates(run_dir: Path) -> tuple[RunSettings, list[str]]:
     try:
         board = Board(store)
         settings, best = RunSettings.model_validate_json(board.settings() or b""), board.best()
-        return settings, [settings.baseline, board.candidate(best.source_sha).text if best else settings.baseline]
+        return settings, [settings.baseline, board.candidates.get(best.source_sha).text if best else settings.baseline]
     finally:
         store.close()
 

@@ -50,7 +50,7 @@ class Head:
             trial = self.search.next()
             assert isinstance(trial, Trial)
             number = int(trial.trial_id[1:])
-            width = int(self.board.candidate(trial.proposal.source_sha).text.partition("WIDTH = ")[2].split()[0])
+            width = int(self.board.candidates.get(trial.proposal.source_sha).text.partition("WIDTH = ")[2].split()[0])
             (self.folder / "trials" / trial.trial_id).mkdir(parents=True, exist_ok=True)
             (self.folder / "trials" / trial.trial_id / "output.log").write_text(f"{trial.trial_id} of {self.folder}")
             score = 2.0 + 0.001 * (number % 2) - 0.01 * (width - 16)

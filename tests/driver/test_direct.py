@@ -42,8 +42,8 @@ def run(tmp_path: Path) -> Path:
     run = run_folder(tmp_path, BETTER)
     with SqliteStore(run / "state.db") as store:
         board = Board(store)
-        board.put_findings(FINDINGS)
-        board.put_directives(FIRST)
+        board.notes.put_findings(FINDINGS)
+        board.notes.put_directives(FIRST)
     return run
 
 
@@ -95,10 +95,10 @@ def test_a_file_is_handed_over_and_becomes_the_next_version_once(run: Path, caps
     with SqliteStore(run / "state.db") as store:
         board = Board(store)
         taken(board, run)
-        written = board.directives()
+        written = board.notes.directives()
         left.write_bytes(again)  # as if the driver had been killed before it took the file away
         taken(board, run)
-        assert board.directives() == written and not left.exists()
+        assert board.notes.directives() == written and not left.exists()
     assert (written.version, written.author, written.pinned) == (2, PERSON, True)
     assert [(direction.name, direction.title) for direction in written.directions] == [("d2", "Mine")]
 
@@ -116,7 +116,7 @@ def test_an_editor_gets_the_directions_as_they_are(
     assert "direction: Schedules\nreason: nothing was tried there\nshare: 0.5" in (run.parent / "seen.txt").read_text()
     with SqliteStore(run / "state.db") as store:
         taken(Board(store), run)
-        assert Board(store).directives().stops == ("wider layers", "bundles")
+        assert Board(store).notes.directives().stops == ("wider layers", "bundles")
     monkeypatch.setenv("EDITOR", "true")
     assert main([str(run), "--edit"]) == 2
     assert "nothing was changed; --pin keeps the directions as they are" in capsys.readouterr().err
@@ -130,17 +130,18 @@ def test_directions_are_pinned_released_and_switched(run: Path, option: str, sta
     assert main([str(run), option]) == 0
     with SqliteStore(run / "state.db") as store:
         taken(Board(store), run)
-        written = Board(store).directives()
+        written = Board(store).notes.directives()
     assert (written.pinned, written.off) == state and written.directions == FIRST.directions
     assert (written.version, written.is_closed) == (2, any(state))
 
 
 def test_somebody_else_s_version_does_not_stop_a_person(board: Board, tmp_path: Path) -> None:
-    board.put_directives(FIRST)
+    board.notes.put_directives(FIRST)
     for at, text in enumerate(("direction: One\n", "direction: Two\n"), start=1):
         leave_edit(tmp_path, Edit("edit", text, at=float(at)))
     assert len(taken(board, tmp_path)) == 2
-    assert board.directives().version == 3 and board.directives().directions[0].title == "Two", "in their order"
+    newest = board.notes.directives()
+    assert newest.version == 3 and newest.directions[0].title == "Two", "in their order"
     assert [one.author for one in read_directives(board.store)] == ["director openai:x", PERSON, PERSON]
 
 

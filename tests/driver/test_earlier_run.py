@@ -85,7 +85,7 @@ class Witness:
 
 
 def measure_start(board: Board, settings: RunSettings, number: int, val_bpb: float) -> None:
-    sha = board.put_candidate(Candidate.of(settings.baseline))
+    sha = board.candidates.put(Candidate.of(settings.baseline))
     start = Proposal("baseline", "baseline", "search", sha, "", 1, "the baseline")
     name = f"t{number:05d}"
     board.start(Trial(name, start, "baseline", seed=number, claimed_at=0.0, seed_number=number))
@@ -105,7 +105,7 @@ def test_earlier_scores_are_seen_from_the_start_as_this_run_measured_it_also_aft
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
         put_earlier(store, earlier)
-        board.put_candidate(Candidate.of(settings.baseline))
+        board.candidates.put(Candidate.of(settings.baseline))
         loop, seen = ProposerLoop(board, settings), store.revision()
         loop.fill()
         assert [o.objective for o in Witness.told] == [5.0, 6.0, 7.0, 8.0], "nothing to see them from yet"
@@ -138,7 +138,7 @@ def first_proposals(folder: Path, earlier: EarlierRun | None) -> list[float]:
                 measure_start(board, settings, number, val_bpb)
             assert ProposerLoop(board, settings).fill() == 1
             (proposal,) = board.queue()
-            values = {knob.name: knob.value for knob in read_knobs(board.candidate(proposal.source_sha).text)}
+            values = {knob.name: knob.value for knob in read_knobs(board.candidates.get(proposal.source_sha).text)}
             found += [float(values["LR"])] if values["LR"] != 0.1 else []
     return found
 

@@ -18,9 +18,9 @@ def test_a_model_s_failure_and_a_remark_are_told_once_and_a_model_that_is_well_i
 ) -> None:
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
-        board.put_proposer(ProposerStatus("openai:cut", "ok", "its server read 9 tokens"))
-        board.put_proposer(ProposerStatus("openai:dead", "pausing", "openai:dead: cannot be reached"))
-        board.put_proposer(ProposerStatus("openai:well", "ok"))
+        board.notes.put_proposer(ProposerStatus("openai:cut", "ok", "its server read 9 tokens"))
+        board.notes.put_proposer(ProposerStatus("openai:dead", "pausing", "openai:dead: cannot be reached"))
+        board.notes.put_proposer(ProposerStatus("openai:well", "ok"))
         with Progress(plain=True).hearing(board):
             pass
     news = [line for line in capsys.readouterr().out.splitlines() if "conversations" not in line]
@@ -39,13 +39,13 @@ def test_new_advice_and_directions_that_somebody_wrote_are_told(
     said = ""
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
-        board.put_directives(parse_directives("direction: of an earlier launch\n", NO_DIRECTIVES, PERSON, 8, 0.0))
+        board.notes.put_directives(parse_directives("direction: of an earlier launch\n", NO_DIRECTIVES, PERSON, 8, 0.0))
         with Progress(plain=True).hearing(board):
             time.sleep(0.2)
-            board.put_findings(findings)
+            board.notes.put_findings(findings)
             for author in (STATISTICS, "director openai:x"):
-                newest = parse_directives(f"direction: by {author}\n", board.directives(), author, 40, 0.0)
-                board.put_directives(newest)
+                newest = parse_directives(f"direction: by {author}\n", board.notes.directives(), author, 40, 0.0)
+                board.notes.put_directives(newest)
                 while author != STATISTICS and author not in said:
                     said += capsys.readouterr().out
                     time.sleep(0.05)

@@ -33,12 +33,12 @@ def settings(tmp_path: Path) -> RunSettings:
 def board(tmp_path: Path, settings: RunSettings) -> Iterator[Board]:
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
-        board.put_candidate(Candidate.of(settings.baseline))
+        board.candidates.put(Candidate.of(settings.baseline))
         yield board
 
 
 def move_frontier(board: Board, text: str, version: int = 1) -> None:
-    standing = Standing(board.put_candidate(Candidate.of(text)), 2.0, 2.0, 15, version, 0.0)
+    standing = Standing(board.candidates.put(Candidate.of(text)), 2.0, 2.0, 15, version, 0.0)
     board.store.put("frontier", to_json(standing).encode())
 
 
@@ -62,7 +62,7 @@ def test_it_waits_for_the_start_and_is_queued_once(board: Board, settings: RunSe
     taken(board, settings, tmp_path)
     (proposal,) = board.queue()
     assert (proposal.proposer, proposal.kind, proposal.hypothesis, proposal.lines_added) == ("person", "code", HOPE, 1)
-    assert board.candidate(proposal.source_sha).text == MINE and board.rejections() == ()
+    assert board.candidates.get(proposal.source_sha).text == MINE and board.notes.rejections() == ()
 
 
 def test_it_is_merged_onto_a_frontier_that_has_moved(board: Board, settings: RunSettings, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_it_is_merged_onto_a_frontier_that_has_moved(board: Board, settings: Run
     taken(board, settings, tmp_path)
     (proposal,) = board.queue()
     assert proposal.parent_sha == Candidate.of(BETTER).sha and proposal.parent_version == 2
-    text = board.candidate(proposal.source_sha).text
+    text = board.candidates.get(proposal.source_sha).text
     assert "torch.optim.Adam" in text and "clip_grad_norm_" in text
 
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_queued_is_said_and_kept(
     move_frontier(board, frontier)
     leave_suggestion(tmp_path, suggestion(text))
     (said,) = taken(board, settings, tmp_path)
-    (kept,) = board.rejections()
+    (kept,) = board.notes.rejections()
     assert kept.refusal == refusal and kept.proposer == "person" and said.endswith(kept.detail) and board.queue() == []
 
 
@@ -101,7 +101,7 @@ def test_a_second_of_the_same_is_refused_and_what_is_unreadable_is_put_aside(
     leave_suggestion(tmp_path, replace(suggestion(MINE + "\n\n# again\n", "Once more."), at=2.0))
     (tmp_path / "suggestions" / "0.json").write_text("{")
     said = taken(board, settings, tmp_path)
-    assert len(board.queue()) == 1 and [idea.hypothesis for idea in board.rejections()] == ["Once more."]
+    assert len(board.queue()) == 1 and [idea.hypothesis for idea in board.notes.rejections()] == ["Once more."]
     assert any("put aside" in line for line in said)
     assert [path.name for path in (tmp_path / "suggestions").iterdir()] == ["0.unreadable"]
 
@@ -186,7 +186,7 @@ def test_what_won_in_another_run_is_merged_onto_the_frontier(
         settings = RunSettings.model_validate_json(board.settings() or b"")
         (said,) = taken(board, settings, run)
         (proposal,) = board.queue()
-        text = board.candidate(proposal.source_sha).text
+        text = board.candidates.get(proposal.source_sha).text
     assert "torch.optim.Adam" in text and "clip_grad_norm_" in text
     assert "As it won in x: a hypothesis" in said and proposal.parent_sha == Candidate.of(BETTER).sha
 

@@ -131,14 +131,14 @@ def test_a_class_proposes_in_a_run_or_pauses_with_its_error(
         measure_baseline(board, settings)
         with closing(Writers(board, settings, tmp_path, {label: ""})):
             deadline = time.monotonic() + 60
-            while not (board.queue() or any(one.state == "pausing" for one in board.proposers())):
+            while not (board.queue() or any(one.state == "pausing" for one in board.notes.proposers())):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
         if name == "Good":
             (proposal,) = board.queue()
             assert (proposal.proposer, proposal.kind, proposal.hypothesis) == (label, "code", "Steps of their own.")
         else:
-            (status,) = board.proposers()
+            (status,) = board.notes.proposers()
             assert "RuntimeError: no idea what a view is" in status.detail
 
 

@@ -46,7 +46,7 @@ def test_a_hang_up_saves_everything_and_the_run_that_goes_on_is_stored_and_pushe
 
     done = len([row for row in read_history(run / "state.db").rows if row.result])
     with SqliteStore(run / "state.db") as store:  # as if a model had been there that is gone
-        Board(store).put_proposer(ProposerStatus("openai:gone", "stopped", "openai:gone: the key was refused"))
+        Board(store).notes.put_proposer(ProposerStatus("openai:gone", "stopped", "openai:gone: the key was refused"))
         assert Spending(store).reserve("c1", "openai:gone", 250_000) == "reserved"
     (tmp_path / "mine.py").write_text(CANDIDATE.replace("torch.optim.SGD(", "torch.optim.Adam("))
     suggest = [sys.executable, "-m", "autoresearch_ray.suggest", str(run), "mine.py", "--hypothesis", "Adam, by hand."]

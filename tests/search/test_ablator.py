@@ -65,7 +65,7 @@ def run(search: Search, board: Board, trials: int) -> int:
         if not isinstance(trial, Trial):
             assert trial is None or isinstance(trial, Finished)
             return done
-        text = board.candidate(trial.proposal.source_sha).text
+        text = board.candidates.get(trial.proposal.source_sha).text
         value = score(text, trial)
         checks = ("causal",) if trial.purpose in ("prove", "remove", "baseline") else ()
         search.finish(
@@ -102,7 +102,7 @@ def test_what_does_nothing_goes_and_what_helps_stays(settings: RunSettings, tmp_
             run(search, board, 1)
         best = board.best()
         assert best is not None
-        text = board.candidate(best.source_sha).text
+        text = board.candidates.get(best.source_sha).text
         removals = [step for step in board.steps() if step.kind == "keep" and step.removes]
     assert removals and USEFUL[0] in text
     assert not any(line in text for line in USELESS[1:]), "a hunk that does nothing is gone"

@@ -18,8 +18,8 @@ def test_a_change_is_brought_onto_the_frontier_if_both_fit_and_the_rules_allow_i
     refused = CANDIDATE.replace("import torch\n", "import os\n\nimport torch\n")
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
-        parent = board.put_candidate(Candidate.of(CANDIDATE))
-        frontier = Standing(board.put_candidate(Candidate.of(frontier_text)), 2.0, 2.0, 15, 2, 0.0)
+        parent = board.candidates.put(Candidate.of(CANDIDATE))
+        frontier = Standing(board.candidates.put(Candidate.of(frontier_text)), 2.0, 2.0, 15, 2, 0.0)
         merging = Merging(board, settings)
         assert merging.bring_onto(CANDIDATE.replace(*faster), parent, frontier) == frontier_text.replace(*faster)
         assert merging.bring_onto(refused, parent, frontier) is None

@@ -71,7 +71,7 @@ def test_a_tuner_moves_knobs_of_every_file_and_a_person_patches_one(settings: Ru
             loop.fill()
             trial = search.next()
             assert isinstance(trial, Trial)
-            text = board.candidate(trial.proposal.source_sha).text
+            text = board.candidates.get(trial.proposal.source_sha).text
             check_for(settings)(text, 0)
             values = {knob.name: knob.value for knob in read_knobs(text)}
             moved |= {knob.name for knob in read_knobs(TREE) if values[knob.name] != knob.value}
@@ -91,16 +91,16 @@ def test_a_tuner_moves_knobs_of_every_file_and_a_person_patches_one(settings: Ru
         queued = next(proposal for proposal in board.queue() if proposal.proposer == "person")
         frontier = board.frontier()
         assert frontier is not None
-        before = board.candidate(frontier.source_sha).text
-        assert board.candidate(queued.source_sha).text == before.replace("WIDTH // 2", "WIDTH // 3")
+        before = board.candidates.get(frontier.source_sha).text
+        assert board.candidates.get(queued.source_sha).text == before.replace("WIDTH // 2", "WIDTH // 3")
 
 
 def test_merges_of_a_script_keep_its_rules(settings: RunSettings, tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)
-        parent = board.put_candidate(Candidate.of(TREE))
+        parent = board.candidates.put(Candidate.of(TREE))
         frontier_text = set_constants(TREE, {"BLOCK": 128}).replace("WIDTH // 2", "WIDTH // 3")
-        frontier = Standing(board.put_candidate(Candidate.of(frontier_text)), 2.0, 2.0, 15, 2, 0.0)
+        frontier = Standing(board.candidates.put(Candidate.of(frontier_text)), 2.0, 2.0, 15, 2, 0.0)
         merging = Merging(board, settings)
         idea = TREE.replace("import model", "import os\n\nimport model")
         assert merging.bring_onto(idea, parent, frontier) == frontier_text.replace(

@@ -247,7 +247,7 @@ def test_a_merge_that_waits_while_the_frontier_moves_is_made_anew(settings: RunS
         assert board.enqueue(stale, Candidate.of(other), normal_sha(other))
         loop.fill()
         (merge,) = [proposal for proposal in board.queue() if proposal.kind == "merge"]
-        text = board.candidate(merge.source_sha).text
+        text = board.candidates.get(merge.source_sha).text
         assert "ROWS = 8" in text and "LR = 0.2" in text and merge.parent_version == 2
         assert merge.hypothesis == stale.hypothesis
 

@@ -10,8 +10,9 @@ from state_records import decision, proposal, result, standing, step, trial
 
 from autoresearch_ray.errors import LineageError, StoreError
 from autoresearch_ray.records import Candidate, Trial, TrialRow
-from autoresearch_ray.store.board import Board, read_history
+from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Store
+from autoresearch_ray.store.history import read_history
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
@@ -29,14 +30,14 @@ def test_settings_are_put_once(board: Board) -> None:
 
 
 def test_a_source_is_kept_once_and_read_back(board: Board) -> None:
-    sha = board.put_candidate(Candidate.of("x = 1\n"))
+    sha = board.candidates.put(Candidate.of("x = 1\n"))
     revision = board.store.revision()
-    assert board.put_candidate(Candidate.of("x = 1\n")) == sha == Candidate.of("x = 1\n").sha
-    assert Board(board.store).put_candidate(Candidate.of("x = 1\n")) == sha
+    assert board.candidates.put(Candidate.of("x = 1\n")) == sha == Candidate.of("x = 1\n").sha
+    assert Board(board.store).candidates.put(Candidate.of("x = 1\n")) == sha
     assert board.store.revision() == revision
-    assert Board(board.store).candidate(sha).text == "x = 1\n"
+    assert Board(board.store).candidates.get(sha).text == "x = 1\n"
     with pytest.raises(StoreError, match="not in the store"):
-        board.candidate("0" * 64)
+        board.candidates.get("0" * 64)
 
 
 def test_a_proposal_is_queued_once_and_what_was_seen_is_refused(board: Board) -> None:
@@ -45,7 +46,7 @@ def test_a_proposal_is_queued_once_and_what_was_seen_is_refused(board: Board) ->
     assert not board.enqueue(again, Candidate.of("x = 1  # same\n"), normal_sha="n1")
     assert board.enqueue(proposal("p1", "y = 1\n"), Candidate.of("y = 1\n"), normal_sha="n2")
     assert [waiting.proposal_id for waiting in board.queue()] == ["p1", "p2"]
-    assert Board(board.store).candidate(first.source_sha).text == "x = 1\n"
+    assert Board(board.store).candidates.get(first.source_sha).text == "x = 1\n"
 
 
 def test_a_dropped_proposal_may_come_again_and_a_claimed_one_is_not_dropped(board: Board) -> None:
@@ -126,11 +127,11 @@ def test_a_commit_is_noted_once_and_another_hash_is_an_error(board: Board) -> No
 
 
 def test_the_program_is_rewritten_only_when_it_changed(board: Board) -> None:
-    assert board.program() is None
-    assert board.put_program("be bold")
-    assert not board.put_program("be bold")
-    assert board.put_program("be careful")
-    assert board.program() == "be careful"
+    assert board.notes.program() is None
+    assert board.notes.put_program("be bold")
+    assert not board.notes.put_program("be bold")
+    assert board.notes.put_program("be careful")
+    assert board.notes.program() == "be careful"
 
 
 def test_trials_past_the_hundred_thousandth_stay_in_order(board: Board) -> None:

@@ -114,10 +114,10 @@ def test_an_edit_of_the_program_reaches_a_watch_of_the_store(store: Store, tmp_p
     file.write_text("be bold\n")
     board = Board(store)
     with ProgramWatch(board, file):
-        assert board.program() == "be bold\n"
+        assert board.notes.program() == "be bold\n"
         revision = store.revision()
         file.write_text("be careful\n")
         batch = store.watch("program", revision + 1, timeout_seconds=30)
         assert [event.kv.value for event in batch.events] == [b"be careful\n"]
         file.unlink()
-    assert board.program() == "be careful\n"
+    assert board.notes.program() == "be careful\n"

@@ -26,7 +26,7 @@ class ToldRun:
         self.store = SqliteStore(self.folder / "state.db")
         self.board = Board(self.store)
         self.board.put_settings(self.settings.model_dump_json().encode())
-        self._parent = self.board.put_candidate(Candidate.of("x = 0\n"))
+        self._parent = self.board.candidates.put(Candidate.of("x = 0\n"))
         self._trials = len(self.board.trials())
         self._steps = len(self.board.steps())
 
@@ -51,7 +51,7 @@ class ToldRun:
 
     def _settle(self, text: str, val_bpb: float, kind: StepKind | None, words: str = "") -> None:
         self._trials += 1
-        name, sha = f"t{self._trials:05d}", self.board.put_candidate(Candidate.of(text))
+        name, sha = f"t{self._trials:05d}", self.board.candidates.put(Candidate.of(text))
         proposal = Proposal(f"p{self._trials}", "knobs", "tpe", sha, self._parent, 1, f"idea {self._trials}")
         self.board.start(Trial(name, proposal, "screen", seed=1, claimed_at=10.0))
         status = "ok" if val_bpb == val_bpb else "crash"

@@ -164,7 +164,7 @@ def tell_win(win: facts.Win, baseline: float, board: Board, settings: RunSetting
         removes=step.removes,
         commit=win.commit,
         trial_id=step.trial_id,
-        diff=diff(board.candidate(win.parent_sha), board.candidate(step.source_sha)),
+        diff=diff(board.candidates.get(win.parent_sha), board.candidates.get(step.source_sha)),
     )
 
 

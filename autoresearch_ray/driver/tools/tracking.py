@@ -164,7 +164,7 @@ class Tracking:
             for win in wins:
                 if win.step.index in new:
                     news = tell_win(win, baseline, self._board, self._settings, self._folder)
-                    tracker.note_win(news, self._board.candidate(win.step.source_sha))
+                    tracker.note_win(news, self._board.candidates.get(win.step.source_sha))
         self._mark = Mark(revision, self._mark.number + len(decisions))
 
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.records import MICROS, Charge
-from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store
+from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store, absent
 
 TOTAL = "spending"
 CALLS = "spent/"
@@ -55,7 +55,7 @@ class Spending:
                 total, revision = self._total()
                 if self.limit_micros is not None and total + micros > self.limit_micros:
                     return "wait" if self._open else "spent"
-                unchanged = [Compare(TOTAL, "mod", "==", revision), Compare(key, "version", "==", 0)]
+                unchanged = [Compare(TOTAL, "mod", "==", revision), absent(key)]
                 answer = self._store.txn(unchanged, [_put_total(total + micros), _put(key, charge)], [Get(key)])
                 if answer.succeeded:
                     self._open.add(call_id)

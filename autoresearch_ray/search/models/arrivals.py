@@ -15,7 +15,7 @@ from autoresearch_ray.store.rebases import Rebases, idea_of
 
 def code_differs(board: Board, one_sha: str, other_sha: str) -> bool:
     """Whether more than values of constants lies between two candidates."""
-    one, other = (board.candidate(sha).text for sha in (one_sha, other_sha))
+    one, other = (board.candidates.get(sha).text for sha in (one_sha, other_sha))
     return one != other and bool(difference(one, other).places)
 
 
@@ -54,7 +54,7 @@ class Arrivals:
         """
         brought = self._bring(idea, parent)
         if brought is None or code_differs(self.board, parent, brought[1]):
-            self.board.put_candidate(Candidate.of(idea.text))
+            self.board.candidates.put(Candidate.of(idea.text))
             if self.rebases.send_back(asked.mark(self._proposal(idea, idea.text, parent, 1, name))):
                 return "sent back"
         if brought is None:
@@ -92,7 +92,7 @@ class Arrivals:
         return brought
 
     def _proposal(self, idea: Idea, text: str, parent: str, version: int, name: str) -> Proposal:
-        added, removed = line_diff(self.board.candidate(parent).text, text)
+        added, removed = line_diff(self.board.candidates.get(parent).text, text)
         return Proposal(
             proposal_id=name,
             kind="code",

@@ -66,7 +66,7 @@ class Director:
 
     async def _read(self) -> Directives | None:
         with contextlib.suppress(StoreError):  # they are looked at again soon
-            return await asyncio.to_thread(self.board.directives)
+            return await asyncio.to_thread(self.board.notes.directives)
         return None
 
     def _is_due(self, before: Directives) -> bool:
@@ -99,7 +99,7 @@ class Director:
         made = [f"directives {written}"] if written else []
         await asyncio.to_thread(write_transcript, path, calls, conversation, made)
         with contextlib.suppress(StoreError):
-            await asyncio.to_thread(self.board.put_proposer, self._status(error))
+            await asyncio.to_thread(self.board.notes.put_proposer, self._status(error))
         return error
 
     async def _converse(self, before: Directives, exchanges: list[Exchange]) -> int:
@@ -118,7 +118,7 @@ class Director:
                 if len(exchanges) > REPAIRS:
                     raise
                 prompt = _ask_again(prompt, answer.text, str(error))
-        return made.version if await asyncio.to_thread(self.board.put_directives, made) else 0
+        return made.version if await asyncio.to_thread(self.board.notes.put_directives, made) else 0
 
     def _status(self, error: Exception | None) -> ProposerStatus:
         if error is None:

@@ -198,7 +198,7 @@ class Writer:
     async def _rebase(self, stale: Proposal, calls: list[Call], queued: list[str]) -> Conversation:
         """Ask for a stale idea on the frontier as it is now; it is queued there, asked for again, or given up."""
         name, rebases = f"{self.spec.name}-{self.desk.number():05d}", self.desk.rebases
-        texts = [self.desk.board.candidate(sha).text for sha in (stale.parent_sha, stale.source_sha)]
+        texts = [self.desk.board.candidates.get(sha).text for sha in (stale.parent_sha, stale.source_sha)]
         merged = self.desk.bring_onto(texts[1], stale.parent_sha)
         ran_as = self.desk.ran_as(stale.proposal_id)
         asked = RebaseView(stale.hypothesis, texts[0], texts[1], ran_as, merged[0] if merged else "")
@@ -239,7 +239,7 @@ class Writer:
     async def _remember(self, name: str, number: int, refusal: Refusal, hypothesis: str, detail: str) -> None:
         """So that the next prompts tell of it."""
         idea = RejectedIdea(f"{name}-{number}", self.spec.label, refusal, hypothesis, detail[:DETAIL], time.time())
-        await asyncio.to_thread(self.desk.board.put_rejected, idea)
+        await asyncio.to_thread(self.desk.board.notes.put_rejected, idea)
 
     async def _after(self, calls: list[Call], ideas: int, rejected: int, error: Exception | None) -> None:
         self._ended = self._ended or isinstance(error, ProviderRefusedError)
@@ -269,7 +269,7 @@ class Writer:
 
     async def _tell(self) -> None:
         with suppress(StoreError):  # the next word has this one in it
-            await asyncio.to_thread(self.desk.board.put_proposer, self._status)
+            await asyncio.to_thread(self.desk.board.notes.put_proposer, self._status)
 
     def _name_if_known(self, text: str) -> str | None:
         proposal_id = self.desk.board.find_proposal(normal_sha(text))

@@ -178,7 +178,7 @@ class Writers:
     def _last_number(self) -> int:
         """Of a conversation so far, whoever held it, on this machine or another."""
         names = [path.name for path in (self._folder / CALLS_FOLDER).glob("*-*.json.gz")]
-        names += [idea.name for idea in self._board.rejections()]
+        names += [idea.name for idea in self._board.notes.rejections()]
         names += [trial.proposal.proposal_id for trial in self._board.trials()]
         names += self._reader.queue
         found = (CONVERSATION.match(name) for name in names)
@@ -198,7 +198,7 @@ class Writers:
     def _read_directives(self) -> Directives:
         """The newest; where the store cannot be read, those of the last time."""
         with suppress(StoreError):
-            self._directives = self._board.directives(self._directives)
+            self._directives = self._board.notes.directives(self._directives)
         return self._directives
 
     def _choose_direction(self, directives: Directives, asking: Sequence[str]) -> str:

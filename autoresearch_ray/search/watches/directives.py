@@ -81,9 +81,9 @@ class DirectivesWatch(FileWatch):
             path.unlink()
 
     def _write(self, edit: Edit) -> None:
-        before = self._board.directives()
+        before = self._board.notes.directives()
         if before.author == PERSON and before.at == edit.at:
             return  # it was written before this driver was killed
-        while not self._board.put_directives(apply_edit(edit, before)):
-            before = self._board.directives()
+        while not self._board.notes.put_directives(apply_edit(edit, before)):
+            before = self._board.notes.directives()
         self._say(f"{SAID[edit.action]} ({time.strftime('%H:%M:%S', time.localtime(edit.at))})")

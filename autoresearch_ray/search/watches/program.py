@@ -30,5 +30,5 @@ class ProgramWatch(FileWatch):
         except (OSError, UnicodeDecodeError):
             return  # being saved, or moved away: the last version stays
         if text != self._seen and text.strip():
-            self._board.put_program(text)
+            self._board.notes.put_program(text)
             self._seen = text

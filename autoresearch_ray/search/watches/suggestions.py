@@ -77,18 +77,18 @@ class SuggestionWatch(FileWatch):
     def _settle(self, name: str, suggestion: Suggestion, frontier: Standing) -> None:
         words = one_line(suggestion.hypothesis, 100)
         if suggestion.parent_text:
-            self._board.put_candidate(Candidate.of(suggestion.parent_text))
+            self._board.candidates.put(Candidate.of(suggestion.parent_text))
         try:
             text = self._merging.bring_onto(suggestion.text, suggestion.parent_sha, frontier)
             if text is None:
                 self._refuse(name, suggestion, "moved", f"{MOVED} ({self._conflict(suggestion, frontier)})")
                 return
-            self._check(text, len((self._board.program() or self._program).splitlines()))
+            self._check(text, len((self._board.notes.program() or self._program).splitlines()))
             normal = normal_sha(text)
         except CandidateError as error:
             self._refuse(name, suggestion, "rule", str(error))
             return
-        added, removed = line_diff(self._board.candidate(frontier.source_sha).text, text)
+        added, removed = line_diff(self._board.candidates.get(frontier.source_sha).text, text)
         candidate = Candidate.of(text)
         proposal = Proposal(
             proposal_id=name,
@@ -109,9 +109,9 @@ class SuggestionWatch(FileWatch):
 
     def _conflict(self, suggestion: Suggestion, frontier: Standing) -> str:
         """What of it does not go with the frontier."""
-        base, ours = (self._board.candidate(sha).text for sha in (suggestion.parent_sha, frontier.source_sha))
+        base, ours = (self._board.candidates.get(sha).text for sha in (suggestion.parent_sha, frontier.source_sha))
         return "; ".join(three_way(base, ours, suggestion.text).conflicts[:3]) or "the merged text breaks a rule"
 
     def _refuse(self, name: str, suggestion: Suggestion, refusal: Refusal, why: str) -> None:
-        self._board.put_rejected(RejectedIdea(name, PERSON, refusal, suggestion.hypothesis, why, time.time()))
+        self._board.notes.put_rejected(RejectedIdea(name, PERSON, refusal, suggestion.hypothesis, why, time.time()))
         self._say(f"a person's idea is not queued ({one_line(suggestion.hypothesis, 100)}): {why}")

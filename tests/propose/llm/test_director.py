@@ -82,7 +82,7 @@ def at_work(folder: Path, settings: RunSettings) -> Iterator[Board]:
     with SqliteStore(folder / "state.db") as store:
         board = Board(store)
         board.put_settings(settings.model_dump_json().encode())
-        board.put_candidate(Candidate.of(settings.baseline))
+        board.candidates.put(Candidate.of(settings.baseline))
         if board.last_trial_id() is None:
             measure_baseline(board, settings)
         ended, seen = threading.Event(), store.revision()
@@ -115,9 +115,9 @@ def test_what_the_director_writes_is_in_the_next_prompts_and_what_comes_of_it_is
 ) -> None:
     models = Models()
     with WireServer("openai", models) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
-        board.put_findings(findings(12))
-        wait_until(lambda: board.directives().version)
-        written = board.directives()
+        board.notes.put_findings(findings(12))
+        wait_until(lambda: board.notes.directives().version)
+        written = board.notes.directives()
         known = len(models.proposed)
         board.drop([proposal.proposal_id for proposal in board.queue()])
         wait_until(lambda: any(proposal.direction == "d1" for proposal in board.queue()))
@@ -135,13 +135,13 @@ def test_words_of_results_and_directives_stay_behind_their_quotes(tmp_path: Path
     models = Models(f"direction: Good {EVIL.replace(chr(10), ' ')}\nreason: {EVIL}\nstop: {EVIL}\n")
     evil = Interaction(EVIL, 0.03, -0.03, 0.001)
     with WireServer("openai", models) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
-        board.put_rejected(RejectedIdea("w1", MODEL, "rule", EVIL, EVIL, 0.0))
-        board.put_findings(findings(12, interactions=(evil,)))
-        wait_until(lambda: board.directives().version)
+        board.notes.put_rejected(RejectedIdea("w1", MODEL, "rule", EVIL, EVIL, 0.0))
+        board.notes.put_findings(findings(12, interactions=(evil,)))
+        wait_until(lambda: board.notes.directives().version)
         known = len(models.proposed)
         board.drop([proposal.proposal_id for proposal in board.queue()])
         wait_until(lambda: len(models.proposed) > known + 1)
-        program = board.program()
+        program = board.notes.program()
         texts = [models.directed[0].text, models.proposed[-1].text]
     assert program is None and (tmp_path / "program.md").read_text() == "# Find a better train.py\n"
     for text in texts:
@@ -156,22 +156,22 @@ def test_one_that_is_killed_in_a_call_has_written_nothing_and_its_successor_asks
     with WireServer("openai", silent) as server:
         settings = settings_with(tmp_path, server.url)
         with at_work(tmp_path, settings) as board:
-            board.put_findings(findings(12))
+            board.notes.put_findings(findings(12))
             wait_until(lambda: silent.directed)
         with SqliteStore(tmp_path / "state.db") as store:
-            assert Board(store).directives() == NO_DIRECTIVES
+            assert Board(store).notes.directives() == NO_DIRECTIVES
     speaking = Models()
     with WireServer("openai", speaking) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
-        wait_until(lambda: board.directives().version)
+        wait_until(lambda: board.notes.directives().version)
         time.sleep(1.5)
-        assert board.directives().version == 1 and len(speaking.directed) == 1, "it waits for more results"
-        board.put_findings(findings(40))
-        wait_until(lambda: board.directives().version == 2)
+        assert board.notes.directives().version == 1 and len(speaking.directed) == 1, "it waits for more results"
+        board.notes.put_findings(findings(40))
+        wait_until(lambda: board.notes.directives().version == 2)
         assert "| d1: Optimisers beyond SGD" in speaking.directed[1].text and "no idea of it has run yet" in (
             speaking.directed[1].text
         )
-        assert board.directives().directions == replace(board.directives()).directions
-        assert board.directives().directions[0].name == "d1", "its title stayed"
+        assert board.notes.directives().directions == replace(board.notes.directives()).directions
+        assert board.notes.directives().directions[0].name == "d1", "its title stayed"
 
 
 def test_a_person_s_edit_wins_over_a_director_that_is_writing_and_holds_until_it_is_released(tmp_path: Path) -> None:
@@ -183,38 +183,39 @@ def test_a_person_s_edit_wins_over_a_director_that_is_writing_and_holds_until_it
 
     models = Models(before=wait)
     with WireServer("openai", models) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
-        board.put_findings(findings(12))
+        board.notes.put_findings(findings(12))
         wait_until(lambda: models.directed)
         leave_edit(tmp_path, Edit("edit", "direction: Mine\nshare: 1\n", at=5.0))
         DirectivesWatch(board, tmp_path, said.append).take()
         writes.set()
-        wait_until(lambda: any(status.name == LABEL for status in board.proposers()))
-        mine = board.directives()
-        board.put_findings(findings(60))
+        wait_until(lambda: any(status.name == LABEL for status in board.notes.proposers()))
+        mine = board.notes.directives()
+        board.notes.put_findings(findings(60))
         time.sleep(1.5)
         assert (mine.version, mine.author, mine.pinned) == (1, PERSON, True)
-        assert board.directives() == mine and len(models.directed) == 1
+        assert board.notes.directives() == mine and len(models.directed) == 1
         assert not list((tmp_path / "directives").glob("*.json")) and "a person's directions hold" in said[0]
         leave_edit(tmp_path, Edit("release", at=6.0))
         DirectivesWatch(board, tmp_path, said.append).take()
-        wait_until(lambda: board.directives().author == LABEL)
+        wait_until(lambda: board.notes.directives().author == LABEL)
         assert "| d1: Mine" in models.directed[1].text
         leave_edit(tmp_path, Edit("off", at=7.0))
         DirectivesWatch(board, tmp_path, said.append).take()
         known = len(models.proposed)
         board.drop([proposal.proposal_id for proposal in board.queue()])
         wait_until(lambda: len(models.proposed) > known + 1)
-        assert "# Directions" not in models.proposed[-1].text and board.directives().off
+        assert "# Directions" not in models.proposed[-1].text and board.notes.directives().off
 
 
 def test_an_answer_without_directions_is_asked_for_once_more(tmp_path: Path) -> None:
     models = Models("I see no reason to write any.")
     with WireServer("openai", models) as server, at_work(tmp_path, settings_with(tmp_path, server.url)) as board:
-        board.put_findings(findings(12))
-        wait_until(lambda: any(status.name == LABEL and status.state == "pausing" for status in board.proposers()))
-        (status,) = [status for status in board.proposers() if status.name == LABEL]
+        board.notes.put_findings(findings(12))
+        wait_until(lambda: any(one.name == LABEL and one.state == "pausing" for one in board.notes.proposers()))
+        (status,) = [status for status in board.notes.proposers() if status.name == LABEL]
         assert len(models.directed) == 2 and "This could not be read" in models.directed[1].text
-        assert status.detail.endswith("expected at least one of either on a line") and not board.directives().version
+        assert status.detail.endswith("expected at least one of either on a line")
+        assert not board.notes.directives().version
 
 
 def test_its_calls_count_in_the_same_limit_and_statistics_direct_when_it_has_stopped(tmp_path: Path) -> None:
@@ -223,11 +224,11 @@ def test_its_calls_count_in_the_same_limit_and_statistics_direct_when_it_has_sto
         settings = settings_with(tmp_path, server.url, max_calls=1)
         with at_work(tmp_path, settings) as board:
             wait_until(lambda: models.proposed)
-            board.put_findings(findings(12))
-            wait_until(lambda: any(s.name == LABEL and s.state == "stopped" for s in board.proposers()))
+            board.notes.put_findings(findings(12))
+            wait_until(lambda: any(s.name == LABEL and s.state == "stopped" for s in board.notes.proposers()))
             assert models.directed == [] and len(models.proposed) == 1
             Analyst(board, settings)._direct(findings(12))
-            assert board.directives().author == STATISTICS
+            assert board.notes.directives().author == STATISTICS
 
 
 def test_a_lost_race_writes_nothing(tmp_path: Path) -> None:
@@ -235,5 +236,5 @@ def test_a_lost_race_writes_nothing(tmp_path: Path) -> None:
         board = Board(store)
         one = parse_directives("direction: one\n", NO_DIRECTIVES, LABEL, 8, 1.0)
         other = parse_directives("direction: other\n", NO_DIRECTIVES, PERSON, 8, 2.0)
-        assert board.put_directives(other) and not board.put_directives(one)
-        assert board.directives() == other == board.directives(other)
+        assert board.notes.put_directives(other) and not board.notes.put_directives(one)
+        assert board.notes.directives() == other == board.notes.directives(other)

@@ -69,7 +69,7 @@ def test_knob_effects_are_those_of_a_ridge_regression_on_the_trial_table(run: Pa
         board = Board(store)
         settings = RunSettings.model_validate_json(board.settings() or b"")
         findings = Analyst(board, settings, lambda: 7.0).look()
-        assert findings is not None and board.findings() == findings and findings.at == 7.0
+        assert findings is not None and board.notes.findings() == findings and findings.at == 7.0
         assert Analyst(board, settings).look() is None, "nothing is new since"
         history, state = board.history(), board.search_state()[0]
     table = trial_table(history)

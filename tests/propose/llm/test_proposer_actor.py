@@ -46,7 +46,7 @@ def test_the_end_of_a_run_leaves_no_process_and_no_folder_of_its_models(tmp_path
         WireServer("openai", [Fail(401, kind="invalid_api_key")]) as server,
         at_work(tmp_path, server.url, ray_session) as board,
     ):
-        while not any(status.state == "stopped" for status in board.proposers()) or not board.queue():
+        while not any(status.state == "stopped" for status in board.notes.proposers()) or not board.queue():
             time.sleep(0.1)
         servers = slot_servers() - before
         folders = {Path(process.cwd()) for process in servers} - {Path("/")}
@@ -61,9 +61,9 @@ def test_a_model_that_cannot_be_set_up_where_the_actor_is_says_so_and_the_tuner_
     before = slot_servers()
     monkeypatch.setenv("SSL_CERT_FILE", "gone.pem")  # goes to the actor, as all that the SDKs read
     with at_work(tmp_path, "http://127.0.0.1:1/v1", ray_session) as board:
-        while not board.proposers() or not board.queue():
+        while not board.notes.proposers() or not board.queue():
             time.sleep(0.1)
-        (status,) = board.proposers()
+        (status,) = board.notes.proposers()
         servers = slot_servers() - before
     assert (status.name, status.state) == (MODEL, "stopped")
     assert "FileNotFoundError" in status.detail and "SSL_CERT_FILE=gone.pem" in status.detail

@@ -52,14 +52,14 @@ def board(tmp_path: Path) -> Iterator[Board]:
 
 
 def move_frontier(board: Board, text: str = FRONTIER, version: int = 2) -> Standing:
-    standing = Standing(board.put_candidate(Candidate.of(text)), 2.0, 2.0, 15, version, 0.0)
+    standing = Standing(board.candidates.put(Candidate.of(text)), 2.0, 2.0, 15, version, 0.0)
     board.store.put("frontier", to_json(standing).encode())
     return standing
 
 
 def waiting_idea(board: Board, settings: RunSettings) -> Proposal:
     """The model's idea in the queue, and the frontier moved on."""
-    parent = board.put_candidate(Candidate.of(settings.baseline))
+    parent = board.candidates.put(Candidate.of(settings.baseline))
     idea = Proposal("wopenai-00001-1", "code", MODEL, Candidate.of(IDEA).sha, parent, 1, HOPE, expected_effect=-0.01)
     assert board.enqueue(idea, Candidate.of(IDEA), normal_sha(IDEA))
     move_frontier(board)
@@ -76,7 +76,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def rejected_words(board: Board) -> dict[str, str]:
-    return {idea.hypothesis: idea.detail for idea in board.rejections() if idea.refusal == "moved"}
+    return {idea.hypothesis: idea.detail for idea in board.notes.rejections() if idea.refusal == "moved"}
 
 
 def test_a_waiting_idea_that_conflicts_is_rebased_by_its_proposer(tmp_path: Path, scratch: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_waiting_idea_that_conflicts_is_rebased_by_its_proposer(tmp_path: Path
             assert idea.proposal_id not in [proposal.proposal_id for proposal in board.queue()]
             until(lambda: any(proposal.kind == "code" for proposal in board.queue()))
             (rebased,) = [proposal for proposal in board.queue() if proposal.kind == "code"]
-            assert board.candidate(rebased.source_sha).text == REBASED
+            assert board.candidates.get(rebased.source_sha).text == REBASED
             assert Rebases(board.store).open() == [] and rejected_words(board) == {}
         asked = next(request.text for request in server.requests if ASKING in request.text)
     assert (rebased.proposal_id, rebased.proposer, rebased.hypothesis) == ("wopenai-00001-1.2r", MODEL, HOPE)
@@ -121,7 +121,7 @@ def test_an_idea_that_merges_may_be_taken_as_it_is(tmp_path: Path, scratch: Path
             ProposerLoop(board, settings).fill()
             until(lambda: any(proposal.kind == "code" for proposal in board.queue()))
             (rebased,) = [proposal for proposal in board.queue() if proposal.kind == "code"]
-            text = board.candidate(rebased.source_sha).text
+            text = board.candidates.get(rebased.source_sha).text
         (asked,) = [request.text for request in server.requests if ASKING in request.text]
     assert text == won.replace(SGD, "torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9)")
     assert rebased.hypothesis == HOPE and rebased.parent_sha == Candidate.of(won).sha
@@ -173,7 +173,7 @@ def test_an_idea_that_is_overtaken_twice_is_asked_about_as_it_was_rebased(tmp_pa
             ProposerLoop(board, settings).fill()
             until(lambda: any(proposal.kind == "code" for proposal in board.queue()))
             (rebased,) = [proposal for proposal in board.queue() if proposal.kind == "code"]
-            assert board.candidate(rebased.source_sha).text == third.replace(before, after)
+            assert board.candidates.get(rebased.source_sha).text == third.replace(before, after)
         _, again = [request.text for request in server.requests if ASKING in request.text]
     assert (rebased.proposal_id, rebased.hypothesis) == ("wopenai-00001-1.3r", HOPE)
     assert "| +    optimizer = torch.optim.Adam(model.parameters(), lr=LR / 10, betas=(0.95, 0.99))" in again
@@ -224,7 +224,7 @@ def waiting_again(board: Board, settings: RunSettings) -> Proposal:
 
 def idea_of(board: Board, settings: RunSettings, text: str, proposer: str, frontier: Standing) -> MergeIdea:
     """A change of the baseline that was found beside the frontier."""
-    shas = board.put_candidate(Candidate.of(text)), board.put_candidate(Candidate.of(settings.baseline))
+    shas = board.candidates.put(Candidate.of(text)), board.candidates.put(Candidate.of(settings.baseline))
     return MergeIdea(frontier, *shas, "w-1", proposer, HOPE, -0.1)
 
 
@@ -241,7 +241,7 @@ def test_a_confirmed_idea_that_conflicts_goes_back_to_its_model_and_a_tuners_val
     text = CANDIDATE.replace("ROWS = 4", "ROWS = 8")
     merging.queue_merge(idea_of(board, settings, text, "tpe", frontier))
     (merge,) = board.queue()
-    made, wanted = board.candidate(merge.source_sha).text, FRONTIER.replace("ROWS = 4", "ROWS = 8")
+    made, wanted = board.candidates.get(merge.source_sha).text, FRONTIER.replace("ROWS = 4", "ROWS = 8")
     assert normal_sha(made) == normal_sha(wanted)
 
 
@@ -269,7 +269,7 @@ def test_what_is_settled_is_queued_once_and_cannot_be_asked_about(board: Board, 
 
 def test_a_confirmed_idea_whose_model_has_stopped_is_kept_among_the_rejected_ones(board: Board, tmp_path: Path) -> None:
     settings = settings_with(tmp_path, "http://127.0.0.1:1/v1")
-    board.put_proposer(ProposerStatus(MODEL, "stopped"))
+    board.notes.put_proposer(ProposerStatus(MODEL, "stopped"))
     Merging(board, settings).queue_merge(idea_of(board, settings, IDEA, MODEL, move_frontier(board)))
     assert HOPE in rejected_words(board) and board.queue() == [] and Rebases(board.store).open() == []
 

@@ -34,7 +34,7 @@ def run(tmp_path: Path) -> Path:
     with SqliteStore(folder / "state.db") as store:
         board = Board(store)
         board.put_settings(made.model_dump_json().encode())
-        sha = board.put_candidate(Candidate.of(made.baseline))
+        sha = board.candidates.put(Candidate.of(made.baseline))
         start = Proposal("baseline", "baseline", "search", sha, sha, 1, "the baseline")
         board.start(Trial("t00001", start, "baseline", seed=1, claimed_at=0.0))
         board.finish(Result("t00001", "ok", val_bpb=-0.95))

@@ -54,7 +54,7 @@ def writing(folder: Path, settings: RunSettings, *, measured: bool = True) -> It
     with SqliteStore(folder / "state.db") as store:
         board = Board(store)
         board.put_settings(settings.model_dump_json().encode())
-        board.put_candidate(Candidate.of(settings.baseline))
+        board.candidates.put(Candidate.of(settings.baseline))
         if measured:
             measure_baseline(board, settings)
         before = servers()  # of other tests
@@ -82,7 +82,7 @@ def is_server(pid: int) -> bool:
 
 def wait_for(status: Callable[[ProposerStatus], bool], board: Board) -> ProposerStatus:
     while True:
-        found = next(iter(board.proposers()), None)
+        found = next(iter(board.notes.proposers()), None)
         if found is not None and status(found):
             return found
         time.sleep(0.05)
