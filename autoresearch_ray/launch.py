@@ -2,7 +2,7 @@
 
     python -m autoresearch_ray.launch [EXPERIMENT] [--tag T] [--trials N] [--resume] ...
 
-Its options are the fields of `settings.Request`. Exit status: 0 done; 2 the request is wrong (one line on stderr); 130
+Its options are the fields of `request.Request`. Exit status: 0 done; 2 the request is wrong (one line on stderr); 130
 interrupted, everything saved.
 """
 
@@ -17,7 +17,7 @@ from autoresearch_ray.driver.checkout.folder import write_experiment
 from autoresearch_ray.driver.run import drive
 from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.output import STDERR, STDOUT, open_standard_streams
-from autoresearch_ray.settings import Request, ask, option_name
+from autoresearch_ray.request import Request, ask, option_name
 
 
 class _Parser(argparse.ArgumentParser):

@@ -26,10 +26,10 @@ from autoresearch_ray.observe.comparison import Course, comparison_csv, comparis
 from autoresearch_ray.observe.comparison_picture import comparison_png
 from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.paths import REPORT_FILE, write_whole
+from autoresearch_ray.request import Request, ask
 from autoresearch_ray.search.peers.clock import PEERS
 from autoresearch_ray.search.simulation import LEDGER, Found
 from autoresearch_ray.search.worlds.world import LANDSCAPES, Conditions
-from autoresearch_ray.settings import Request, ask
 
 USUAL = Conditions()
 

@@ -11,7 +11,8 @@ import psutil
 
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.records import Candidate, Proposal, Result, Trial
-from autoresearch_ray.settings import Request, RunSettings
+from autoresearch_ray.request import Request
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 
 SERVER = "autoresearch_ray.benchmark.trial.server"  # what a process list shows of a slot's processes

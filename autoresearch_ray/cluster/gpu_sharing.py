@@ -27,7 +27,8 @@ from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.gpu_share import Span, choose, common_rates, common_seconds, next_tenants, show
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.records import CoRun, CurvePoint, Result
-from autoresearch_ray.settings import AUTO, RequestedRun, RunSettings, RunTerms
+from autoresearch_ray.request import AUTO
+from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
 
 BUDGET_SHARE = 0.1  # of the budget that all train side by side
 READY_SECONDS = 120.0  # for all process servers to start

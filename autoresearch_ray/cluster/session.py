@@ -21,7 +21,8 @@ from autoresearch_ray.benchmark.data.dataset import cache_home
 from autoresearch_ray.cluster.capacity import NodeShape, round_share
 from autoresearch_ray.cluster.own_ray import TOKEN, own_ray
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.settings import Request, RequestedRun, RunTerms
+from autoresearch_ray.request import Request
+from autoresearch_ray.settings import RequestedRun, RunTerms
 from autoresearch_ray.text import one_line
 
 NAMESPACE = "autoresearch"

@@ -16,8 +16,8 @@ from autoresearch_ray.decide.ledger import Entry
 from autoresearch_ray.decide.proof import chance_to_win, pair_gains, pairs_needed
 from autoresearch_ray.decide.removal import anchor_of, choose_removal
 from autoresearch_ray.decide.state import SearchState
+from autoresearch_ray.decision_rules import Rules
 from autoresearch_ray.records import Purpose, Trial
-from autoresearch_ray.settings import Rules
 
 LIKELY = 0.5  # probability of a worthwhile step, above which a contender comes before a last proof
 TAIL = 6  # trials: a contender's further run and the fewest pairs, with one to spare

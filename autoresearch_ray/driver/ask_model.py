@@ -29,12 +29,13 @@ from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
 from autoresearch_ray.proposer_spec import MODELS, OWN, PROVIDERS
 from autoresearch_ray.records import Candidate, History, Standing, Step, dollars
+from autoresearch_ray.request import Request
 from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, model_keys, price_of
 from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.models.proposer import form_of
 from autoresearch_ray.search.past_reader import start_standing
-from autoresearch_ray.settings import Request, RunSettings
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
 

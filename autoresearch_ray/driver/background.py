@@ -29,7 +29,7 @@ from autoresearch_ray.observe.lines import summary_lines
 from autoresearch_ray.observe.plots import draw_progress
 from autoresearch_ray.output import STDOUT
 from autoresearch_ray.paths import shorten
-from autoresearch_ray.settings import Request, ask, default_tag, option_name
+from autoresearch_ray.request import Request, ask, default_tag, option_name
 from autoresearch_ray.store.connect import read_run
 
 ENDS_WELL = (0, 130)  # exit statuses: done, stopped
@@ -97,7 +97,7 @@ class BackgroundRun:
 def start(*, keys: Mapping[str, str] | None = None, **options: Any) -> BackgroundRun:
     """Start a run, or with `resume` continue one, and return when its search has begun.
 
-    `options` are the fields of `settings.Request`, each as the command line takes it. `keys` are variables for that
+    `options` are the fields of `request.Request`, each as the command line takes it. `keys` are variables for that
     process alone, such as ANTHROPIC_API_KEY. Prints what the command line prints until then. Raises SettingsError with
     the line that the command line ends with, where it ends before the search.
     """

@@ -24,8 +24,9 @@ from autoresearch_ray.driver.tools.tracking import check_tracker
 from autoresearch_ray.errors import SettingsError, StorageError
 from autoresearch_ray.paths import PACKAGE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER
 from autoresearch_ray.proposer_spec import NONE
+from autoresearch_ray.request import Request, default_tag
 from autoresearch_ray.script_experiment import ScriptExperiment
-from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, default_tag
+from autoresearch_ray.settings import SQLITE, RequestedRun, RunSettings
 from autoresearch_ray.store.connect import check_state, read_stored_settings, state_of
 from autoresearch_ray.store.history import read_finished
 

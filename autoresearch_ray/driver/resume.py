@@ -20,13 +20,8 @@ from autoresearch_ray.driver.new_run import (
 )
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment_file import load_any
-from autoresearch_ray.settings import (
-    AUTO,
-    Request,
-    RequestedRun,
-    RunSettings,
-    option_name,
-)
+from autoresearch_ray.request import AUTO, Request, option_name
+from autoresearch_ray.settings import RequestedRun, RunSettings
 
 MAY_NOT_CHANGE = ("seed", "from_run")
 

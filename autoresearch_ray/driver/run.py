@@ -37,12 +37,13 @@ from autoresearch_ray.driver.weights import WeightKeeper
 from autoresearch_ray.errors import SettingsError, StoreError
 from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
 from autoresearch_ray.records import EarlierRun
+from autoresearch_ray.request import Request, ask
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.models.access import model_keys
 from autoresearch_ray.search.watches.directives import DirectivesWatch
 from autoresearch_ray.search.watches.program import ProgramWatch
 from autoresearch_ray.search.watches.suggestions import SuggestionWatch
-from autoresearch_ray.settings import SQLITE, Request, RequestedRun, RunSettings, ask
+from autoresearch_ray.settings import SQLITE, RequestedRun, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
 from autoresearch_ray.text import one_line
@@ -67,7 +68,7 @@ def run(request: Request | None = None, **options: Any) -> RunOutcome:
 
         autoresearch_ray.run(experiment=Path("experiments/cpu.yaml"), trials=28, tag="monday")
 
-    `options` are the fields of `settings.Request`. One run at a time in a process. In a thread other than the main one
+    `options` are the fields of `request.Request`. One run at a time in a process. In a thread other than the main one
     no signal stops it.
     """
     return drive(join_here(request or ask(**options)))

@@ -14,8 +14,8 @@ from autoresearch_ray.driver.new_run import choose_early_stop, choose_rules
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.experiment_file import load_experiment
+from autoresearch_ray.request import ask
 from autoresearch_ray.scoring import Scoring
-from autoresearch_ray.settings import ask
 
 METRICS = """\
 import math

@@ -16,7 +16,8 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.experiment_file import load_experiment
 from autoresearch_ray.records import CoRun
-from autoresearch_ray.settings import Request, RequestedRun
+from autoresearch_ray.request import Request
+from autoresearch_ray.settings import RequestedRun
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 pytestmark = pytest.mark.alone

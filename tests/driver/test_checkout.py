@@ -16,8 +16,8 @@ from autoresearch_ray.driver.run import drive
 from autoresearch_ray.driver.script_run import read_start
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment_file import load_any
+from autoresearch_ray.request import ask
 from autoresearch_ray.script_experiment import ScriptExperiment
-from autoresearch_ray.settings import ask
 
 LAYOUT = Path(__file__).parents[1] / "upstream_layout"
 CACHE = Path("home", ".cache", "autoresearch")

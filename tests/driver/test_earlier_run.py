@@ -26,8 +26,9 @@ from autoresearch_ray.records import (
     Result,
     Trial,
 )
+from autoresearch_ray.request import ask
 from autoresearch_ray.search.queue_filler import REMEMBERED, ProposerLoop
-from autoresearch_ray.settings import RunSettings, ask
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import begin, read_run
 from autoresearch_ray.store.earlier import put_earlier, read_earlier

@@ -30,8 +30,9 @@ from autoresearch_ray.records import (
     Result,
     Trial,
 )
+from autoresearch_ray.request import ask
 from autoresearch_ray.search.lineage import Lineage
-from autoresearch_ray.settings import RequestedRun, RunSettings, ask
+from autoresearch_ray.settings import RequestedRun, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import begin, read_run
 from autoresearch_ray.store.earlier import read_earlier

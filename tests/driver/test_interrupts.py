@@ -16,7 +16,7 @@ from small_run import settings_of, wait_gone, write_experiment
 
 from autoresearch_ray.driver.console import resume_command
 from autoresearch_ray.paths import python_command
-from autoresearch_ray.settings import Request
+from autoresearch_ray.request import Request
 
 WAITING = """
 import subprocess, sys, time

@@ -8,13 +8,15 @@ from pydantic import ValidationError
 from small_run import settings_of, write_experiment
 
 from autoresearch_ray import init
+from autoresearch_ray.decision_rules import Rules
 from autoresearch_ray.driver.new_run import choose_experiment, program_path
 from autoresearch_ray.driver.resume import MAY_NOT_CHANGE, resume_run
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.experiment_file import load_experiment
 from autoresearch_ray.launch import parse
 from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
-from autoresearch_ray.settings import Request, RequestedRun, Rules, RunSettings, RunTerms, ask
+from autoresearch_ray.request import Request, ask
+from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
 
 OF_ONE_LAUNCH = {
     "experiment",

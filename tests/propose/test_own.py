@@ -21,8 +21,8 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.conversation import Gates, Idea, Rejection
 from autoresearch_ray.propose.own import OwnIdea, OwnProposer, OwnTuner, load_proposer, load_tuner
 from autoresearch_ray.proposer_spec import parse_proposer
+from autoresearch_ray.request import ask
 from autoresearch_ray.search.models.proposers import Writers
-from autoresearch_ray.settings import ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

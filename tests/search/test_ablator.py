@@ -12,9 +12,10 @@ from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.guidance import Findings, Outlook
 from autoresearch_ray.proposer_spec import ABLATION
 from autoresearch_ray.records import Candidate, Proposal, Result, Trial
+from autoresearch_ray.request import ask
 from autoresearch_ray.search.ablator import Ablator
 from autoresearch_ray.search.search import Finished, Search
-from autoresearch_ray.settings import RunSettings, ask
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -17,10 +17,11 @@ from autoresearch_ray.observe.lines import summary_lines
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.records import Result, Trial
+from autoresearch_ray.request import Request
 from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.search.recompute import recompute_decisions
 from autoresearch_ray.search.search import Search
-from autoresearch_ray.settings import Request, RunSettings
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -16,7 +16,7 @@ from told_run import ToldRun
 from autoresearch_ray.driver.tools import tracking
 from autoresearch_ray.driver.tools.tracking import Tracking, check_tracker
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.settings import TrackerName
+from autoresearch_ray.request import TrackerName
 
 Say = Callable[[str], None]
 LOG_BLOCK = 32_768

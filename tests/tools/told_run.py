@@ -7,7 +7,8 @@ from small_run import settings_of, write_experiment
 
 from autoresearch_ray.observe.facts import Win
 from autoresearch_ray.records import Candidate, Decision, Proposal, Result, Standing, Step, StepKind, Trial
-from autoresearch_ray.settings import RunSettings, ask
+from autoresearch_ray.request import ask
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -20,7 +20,8 @@ from autoresearch_ray.driver.tools.tracker import TrackedRun, Tracker, describe_
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.records import MICROS, Decision, Result
-from autoresearch_ray.settings import RunSettings, TrackerName
+from autoresearch_ray.request import TrackerName
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.told import Mark, StepAt, decisions_after, put_mark, read_mark, read_row, steps_after
 from autoresearch_ray.text import one_line

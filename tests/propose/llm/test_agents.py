@@ -35,7 +35,7 @@ from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.session import propose
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.settings import ask
+from autoresearch_ray.request import ask
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 EDITS = "edit(SGD, ADAM)\nend(WORDS)\n"

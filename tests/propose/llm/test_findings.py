@@ -25,9 +25,10 @@ from autoresearch_ray.propose.director.subjects import OTHER, SUBJECTS, subject_
 from autoresearch_ray.propose.llm.prompt.guidance_text import findings_lines
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView, StandingView
 from autoresearch_ray.records import RejectedIdea
+from autoresearch_ray.request import ask
 from autoresearch_ray.search.analyst import Analyst
 from autoresearch_ray.search.worlds.world import Conditions
-from autoresearch_ray.settings import RunSettings, ask
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

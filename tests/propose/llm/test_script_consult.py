@@ -11,9 +11,10 @@ from autoresearch_ray.driver.ask_model import Asking, ask_model, prompt_text
 from autoresearch_ray.experiment_file import load_any
 from autoresearch_ray.propose import __main__ as consult
 from autoresearch_ray.proposer_spec import parse_proposer
+from autoresearch_ray.request import ask
 from autoresearch_ray.script_experiment import ScriptExperiment
 from autoresearch_ray.search.models.experiment_view import experiment_view
-from autoresearch_ray.settings import RunSettings, ask
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.source_files import join
 
 SCRIPT = """\

@@ -16,8 +16,9 @@ from wire import Say, WireServer
 
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.records import Candidate, EarlierRun, ProposerStatus
+from autoresearch_ray.request import ask
 from autoresearch_ray.search.models.proposers import Writers
-from autoresearch_ray.settings import RunSettings, ask
+from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.earlier import put_earlier
 from autoresearch_ray.store.sqlite.store import SqliteStore

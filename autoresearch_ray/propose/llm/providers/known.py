@@ -1,6 +1,6 @@
 """The providers that there are, and what has to be known of each before its SDK is imported.
 
-Another one is its module beside this one, an entry here, and its name in `settings.ProviderName`.
+Another one is its module beside this one, an entry here, and its name in `proposer_spec.ProviderName`.
 """
 
 from dataclasses import dataclass
