@@ -7,9 +7,9 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+from autoresearch_ray.proposer_records import Charge
 from autoresearch_ray.records import (
     Candidate,
-    Charge,
     CurvePoint,
     Decision,
     History,

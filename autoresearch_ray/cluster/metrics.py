@@ -18,7 +18,8 @@ from typing import Any
 
 from autoresearch_ray.errors import CompactedError, StoreError
 from autoresearch_ray.propose.llm.spending import CALLS, TOTAL
-from autoresearch_ray.records import MICROS, Charge, Result
+from autoresearch_ray.proposer_records import MICROS, Charge
+from autoresearch_ray.records import Result
 from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board

@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.errors import CompactedError, SettingsError, StoreError
-from autoresearch_ray.records import ProposerStatus
+from autoresearch_ray.proposer_records import ProposerStatus
 from autoresearch_ray.search.ablator import Ablator
 from autoresearch_ray.search.analyst import Analyst
 from autoresearch_ray.search.models.access import adopt_sdk_environment, sdk_environment

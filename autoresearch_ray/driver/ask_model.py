@@ -27,8 +27,9 @@ from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
+from autoresearch_ray.proposer_records import dollars
 from autoresearch_ray.proposer_spec import MODELS, OWN, PROVIDERS
-from autoresearch_ray.records import Candidate, History, Standing, Step, dollars
+from autoresearch_ray.records import Candidate, History, Standing, Step
 from autoresearch_ray.request import Request
 from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, model_keys, price_of
 from autoresearch_ray.search.models.dry_runs import make_dry_runner

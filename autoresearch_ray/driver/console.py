@@ -29,7 +29,8 @@ from autoresearch_ray.observe.lines import COLUMNS, OURS, page_line
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
 from autoresearch_ray.output import STDOUT
 from autoresearch_ray.paths import python_command, shorten
-from autoresearch_ray.records import Decision, ProposerStatus, Result, Step, Trial, TrialRow
+from autoresearch_ray.proposer_records import ProposerStatus
+from autoresearch_ray.records import Decision, Result, Step, Trial, TrialRow
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import RunSettings

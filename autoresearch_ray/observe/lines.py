@@ -8,7 +8,8 @@ from rich.cells import cell_len, set_cell_size
 from autoresearch_ray.kept_model import KeptModel
 from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.paths import LINEAGE, REPORT_FILE, python_command
-from autoresearch_ray.records import History, TrialRow, dollars
+from autoresearch_ray.proposer_records import dollars
+from autoresearch_ray.records import History, TrialRow
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import last_line, one_line
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 
 from autoresearch_ray.observe import facts, headline
-from autoresearch_ray.records import History, dollars
+from autoresearch_ray.proposer_records import dollars
+from autoresearch_ray.records import History
 from autoresearch_ray.text import one_line
 
 HEADER = (

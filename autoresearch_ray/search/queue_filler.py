@@ -19,8 +19,9 @@ from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.propose.own import OwnTuner, load_tuner
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
+from autoresearch_ray.proposer_records import ProposerStatus
 from autoresearch_ray.proposer_spec import OWN_TUNER, TUNERS, ProposerSpec
-from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Result, Standing, Trial
+from autoresearch_ray.records import Candidate, Proposal, Result, Standing, Trial
 from autoresearch_ray.search.merging import Merging, asks_back, reject_as_moved
 from autoresearch_ray.search.models.arrivals import code_differs
 from autoresearch_ray.search.older_state import is_older

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import TypeVar
 
 from autoresearch_ray.guidance import Findings
-from autoresearch_ray.records import Decision, Proposal, RejectedIdea, Result, Step, Trial
+from autoresearch_ray.proposer_records import RejectedIdea
+from autoresearch_ray.records import Decision, Proposal, Result, Step, Trial
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.contract import Event, KeyValue, WatchBatch
 from autoresearch_ray.store.history import id_of, read_record, read_value

@@ -11,18 +11,8 @@ from typing import Any, TypeVar
 from autoresearch_ray.codec import from_json
 from autoresearch_ray.errors import StoreError
 from autoresearch_ray.guidance import Directives, Findings
-from autoresearch_ray.records import (
-    Candidate,
-    Charge,
-    Decision,
-    EarlierRun,
-    History,
-    RejectedIdea,
-    Result,
-    Step,
-    Trial,
-    TrialRow,
-)
+from autoresearch_ray.proposer_records import Charge, RejectedIdea
+from autoresearch_ray.records import Candidate, Decision, EarlierRun, History, Result, Step, Trial, TrialRow
 from autoresearch_ray.store.contract import Found, KeyValue, Reads
 from autoresearch_ray.store.sqlite import reads
 from autoresearch_ray.store.sqlite.check import check

@@ -19,7 +19,8 @@ from autoresearch_ray.driver.tools.news import TrialNews, read_wins, standings, 
 from autoresearch_ray.driver.tools.tracker import TrackedRun, Tracker, describe_run
 from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.records import MICROS, Decision, Result
+from autoresearch_ray.proposer_records import MICROS
+from autoresearch_ray.records import Decision, Result
 from autoresearch_ray.request import TrackerName
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board

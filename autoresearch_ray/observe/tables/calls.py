@@ -17,7 +17,8 @@ import pandas as pd
 
 from autoresearch_ray.observe.tables.columns import Schema, make_table
 from autoresearch_ray.paths import CALLS_FOLDER
-from autoresearch_ray.records import MICROS, Charge, History
+from autoresearch_ray.proposer_records import MICROS, Charge
+from autoresearch_ray.records import History
 
 DIRECTIVES = "directives "  # prefix of a version's number among a conversation's results
 SCHEMA: Schema = {

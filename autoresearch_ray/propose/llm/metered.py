@@ -15,7 +15,7 @@ from autoresearch_ray.errors import ProviderError, ProviderRefusedError, Setting
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
 from autoresearch_ray.propose.llm.prices import Price
 from autoresearch_ray.propose.llm.spending import Spending, Tokens
-from autoresearch_ray.records import Charge, dollars
+from autoresearch_ray.proposer_records import Charge, dollars
 
 NOTHING: Tokens = (0, 0, 0, 0)
 WAIT_SECONDS = 0.2  # between two looks whether other calls have settled below their reservation

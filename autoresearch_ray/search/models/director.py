@@ -20,7 +20,7 @@ from autoresearch_ray.propose.llm.calls import Ask, Message, Prompt
 from autoresearch_ray.propose.llm.conversation import Conversation, Exchange
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.records import ProposerStatus
+from autoresearch_ray.proposer_records import ProposerStatus
 from autoresearch_ray.search.models.bill import calls_here
 from autoresearch_ray.search.models.pause import pause_seconds
 from autoresearch_ray.search.models.transcript import write_transcript

@@ -26,8 +26,9 @@ from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
 from autoresearch_ray.propose.llm.window import Window
+from autoresearch_ray.proposer_records import MICROS, ProposerStatus, Refusal, RejectedIdea
 from autoresearch_ray.proposer_spec import AGENT, OWN, ProposerSpec
-from autoresearch_ray.records import MICROS, Candidate, Proposal, ProposerStatus, Refusal, RejectedIdea
+from autoresearch_ray.records import Candidate, Proposal
 from autoresearch_ray.search.merging import reject_as_moved
 from autoresearch_ray.search.models.access import Mind
 from autoresearch_ray.search.models.arrivals import Arrivals, Asked

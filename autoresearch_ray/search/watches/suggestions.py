@@ -16,7 +16,8 @@ from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.errors import CandidateError, RecordError
 from autoresearch_ray.paths import SUGGESTIONS_FOLDER, write_whole
-from autoresearch_ray.records import Candidate, Proposal, Refusal, RejectedIdea, Standing
+from autoresearch_ray.proposer_records import Refusal, RejectedIdea
+from autoresearch_ray.records import Candidate, Proposal, Standing
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.watches.file_watch import FileWatch
 from autoresearch_ray.settings import RunSettings

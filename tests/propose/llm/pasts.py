@@ -9,14 +9,13 @@ from pathlib import Path
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.propose.llm.prompt.past import Past
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, Moment, SearchView
+from autoresearch_ray.proposer_records import Refusal, RejectedIdea
 from autoresearch_ray.records import (
     CurvePoint,
     Decision,
     Kind,
     Proposal,
     Purpose,
-    Refusal,
-    RejectedIdea,
     Result,
     Standing,
     Status,

@@ -15,7 +15,8 @@ from wire import Reply, Request, Say, Silence, WireServer
 
 from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Findings, Interaction, Outlook
 from autoresearch_ray.propose.director.directives import parse_directives
-from autoresearch_ray.records import Candidate, RejectedIdea
+from autoresearch_ray.proposer_records import RejectedIdea
+from autoresearch_ray.records import Candidate
 from autoresearch_ray.request import ask
 from autoresearch_ray.search.analyst import Analyst
 from autoresearch_ray.search.models.proposers import Writers

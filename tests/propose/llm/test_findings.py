@@ -24,7 +24,7 @@ from autoresearch_ray.propose.director.statistical import direct_by_statistics
 from autoresearch_ray.propose.director.subjects import OTHER, SUBJECTS, subject_of
 from autoresearch_ray.propose.llm.prompt.guidance_text import findings_lines
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView, StandingView
-from autoresearch_ray.records import RejectedIdea
+from autoresearch_ray.proposer_records import RejectedIdea
 from autoresearch_ray.request import ask
 from autoresearch_ray.search.analyst import Analyst
 from autoresearch_ray.search.worlds.world import Conditions

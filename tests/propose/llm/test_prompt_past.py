@@ -8,7 +8,8 @@ from pasts import HELD_OUT, TRAIN, Story, long_story, tell
 
 from autoresearch_ray.propose.llm.prompt.past import Past, view_of
 from autoresearch_ray.propose.llm.prompt.view import CandidateView
-from autoresearch_ray.records import Candidate, Decision, History, Purpose, RejectedIdea, Result, Step, Trial, TrialRow
+from autoresearch_ray.proposer_records import RejectedIdea
+from autoresearch_ray.records import Candidate, Decision, History, Purpose, Result, Step, Trial, TrialRow
 
 LONGER = TRAIN.replace("WARMDOWN = 0.5 ", "WARMDOWN = 0.6 ")
 CODE = TRAIN.replace("        return h @ weights[-1]", "        return h.abs() @ weights[-1]")

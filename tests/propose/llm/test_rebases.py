@@ -13,7 +13,8 @@ from wire import Fail, Reply, Request, Say, WireServer
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.codec import to_json
 from autoresearch_ray.decide.state import MergeIdea
-from autoresearch_ray.records import Candidate, Proposal, ProposerStatus, Standing
+from autoresearch_ray.proposer_records import ProposerStatus
+from autoresearch_ray.records import Candidate, Proposal, Standing
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.queue_filler import ProposerLoop
 from autoresearch_ray.settings import RunSettings

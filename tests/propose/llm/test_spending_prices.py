@@ -13,7 +13,7 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prices import FREE, Price, find_price, price
 from autoresearch_ray.propose.llm.spending import to_micros
-from autoresearch_ray.records import dollars
+from autoresearch_ray.proposer_records import dollars
 from autoresearch_ray.request import ask
 from autoresearch_ray.search.models.access import price_of
 

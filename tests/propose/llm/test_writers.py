@@ -15,7 +15,8 @@ from small_run import SERVER, descendants, measure_baseline, settings_of, wait_g
 from wire import Say, WireServer
 
 from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import Candidate, EarlierRun, ProposerStatus
+from autoresearch_ray.proposer_records import ProposerStatus
+from autoresearch_ray.records import Candidate, EarlierRun
 from autoresearch_ray.request import ask
 from autoresearch_ray.search.models.proposers import Writers
 from autoresearch_ray.settings import RunSettings

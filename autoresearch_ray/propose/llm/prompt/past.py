@@ -33,18 +33,8 @@ from autoresearch_ray.propose.llm.prompt.view import (
     StepView,
     Usage,
 )
-from autoresearch_ray.records import (
-    OWN_SEED,
-    Decision,
-    History,
-    Proposal,
-    Purpose,
-    RejectedIdea,
-    Result,
-    Standing,
-    Step,
-    Trial,
-)
+from autoresearch_ray.proposer_records import RejectedIdea
+from autoresearch_ray.records import OWN_SEED, Decision, History, Proposal, Purpose, Result, Standing, Step, Trial
 from autoresearch_ray.score_words import words_for_models
 from autoresearch_ray.scoring import OURS, Scoring
 from autoresearch_ray.unproven import Unproven

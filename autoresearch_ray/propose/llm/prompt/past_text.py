@@ -14,7 +14,8 @@ from autoresearch_ray.candidate.rules.imports import KNOWN
 from autoresearch_ray.propose.llm.prompt.summary import area_lines, failure_groups, knob_lines, rejection_groups
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, quote_end
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView, StepView
-from autoresearch_ray.records import Refusal, RejectedIdea, Verdict
+from autoresearch_ray.proposer_records import Refusal, RejectedIdea
+from autoresearch_ray.records import Verdict
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from autoresearch_ray.candidate.knobs import read_knobs, spell
 from autoresearch_ray.errors import CandidateError
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView
-from autoresearch_ray.records import RejectedIdea
+from autoresearch_ray.proposer_records import RejectedIdea
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
 

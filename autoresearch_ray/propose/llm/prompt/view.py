@@ -10,7 +10,8 @@ from typing import Literal
 from autoresearch_ray.candidate.difference import ConstantChange
 from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
-from autoresearch_ray.records import Kind, Proposal, RejectedIdea, Standing, Status, StepKind, Verdict
+from autoresearch_ray.proposer_records import RejectedIdea
+from autoresearch_ray.records import Kind, Proposal, Standing, Status, StepKind, Verdict
 from autoresearch_ray.score_words import ScoreWords, words_for_models
 from autoresearch_ray.scoring import OURS, Scoring
 
