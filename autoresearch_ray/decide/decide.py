@@ -1,9 +1,9 @@
 """From results to decisions: discard, advance, keep, drop. Pure functions, no clock, no store, no texts.
 
 Every run enters the ledger, and what follows is judged by the ledger as it is then (`estimate.py`). The frontier moves
-to the candidate with the lowest expected J that is probably better: with probability 0.75 after two runs, 0.9 after
-one. Changes that were found beside it are offered to be merged with it; a merge is a candidate like others, and is run
-before anything is believed of it. The best moves on proof alone (`proof.py`). What the slots do next is in `plan.py`.
+to the candidate that is expected to be best (`frontier.py`). Changes that were found beside it are offered to be merged
+with it; a merge is a candidate like others, and is run before anything is believed of it. The best moves on proof alone
+(`proof.py`). What the slots do next is in `plan.py`.
 """
 
 import math
@@ -12,6 +12,7 @@ from typing import Any
 
 from autoresearch_ray.decide.entries import ban, tidy, with_failure, with_run
 from autoresearch_ray.decide.estimate import Estimate
+from autoresearch_ray.decide.frontier import choose_frontier, compare_with_frontier, expect_gain
 from autoresearch_ray.decide.ledger import Entry
 from autoresearch_ray.decide.merges import offer
 from autoresearch_ray.decide.proof import Comparison, Judgement, failure, judge, with_outcome
@@ -168,14 +169,14 @@ def _move(
     `version` was the frontier's when the trial ended.
     """
     assert state.frontier is not None and state.best is not None
-    words, verdict = (words, verdict) if verdict else _standing_of(state, estimate, outcome, rules)
-    gain, spread, pair_sd = _numbers(state, estimate, outcome.source_sha)
+    words, verdict = (words, verdict) if verdict else compare_with_frontier(state, estimate, outcome, rules)
+    gain, spread, pair_sd = expect_gain(state, estimate, outcome.source_sha)
     before, steps = state.frontier, tuple[Step, ...]()
     if version != before.version:  # it was banned, and the best stands in
         state = replace(state, steps=state.steps + 1)
         best = state.ledger.by_sha[before.source_sha]
         steps = (_step(state, "drop", before, best, outcome, words, now),)
-    chosen = _choose(state, estimate, rules)
+    chosen = choose_frontier(state, estimate, rules)
     if chosen is not None:
         ahead = chosen.source_sha
         back = ahead in estimate.path(before.source_sha) or ahead == state.ledger.entries[0].source_sha
@@ -199,63 +200,6 @@ def _move(
     if tidied is not state:  # an entry that was offered is estimated as before, one that left taught something
         estimate = Estimate(tidied.ledger, estimate)
     return Settled(tidied, (decision,), steps, merges, estimate)
-
-
-def _numbers(state: SearchState, estimate: Estimate, source_sha: str) -> tuple[float, float, float]:
-    """Expected gain over the frontier, its sd, and a pair's; NaN for the frontier and for what is not in the ledger."""
-    assert state.frontier is not None
-    frontier = state.frontier.source_sha
-    if source_sha == frontier or state.ledger.get(source_sha) is None:
-        return math.nan, math.nan, math.nan
-    mean, spread = estimate.difference(source_sha, frontier)
-    variance = estimate.pair_variance(estimate.changes(source_sha, frontier))
-    return -mean, spread**0.5, variance**0.5
-
-
-def _standing_of(state: SearchState, estimate: Estimate, outcome: Outcome, rules: Rules) -> tuple[str, Verdict]:
-    """Where a candidate stands after this run, and in words."""
-    assert state.frontier is not None
-    entry = state.ledger.get(outcome.source_sha)
-    if outcome.purpose not in ("screen", "confirm") or entry is None:
-        return "replicate", "measure"
-    frontier = state.frontier.source_sha
-    if entry.source_sha == frontier:
-        return f"the frontier again, run {len(entry.runs)}", "measure"
-    lead = -estimate.difference(entry.source_sha, frontier)[0]
-    chance = estimate.chance(entry.source_sha, frontier, rules.worthwhile_sd * estimate.scale)
-    size = state.words.amount(abs(lead))
-    words = f"J is expected {size} {'below' if lead > 0 else 'above'} the frontier's"
-    if state.words.rises:  # above would be read as better
-        words = f"it is expected {size} {'better' if lead > 0 else 'worse'} than the frontier"
-    words += f", P(worthwhile) {chance:.2f}"
-    is_open = chance > rules.contender_probability and len(entry.runs) < rules.most_runs
-    return words, "promising" if is_open else "discard"
-
-
-def _choose(state: SearchState, estimate: Estimate, rules: Rules) -> Entry | None:
-    """Where the frontier moves: to the lowest expected J that is probably below its own; None if it stays.
-
-    An ancestor, or anybody after a failed proof, need only be likelier to be the better one.
-    """
-    assert state.frontier is not None
-    frontier = state.frontier.source_sha
-    above = set(estimate.path(frontier)) | {state.ledger.entries[0].source_sha}
-    removed = set[str]()  # from these the best took out what was not needed
-    if state.anchor is not None and state.best is not None:
-        removed = {entry.source_sha for entry in state.ledger.path(state.best.source_sha)} - {state.best.source_sha}
-    mean, better = estimate.mean(frontier), list[tuple[float, int, Entry]]()
-    for entry in state.ledger.entries:
-        sha = entry.source_sha
-        ahead = estimate.mean(sha)
-        if ahead >= mean or sha == frontier or sha in removed:
-            continue
-        if sha in above or frontier in state.failed:
-            needed = rules.return_probability
-        else:
-            needed = rules.advance_probability if len(entry.runs) > 1 else rules.advance_once_probability
-        if estimate.chance(sha, frontier) > needed:
-            better.append((ahead, entry.number, entry))
-    return min(better, key=lambda one: one[:2])[2] if better else None
 
 
 def _standing(entry: Entry, value: float, version: int, rules: Rules, now: float) -> Standing:
