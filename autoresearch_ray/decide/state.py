@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Ledger
-from autoresearch_ray.records import OWN_SEED, Decision, Kind, Purpose, Standing, Status, Step
+from autoresearch_ray.records import OWN_SEED, Decision, Kind, Purpose, Result, Standing, Status, Step, Trial
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.scoring import OURS, Scoring
 
@@ -29,6 +29,29 @@ class Outcome:
     checks: tuple[str, ...] = ()  # that it passed at full strength; none at any other
     seed_number: int = OWN_SEED  # see panel.py
     merged: tuple[str, ...] = ()  # of a merge: the candidates whose own changes it brings onto its parent
+
+    @classmethod
+    def of(cls, trial: Trial, result: Result, code_lines: int) -> "Outcome":
+        """What a decision needs of this trial; `code_lines` are its candidate's."""
+        proposal = trial.proposal
+        return cls(
+            trial_id=trial.trial_id,
+            purpose=trial.purpose,
+            proposal_id=proposal.proposal_id,
+            kind=proposal.kind,
+            proposer=proposal.proposer,
+            hypothesis=proposal.hypothesis,
+            source_sha=proposal.source_sha,
+            parent_sha=proposal.parent_sha,
+            status=result.status,
+            val_bpb=result.val_bpb,
+            holdout_bpb=result.holdout_bpb,
+            code_lines=code_lines,
+            error=result.error,
+            checks=result.checks if result.strength == "full" else (),
+            seed_number=trial.seed_number,
+            merged=proposal.merged,
+        )
 
     @property
     def number(self) -> int:

@@ -10,7 +10,7 @@ from autoresearch_ray.guidance import Findings
 from autoresearch_ray.propose.llm.prompt.past import Past
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, Moment, ScriptView, SearchView
 from autoresearch_ray.records import Candidate, Decision, Proposal, Result, Standing, Trial
-from autoresearch_ray.search.older_state import is_older
+from autoresearch_ray.search.stored_state import is_older
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.changes import Changes

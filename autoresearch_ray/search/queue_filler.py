@@ -24,8 +24,8 @@ from autoresearch_ray.proposer_spec import OWN_TUNER, TUNERS, ProposerSpec
 from autoresearch_ray.records import Candidate, Proposal, Result, Standing, Trial
 from autoresearch_ray.search.merging import Merging, asks_back, reject_as_moved
 from autoresearch_ray.search.models.arrivals import code_differs
-from autoresearch_ray.search.older_state import is_older
 from autoresearch_ray.search.prior import Prior
+from autoresearch_ray.search.stored_state import is_older
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.changes import Changes

@@ -6,8 +6,6 @@ crash `Search(...)` restores itself from the board, decides what is undecided an
 under their own ids.
 """
 
-import hashlib
-import logging
 import math
 import time
 from collections import deque
@@ -15,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.codec import to_json
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.estimate import Estimate
@@ -24,13 +22,15 @@ from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.portfolio import Portfolio, choose
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import Outcome, SearchState
-from autoresearch_ray.errors import LineageError
 from autoresearch_ray.proposer_spec import ABLATION
-from autoresearch_ray.records import OWN_SEED, Candidate, Decision, Proposal, Purpose, Result, Step, Trial
+from autoresearch_ray.records import Candidate, Decision, Proposal, Purpose, Result, Step, Trial
+from autoresearch_ray.search.commits import Commits
 from autoresearch_ray.search.early_stop import Curves
+from autoresearch_ray.search.limits import Limits
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.merging import Merging
-from autoresearch_ray.search.older_state import is_older, read_older
+from autoresearch_ray.search.new_trials import make_trial, propose_replicate
+from autoresearch_ray.search.stored_state import read_state
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.unproven import Unproven
@@ -39,8 +39,6 @@ BASELINE_ATTEMPTS = 2  # failures of the starting candidate before the run gives
 IDLE_SHARE = 0.5  # of the budget that a slot waits for a proposal before it replicates instead
 ABLATION_WEIGHT = 0.5  # of a proposer's
 IDLE_SECONDS = 2.0  # instead, on a share of a GPU: its neighbours train faster while it waits
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +69,13 @@ class Search:
         self._listener = listener or (lambda *_: None)
         self._lacks_weights = lacks_weights  # None as soon as the best was run for them: once a launch
         self._is_first = True  # nothing was planned yet in this launch
-        self._now, self._began_at = now, now()
-        self._lineage, self._git_failure = Lineage(lineage_folder, settings.tag, settings.experiment.scoring), ""
+        self._now, self._limits = now, Limits(now)
+        self._commits = Commits(board, Lineage(lineage_folder, settings.tag, settings.experiment.scoring))
         self._baseline_sha = board.candidates.put(Candidate.of(settings.baseline))
         text, self._revision = board.search_state()
-        self._state = self._read(text) if text is not None else SearchState(scoring=settings.experiment.scoring)
+        self._state = SearchState(scoring=settings.experiment.scoring)
+        if text is not None:
+            self._state = read_state(text, board.trials)
         self._estimate = Estimate(self._state.ledger) if self._state.best else None
         self._claimed = int((board.last_trial_id() or "t0").lstrip("t"))
         self.in_flight: dict[str, Trial] = {}
@@ -88,16 +88,7 @@ class Search:
         self._weights = {spec.label: spec.weight for spec in settings.proposers} | {ABLATION: ABLATION_WEIGHT}
         self._portfolio = Portfolio()
         self._idle_since: float | None = None
-        self._trial_seconds: deque[float] = deque(maxlen=32)
         self._recover()
-
-    def _read(self, text: bytes) -> SearchState:
-        if not is_older(text):
-            return from_json(SearchState, text)
-        logger.warning(
-            "this run began under earlier rules: its best and its frontier stay, the ledger decides from here"
-        )
-        return read_older(text, {trial.trial_id: trial for trial in self._board.trials()})
 
     @property
     def state(self) -> SearchState:
@@ -156,7 +147,7 @@ class Search:
         """The same with the result that a trial's slot has stored."""
         trial, result = self.in_flight.pop(trial_id, None), self._board.result(trial_id)
         assert result is not None, f"{trial_id} ended, but its slot has stored no result"
-        self._trial_seconds.append(result.total_seconds)
+        self._limits.note_trial(result.total_seconds)
         if trial is not None:
             self._curves.add(trial, result)
             self._portfolio.note_result(result)
@@ -180,19 +171,7 @@ class Search:
 
     def trials_left(self) -> float:
         """Trials that may still be started, by number and by time."""
-        left = self._settings.trials - self._claimed if self._settings.trials else float("inf")
-        if self._settings.hours is not None:
-            seconds = self.seconds_left()
-            typical = sum(self._trial_seconds) / len(self._trial_seconds) if self._trial_seconds else 0.0
-            typical = max(typical, self._settings.experiment.budget_seconds)
-            left = min(left, 0 if seconds <= 0 else max(1, int(self._settings.slots * seconds / typical)))
-        return left
-
-    def seconds_left(self) -> float:
-        """Of this launch's hours; infinite without a limit."""
-        if self._settings.hours is None:
-            return float("inf")
-        return self._settings.hours * 3600 - (self._now() - self._began_at)
+        return self._limits.trials_left(self._settings, self._claimed)
 
     def _owes_weights(self) -> bool:
         """Whether the best is to be run now for its weights: before anything else of a launch, or after all of it."""
@@ -251,49 +230,18 @@ class Search:
         return [proposal for proposal in queued if is_fresh(proposal, self._state, self._estimate, oldest)]
 
     def _start(self, what: Replicate, words: str = "") -> Trial | None:
-        proposal = Proposal(
-            proposal_id=f"r{self._claimed + 1:05d}",
-            kind="baseline" if what.purpose == "baseline" else "replicate",
-            proposer="search",
-            source_sha=what.source_sha,
-            parent_sha=what.other_sha,
-            parent_version=self._state.frontier.version if self._state.frontier else 1,
-            hypothesis=words or self._replicate_words(what),
-        )
+        proposal = propose_replicate(what, self._claimed + 1, self._state, words)
         trial = self._trial(proposal, what.purpose, what.seed_number)
         return trial if self._board.start(trial) else None
 
-    def _replicate_words(self, what: Replicate) -> str:
-        if what.purpose == "baseline":
-            return "starting candidate"
-        entry, best = self._state.ledger.get(what.source_sha), self._state.best
-        if what.purpose == "remove":
-            other = self._state.ledger.get(what.other_sha)
-            removal = entry if entry and other and entry.code_lines < other.code_lines else other
-            return f"{'with' if removal is entry else 'without'} the removal: {removal.hypothesis if removal else ''}"
-        if what.purpose == "confirm" and entry is not None:
-            return f"again: {entry.hypothesis}"
-        side = "best" if best is not None and best.source_sha == what.source_sha else "frontier"
-        return f"{side} again, {'for its proof' if what.purpose == 'prove' else 'the queue was empty'}"
-
     def _trial(self, proposal: Proposal, purpose: Purpose, seed_number: int | None) -> Trial:
-        trial_id = f"t{self._claimed + 1:05d}"
-        which = trial_id if seed_number is None else f"panel {seed_number}"
-        digest = hashlib.sha256(f"{self._settings.seed}:{which}".encode()).digest()
-        return Trial(
-            trial_id,
-            proposal,
-            purpose,
-            seed=int.from_bytes(digest[:4], "big") >> 1,
-            claimed_at=self._now(),
-            staleness=self._state.frontier.version - proposal.parent_version if self._state.frontier else 0,
-            max_staleness=self._settings.max_staleness,
-            seed_number=OWN_SEED if seed_number is None else seed_number,
-        )
+        number = self._claimed + 1
+        return make_trial(number, proposal, purpose, seed_number, self._settings, self._state, self._now())
 
     def _settle(self, trial: Trial, result: Result) -> None:
         best = self._state.best
-        settled = decide(self._state, self._outcome(trial, result), self._rules, self._now(), self._estimate)
+        outcome = Outcome.of(trial, result, self._merging.code_lines(trial.proposal.source_sha))
+        settled = decide(self._state, outcome, self._rules, self._now(), self._estimate)
         steps = tuple([self._note_step(self._unproven.note_proven(step)) for step in settled.steps])
         frontier, new_best = settled.state.frontier, settled.state.best
         self._revision = self._board.settle(
@@ -310,7 +258,7 @@ class Search:
         for decision in settled.decisions:
             self._portfolio.note_decision(decision)
         if steps:
-            self._commit()
+            self._commits.catch_up()
         for idea in settled.merges:
             self._merging.queue_merge(idea)
         self._listener(trial, result, settled.decisions, steps)
@@ -321,44 +269,9 @@ class Search:
         self._unproven = self._unproven.after(step)
         return step
 
-    def _commit(self) -> None:
-        """Bring git up to the steps; a failure is told once and mended at the next step or start."""
-        try:
-            steps = self._board.steps(self._lineage.done + 1)
-            made = self._lineage.replay(steps, self._board.candidates.get, self._board.commits())
-        except LineageError as error:
-            if str(error) != self._git_failure:
-                logger.warning("%s; the search goes on: what is not committed is stored, and tried again", error)
-            self._git_failure = str(error)
-            return
-        self._git_failure = ""
-        for index, commit in made.items():
-            self._board.put_commit(index, commit)
-
-    def _outcome(self, trial: Trial, result: Result) -> Outcome:
-        proposal = trial.proposal
-        return Outcome(
-            trial_id=trial.trial_id,
-            purpose=trial.purpose,
-            proposal_id=proposal.proposal_id,
-            kind=proposal.kind,
-            proposer=proposal.proposer,
-            hypothesis=proposal.hypothesis,
-            source_sha=proposal.source_sha,
-            parent_sha=proposal.parent_sha,
-            status=result.status,
-            val_bpb=result.val_bpb,
-            holdout_bpb=result.holdout_bpb,
-            code_lines=self._merging.code_lines(proposal.source_sha),
-            error=result.error,
-            checks=result.checks if result.strength == "full" else (),
-            seed_number=trial.seed_number,
-            merged=proposal.merged,
-        )
-
     def _recover(self) -> None:
         """Git up to the steps, a decision for every result, and the trials that were cut off."""
-        self._commit()
+        self._commits.catch_up()
         trials = {trial.trial_id: trial for trial in self._board.trials()}
         for trial in trials.values():
             self._portfolio.note_trial(trial)

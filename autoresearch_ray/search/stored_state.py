@@ -1,12 +1,25 @@
-"""Reads the search's state of runs that began before there was a ledger."""
+"""Reads the search's state as it is stored, also that of runs that began before there was a ledger."""
 
 import json
+import logging
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.ledger import Entry, Ledger, Run
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.records import Standing, Trial
+
+logger = logging.getLogger(__name__)
+
+
+def read_state(text: bytes, read_trials: Callable[[], Iterable[Trial]]) -> SearchState:
+    """The state in this text. An older one needs the run's trials, and a person is told of it."""
+    if not is_older(text):
+        return from_json(SearchState, text)
+    logger.warning("this run began under earlier rules: its best and its frontier stay, the ledger decides from here")
+    return _read_older(text, {trial.trial_id: trial for trial in read_trials()})
 
 
 def is_older(text: bytes) -> bool:
@@ -14,7 +27,7 @@ def is_older(text: bytes) -> bool:
     return "ledger" not in json.loads(text)
 
 
-def read_older(text: bytes, trials: dict[str, Trial]) -> SearchState:
+def _read_older(text: bytes, trials: dict[str, Trial]) -> SearchState:
     """The state as far as it carries over: best, frontier, their runs on numbered seeds, and the noise.
 
     The frontier enters as a merge on the best whose expected effect is what the earlier rules estimated.
