@@ -227,9 +227,9 @@ class Step:
     checks: tuple[str, ...] = ()  # of a keep, as in its decision
     holdout_gain: float = math.nan  # of a keep, as in its decision
     removes: bool = False  # a keep that takes out code, see decide/removal.py
-    proves: tuple[int, ...] | None = (
-        None  # of a keep: the advances, by index; None in what was stored before: `unproven`
-    )
+    # Two that stores of earlier versions lack; `unproven` reads those by other means.
+    proves: tuple[int, ...] | None = None  # indices of the advances that a keep proves
+    disappointed: bool | None = None  # of a drop: an earlier candidate turned out to be better; else a proof failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,13 @@ from dataclasses import dataclass, replace
 
 from autoresearch_ray.records import Step
 
+DISAPPOINTED = "P(better than the frontier)"  # how the reason begins where earlier versions say it by that alone
+
+
+def disappointed(drop: Step) -> bool:
+    """Whether the frontier went back to an earlier candidate because that looks better, and not for a failed proof."""
+    return drop.reason.startswith(DISAPPOINTED) if drop.disappointed is None else drop.disappointed
+
 
 @dataclass(frozen=True, slots=True)
 class Unproven:

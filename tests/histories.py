@@ -194,7 +194,7 @@ def realistic(seed: int = 1) -> History:
     lost = run.trial(SECOND + "\nD = 1\n", "code", "screen", "bigger batches late", score=1.721, verdict="advance")
     run.step("advance", SECOND + "\nD = 1\n", lost, 1.7290)
     lost = run.trial(SECOND + "\nD = 1\n", "replicate", "prove", "bigger batches late", score=1.745, verdict="drop")
-    run.step("drop", SECOND, lost, 1.7440, gain=-0.007)
+    run.step("drop", SECOND, lost, 1.7370)
     for value in (1.749, 1.768):
         run.trial(
             SECOND + f"\nE = {value}\n", "knobs", "screen", f"EMBED_LR -> {value}", score=value, verdict="discard"

@@ -16,6 +16,7 @@ from typing import Self
 
 from autoresearch_ray.errors import LineageError, SettingsError
 from autoresearch_ray.git_commands import Repository, users_environment
+from autoresearch_ray.repeating import pause_after
 
 LOOK_SECONDS = 1.0
 PUSH_SECONDS = 60.0  # limit for one attempt
@@ -93,8 +94,7 @@ class Pusher:
                 continue
             failures = 0 if self._push(tip, PUSH_SECONDS) else failures + 1
             if failures:
-                first, longest = RETRY_SECONDS
-                wait = min(longest, first * 2.0 ** min(failures - 1, 10))
+                wait = pause_after(failures, RETRY_SECONDS)
                 self._say(
                     f"push to {hide_password(self._remote)} failed ({self._failure}); again in {wait:.0f} s, the "
                     "search goes on"

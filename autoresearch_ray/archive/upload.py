@@ -35,6 +35,7 @@ from autoresearch_ray.paths import (
     TRIALS_FOLDER,
 )
 from autoresearch_ray.records import Decision, Result, Step, Trial
+from autoresearch_ray.repeating import pause_after
 from autoresearch_ray.settings import SQLITE
 from autoresearch_ray.store.history import read_finished
 from autoresearch_ray.store.sqlite import files
@@ -120,7 +121,6 @@ class Uploads:
         return not self._superseded
 
     def _follow(self, superseded: Callable[[], None]) -> None:
-        first, longest = RETRY_SECONDS
         failures = 0
         self._changed.set()
         while not self._ended.is_set():
@@ -134,7 +134,7 @@ class Uploads:
             failures = 0 if stored else failures + 1
             if failures:
                 self._changed.set()
-                self._ended.wait(min(longest, first * 2.0 ** min(failures - 1, 10)))
+                self._ended.wait(pause_after(failures, RETRY_SECONDS))
             else:
                 self._ended.wait(max(PAUSE_SECONDS, time.monotonic() - began))
 

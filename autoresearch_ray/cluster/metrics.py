@@ -20,6 +20,7 @@ from autoresearch_ray.errors import CompactedError, StoreError
 from autoresearch_ray.propose.llm.spending import CALLS, TOTAL
 from autoresearch_ray.proposer_records import MICROS, Charge
 from autoresearch_ray.records import Result
+from autoresearch_ray.repeating import beside
 from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
@@ -187,22 +188,16 @@ class Exported:
 @contextlib.contextmanager
 def metering(board: Board, settings: RunSettings, search: Any, watch: Any) -> Iterator[None]:
     """Export the run's metrics until the end of `with`, from a thread of its own."""
-    ended = threading.Event()
     gauging, exported = (
         Gauging(board, search, watch),
         Exported(settings.tag, settings.gpu_share, settings.experiment.scoring),
     )
 
-    def export() -> None:
+    def export(ended: threading.Event) -> None:
         while not ended.is_set():
             with contextlib.suppress(StoreError):  # out of reach: the next look may do
                 exported.show(gauging.look())
             ended.wait(LOOK_SECONDS)
 
-    thread = threading.Thread(target=export, name="metrics", daemon=True)
-    thread.start()
-    try:
+    with beside("metrics", export):
         yield
-    finally:
-        ended.set()
-        thread.join()

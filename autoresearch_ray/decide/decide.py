@@ -175,7 +175,7 @@ def _move(
     if version != before.version:  # it was banned, and the best stands in
         state = replace(state, steps=state.steps + 1)
         best = state.ledger.by_sha[before.source_sha]
-        steps = (_step(state, "drop", before, best, outcome, words, now),)
+        steps = (replace(_step(state, "drop", before, best, outcome, words, now), disappointed=False),)
     chosen = choose_frontier(state, estimate, rules)
     if chosen is not None:
         ahead = chosen.source_sha
@@ -188,7 +188,8 @@ def _move(
         value = state.best.objective + estimate.difference(ahead, state.best.source_sha)[0]
         frontier = _standing(chosen, value, before.version + 1, rules, now)
         state = replace(state, frontier=frontier, steps=state.steps + 1)
-        steps = (*steps, _step(state, "drop" if back else "advance", frontier, chosen, outcome, reason, now))
+        step = _step(state, "drop" if back else "advance", frontier, chosen, outcome, reason, now)
+        steps = (*steps, replace(step, disappointed=True) if back else step)
         if verdict in ("promising", "discard") and ahead == outcome.source_sha:
             words, verdict = reason, "advance"
         else:

@@ -107,7 +107,7 @@ def standings(history: History, price: float) -> tuple[Standing, Standing] | Non
         standing = _standing(step, history.candidates[step.source_sha].text, price)
         if step.kind in ("start", "keep"):
             best = standing
-        frontier = standing if step.kind in ("start", "advance") else best if step.kind == "drop" else frontier
+        frontier = standing if step.kind != "keep" else frontier
     return None if frontier is None or best is None else (frontier, best)
 
 

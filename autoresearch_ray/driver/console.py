@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from autoresearch_ray.output import STDOUT
 from autoresearch_ray.paths import python_command, shorten
 from autoresearch_ray.proposer_records import ProposerStatus
 from autoresearch_ray.records import Decision, Result, Step, Trial, TrialRow
+from autoresearch_ray.repeating import beside
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.scoring import Scoring
 from autoresearch_ray.settings import RunSettings
@@ -98,14 +100,10 @@ class Progress:
     @contextlib.contextmanager
     def hearing(self, board: Board) -> Iterator[None]:
         """Tell of models that pause, stop or answer again, of new advice, and of new directions."""
-        ended = threading.Event()
-        thread = threading.Thread(target=self._hear, args=(board, ended), name="hearing", daemon=True)
-        thread.start()
         try:
-            yield
+            with beside("hearing", partial(self._hear, board)):
+                yield
         finally:
-            ended.set()
-            thread.join()
             for status in board.notes.proposers():
                 self._console.print(_model_line(status), markup=False)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import filelock
 
-from autoresearch_ray.archive.backup import Backups
+from autoresearch_ray.archive.backup import backups
 from autoresearch_ray.archive.push import Pusher, find_remote
 from autoresearch_ray.archive.restore import claim, storage_of
 from autoresearch_ray.archive.upload import Uploads
@@ -156,7 +156,7 @@ def _drive(
         board.note_launch(time.time())
         board.notes.forget_proposers()
         if settings.state == SQLITE:
-            stack.enter_context(Backups(store, folder))
+            stack.enter_context(backups(store, folder))
         write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
         uploads = _uploads(settings, folder, board, progress)
         listener = progress.note_decisions if uploads is None else uploads.after(progress.note_decisions)

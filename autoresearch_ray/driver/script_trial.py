@@ -18,6 +18,7 @@ from autoresearch_ray.driver.script_run import read_files, read_source, read_sta
 from autoresearch_ray.errors import CandidateError, SettingsError
 from autoresearch_ray.paths import OUTPUT_FILE
 from autoresearch_ray.records import Candidate, Isolation, Result
+from autoresearch_ray.repeating import beside
 from autoresearch_ray.script_experiment import ScriptExperiment
 
 LOOK_SECONDS = 0.2  # between looks at what it printed
@@ -70,9 +71,8 @@ def read_candidate_of(experiment: ScriptExperiment, path: Path | None, say: Say,
 @contextlib.contextmanager
 def _following(path: Path, show: Callable[[str], object]) -> Iterator[None]:
     """Show what is written to a file, while it is written and to its end."""
-    ended = threading.Event()
 
-    def follow() -> None:
+    def follow(ended: threading.Event) -> None:
         decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         while not path.exists():
             if ended.wait(LOOK_SECONDS):
@@ -87,10 +87,5 @@ def _following(path: Path, show: Callable[[str], object]) -> Iterator[None]:
                     return
                 ended.wait(LOOK_SECONDS)
 
-    thread = threading.Thread(target=follow, name="output")
-    thread.start()
-    try:
+    with beside("output", follow):
         yield
-    finally:
-        ended.set()
-        thread.join()

@@ -120,12 +120,11 @@ def best_levels(history: History) -> tuple[Level, ...]:
 
 
 def frontier_levels(history: History) -> tuple[Level, ...]:
-    """The frontier from the start on; a dropped one returns to the best of that moment."""
-    best, found = math.nan, []
+    """The frontier from the start on; a keep tells anew what it is worth, unless it was found beside it."""
+    found = list[Level]()
     for level in _levels(history):
-        if level.step.kind in ("start", "keep"):
-            best = level.val_bpb
-        found.append(Level(level.trial_number, best, level.step) if level.step.kind == "drop" else level)
+        if level.step.kind != "keep" or level.step.source_sha == found[-1].step.source_sha:
+            found.append(level)
     return tuple(found)
 
 
@@ -160,11 +159,8 @@ def best_sha(history: History) -> str:
 
 def frontier_sha(history: History) -> str:
     """The hash of what new proposals start from; the starting candidate's until it has moved."""
-    best = frontier = ""
-    for step in history.steps:
-        best = step.source_sha if step.kind in ("start", "keep") else best
-        frontier = step.source_sha if step.kind in ("start", "advance") else best if step.kind == "drop" else frontier
-    return frontier or start_sha(history)
+    levels = frontier_levels(history)
+    return levels[-1].step.source_sha if levels else start_sha(history)
 
 
 def trials_of(history: History, source_sha: str) -> list[TrialRow]:

@@ -1,4 +1,4 @@
-"""The lineage as a tree of lines: start and wins are its trunk, advances and failed proofs its branches."""
+"""The lineage as a tree of lines: start and wins are its trunk, advances and what took them back its branches."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from autoresearch_ray.observe import facts
 from autoresearch_ray.records import History, Step
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.text import one_line
-from autoresearch_ray.unproven import Unproven
+from autoresearch_ray.unproven import Unproven, disappointed
 
 SHOWN_STEPS = 200  # the latest
 WORDS = 240  # characters of a hypothesis
@@ -19,7 +19,7 @@ class LineageRow:
 
     trial: str
     place: str
-    word: str  # start, win 1, advance, merge, failed proof
+    word: str  # start, win 1, advance, merge, failed proof, went back
     hypothesis: str
     numbers: str
     fate: str = ""  # "lost" for an advance that did not become a win
@@ -31,7 +31,8 @@ def lineage_rows(history: History) -> list[LineageRow]:
     lost, rows, wins, words = _find_lost_steps(history), [], 0, facts.score_words(history)
     for step in history.steps:
         wins += step.kind == "keep"
-        word = {"start": "start", "keep": f"win {wins}", "drop": "failed proof"}.get(step.kind, "advance")
+        back = "went back" if disappointed(step) else "failed proof"
+        word = {"start": "start", "keep": f"win {wins}", "drop": back}.get(step.kind, "advance")
         rows.append(
             LineageRow(
                 one_line(step.trial_id, 100),
@@ -51,7 +52,7 @@ def probability(value: float) -> str:
 
 
 def _find_lost_steps(history: History) -> set[int]:
-    """The advances that a failed proof took back."""
+    """The advances that a failed proof, or a better earlier candidate, took back."""
     lost, unproven = set[int](), Unproven()
     for step in history.steps:
         if step.kind == "drop":

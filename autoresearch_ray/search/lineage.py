@@ -17,7 +17,7 @@ from autoresearch_ray.paths import write_whole
 from autoresearch_ray.records import Candidate, Step
 from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.scoring import OURS, Scoring
-from autoresearch_ray.unproven import Unproven
+from autoresearch_ray.unproven import Unproven, disappointed
 
 AUTHOR = "autoresearch_ray"
 EMAIL = "autoresearch_ray@localhost"
@@ -26,8 +26,6 @@ IDENTITY = {  # for every move of a branch too: git asks the name server else, a
     for role in ("AUTHOR", "COMMITTER")
     for key, value in (("NAME", AUTHOR), ("EMAIL", EMAIL))
 }
-
-DISAPPOINTED = "P(better than the frontier)"  # begins why the frontier goes back without a failed proof
 
 
 class Lineage:
@@ -89,7 +87,7 @@ class Lineage:
             )
         else:
             message = f"Return to the best\n\nThe frontier failed its proof: {step.reason}\n"
-            if step.reason.startswith(DISAPPOINTED):
+            if disappointed(step):
                 message = f"Return to an earlier candidate\n\nThe frontier disappointed: {step.reason}\n"
             commit = self._tips[self._frontier] = self._commit_tree(
                 step, candidate, message, self._tips[self._frontier]

@@ -8,6 +8,7 @@ import pytest
 from histories import SECOND, SOURCE, THIRD, Writer, empty, realistic, sha
 
 from autoresearch_ray.observe import facts, headline
+from autoresearch_ray.observe.lineage_rows import lineage_rows
 
 
 def test_the_gain_is_the_sum_of_what_the_wins_gained_in_pairs() -> None:
@@ -96,6 +97,25 @@ def test_a_dropped_frontier_returns_to_the_best() -> None:
     levels = {level.step.index: level.val_bpb for level in facts.frontier_levels(history)}
     drop = next(step for step in history.steps if step.kind == "drop")
     assert levels[drop.index] == 1.7370
+
+
+def test_a_frontier_that_disappoints_returns_to_what_the_step_names_which_need_not_be_the_best() -> None:
+    run = Writer()
+    run.step("start", SOURCE, run.trial(SOURCE, "baseline", "baseline", "start", score=1.76), 1.76)
+    for source, value in ((SECOND, 1.72), (THIRD, 1.71)):
+        run.step("advance", source, run.trial(source, "code", "confirm", "an idea", score=value), value)
+    run.step("drop", SECOND, run.trial(THIRD, "replicate", "confirm", "an idea", score=1.76), 1.725)
+    run.steps[-1] = replace(run.steps[-1], disappointed=True)
+    history = run.history()
+    assert facts.frontier_sha(history) == sha(SECOND) and facts.best_sha(history) == sha(SOURCE)
+    assert [level.val_bpb for level in facts.frontier_levels(history)] == [1.76, 1.72, 1.71, 1.725]
+    assert [(row.word, row.fate) for row in lineage_rows(history)][1:] == [
+        ("advance", ""),
+        ("advance", "lost"),
+        ("went back", "lost"),
+    ]
+    run.step("keep", "beside", run.trial("beside", "code", "prove", "x", score=1.70), 1.70, gain=0.06)
+    assert facts.frontier_sha(run.history()) == sha(SECOND), "a win that was found beside it"
 
 
 def test_a_win_is_named_by_the_advances_that_led_to_it() -> None:

@@ -4,14 +4,14 @@ import shutil
 import time
 from pathlib import Path
 
-from autoresearch_ray.archive.backup import Backups
+from autoresearch_ray.archive.backup import backups
 from autoresearch_ray.paths import BACKUP_FILE
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 
 def test_a_copy_is_made_now_and_then_and_at_the_end(tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "state.db") as store:
-        with Backups(store, tmp_path, every_seconds=0.05):
+        with backups(store, tmp_path, every_seconds=0.05):
             store.put("a", b"1")
             deadline = time.monotonic() + 30
             while not (tmp_path / BACKUP_FILE).exists():
@@ -26,5 +26,5 @@ def test_a_copy_is_made_now_and_then_and_at_the_end(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_cannot_be_made_ends_no_run(tmp_path: Path) -> None:
-    with SqliteStore(tmp_path / "state.db") as store, Backups(store, tmp_path / "gone"):
+    with SqliteStore(tmp_path / "state.db") as store, backups(store, tmp_path / "gone"):
         store.put("a", b"1")

@@ -118,13 +118,14 @@ class Standings:
 def standings(steps: Sequence[StepAt], revision: int) -> Standings:
     """The standings after the steps up to this revision."""
     best = frontier = math.nan
-    wins = 0
+    wins, source_sha = 0, ""
     for at in steps:
         if at.revision > revision:
             break
         kind, score = at.step.kind, at.step.val_bpb
         best = score if kind in ("start", "keep") else best
-        frontier = score if kind == "advance" else best
+        if kind != "keep" or at.step.source_sha == source_sha:  # else it was found beside the frontier
+            frontier, source_sha = score, at.step.source_sha
         wins += kind == "keep"
     return Standings(best, frontier, wins)
 

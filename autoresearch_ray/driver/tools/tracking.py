@@ -21,6 +21,7 @@ from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.proposer_records import MICROS
 from autoresearch_ray.records import Decision, Result
+from autoresearch_ray.repeating import pause_after
 from autoresearch_ray.request import TrackerName
 from autoresearch_ray.settings import RunSettings
 from autoresearch_ray.store.board import Board
@@ -119,7 +120,7 @@ class Tracking:
                     self._tracker.close()
             except Exception as error:  # noqa: BLE001  # the border to a foreign package, which may raise anything
                 failures += 1
-                wait = min(RETRY_SECONDS[1], RETRY_SECONDS[0] * 2.0 ** min(failures - 1, 10))
+                wait = pause_after(failures, RETRY_SECONDS)
                 self._note_failure(error, wait)
                 continue
             if self._failure and not is_last:

@@ -23,6 +23,7 @@ from autoresearch_ray.errors import (
     RateLimitedError,
 )
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
+from autoresearch_ray.repeating import pause_after
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Backoff:
 
     def wait_seconds(self, failures: int, asked_seconds: float | None, jitter: float) -> float:
         """The wait after so many failures, with jitter in [0, 1); never less than the provider asked for."""
-        drawn = jitter * min(self.cap_seconds, self.first_seconds * 2.0 ** min(failures - 1, 32))
+        drawn = jitter * pause_after(failures, (self.first_seconds, self.cap_seconds))
         return drawn if asked_seconds is None else asked_seconds + jitter * self.first_seconds
 
 
