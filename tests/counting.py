@@ -1,5 +1,6 @@
 """A search that counts and slots that sleep, for who gets which slot: all else is Ray Tune as a run uses it."""
 
+import math
 import os
 import sys
 import time
@@ -18,12 +19,16 @@ from autoresearch_ray.settings import RunSettings
 
 START_SECONDS, TRIAL_SECONDS = 3.0, 0.15  # of all slots but the first, and of a trial
 SILENT_SECONDS = 6.0
+LAST = math.inf
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's workers do not find the tests
 
 
 class Counting:
-    """A search that hands out so many trials, each when its time has come (seconds after the first was asked for)."""
+    """A search that hands out so many trials, each when its time has come.
+
+    That is seconds after the first was asked for, or LAST: when all that were handed out have ended.
+    """
 
     def __init__(self, slots: int, due: list[float], trial_seconds: float = TRIAL_SECONDS) -> None:
         self.slots, self._due, self._takes = slots, due, str(trial_seconds)
@@ -41,7 +46,7 @@ class Counting:
             trial = self._again.pop()
         elif self._claimed == len(self._due):
             return Finished()
-        elif time.monotonic() < self._began + self._due[self._claimed]:
+        elif not self._is_due(self._due[self._claimed]):
             return None
         else:
             self._claimed += 1
@@ -50,6 +55,9 @@ class Counting:
             )
         self.in_flight[trial.trial_id] = trial
         return trial
+
+    def _is_due(self, due: float) -> bool:
+        return not self.in_flight if due == LAST else time.monotonic() >= self._began + due
 
     def finish(self, result: Result) -> None:
         del self.in_flight[result.trial_id]
@@ -69,7 +77,10 @@ class Counting:
 
 
 class CountedSlot(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
-    """A slot of which only the first to start is quick; a trial's result says which process it ran in."""
+    """A slot of which only the first to start is quick; a trial's result says which process it ran in.
+
+    The others may wait for the file of a result, which `waits` names.
+    """
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -82,6 +93,8 @@ class CountedSlot(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         first = not list(folder.glob("slot-*"))
         (folder / f"slot-{os.getpid()}").touch()
         time.sleep(0 if first else START_SECONDS)
+        while (folder / "waits").exists() and not first and not (folder / (folder / "waits").read_text()).exists():
+            time.sleep(0.1)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         return True

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from counting import Counting, run
+from counting import LAST, Counting, run
 from small_run import settings_of, write_experiment
 
 from autoresearch_ray.cluster.scheduling import PATIENCE_SECONDS, Stranded
@@ -40,7 +40,8 @@ def test_slots_without_a_trial_rest_and_go_on(settings: RunSettings, tmp_path: P
 
 
 def test_a_slot_that_has_rested_takes_the_trial_of_one_that_starts(settings: RunSettings, tmp_path: Path) -> None:
-    search = Counting(2, [0.0, 0.0, 8.0])  # one of the two slots starts for longer than the other rests
+    (tmp_path / "waits").write_text("t00002.json")  # one slot starts until the other has run its trial
+    search = Counting(2, [0.0, 0.0, LAST])
     run(search, tmp_path, settings)
     first, second, _ = search.results
     assert {first.trial_id, second.trial_id} == {"t00001", "t00002"} and first.node == second.node
