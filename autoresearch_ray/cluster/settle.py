@@ -135,9 +135,6 @@ def _ask_for_room(run: RunTerms, slots: int) -> list[Any]:
 
     wanted = bundle(run)
     cpus, gpus = wanted.pop("CPU", 0.0), wanted.pop("GPU", 0.0)
-    room = ray.remote(_nothing).options(num_cpus=cpus, num_gpus=gpus, resources=wanted, name="room for a slot")
+    nothing = ray.remote(lambda: None)
+    room = nothing.options(num_cpus=cpus, num_gpus=gpus, resources=wanted, name="room for a slot")
     return [room.remote() for _ in range(slots)]
-
-
-def _nothing() -> None:
-    return

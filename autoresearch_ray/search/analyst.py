@@ -59,11 +59,9 @@ class Analyst:
     def _direct(self, findings: Findings) -> None:
         """Where to look by statistics, for models that no director leads; a person's word and a lost race stand."""
         settings, before = self._reader.settings, self._board.notes.directives()
-        led = settings.director is not None and not self._has_stopped(settings.director_label)
+        stopped = {status.name for status in self._board.notes.proposers() if status.state == "stopped"}
+        led = settings.director is not None and settings.director_label not in stopped
         if settings.has_models and not led and not before.is_closed:
             self._board.notes.put_directives(
                 direct_by_statistics(findings, before, words_for_models(settings.experiment.scoring))
             )
-
-    def _has_stopped(self, who: str) -> bool:
-        return any(status.name == who and status.state == "stopped" for status in self._board.notes.proposers())

@@ -77,7 +77,8 @@ class Lineage:
             commit = self._commit_tree(step, candidate, f"Start from the baseline\n\n{step.reason}\n", None)
             self._tips = {self._best: commit, self._frontier: commit}
         elif step.kind == "advance":
-            message = f"{_title(step.hypothesis)}\n\n{step.reason}\nNot proven yet. {_origin(step)}\n"
+            origin = f"Proposed by {step.proposer}, confirmed by {step.trial_id}."
+            message = f"{_title(step.hypothesis)}\n\n{step.reason}\nNot proven yet. {origin}\n"
             commit = self._tips[self._frontier] = self._commit_tree(
                 step, candidate, message, self._tips[self._frontier]
             )
@@ -121,15 +122,13 @@ class Lineage:
         run = self._repository.run
         with tempfile.TemporaryDirectory() as scratch:
             index = {"GIT_INDEX_FILE": f"{scratch}/index"}
-            files = "".join(f"100644 {self._blob(text)}\t{path}\n" for path, text in candidate.files)
+            blobs = [(run("hash-object", "-w", "--stdin", text=text), path) for path, text in candidate.files]
+            files = "".join(f"100644 {blob}\t{path}\n" for blob, path in blobs)
             run("update-index", "--add", "--index-info", text=files, variables=index)
             tree = run("write-tree", variables=index)
         parents = ["-p", parent] if parent else []
         dates = {f"GIT_{role}_DATE": date for role in ("AUTHOR", "COMMITTER")}
         return run("commit-tree", tree, *parents, "-F", "-", text=message, variables=IDENTITY | dates)
-
-    def _blob(self, text: str) -> str:
-        return self._repository.run("hash-object", "-w", "--stdin", text=text)
 
     def _move_branches(self) -> None:
         run = self._repository.run
@@ -157,7 +156,3 @@ class Lineage:
 def _title(hypothesis: str) -> str:
     words = " ".join(hypothesis.split()) or "Change train.py"
     return words if len(words) <= 100 else words[:97] + "..."
-
-
-def _origin(step: Step) -> str:
-    return f"Proposed by {step.proposer}, confirmed by {step.trial_id}."

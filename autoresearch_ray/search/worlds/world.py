@@ -99,7 +99,8 @@ class World:
         what = f"{sorted(values.items())} {seed} {again}"
         rng = self._rng(f"run {what}")
         crashes, (machine, held_out), jitter = rng.random(), rng.normal(size=2), rng.normal(size=REPORTS)
-        noise = self._of_seed(seed) + self._own(values, seed) + self._machine_sd * machine
+        seeds = self._seed_sd * float(self._rng(f"seed {seed}").normal())
+        noise = seeds + self._own(values, seed) + self._machine_sd * machine
         score = self.truth(values) + noise + self._setting(slot, passed)
         sd = self.conditions.noise_sd
         jitter[-1] = 0
@@ -114,9 +115,6 @@ class World:
         """How long the trial of this number takes there, start-up and scoring included."""
         overhead = OVERHEAD * (0.5 + self._rng(f"seconds {number}").random())
         return self.budget_seconds * (1 + overhead * self._slowness(slot))
-
-    def _of_seed(self, seed: int) -> float:
-        return self._seed_sd * float(self._rng(f"seed {seed}").normal())
 
     def _own(self, values: Values, seed: int) -> float:
         """The candidate's own luck on this seed: over seeds of mean 0, at the start 0, far away sqrt(2) own sd."""
