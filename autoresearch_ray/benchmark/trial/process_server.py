@@ -104,8 +104,9 @@ class Server:
         return pid
 
     def follow(self, pid: int, channel: Channel, heard: Callable[[bytes], bool]) -> End | None:
-        """Hand a child's messages to `heard` until the child has ended; None if `heard` says that this is enough.
+        """Hand a child's messages to `heard` until the child has ended, or `heard` says that this is enough.
 
+        None if it has not ended by then. An End means that it is collected, and its number may be another process's.
         A request meanwhile means that the child is to be killed.
         """
         channels = [channel.fileno()]
@@ -129,7 +130,7 @@ class Server:
                 if not message:
                     channels.clear()
                 elif heard(message):
-                    return None
+                    return end  # it may have ended with this message, and is collected then
             if end is not None:
                 return end
 
