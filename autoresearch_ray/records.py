@@ -113,11 +113,6 @@ class Trial:
     max_staleness: int | None = 0  # the run's bound on that when it was claimed; None: no bound
     seed_number: int = OWN_SEED  # of its seed in the panel or the proof
 
-    @property
-    def number(self) -> int:
-        """In the order of claiming, from 1."""
-        return int(self.trial_id.lstrip("t"))
-
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:

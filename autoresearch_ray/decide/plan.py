@@ -1,9 +1,8 @@
 """What a free slot does next: pure, from the decisions' state and what is in flight.
 
 In this order: measure the baseline, run a frontier that has one run once more, run the likeliest contender once more,
-replicate for a proof that is open or due, run a proposal. The last trials of a run wait for what is under way before
-they run proposals. Where nothing is ready, or the frontier has not moved for long: replicate for the proof of a
-removal. Where nothing is ready at all: the best. None: there is nothing to do now.
+replicate for a proof that is open or due, run a proposal. Where nothing is ready, or the frontier has not moved for
+long: replicate for the proof of a removal. Where nothing is ready at all: the best. None: there is nothing to do now.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ from autoresearch_ray.decision_rules import Rules
 from autoresearch_ray.records import Purpose, Trial
 
 LIKELY = 0.5  # probability of a worthwhile step, above which a contender comes before a last proof
-TAIL = 6  # trials: a contender's further run and the fewest pairs, with one to spare
 ATTEMPTS = 2  # at another run of a candidate, before it is let be
 FAR = 2.0  # sd above the frontier, from which nobody is looked at
 
@@ -47,7 +45,6 @@ def plan(
     in_flight: Sequence[Trial],
     *,
     baseline_sha: str,
-    started: int,
     trials_left: float,
     slots: int,
     ready: bool,
@@ -55,8 +52,8 @@ def plan(
 ) -> Replicate | Screen | None:
     """The next thing for a free slot; `estimate` is that of the state's ledger, None before the baseline is measured.
 
-    `started` counts the trials so far, `trials_left` those not yet started (infinite for an endless run). `ready` says
-    that a proposal is queued, `idle` that nothing was ready for longer than is worth waiting.
+    `trials_left` counts those not yet started (infinite for an endless run), `ready` says that a proposal is queued,
+    `idle` that nothing was ready for longer than is worth waiting.
     """
     if state.best is None:
         return _before_noise(state, rules, in_flight, baseline_sha, ready)
@@ -71,8 +68,6 @@ def plan(
         return Replicate("confirm", again.source_sha, again.source_sha, number)
     if proof is not None:
         return proof
-    if _waits(rules, in_flight, started, trials_left, slots):
-        return None
     if (idle and not ready) or (not last and _is_plateau(state, rules, in_flight, slots)):
         removal = _for_removal(state, estimate, rules, in_flight, trials_left)
         if removal is not None:
@@ -80,25 +75,6 @@ def plan(
     if ready:
         return Screen()
     return Replicate("idle", state.best.source_sha, state.best.source_sha) if idle else None
-
-
-def _waits(rules: Rules, in_flight: Sequence[Trial], started: int, trials_left: float, slots: int) -> bool:
-    """Whether the slot waits for what is in flight: the run's last wave of trials is kept for proofs.
-
-    What is screened in the last wave can hardly be proven any more, and what is in flight may move the frontier. So
-    the last trials, one for each slot but no more than the longest proof takes, wait for the proofs and further runs
-    under way, and for the screens from before the wave. What is left then screens again, but for the last few, which
-    wait for these screens too. With few slots little is under way: waiting proved nothing more and took 10 % longer.
-    """
-    wave = min(slots, 2 * rules.max_pairs)
-    if trials_left > wave or wave <= TAIL:
-        return False
-    before = started + trials_left - wave  # number of the last trial before the wave
-    return any(
-        trial.purpose in ("confirm", "prove")
-        or (trial.purpose == "screen" and (trial.number <= before or trials_left <= TAIL))
-        for trial in in_flight
-    )
 
 
 def _is_plateau(state: SearchState, rules: Rules, in_flight: Sequence[Trial], slots: int) -> bool:

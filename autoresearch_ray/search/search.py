@@ -196,7 +196,6 @@ class Search:
             self._rules,
             list(self.in_flight.values()),
             baseline_sha=self._baseline_sha,
-            started=self._claimed,
             trials_left=left,
             slots=self._settings.slots,
             ready=bool(queued),

@@ -12,12 +12,10 @@ from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.records import Proposal, Purpose, Trial
 
-STARTED = 50  # trials of the run so far
 
-
-def flight(purpose: Purpose, source: str, other: str = "", seed: int = -1, number: int = 9) -> Trial:
+def flight(purpose: Purpose, source: str, other: str = "", seed: int = -1) -> Trial:
     proposal = Proposal("r9", "replicate", "search", source, other, 1, "")
-    return Trial(f"t{number}", proposal, purpose, 1, 0.0, seed_number=seed)
+    return Trial("t9", proposal, purpose, 1, 0.0, seed_number=seed)
 
 
 def running(what: Replicate | Screen | None) -> Trial:
@@ -26,13 +24,10 @@ def running(what: Replicate | Screen | None) -> Trial:
 
 
 def planned(
-    state: SearchState, *running: Trial, left: float = 100, slots: int = 2, ready: bool = True, idle: bool = False
+    state: SearchState, *running: Trial, left: float = 100, ready: bool = True, idle: bool = False
 ) -> Replicate | Screen | None:
     estimate = Estimate(state.ledger) if state.best else None
-    return plan(
-        state, estimate, RULES, running,
-        baseline_sha="base", started=STARTED, trials_left=left, slots=slots, ready=ready, idle=idle,
-    )  # fmt: skip
+    return plan(state, estimate, RULES, running, baseline_sha="base", trials_left=left, slots=2, ready=ready, idle=idle)
 
 
 def test_the_baseline_is_measured_first_and_not_waited_for() -> None:
@@ -87,28 +82,6 @@ def test_a_small_lead_is_proven_at_the_end_of_the_run(started: SearchState) -> N
     assert planned(state) in (Screen(), Replicate("confirm", "a", "a", 2))
     last = planned(state, left=8)
     assert isinstance(last, Replicate) and (last.purpose, last.source_sha, last.other_sha) == ("prove", "a", "base")
-
-
-def test_the_last_wave_waits_for_what_may_move_the_frontier_and_then_proves_it(started: SearchState) -> None:
-    last, earlier = flight("screen", "b", "base", 0, STARTED), flight("screen", "c", "base", 0, 1)
-    for idle in (False, True):
-        assert planned(started, last, left=9, slots=8, idle=idle) == Screen()
-        assert planned(started, last, left=8, slots=8, idle=idle) is None, "its score may be worth a proof"
-        assert planned(started, earlier, left=8, slots=8, ready=False, idle=idle) is None
-    ended = told(started, screen("b", "base", 0.95), confirm("b", 0.95)).state
-    assert frontier_of(ended).source_sha == "b"
-    proof = planned(ended, earlier, left=8, slots=8)
-    assert isinstance(proof, Replicate) and (proof.purpose, proof.source_sha) == ("prove", "b")
-
-
-def test_the_last_wave_screens_again_when_nothing_earlier_is_under_way(started: SearchState) -> None:
-    of_the_wave = flight("screen", "b", "base", 0, STARTED)  # with seven trials left, the first of the last eight
-    assert planned(started, left=8, slots=8) == Screen()
-    assert planned(started, of_the_wave, left=7, slots=8) == Screen()
-    assert planned(started, of_the_wave, flight("prove", "c", "base", PROOFS), left=7, slots=8) is None
-    assert planned(started, of_the_wave, left=6, slots=8) is None, "what is left would do for a proof"
-    assert planned(started, left=6, slots=8) == Screen()
-    assert planned(started, of_the_wave, left=4, slots=4) == Screen(), "with few slots little is under way"
 
 
 def test_what_failed_its_proof_is_not_proven_again(advanced: SearchState) -> None:

@@ -21,7 +21,7 @@ def planned(
     state: SearchState, *running: Trial, ready: bool = False, left: float = 100, rules: Rules = REMOVALS
 ) -> object:
     estimate = Estimate(state.ledger)
-    more = {"baseline_sha": "base", "started": 50, "trials_left": left, "slots": 2, "ready": ready, "idle": True}
+    more = {"baseline_sha": "base", "trials_left": left, "slots": 2, "ready": ready, "idle": True}
     return plan(state, estimate, rules, running, **more)  # type: ignore[arg-type]
 
 

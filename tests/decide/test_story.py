@@ -48,16 +48,7 @@ def test_a_true_gain_gets_the_next_slot_though_what_it_stands_on_was_believed_to
     state = settled.state
     assert state.best is not None and state.best.source_sha == "base"
     what = plan(
-        state,
-        Estimate(state.ledger),
-        RULES,
-        [],
-        baseline_sha="base",
-        started=50,
-        trials_left=12,
-        slots=2,
-        ready=True,
-        idle=False,
+        state, Estimate(state.ledger), RULES, [], baseline_sha="base", trials_left=12, slots=2, ready=True, idle=False
     )
     assert what == Replicate("confirm", MLP, MLP, 0), (settled.decisions, what)
     state = told(state, confirm(MLP, 0.952 - 0.035, seed=0)).state

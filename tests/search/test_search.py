@@ -114,28 +114,6 @@ def test_a_result_that_came_second_is_not_decided_on(settings: RunSettings, tmp_
         assert frontier is not None and frontier.val_bpb == pytest.approx(2.02)
 
 
-def test_the_last_trials_of_a_run_wait_for_the_screens_under_way(settings: RunSettings, tmp_path: Path) -> None:
-    settings = settings.replace(trials=12, slots=8)
-    with SqliteStore(tmp_path / "state.db") as store:
-        board = Board(store)
-        board.put_settings_once(settings.model_dump_json().encode())
-        search = Search(board, settings, tmp_path / "lineage")
-        for change in ("WIDTH = 17", "WIDTH = 18"):
-            queue(board, settings.baseline, ("WIDTH = 16", change))
-        for _ in range(3):
-            trial = search.next()
-            assert isinstance(trial, Trial) and trial.purpose == "baseline"
-            search.finish(result(trial, 2.0 + 0.01 * int(trial.trial_id[1:])))
-        first = search.next()
-        assert isinstance(first, Trial) and first.purpose == "screen" and search.trials_left() == 8
-        assert search.next() is None and search.trials_left() == 8
-        resumed = Search(board, settings, tmp_path / "lineage")
-        assert resumed.next() == first and resumed.next() is None
-        resumed.finish(result(first, 1.5))
-        again = resumed.next()
-        assert isinstance(again, Trial) and again.proposal.source_sha == first.proposal.source_sha
-
-
 def test_a_best_without_its_weights_runs_once_more_first_or_last_and_once_a_launch(
     settings: RunSettings, tmp_path: Path
 ) -> None:

@@ -77,11 +77,11 @@ class Run:
 
     def __call__(self) -> Found:
         """To the end of its trials."""
-        proposals = itertools.count(1)
+        proposals, numbers = itertools.count(1), itertools.count(1)
         started = 0
         while True:
             while len(self.flight) < self.slots and started < self.trials:
-                trial = self._next(started + 1, self.trials - started, proposals)
+                trial = self._next(next(numbers), self.trials - started, proposals)
                 if trial is None:
                     break
                 started += 1
@@ -99,8 +99,8 @@ class Run:
     def _next(self, number: int, left: int, proposals: "itertools.count[int]") -> Trial | None:
         running = [trial for _, _, trial in sorted(self.flight)]
         what = plan(
-            self.state, self.estimate, self.rules, running, baseline_sha="start", started=number - 1, trials_left=left,
-            slots=self.slots, ready=True, idle=False,
+            self.state, self.estimate, self.rules, running, baseline_sha="start", trials_left=left, slots=self.slots,
+            ready=True, idle=False,
         )  # fmt: skip
         if what is None:
             return None
