@@ -55,7 +55,7 @@ def test_a_hang_up_saves_everything_and_the_run_that_goes_on_is_stored_and_pushe
     assert said.stdout == "passed the rules and a dry run; the run takes it when it is resumed\n", said.stderr
     (tmp_path / "run").write_text("import subprocess, sys\nsys.exit(subprocess.call(sys.argv[1:]))\n")
     under_uv = ["bash", "-c", 'exec -a uv "$0" run "$@"', sys.executable]  # a process that looks like `uv run` to Ray
-    resume = ["--resume", "--tag", "x", "--trials", str(done + 8), *places]
+    resume = ["--resume", "--tag", "x", "--trials", str(done + 14), *places]
     driver = start_launch(tmp_path, *resume, before=under_uv)
     output = driver.communicate(timeout=120)[0]
     assert driver.returncode == 0 and "slot was lost" not in output, output
@@ -69,7 +69,7 @@ def test_a_hang_up_saves_everything_and_the_run_that_goes_on_is_stored_and_pushe
     starts = [row.result.started_at for row in rows if row.result]
     pause = began - max(before)
     assert summarise(history).wall_seconds == pytest.approx(max(ends) - min(starts) - pause)
-    assert len(rows) == done + 8 and all(row.result for row in rows)
+    assert len(rows) == done + 14 and all(row.result for row in rows)
     (mine,) = [row for row in rows if row.trial.proposal.proposer == PERSON]
     assert mine.result and mine.result.status == "ok" and mine.trial.proposal.hypothesis == "Adam, by hand."
     assert "a person's idea is queued: Adam, by hand." in output and list((run / "suggestions").iterdir()) == []
