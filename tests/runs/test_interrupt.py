@@ -26,7 +26,7 @@ pytestmark = pytest.mark.alone
 LONG = "a-temporary-folder-whose-path-is-longer-than-a-socket-of-ray-s-may-be"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_a_hang_up_saves_everything_and_the_run_that_goes_on_is_stored_and_pushed(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     git(tmp_path, "init", "-q", "--bare", "remote.git")
@@ -57,7 +57,7 @@ def test_a_hang_up_saves_everything_and_the_run_that_goes_on_is_stored_and_pushe
     under_uv = ["bash", "-c", 'exec -a uv "$0" run "$@"', sys.executable]  # a process that looks like `uv run` to Ray
     resume = ["--resume", "--tag", "x", "--trials", str(done + 14), *places]
     driver = start_launch(tmp_path, *resume, before=under_uv)
-    output = driver.communicate(timeout=120)[0]
+    output = driver.communicate(timeout=180)[0]
     assert driver.returncode == 0 and "slot was lost" not in output, output
     assert "the key was refused" not in output and "0 conversations" not in output, "it is no news of this launch"
     assert "models       $0.25 in all launches\n  openai:gone  1 calls, 0 tokens, $0.25\n" in output
