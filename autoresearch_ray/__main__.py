@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from autoresearch_ray import __version__
-from autoresearch_ray.output import STDERR, STDOUT
+from autoresearch_ray.common.output import STDERR, STDOUT
 
 COMMANDS = {
     "launch": "search for a better train.py, and prove it",

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from autoresearch_ray.common.errors import AutoresearchError, SettingsError
+from autoresearch_ray.common.output import STDERR, STDOUT
+from autoresearch_ray.common.paths import REPORT_FILE
 from autoresearch_ray.driver.ablations import check_parts, find_parts, measure_ablation
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.driver.transfers import read_proven
-from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.ablations import Ablation, ablation_rows, keep_ablation
-from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.paths import REPORT_FILE
-from autoresearch_ray.records import Isolation
+from autoresearch_ray.records.trials import Isolation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

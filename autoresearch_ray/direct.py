@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoresearch_ray.common.errors import AutoresearchError
+from autoresearch_ray.common.output import STDERR, STDOUT
 from autoresearch_ray.driver.directing import edit, show
-from autoresearch_ray.errors import AutoresearchError
-from autoresearch_ray.output import STDERR, STDOUT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoresearch_ray.common.errors import AutoresearchError
+from autoresearch_ray.common.output import STDERR, STDOUT
 from autoresearch_ray.driver.tables.export import export_table
-from autoresearch_ray.errors import AutoresearchError
-from autoresearch_ray.output import STDERR, STDOUT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.paths import EXPERIMENTS, PROGRAM, write_whole
+from autoresearch_ray.common.output import STDERR, STDOUT
+from autoresearch_ray.common.paths import EXPERIMENTS, PROGRAM, write_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

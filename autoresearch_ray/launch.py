@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from autoresearch_ray.cluster.job import submit
+from autoresearch_ray.common.errors import AutoresearchError, SettingsError
+from autoresearch_ray.common.output import STDERR, STDOUT, open_standard_streams
 from autoresearch_ray.driver.checkout.folder import write_experiment
 from autoresearch_ray.driver.run import drive
-from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.output import STDERR, STDOUT, open_standard_streams
-from autoresearch_ray.request import Request, ask, option_name
+from autoresearch_ray.settings.request import Request, ask, option_name
 
 
 class _Parser(argparse.ArgumentParser):

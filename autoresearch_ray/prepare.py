@@ -12,9 +12,9 @@ from pathlib import Path
 
 from autoresearch_ray.benchmark.data.build import SPLITS
 from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
-from autoresearch_ray.errors import AutoresearchError
-from autoresearch_ray.experiment_file import load_experiment
-from autoresearch_ray.output import STDERR, STDOUT
+from autoresearch_ray.common.errors import AutoresearchError
+from autoresearch_ray.common.output import STDERR, STDOUT
+from autoresearch_ray.settings.experiment_file import load_experiment
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoresearch_ray.common.errors import AutoresearchError
+from autoresearch_ray.common.output import STDERR, STDOUT
+from autoresearch_ray.common.paths import REPORT_FILE
 from autoresearch_ray.driver.files import rebuild
-from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.observe.runs import compare_runs
-from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.paths import REPORT_FILE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from autoresearch_ray.common.errors import AutoresearchError
+from autoresearch_ray.common.output import STDERR, STDOUT
+from autoresearch_ray.common.text import visible
 from autoresearch_ray.driver.best_model import describe_kept, find_kept, load_best
-from autoresearch_ray.errors import AutoresearchError
-from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.records import Isolation
-from autoresearch_ray.text import visible
+from autoresearch_ray.records.trials import Isolation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,18 +18,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import NoReturn
 
+from autoresearch_ray.common.errors import AutoresearchError, SettingsError
+from autoresearch_ray.common.output import STDERR, STDOUT
+from autoresearch_ray.common.paths import REPORT_FILE, write_whole
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.driver.new_run import choose_experiment
 from autoresearch_ray.driver.simulated_run import simulate_peer, simulate_run
-from autoresearch_ray.errors import AutoresearchError, SettingsError
 from autoresearch_ray.observe.comparison import Course, comparison_csv, comparison_table
-from autoresearch_ray.observe.comparison_picture import comparison_png
-from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.paths import REPORT_FILE, write_whole
-from autoresearch_ray.request import Request, ask
+from autoresearch_ray.observe.pictures.comparison import comparison_png
 from autoresearch_ray.search.peers.clock import PEERS
 from autoresearch_ray.search.simulation import LEDGER, Found
 from autoresearch_ray.search.worlds.world import LANDSCAPES, Conditions
+from autoresearch_ray.settings.request import Request, ask
 
 USUAL = Conditions()
 

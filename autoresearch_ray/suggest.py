@@ -14,10 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoresearch_ray.common.errors import AutoresearchError, SettingsError
+from autoresearch_ray.common.output import STDERR, STDOUT
 from autoresearch_ray.driver.suggestions import check_suggestion, wins_of
 from autoresearch_ray.driver.tables.sources import is_running
-from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.output import STDERR, STDOUT
 from autoresearch_ray.search.watches.suggestions import leave_suggestion
 
 

@@ -14,15 +14,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
+from autoresearch_ray.common.errors import AutoresearchError, SettingsError
+from autoresearch_ray.common.output import STDERR, STDOUT
 from autoresearch_ray.driver.checkout.folder import experiment_of
 from autoresearch_ray.driver.script_trial import measure_script, read_candidate_of
 from autoresearch_ray.driver.single_trial import measure, read_candidate
-from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.experiment_file import load_any
-from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.records import CurvePoint, Isolation, Result
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records.trials import CurvePoint, Isolation, Result
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.experiment_file import load_any
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

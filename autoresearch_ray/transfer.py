@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from autoresearch_ray.common.errors import AutoresearchError
+from autoresearch_ray.common.output import STDERR, STDOUT
+from autoresearch_ray.common.paths import REPORT_FILE
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.driver.transfers import ask_transfer, measure_transfer
-from autoresearch_ray.errors import AutoresearchError
 from autoresearch_ray.observe.pairs import Pair
 from autoresearch_ray.observe.transfers import keep_transfer, transfer_rows
-from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.paths import REPORT_FILE
-from autoresearch_ray.records import Isolation
-from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.records.trials import Isolation
+from autoresearch_ray.settings.score_words import ScoreWords
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoresearch_ray.errors import AutoresearchError, SettingsError
+from autoresearch_ray.common.errors import AutoresearchError, SettingsError
+from autoresearch_ray.common.output import STDERR, STDOUT
 from autoresearch_ray.live_page.server import PageServer
-from autoresearch_ray.output import STDERR, STDOUT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

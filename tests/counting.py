@@ -12,10 +12,10 @@ from ray.tune.schedulers import FIFOScheduler
 
 from autoresearch_ray.cluster.scheduling import PatientScheduler
 from autoresearch_ray.cluster.tune_searcher import MOST_SLOTS, RunSearcher, RunStopper, SlotWatch
-from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.records import Proposal, Result, Trial
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.records.trials import Proposal, Result, Trial
 from autoresearch_ray.search.search import Finished
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 
 START_SECONDS, TRIAL_SECONDS = 3.0, 0.15  # of all slots but the first, and of a trial
 SILENT_SECONDS = 6.0

@@ -7,23 +7,10 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from autoresearch_ray.proposer_records import Charge
-from autoresearch_ray.records import (
-    Candidate,
-    CurvePoint,
-    Decision,
-    History,
-    Kind,
-    Proposal,
-    Purpose,
-    Result,
-    Status,
-    Step,
-    StepKind,
-    Trial,
-    TrialRow,
-    Verdict,
-)
+from autoresearch_ray.records.decisions import Decision, Step, StepKind, Verdict
+from autoresearch_ray.records.history import History, TrialRow
+from autoresearch_ray.records.proposers import Charge
+from autoresearch_ray.records.trials import Candidate, CurvePoint, Kind, Proposal, Purpose, Result, Status, Trial
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

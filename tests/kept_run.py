@@ -9,12 +9,12 @@ from stored_run import BETTER, run_folder
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.codec import to_json
+from autoresearch_ray.common.paths import BEST_FOLDER, KEPT_FILE, TRIALS_FOLDER
 from autoresearch_ray.driver.weights import WeightKeeper
-from autoresearch_ray.kept_model import FILES, KeptModel, describe_file, read_kept
-from autoresearch_ray.paths import BEST_FOLDER, KEPT_FILE, TRIALS_FOLDER
-from autoresearch_ray.records import Candidate, Proposal, Result, Trial
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.kept_model import FILES, KeptModel, describe_file, read_kept
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

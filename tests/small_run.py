@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 
 from autoresearch_ray.driver.new_run import new_run
-from autoresearch_ray.records import Candidate, Proposal, Result, Trial
-from autoresearch_ray.request import Request
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 
 SERVER = "autoresearch_ray.benchmark.trial.server"  # what a process list shows of a slot's processes

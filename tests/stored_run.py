@@ -6,8 +6,9 @@ from pathlib import Path
 from small_run import CANDIDATE, measure_baseline, settings_of, write_experiment
 
 from autoresearch_ray.candidate.normal_form import code_lines
-from autoresearch_ray.records import Candidate, Standing, Step
-from autoresearch_ray.request import ask
+from autoresearch_ray.records.decisions import Standing, Step
+from autoresearch_ray.records.trials import Candidate
+from autoresearch_ray.settings.request import ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

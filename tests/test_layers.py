@@ -60,7 +60,7 @@ def test_a_wrong_command_line_is_told_so_without_loading_torch_or_ray() -> None:
 def test_a_run_on_cpus_is_resolved_without_loading_torch(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     script = (
-        "import sys; from pathlib import Path; from autoresearch_ray.request import ask; "
+        "import sys; from pathlib import Path; from autoresearch_ray.settings.request import ask; "
         "from autoresearch_ray.driver import resolve; "
         "request = ask(experiment='e.yaml', tag='x', program='program.md'); "
         "print(resolve.resolve(request, print)[0].device, 'torch' in sys.modules)"

@@ -8,9 +8,9 @@ from small_run import SERVER
 
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import trial_table
-from autoresearch_ray.scoring import OURS, Scoring
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.recompute import recompute_decisions
+from autoresearch_ray.settings.scoring import OURS, Scoring
 from autoresearch_ray.store.history import read_history
 
 VICTIMS = {

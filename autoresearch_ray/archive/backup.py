@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoresearch_ray.errors import StoreError
-from autoresearch_ray.paths import BACKUP_FILE
-from autoresearch_ray.repeating import beside
+from autoresearch_ray.common.errors import StoreError
+from autoresearch_ray.common.paths import BACKUP_FILE
+from autoresearch_ray.common.repeating import beside
 from autoresearch_ray.store.contract import Store
 
 EVERY_SECONDS = 600.0

@@ -22,7 +22,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import GCSStore, LocalStore, ObjectStore, S3Store
 
-from autoresearch_ray.errors import SettingsError, StorageError
+from autoresearch_ray.common.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig

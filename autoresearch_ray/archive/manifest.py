@@ -18,8 +18,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from autoresearch_ray.archive.bucket import Bucket
-from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.errors import RecordError, StorageError
+from autoresearch_ray.common.errors import RecordError, StorageError
+from autoresearch_ray.records.codec import from_json, to_json
 
 KEPT = 3  # newest manifests whose backups are kept: a reader of an older one has that long to fetch them
 LOOKS = 5  # at a newest manifest that is removed while it is read

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from autoresearch_ray.errors import LineageError, SettingsError
-from autoresearch_ray.git_commands import Repository, users_environment
-from autoresearch_ray.repeating import pause_after
+from autoresearch_ray.common.errors import LineageError, SettingsError
+from autoresearch_ray.common.git_commands import Repository, users_environment
+from autoresearch_ray.common.repeating import pause_after
 
 LOOK_SECONDS = 1.0
 PUSH_SECONDS = 60.0  # limit for one attempt

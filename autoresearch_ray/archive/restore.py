@@ -22,9 +22,8 @@ from pathlib import Path
 
 from autoresearch_ray.archive.bucket import open_bucket
 from autoresearch_ray.archive.manifest import Manifest, RunStorage
-from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.errors import SettingsError, StorageError
-from autoresearch_ray.paths import (
+from autoresearch_ray.common.errors import SettingsError, StorageError
+from autoresearch_ray.common.paths import (
     BEST_FOLDER,
     CALLS_FOLDER,
     KEPT_FILE,
@@ -34,7 +33,8 @@ from autoresearch_ray.paths import (
     TRIALS_FOLDER,
     write_whole,
 )
-from autoresearch_ray.settings import SQLITE, RunTerms
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.settings.run_settings import SQLITE, RunTerms
 from autoresearch_ray.store.driver_lease import release, this_process
 from autoresearch_ray.store.history import read_finished
 from autoresearch_ray.store.sqlite.store import SqliteStore

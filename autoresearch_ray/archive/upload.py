@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoresearch_ray.archive.manifest import Manifest, RunStorage
-from autoresearch_ray.errors import LineageError, StorageError, StoreError
-from autoresearch_ray.git_commands import Repository
-from autoresearch_ray.paths import (
+from autoresearch_ray.common.errors import LineageError, StorageError, StoreError
+from autoresearch_ray.common.git_commands import Repository
+from autoresearch_ray.common.paths import (
     BEST_FOLDER,
     CALLS_FOLDER,
     KEPT_FILE,
@@ -34,9 +34,10 @@ from autoresearch_ray.paths import (
     TABLE_FILE,
     TRIALS_FOLDER,
 )
-from autoresearch_ray.records import Decision, Result, Step, Trial
-from autoresearch_ray.repeating import pause_after
-from autoresearch_ray.settings import SQLITE
+from autoresearch_ray.common.repeating import pause_after
+from autoresearch_ray.records.decisions import Decision, Step
+from autoresearch_ray.records.trials import Result, Trial
+from autoresearch_ray.settings.run_settings import SQLITE
 from autoresearch_ray.store.history import read_finished
 from autoresearch_ray.store.sqlite import files
 

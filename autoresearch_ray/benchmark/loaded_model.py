@@ -32,11 +32,11 @@ from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.job import LENGTH, Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout
 from autoresearch_ray.benchmark.trial.slot import SERVER_START_SECONDS, Slot, SlotError
-from autoresearch_ray.errors import WeightsError
-from autoresearch_ray.kept_model import KeptModel, open_kept
-from autoresearch_ray.paths import CANDIDATE_FILE, SKELETON_FILE, TOKENIZER_FILE, WEIGHTS_FILE
-from autoresearch_ray.records import Isolation
-from autoresearch_ray.text import one_line
+from autoresearch_ray.common.errors import WeightsError
+from autoresearch_ray.common.paths import CANDIDATE_FILE, SKELETON_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from autoresearch_ray.common.text import one_line
+from autoresearch_ray.records.kept_model import KeptModel, open_kept
+from autoresearch_ray.records.trials import Isolation
 
 LOAD_SECONDS, ANSWER_SECONDS = 120.0, 60.0  # limits for its process
 

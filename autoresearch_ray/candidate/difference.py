@@ -13,9 +13,9 @@ from functools import partial
 from autoresearch_ray.candidate.knobs import constants, file_constants, file_knobs, names_of
 from autoresearch_ray.candidate.languages import is_python, language_of
 from autoresearch_ray.candidate.plain_knobs import constant_of_line
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.paths import CANDIDATE_FILE
-from autoresearch_ray.source_files import has_headings, split
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.common.paths import CANDIDATE_FILE
+from autoresearch_ray.records.source_files import has_headings, split
 
 CONTEXT_LINES = 3  # context of a unified diff
 LINES = 16  # most lines of a diff

@@ -13,9 +13,9 @@ from autoresearch_ray.candidate.plain_knobs import check_range
 from autoresearch_ray.candidate.python_knobs import constant_lines
 from autoresearch_ray.candidate.ranges import Range
 from autoresearch_ray.candidate.syntax import tokens
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.paths import CANDIDATE_FILE
-from autoresearch_ray.source_files import has_headings, join, split
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.common.paths import CANDIDATE_FILE
+from autoresearch_ray.records.source_files import has_headings, join, split
 
 
 def write_ranges(text: str, knobs: Mapping[str, str]) -> str:

@@ -20,9 +20,9 @@ from autoresearch_ray.candidate import plain_knobs, python_knobs
 from autoresearch_ray.candidate.languages import is_python
 from autoresearch_ray.candidate.ranges import Knob, spell
 from autoresearch_ray.candidate.template import KEPT_TEXTS
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.paths import CANDIDATE_FILE
-from autoresearch_ray.source_files import has_headings, join, split
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.common.paths import CANDIDATE_FILE
+from autoresearch_ray.records.source_files import has_headings, join, split
 
 __all__ = [
     "Knob",

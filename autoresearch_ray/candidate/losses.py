@@ -17,7 +17,7 @@ from autoresearch_ray.candidate.merge_effects import effect_faults
 from autoresearch_ray.candidate.merge_names import name_faults
 from autoresearch_ray.candidate.merge_statements import statement_faults
 from autoresearch_ray.candidate.syntax import TREES, parse
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 
 def losses(base: str, ours: str, theirs: str, merged: str) -> tuple[str, ...]:

@@ -22,9 +22,9 @@ from autoresearch_ray.candidate.merge_imports import import_faults
 from autoresearch_ray.candidate.ranges import same
 from autoresearch_ray.candidate.template import split
 from autoresearch_ray.candidate.weave import weave
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.source_files import has_headings, join
-from autoresearch_ray.source_files import split as split_files
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.records.source_files import has_headings, join
+from autoresearch_ray.records.source_files import split as split_files
 
 
 @dataclass(frozen=True, slots=True)

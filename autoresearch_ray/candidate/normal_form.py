@@ -22,10 +22,10 @@ from autoresearch_ray.candidate.languages import is_python
 from autoresearch_ray.candidate.local_names import rename_locals
 from autoresearch_ray.candidate.syntax import docstring, parse, read_names, tokens
 from autoresearch_ray.candidate.template import KEPT_TEMPLATES, KEPT_TEXTS, Template, split
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.paths import CANDIDATE_FILE
-from autoresearch_ray.source_files import has_headings
-from autoresearch_ray.source_files import split as split_files
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.common.paths import CANDIDATE_FILE
+from autoresearch_ray.records.source_files import has_headings
+from autoresearch_ray.records.source_files import split as split_files
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from autoresearch_ray.candidate.languages import KEPT_FILES, Language, language_of
 from autoresearch_ray.candidate.ranges import KINDS, Knob, Range, Value, parse_range, same
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 NAME = r"(?P<name>(?<![\w$])(?!(?:const|var|let|static|export|return|final|mut)\b)[A-Za-z_](?:[\w-]*\w)?)[\"']?"
 LITERAL = (

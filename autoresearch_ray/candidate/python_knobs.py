@@ -10,7 +10,7 @@ from types import MappingProxyType
 from autoresearch_ray.candidate.ranges import SEARCH, Knob, Range, parse_range, same, spell
 from autoresearch_ray.candidate.syntax import parse, tokens
 from autoresearch_ray.candidate.template import KEPT_TEMPLATES, KEPT_TEXTS, Filled, Template, split, value_of
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import tokenize
 import warnings
 from collections.abc import Iterator, Sequence
 
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 MAX_DEPTH = 100  # deepest nesting of nodes: trees are walked recursively
 TREES = 16  # cache size in texts: many merges in a row are onto the same frontier

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from autoresearch_ray.candidate.ranges import Value
 from autoresearch_ray.candidate.syntax import parse
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 KEPT_TEMPLATES = 128  # cached templates; each takes some 100 kB with its findings
 KEPT_TEXTS = 256  # some 15 kB each

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from autoresearch_ray.candidate.list_items import join_items
 from autoresearch_ray.candidate.regions import Region, apply, regions
 from autoresearch_ray.candidate.syntax import parse, read_names
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 

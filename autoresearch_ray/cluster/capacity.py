@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoresearch_ray.benchmark.sandbox.cgroup import usable_memory
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.experiment import Benchmark
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.settings.experiment import Benchmark
 
 RAYS_PARTS = 10_000  # of a resource
 MEMORY_SHARE = 0.7  # of the machine's memory, or its container's, that all slots together may use

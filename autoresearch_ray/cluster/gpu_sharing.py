@@ -23,12 +23,12 @@ from autoresearch_ray.cluster.capacity import round_share
 from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
 from autoresearch_ray.cluster.session import Cluster, bundle
-from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.decide.gpu_share import Span, choose, common_rates, common_seconds, next_tenants, show
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import CoRun, CurvePoint, Result
-from autoresearch_ray.request import AUTO
-from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.records.trials import CoRun, CurvePoint, Result
+from autoresearch_ray.settings.request import AUTO
+from autoresearch_ray.settings.run_settings import RequestedRun, RunSettings, RunTerms
 
 BUDGET_SHARE = 0.1  # of the budget that all train side by side
 READY_SECONDS = 120.0  # for all process servers to start

@@ -13,10 +13,10 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.paths import find_home
-from autoresearch_ray.request import default_tag
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.output import STDERR, STDOUT
+from autoresearch_ray.common.paths import find_home
+from autoresearch_ray.settings.request import default_tag
 
 OPTION = "--submit"
 STOP_SECONDS = 60  # that a stopped run has to give up its trials and write its files; Ray's own default is 3

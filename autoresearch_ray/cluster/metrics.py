@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch_ray.errors import CompactedError, StoreError
+from autoresearch_ray.common.errors import CompactedError, StoreError
+from autoresearch_ray.common.repeating import beside
 from autoresearch_ray.propose.llm.spending import CALLS, TOTAL
-from autoresearch_ray.proposer_records import MICROS, Charge
-from autoresearch_ray.records import Result
-from autoresearch_ray.repeating import beside
-from autoresearch_ray.scoring import Scoring
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.proposers import MICROS, Charge
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.scoring import Scoring
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.history import records_under
 

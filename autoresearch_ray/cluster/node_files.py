@@ -27,11 +27,11 @@ from autoresearch_ray.benchmark.data.dataset import Dataset, cache_home, open_da
 from autoresearch_ray.benchmark.script.snapshot import SCRIPTS, Snapshot, find_snapshot, open_snapshot, take
 from autoresearch_ray.cluster.capacity import fitting_slots, memory_for, per_gpu
 from autoresearch_ray.cluster.session import node_shape
-from autoresearch_ray.errors import DataError
-from autoresearch_ray.paths import KEPT_MODEL_FILES, TRIALS_FOLDER, write_whole
-from autoresearch_ray.records import Result
-from autoresearch_ray.script_experiment import ScriptExperiment
-from autoresearch_ray.settings import RunSettings, RunTerms
+from autoresearch_ray.common.errors import DataError
+from autoresearch_ray.common.paths import KEPT_MODEL_FILES, TRIALS_FOLDER, write_whole
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.run_settings import RunSettings, RunTerms
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 Material = Dataset | Snapshot
 CHUNK_BYTES = 8 << 20

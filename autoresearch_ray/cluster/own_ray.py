@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch_ray.benchmark.sandbox.cgroup import OWN, limit, usable_cpus
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.settings import RequestedRun
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.settings.run_settings import RequestedRun
 
 NAMED = ("RAY_TMPDIR", "TMPDIR")  # Ray's own order
 THREADS = 300  # of Ray's own processes on two cores; with one slot there were 450

@@ -17,13 +17,13 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autoresearch_ray.candidate.rules import check_for
-from autoresearch_ray.errors import CompactedError, SettingsError, StoreError
-from autoresearch_ray.proposer_records import ProposerStatus
+from autoresearch_ray.common.errors import CompactedError, SettingsError, StoreError
+from autoresearch_ray.records.proposers import ProposerStatus
 from autoresearch_ray.search.ablator import Ablator
 from autoresearch_ray.search.analyst import Analyst
 from autoresearch_ray.search.models.access import adopt_sdk_environment, sdk_environment
 from autoresearch_ray.search.queue_filler import ProposerLoop
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import connect
 

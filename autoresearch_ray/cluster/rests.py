@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from autoresearch_ray.records import Trial
+from autoresearch_ray.records.trials import Trial
 from autoresearch_ray.search.search import Finished
 
 REST_SECONDS = 0.1  # of a step of a placeholder, after which it is asked whether its slot goes on resting

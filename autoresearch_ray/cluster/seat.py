@@ -24,8 +24,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import IO
 
-from autoresearch_ray.records import Result
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.run_settings import RunSettings
 
 MAX_SLOTS_PER_MACHINE = 1024
 TOGETHER_SECONDS = 30.0  # that the first trial of a slot waits for its neighbours to be ready, at most

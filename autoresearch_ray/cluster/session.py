@@ -20,10 +20,10 @@ from typing import Any
 from autoresearch_ray.benchmark.data.dataset import cache_home
 from autoresearch_ray.cluster.capacity import NodeShape, round_share
 from autoresearch_ray.cluster.own_ray import TOKEN, own_ray
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.request import Request
-from autoresearch_ray.settings import RequestedRun, RunTerms
-from autoresearch_ray.text import one_line
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.text import one_line
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RequestedRun, RunTerms
 
 NAMESPACE = "autoresearch"
 CONNECT_SECONDS = 5.0

@@ -23,8 +23,8 @@ from autoresearch_ray.cluster.capacity import (
     uneven,
 )
 from autoresearch_ray.cluster.session import Cluster, bundle, look_at_nodes
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.settings.run_settings import RequestedRun, RunSettings, RunTerms
 
 ROOM_SECONDS = 2.0  # for which a look at the cluster's nodes holds
 

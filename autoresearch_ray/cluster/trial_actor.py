@@ -27,15 +27,15 @@ from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.node_files import Depot
 from autoresearch_ray.cluster.seat import Place
 from autoresearch_ray.cluster.session import bundle
-from autoresearch_ray.codec import from_json
+from autoresearch_ray.common.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
+from autoresearch_ray.common.text import encodable, one_line, visible
 from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
-from autoresearch_ray.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
-from autoresearch_ray.records import MAY_BE_BEST, PROOFS, Candidate, CurvePoint, Result, Strength, Trial
-from autoresearch_ray.script_experiment import ScriptExperiment
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.trials import MAY_BE_BEST, PROOFS, Candidate, CurvePoint, Result, Strength, Trial
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import connect
-from autoresearch_ray.text import encodable, one_line, visible
 
 RECENT_TRIALS, TYPICAL_FROM = 32, 3  # of a slot: whose median speed is typical, and how many that takes
 LOST_ATTEMPTS = 3  # a candidate that somebody else killed is tried again, twice at most

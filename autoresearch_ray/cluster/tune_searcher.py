@@ -19,12 +19,12 @@ from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
 from autoresearch_ray.cluster.rests import Rests
-from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.common.text import last_line, one_line
 from autoresearch_ray.observe.screen import SlotView
-from autoresearch_ray.records import Result, Trial
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.records.trials import Result, Trial
 from autoresearch_ray.search.search import Finished, Search
-from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.text import last_line, one_line
+from autoresearch_ray.settings.run_settings import RunSettings
 
 DEATHS = 2  # of a trial's slot, before the trial itself counts as lost
 MOST_SLOTS = 4096  # of one run; Tune wants to know

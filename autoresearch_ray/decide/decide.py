@@ -18,8 +18,8 @@ from autoresearch_ray.decide.merges import offer
 from autoresearch_ray.decide.proof import Comparison, Judgement, failure, judge, with_outcome
 from autoresearch_ray.decide.removal import anchor_of, judge_removal
 from autoresearch_ray.decide.state import Outcome, Proof, SearchState, Settled
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.records import Decision, Standing, Step, StepKind, Verdict
+from autoresearch_ray.records.decisions import Decision, Standing, Step, StepKind, Verdict
+from autoresearch_ray.settings.decision_rules import Rules
 
 
 def decide(state: SearchState, outcome: Outcome, rules: Rules, now: float, before: Estimate | None = None) -> Settled:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from scipy.special import stdtr  # Student's t
 
 from autoresearch_ray.decide.learning_curve import FREEDOM, TWENTIETHS, Curve, Line, asinh_of, curve_of, gaps
-from autoresearch_ray.records import CurvePoint
+from autoresearch_ray.records.trials import CurvePoint
 
 EARLIEST = 0.2  # share of the budget before which nothing ends
 

@@ -6,7 +6,7 @@ from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry, Ledger, Run
 from autoresearch_ray.decide.proof import objective
 from autoresearch_ray.decide.state import Outcome, SearchState
-from autoresearch_ray.decision_rules import Rules
+from autoresearch_ray.settings.decision_rules import Rules
 
 MOST_ENTRIES = 32  # in play beside those that the frontier and the best stand on
 

@@ -14,7 +14,7 @@ import numpy as np
 from autoresearch_ray.decide.effects import Belief, Component, Prior, believe, expect, normal_cdf
 from autoresearch_ray.decide.learning import Learned, Vector, evidence_of_mean, evidence_of_scatter, learn, nothing
 from autoresearch_ray.decide.ledger import Entry, Ledger, Past, pair_growth, scatter_over_seeds, within
-from autoresearch_ray.records import OWN_SEED
+from autoresearch_ray.records.trials import OWN_SEED
 
 COMPATIBLE, MERGE_SPREAD = 0.7, 0.35  # of merges that do what their parts promise; give or take that part of it
 

@@ -9,8 +9,8 @@ import math
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry
 from autoresearch_ray.decide.state import Outcome, SearchState
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.records import Verdict
+from autoresearch_ray.records.decisions import Verdict
+from autoresearch_ray.settings.decision_rules import Rules
 
 
 def choose_frontier(state: SearchState, estimate: Estimate, rules: Rules) -> Entry | None:

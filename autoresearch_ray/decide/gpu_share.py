@@ -10,7 +10,7 @@ long as it grows, though each of them trains for fewer steps.
 
 from collections.abc import Sequence
 
-from autoresearch_ray.records import CoRun, CurvePoint
+from autoresearch_ray.records.trials import CoRun, CurvePoint
 
 TENANTS = (1, 2, 3, 4, 6, 8, 12, 16)
 NOISE = 0.03  # of the highest rate: as good within it, and then fewer trials, each with more steps, are better

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoresearch_ray.records import CurvePoint
+from autoresearch_ray.records.trials import CurvePoint
 
 TWENTIETHS = 20  # of the budget, at which curves are compared
 WINDOW = 0.2  # of the budget before such a moment, over which the losses are averaged

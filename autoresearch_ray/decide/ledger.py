@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from autoresearch_ray.decide.learning import Vector
-from autoresearch_ray.records import Kind
+from autoresearch_ray.records.trials import Kind
 
 MACHINE_SHARE = 0.2  # of a pair's variance after one change: what equal runs differ by; it does not grow with changes
 

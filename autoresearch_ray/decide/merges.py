@@ -12,7 +12,7 @@ from dataclasses import replace
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry, Ledger
 from autoresearch_ray.decide.state import MergeIdea, SearchState
-from autoresearch_ray.decision_rules import Rules
+from autoresearch_ray.settings.decision_rules import Rules
 
 WAIT = 3  # moves of the frontier after which a change that was offered before is offered again
 

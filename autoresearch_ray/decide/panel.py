@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from autoresearch_ray.decide.ledger import Entry, Ledger
-from autoresearch_ray.records import Trial
+from autoresearch_ray.records.trials import Trial
 
 PROOFS = 1 << 20  # the first number of a proof's seeds; those of the panel are below
 MOST_PAIRS = 64  # of one proof

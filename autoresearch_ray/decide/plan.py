@@ -15,8 +15,8 @@ from autoresearch_ray.decide.ledger import Entry
 from autoresearch_ray.decide.proof import chance_to_win, pair_gains, pairs_needed
 from autoresearch_ray.decide.removal import anchor_of, choose_removal
 from autoresearch_ray.decide.state import SearchState
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.records import Purpose, Trial
+from autoresearch_ray.records.trials import Purpose, Trial
+from autoresearch_ray.settings.decision_rules import Rules
 
 LIKELY = 0.5  # probability of a worthwhile step, above which a contender comes before a last proof
 ATTEMPTS = 2  # at another run of a candidate, before it is let be

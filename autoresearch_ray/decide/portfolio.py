@@ -17,7 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from autoresearch_ray.records import Decision, Proposal, Result, Trial
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.trials import Proposal, Result, Trial
 
 FLOOR = 0.25  # of an equal part: what every arm keeps, however little it earned
 HALF_LIFE = 48.0  # screens of the run

@@ -17,8 +17,8 @@ from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry
 from autoresearch_ray.decide.panel import proof_seeds
 from autoresearch_ray.decide.state import Outcome, Proof, SearchState
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.records import Verdict
+from autoresearch_ray.records.decisions import Verdict
+from autoresearch_ray.settings.decision_rules import Rules
 
 PRIOR_DEGREES = 4.0  # what the expected variance of pairs weighs, in degrees of freedom
 LOOKS_PRICE = (

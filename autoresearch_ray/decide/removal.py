@@ -12,8 +12,8 @@ from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Entry
 from autoresearch_ray.decide.proof import Judgement, bar_of, chance_to_pass, compare, find_fault, holds, pair_gains
 from autoresearch_ray.decide.state import Outcome, SearchState
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.records import Standing
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.settings.decision_rules import Rules
 
 LIKELY = 0.5  # probability to pass, above which a removal is tried
 

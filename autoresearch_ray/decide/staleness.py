@@ -2,7 +2,7 @@
 
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.state import SearchState
-from autoresearch_ray.records import Proposal
+from autoresearch_ray.records.trials import Proposal
 
 NEAR_SD = 1.0  # above the frontier, up to which a parent's children are still run as they are
 

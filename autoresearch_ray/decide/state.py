@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.ledger import Ledger
-from autoresearch_ray.records import OWN_SEED, Decision, Kind, Purpose, Result, Standing, Status, Step, Trial
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.scoring import OURS, Scoring
+from autoresearch_ray.records.decisions import Decision, Standing, Step
+from autoresearch_ray.records.trials import OWN_SEED, Kind, Purpose, Result, Status, Trial
+from autoresearch_ray.settings.score_words import ScoreWords
+from autoresearch_ray.settings.scoring import OURS, Scoring
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from autoresearch_ray.benchmark.trial.dryrun import DryRunner
 from autoresearch_ray.candidate.rules import check_for
 from autoresearch_ray.driver.side_by_side import run_side_by_side
 from autoresearch_ray.driver.transfers import FIRST_SEED, Proven
-from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe.ablations import AblatedPart, Ablation
 from autoresearch_ray.observe.pairs import Pair
-from autoresearch_ray.records import Isolation
+from autoresearch_ray.records.trials import Isolation
 from autoresearch_ray.search.parts import Part, parts_of
+from autoresearch_ray.settings.experiment import Experiment
 
 LOST = "cannot go alone: the best fails without it"
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.candidate.normal_form import code_lines, normal_sha
 from autoresearch_ray.candidate.rules import check_for
+from autoresearch_ray.common.errors import AutoresearchError, SettingsError
 from autoresearch_ray.driver.new_run import new_run
-from autoresearch_ray.errors import AutoresearchError, SettingsError
-from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe.facts import noise
 from autoresearch_ray.propose.llm.calls import Answer
 from autoresearch_ray.propose.llm.conversation import Conversation, Gates, Idea
@@ -27,16 +26,19 @@ from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
-from autoresearch_ray.proposer_records import dollars
-from autoresearch_ray.proposer_spec import MODELS, OWN, PROVIDERS
-from autoresearch_ray.records import Candidate, History, Standing, Step
-from autoresearch_ray.request import Request
+from autoresearch_ray.records.decisions import Standing, Step
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.proposers import dollars
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, model_keys, price_of
 from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.models.proposer import form_of
 from autoresearch_ray.search.past_reader import start_standing
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.proposer_spec import MODELS, OWN, PROVIDERS
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
 

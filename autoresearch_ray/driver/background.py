@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.output import STDOUT
+from autoresearch_ray.common.paths import shorten
 from autoresearch_ray.driver.console import PAGE_WORDS
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe import headline
 from autoresearch_ray.observe.lines import summary_lines
-from autoresearch_ray.observe.plots import draw_progress
-from autoresearch_ray.output import STDOUT
-from autoresearch_ray.paths import shorten
-from autoresearch_ray.request import Request, ask, default_tag, option_name
+from autoresearch_ray.observe.pictures.progress import draw_progress
+from autoresearch_ray.settings.request import Request, ask, default_tag, option_name
 from autoresearch_ray.store.connect import read_run
 
 ENDS_WELL = (0, 130)  # exit statuses: done, stopped

@@ -4,12 +4,12 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoresearch_ray.errors import SettingsError, StoreError, WeightsError
-from autoresearch_ray.kept_model import KeptModel, read_kept
+from autoresearch_ray.common.errors import SettingsError, StoreError, WeightsError
+from autoresearch_ray.common.paths import python_command
 from autoresearch_ray.observe import facts, headline
-from autoresearch_ray.paths import python_command
-from autoresearch_ray.records import Isolation
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.kept_model import KeptModel, read_kept
+from autoresearch_ray.records.trials import Isolation
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
 if TYPE_CHECKING:

@@ -23,22 +23,24 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from autoresearch_ray.errors import StoreError
-from autoresearch_ray.guidance import NO_DIRECTIVES, STATISTICS
-from autoresearch_ray.kept_model import look_at_kept
+from autoresearch_ray.common.errors import StoreError
+from autoresearch_ray.common.output import STDOUT
+from autoresearch_ray.common.paths import python_command, shorten
+from autoresearch_ray.common.repeating import beside
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.observe.lines import COLUMNS, OURS, page_line
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
-from autoresearch_ray.output import STDOUT
-from autoresearch_ray.paths import python_command, shorten
-from autoresearch_ray.proposer_records import ProposerStatus
-from autoresearch_ray.records import Decision, Result, Step, Trial, TrialRow
-from autoresearch_ray.repeating import beside
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.scoring import Scoring
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.decisions import Decision, Step
+from autoresearch_ray.records.guidance import NO_DIRECTIVES, STATISTICS
+from autoresearch_ray.records.history import TrialRow
+from autoresearch_ray.records.kept_model import look_at_kept
+from autoresearch_ray.records.proposers import ProposerStatus
+from autoresearch_ray.records.trials import Result, Trial
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.score_words import ScoreWords
+from autoresearch_ray.settings.scoring import Scoring
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
-from autoresearch_ray.text import one_line
 
 REFRESH_SECONDS = 120.0  # interval to refresh the run's files; each win refreshes them too
 SCREEN_SECONDS = 0.5

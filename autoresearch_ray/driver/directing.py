@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from autoresearch_ray.common.errors import DirectivesError, SettingsError
+from autoresearch_ray.common.paths import DIRECTIVES_FOLDER
 from autoresearch_ray.driver.tables.sources import is_running
-from autoresearch_ray.errors import DirectivesError, SettingsError
-from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Directives
 from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.guidance import (
     DIRECTION_HEADS,
@@ -20,11 +20,11 @@ from autoresearch_ray.observe.guidance import (
     findings_lines,
     proposer_rows,
 )
-from autoresearch_ray.paths import DIRECTIVES_FOLDER
 from autoresearch_ray.propose.director.directives import directives_text
-from autoresearch_ray.records import History
+from autoresearch_ray.records.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Directives
+from autoresearch_ray.records.history import History
 from autoresearch_ray.search.watches.directives import Action, Edit, apply_edit, leave_edit
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
 HELP = """\

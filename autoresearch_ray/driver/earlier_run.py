@@ -16,19 +16,20 @@ from pydantic import ValidationError
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants, spell
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.rules import check_for
+from autoresearch_ray.common.errors import CandidateError, SettingsError
 from autoresearch_ray.driver.tables.sources import open_run
-from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.experiment import Benchmark
 from autoresearch_ray.observe import facts
 from autoresearch_ray.propose.llm.prompt.earlier_text import tell_lessons
 from autoresearch_ray.propose.llm.prompt.past import view_of
 from autoresearch_ray.propose.llm.prompt.view import Moment
-from autoresearch_ray.records import EarlierRun, History, KnobScore, Standing
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.scoring import OURS, Direction, Scoring
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.history import EarlierRun, History, KnobScore
 from autoresearch_ray.search.models.experiment_view import experiment_view
-from autoresearch_ray.settings import RequestedRun, RunSettings, RunTerms
+from autoresearch_ray.settings.experiment import Benchmark
+from autoresearch_ray.settings.run_settings import RequestedRun, RunSettings, RunTerms
+from autoresearch_ray.settings.score_words import ScoreWords
+from autoresearch_ray.settings.scoring import OURS, Direction, Scoring
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 from autoresearch_ray.store.connect import read_run
 
 SCORES = 2_000  # latest screens to read: as many as a tuner looks at

@@ -5,16 +5,16 @@ Making them twice changes nothing. The store may be a living run's.
 
 from pathlib import Path
 
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.kept_model import look_at_kept
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.paths import PICTURE_FILE, REPORT_FILE, RESULTS_FILE, TABLE_FILE, write_whole
 from autoresearch_ray.observe.ablations import read_ablations
-from autoresearch_ray.observe.html import report_html
-from autoresearch_ray.observe.plots import progress_png
+from autoresearch_ray.observe.pictures.progress import progress_png
+from autoresearch_ray.observe.report.html import report_html
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import results_tsv, trial_table
 from autoresearch_ray.observe.transfers import read_transfers
-from autoresearch_ray.paths import PICTURE_FILE, REPORT_FILE, RESULTS_FILE, TABLE_FILE, write_whole
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.kept_model import look_at_kept
 from autoresearch_ray.store.connect import read_run
 
 

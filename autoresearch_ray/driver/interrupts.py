@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import psutil
 
-from autoresearch_ray.output import STDERR
+from autoresearch_ray.common.output import STDERR
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = "\x1b[?25h"  # a live screen hides it

@@ -20,17 +20,17 @@ from autoresearch_ray.benchmark.trial.cpu import cpu_name
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.cluster.capacity import local_slots
-from autoresearch_ray.decision_rules import Rules
+from autoresearch_ray.common.errors import CandidateError, SettingsError
+from autoresearch_ray.common.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.driver.script_run import read_script, script_program
-from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.experiment import B, Benchmark, Experiment
-from autoresearch_ray.experiment_file import load_any
-from autoresearch_ray.paths import EXPERIMENTS, PROGRAM
 from autoresearch_ray.propose.llm.providers.surroundings import check_address
-from autoresearch_ray.proposer_spec import MODELS, NONE, ProposerSpec
-from autoresearch_ray.request import AUTO, Request
-from autoresearch_ray.script_experiment import AnyExperiment, ScriptExperiment
-from autoresearch_ray.settings import SQLITE, EarlyStop, RequestedRun
+from autoresearch_ray.settings.decision_rules import Rules
+from autoresearch_ray.settings.experiment import B, Benchmark, Experiment
+from autoresearch_ray.settings.experiment_file import load_any
+from autoresearch_ray.settings.proposer_spec import MODELS, NONE, ProposerSpec
+from autoresearch_ray.settings.request import AUTO, Request
+from autoresearch_ray.settings.run_settings import SQLITE, EarlyStop, RequestedRun
+from autoresearch_ray.settings.script_experiment import AnyExperiment, ScriptExperiment
 
 PACKAGES = ("ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from autoresearch_ray.common.paths import REPORT_FILE
 from autoresearch_ray.driver.files import rebuild
-from autoresearch_ray.paths import REPORT_FILE
 
 
 @dataclass(frozen=True, slots=True)

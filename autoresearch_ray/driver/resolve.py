@@ -16,17 +16,17 @@ from autoresearch_ray.archive.push import check_remote
 from autoresearch_ray.archive.restore import check_free, check_ours, restore, storage_of
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.script.snapshot import find_snapshot, take
+from autoresearch_ray.common.errors import SettingsError, StorageError
+from autoresearch_ray.common.paths import PACKAGE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER
 from autoresearch_ray.driver.checkout.folder import experiment_of
 from autoresearch_ray.driver.earlier_run import find_run, start_from
 from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_address
 from autoresearch_ray.driver.resume import resume_run
 from autoresearch_ray.driver.tools.tracking import check_tracker
-from autoresearch_ray.errors import SettingsError, StorageError
-from autoresearch_ray.paths import PACKAGE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER
-from autoresearch_ray.proposer_spec import NONE
-from autoresearch_ray.request import Request, default_tag
-from autoresearch_ray.script_experiment import ScriptExperiment
-from autoresearch_ray.settings import SQLITE, RequestedRun, RunSettings
+from autoresearch_ray.settings.proposer_spec import NONE
+from autoresearch_ray.settings.request import Request, default_tag
+from autoresearch_ray.settings.run_settings import SQLITE, RequestedRun, RunSettings
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 from autoresearch_ray.store.connect import check_state, read_stored_settings, state_of
 from autoresearch_ray.store.history import read_finished
 

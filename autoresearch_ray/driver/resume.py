@@ -8,6 +8,7 @@ stays: a request that says otherwise is refused.
 import json
 
 from autoresearch_ray.benchmark.sandbox.walls import check_reached, try_walls
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.new_run import (
     check_keeping,
     choose_base_url,
@@ -18,10 +19,9 @@ from autoresearch_ray.driver.new_run import (
     override_experiment,
     ray_address,
 )
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.experiment_file import load_any
-from autoresearch_ray.request import AUTO, Request, option_name
-from autoresearch_ray.settings import RequestedRun, RunSettings
+from autoresearch_ray.settings.experiment_file import load_any
+from autoresearch_ray.settings.request import AUTO, Request, option_name
+from autoresearch_ray.settings.run_settings import RequestedRun, RunSettings
 
 MAY_NOT_CHANGE = ("seed", "from_run")
 

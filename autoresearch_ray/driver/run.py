@@ -25,6 +25,9 @@ from autoresearch_ray.benchmark.script.job import longest_job_seconds
 from autoresearch_ray.cluster.metrics import metering
 from autoresearch_ray.cluster.session import NAMESPACE, Cluster, dashboard_line, join_here, ray_for
 from autoresearch_ray.cluster.settle import Room, settle
+from autoresearch_ray.common.errors import SettingsError, StoreError
+from autoresearch_ray.common.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.driver.console import Progress, resume_command
 from autoresearch_ray.driver.earlier_run import know
 from autoresearch_ray.driver.interrupts import Interrupts
@@ -34,19 +37,17 @@ from autoresearch_ray.driver.tools.commands import WinCommand, announce_end
 from autoresearch_ray.driver.tools.news import How, tell_end
 from autoresearch_ray.driver.tools.tracking import Tracking
 from autoresearch_ray.driver.weights import WeightKeeper
-from autoresearch_ray.errors import SettingsError, StoreError
-from autoresearch_ray.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
-from autoresearch_ray.records import EarlierRun
-from autoresearch_ray.request import Request, ask
+from autoresearch_ray.records.history import EarlierRun
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.models.access import model_keys
+from autoresearch_ray.search.search import Search
 from autoresearch_ray.search.watches.directives import DirectivesWatch
 from autoresearch_ray.search.watches.program import ProgramWatch
 from autoresearch_ray.search.watches.suggestions import SuggestionWatch
-from autoresearch_ray.settings import SQLITE, RequestedRun, RunSettings
+from autoresearch_ray.settings.request import Request, ask
+from autoresearch_ray.settings.run_settings import SQLITE, RequestedRun, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
-from autoresearch_ray.text import one_line
 
 SILENT_SECONDS = 60.0  # a slot's longest silence beyond its trial's time limit
 
@@ -96,9 +97,8 @@ def drive(request: Request) -> RunOutcome:
                 progress.say(dashboard_line(cluster))
                 earlier = know(run, settings, progress.say)
                 try:
-                    outcome = _drive(
-                        settings, folder, request, keys, progress, interrupts, earlier, follows=run.follows
-                    )
+                    launch = _Launch(settings, folder, request, progress)
+                    outcome = _drive(launch, keys, interrupts, earlier, follows=run.follows)
                 except Exception as error:
                     _tell_end(request, settings, RunOutcome(folder, False, one_line(str(error)), ()), progress)
                     raise
@@ -131,33 +131,26 @@ def _only_driver(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+@dataclass(frozen=True, slots=True)
+class _Launch:
+    """What all parts of one launch need."""
+
+    settings: RunSettings
+    folder: Path
+    request: Request
+    progress: Progress
+
+
 def _drive(
-    settings: RunSettings,
-    folder: Path,
-    request: Request,
-    keys: dict[str, str],
-    progress: Progress,
-    interrupts: Interrupts,
-    earlier: EarlierRun | None,
-    *,
-    follows: bool,
+    launch: _Launch, keys: dict[str, str], interrupts: Interrupts, earlier: EarlierRun | None, *, follows: bool
 ) -> RunOutcome:
     """The run itself; `follows`: it takes more slots when nodes join."""
     from autoresearch_ray.cluster.proposer_actor import proposing
     from autoresearch_ray.cluster.tune_searcher import RunSearcher, SlotWatch
-    from autoresearch_ray.search.search import Search
-    from autoresearch_ray.store.connect import serving
-    from autoresearch_ray.store.driver_lease import Tenure
 
+    settings, folder, progress = launch.settings, launch.folder, launch.progress
     with contextlib.ExitStack() as stack:
-        store, address = stack.enter_context(serving(folder, settings, NAMESPACE, earlier))
-        board = Board(store, stack.enter_context(Tenure(store, say=progress.say)))
-        board.put_settings(settings.model_dump_json().encode())
-        board.note_launch(time.time())
-        board.notes.forget_proposers()
-        if settings.state == SQLITE:
-            stack.enter_context(backups(store, folder))
-        write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
+        board, address = _open_board(stack, launch, earlier)
         uploads = _uploads(settings, folder, board, progress)
         listener = progress.note_decisions if uploads is None else uploads.after(progress.note_decisions)
         keeper = WeightKeeper(board, settings, folder, progress.say) if settings.keep_weights == "best" else None
@@ -168,23 +161,12 @@ def _drive(
         searcher = RunSearcher(search, settings, folder, address, room if follows else None)
         silent_seconds = longest_job_seconds(settings.experiment) + SILENT_SECONDS
         watch = SlotWatch(search, searcher, settings.experiment.budget_seconds, silent_seconds)
-        if request.push_to is not None:
-            branch = f"refs/heads/autoresearch/{settings.tag}"
-            ready = (lambda _: True) if uploads is None else uploads.holds
-            stack.enter_context(Pusher(folder / LINEAGE, branch, find_remote(request.push_to), progress.say, ready))
-        if request.on_win is not None:
-            stack.enter_context(WinCommand(request.on_win, board, settings, folder, progress.say))
-        for tracker in dict.fromkeys(request.log):
-            stack.enter_context(Tracking(tracker, board, settings, folder, lambda: search.slots, progress.say))
+        _tell_the_team(stack, launch, board, search, uploads)
         if uploads is not None:
             stack.enter_context(uploads.following(searcher.give_way))
         if keeper is not None:
             stack.enter_context(keeper)
-        program = program_path(request.program, settings.experiment)
-        if program is not None:
-            stack.enter_context(ProgramWatch(board, program))
-        stack.enter_context(SuggestionWatch(board, settings, folder, progress.say))
-        stack.enter_context(DirectivesWatch(board, folder, progress.say))
+        _hear_people(stack, launch, board)
         stack.enter_context(proposing(settings, address, folder, keys))
         stack.enter_context(progress.showing(folder, settings, search, watch))
         stack.enter_context(progress.hearing(board))
@@ -196,6 +178,47 @@ def _drive(
     if uploads is not None:
         uploads.finish()
     return RunOutcome(folder, interrupted, searcher.failure, summary)
+
+
+def _open_board(stack: contextlib.ExitStack, launch: _Launch, earlier: EarlierRun | None) -> tuple[Board, str]:
+    """The run's store, held by this driver, with its settings in it; and where other processes find it."""
+    from autoresearch_ray.store.connect import serving
+    from autoresearch_ray.store.driver_lease import Tenure
+
+    settings, folder = launch.settings, launch.folder
+    store, address = stack.enter_context(serving(folder, settings, NAMESPACE, earlier))
+    board = Board(store, stack.enter_context(Tenure(store, say=launch.progress.say)))
+    board.put_settings(settings.model_dump_json().encode())
+    board.note_launch(time.time())
+    board.notes.forget_proposers()
+    if settings.state == SQLITE:
+        stack.enter_context(backups(store, folder))
+    write_whole(folder / SETTINGS_FILE, (settings.model_dump_json(indent=2) + "\n").encode())
+    return board, address
+
+
+def _tell_the_team(
+    stack: contextlib.ExitStack, launch: _Launch, board: Board, search: Search, uploads: Uploads | None
+) -> None:
+    """Wins to a git remote and a command, all trials to trackers, as far as the launch asks for them."""
+    settings, folder, request, say = launch.settings, launch.folder, launch.request, launch.progress.say
+    if request.push_to is not None:
+        branch = f"refs/heads/autoresearch/{settings.tag}"
+        ready = (lambda _: True) if uploads is None else uploads.holds
+        stack.enter_context(Pusher(folder / LINEAGE, branch, find_remote(request.push_to), say, ready))
+    if request.on_win is not None:
+        stack.enter_context(WinCommand(request.on_win, board, settings, folder, say))
+    for tracker in dict.fromkeys(request.log):
+        stack.enter_context(Tracking(tracker, board, settings, folder, lambda: search.slots, say))
+
+
+def _hear_people(stack: contextlib.ExitStack, launch: _Launch, board: Board) -> None:
+    """What people write while the run goes: program.md, suggestions, directions."""
+    program = program_path(launch.request.program, launch.settings.experiment)
+    if program is not None:
+        stack.enter_context(ProgramWatch(board, program))
+    stack.enter_context(SuggestionWatch(board, launch.settings, launch.folder, launch.progress.say))
+    stack.enter_context(DirectivesWatch(board, launch.folder, launch.progress.say))
 
 
 def _tell_end(request: Request, settings: RunSettings, outcome: RunOutcome, progress: Progress) -> None:

@@ -6,11 +6,11 @@ from autoresearch_ray.benchmark.script.command import words_of
 from autoresearch_ray.candidate.given_ranges import write_ranges
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_script
-from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.proposer_spec import MODELS, ProposerSpec
-from autoresearch_ray.records import Candidate
-from autoresearch_ray.script_experiment import ScriptExperiment
-from autoresearch_ray.source_files import HEADING
+from autoresearch_ray.common.errors import CandidateError, SettingsError
+from autoresearch_ray.records.source_files import HEADING
+from autoresearch_ray.records.trials import Candidate
+from autoresearch_ray.settings.proposer_spec import MODELS, ProposerSpec
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 PROGRAMS = ("program.md", "README.md")  # the first of these in a script's folder steers the search
 

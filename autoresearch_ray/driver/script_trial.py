@@ -14,12 +14,12 @@ from autoresearch_ray.benchmark.script.snapshot import take
 from autoresearch_ray.benchmark.trial.device import choose_device
 from autoresearch_ray.candidate.rules import check_script
 from autoresearch_ray.cluster.capacity import local_slots, memory_for
+from autoresearch_ray.common.errors import CandidateError, SettingsError
+from autoresearch_ray.common.paths import OUTPUT_FILE
+from autoresearch_ray.common.repeating import beside
 from autoresearch_ray.driver.script_run import read_files, read_source, read_start
-from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.paths import OUTPUT_FILE
-from autoresearch_ray.records import Candidate, Isolation, Result
-from autoresearch_ray.repeating import beside
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records.trials import Candidate, Isolation, Result
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 LOOK_SECONDS = 0.2  # between looks at what it printed
 

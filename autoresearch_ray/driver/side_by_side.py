@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.sandbox.cgroup import usable_cpus
@@ -20,9 +20,9 @@ from autoresearch_ray.benchmark.trial.device import choose_device
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.capacity import local_slots, memory_for
-from autoresearch_ray.experiment import Experiment
 from autoresearch_ray.observe.lines import duration
-from autoresearch_ray.records import Isolation, Result
+from autoresearch_ray.records.trials import Isolation, Result
+from autoresearch_ray.settings.experiment import Experiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,52 +40,70 @@ def run_side_by_side(
     """Seed after seed, the results in the order of the texts. SettingsError where this machine holds no trial."""
     device: Literal["cpu", "cuda"] = "cuda" if choose_device(experiment.device).type == "cuda" else "cpu"
     at_once = min(len(texts), local_slots(experiment, None, usable_cpus(), 1, device)) if device == "cpu" else 1
-    folder = str(prepare(experiment, say).folder)
-    trials, threads = len(seeds) * len(texts), max(1, int(experiment.cpus_per_trial))
+    folder = prepare(experiment, say).folder
+    trials = len(seeds) * len(texts)
     seconds = trials / at_once * experiment.budget_seconds
     say(f"{trials} trials of {experiment.budget_seconds:g} s, {at_once} at once: {duration(seconds)} and more")
-    work: queue.Queue[_Work | None] = queue.Queue()
-    done: queue.Queue[tuple[int, Result] | Exception] = queue.Queue()
-    slots: list[Slot] = []
+    with _Slots(experiment, isolation, folder, device, at_once) as slots:
+        for number, seed in enumerate(seeds):
+            order = [(index + number) % len(texts) for index in range(len(texts))]
+            found = slots.run([_Work(candidate, texts[candidate], seed) for candidate in order])
+            yield seed, [found[candidate] for candidate in range(len(texts))]
 
-    def serve() -> None:  # a slot is started, used and ended by one thread
+
+class _Slots:
+    """So many slots, each started, used and ended by a thread of its own."""
+
+    def __init__(
+        self, experiment: Experiment, isolation: Isolation, data: Path, device: Literal["cpu", "cuda"], count: int
+    ) -> None:
+        self._experiment, self._isolation, self._data, self._device = experiment, isolation, data, device
+        self._work: queue.Queue[_Work | None] = queue.Queue()
+        self._done: queue.Queue[tuple[int, Result] | Exception] = queue.Queue()
+        self._slots: list[Slot] = []
+        self._threads = [threading.Thread(target=self._serve, name=f"slot-{number}") for number in range(count)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while not self._work.empty():
+            self._work.get()
+        for slot in self._slots:
+            slot.interrupt()
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def run(self, work: Sequence[_Work]) -> dict[int, Result]:
+        """The result of each, by candidate; raises what a slot failed with."""
+        for one in work:
+            self._work.put(one)
+        found: dict[int, Result] = {}
+        while len(found) < len(work):
+            ended = self._done.get()
+            if isinstance(ended, Exception):
+                raise ended
+            found[ended[0]] = ended[1]
+        return found
+
+    def _serve(self) -> None:
         try:
-            with Slot(threads, isolation=isolation, gpu=device == "cuda") as slot:
-                slots.append(slot)
-                while (one := work.get()) is not None:
-                    done.put((one.candidate, run(slot, one)))
+            threads = max(1, int(self._experiment.cpus_per_trial))
+            with Slot(threads, isolation=self._isolation, gpu=self._device == "cuda") as slot:
+                self._slots.append(slot)
+                while (one := self._work.get()) is not None:
+                    self._done.put((one.candidate, self._measure(slot, one)))
         except Exception as error:  # noqa: BLE001  # the caller raises it
-            done.put(error)
+            self._done.put(error)
 
-    def run(slot: Slot, one: _Work) -> Result:
-        memory = memory_for(at_once)
-        job = job_for(experiment, one.source, folder, one.seed, device=device, memory_mb=memory)
+    def _measure(self, slot: Slot, one: _Work) -> Result:
+        memory = memory_for(len(self._threads))
+        job = job_for(self._experiment, one.source, str(self._data), one.seed, device=self._device, memory_mb=memory)
         with tempfile.TemporaryDirectory() as output:
             for _ in slot.run(job, Path(output)):
                 pass
         return slot.result
-
-    pool = [threading.Thread(target=serve, name=f"slot-{number}") for number in range(at_once)]
-    for thread in pool:
-        thread.start()
-    try:
-        for number, seed in enumerate(seeds):
-            order = [(index + number) % len(texts) for index in range(len(texts))]
-            for candidate in order:
-                work.put(_Work(candidate, texts[candidate], seed))
-            found: dict[int, Result] = {}
-            while len(found) < len(texts):
-                ended = done.get()
-                if isinstance(ended, Exception):
-                    raise ended
-                found[ended[0]] = ended[1]
-            yield seed, [found[candidate] for candidate in range(len(texts))]
-    finally:
-        while not work.empty():
-            work.get()
-        for slot in slots:
-            slot.interrupt()
-        for _ in pool:
-            work.put(None)
-        for thread in pool:
-            thread.join()

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autoresearch_ray.candidate.knobs import read_knobs
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.paths import SETTINGS_FILE, write_whole
 from autoresearch_ray.driver.new_run import new_run
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe.comparison import Course
-from autoresearch_ray.paths import SETTINGS_FILE, write_whole
-from autoresearch_ray.proposer_spec import OWN_TUNER, TUNERS
-from autoresearch_ray.request import Request
 from autoresearch_ray.search.peers.clock import run_peer
 from autoresearch_ray.search.simulation import EPOCH, Found, Simulation
 from autoresearch_ray.search.worlds.world import Conditions, World
-from autoresearch_ray.settings import RequestedRun
+from autoresearch_ray.settings.proposer_spec import OWN_TUNER, TUNERS
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RequestedRun
 
 
 def simulate_run(request: Request, conditions: Conditions, folder: Path, tell: Callable[[str], None]) -> Found:

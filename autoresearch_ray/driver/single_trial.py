@@ -14,10 +14,10 @@ from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.candidate.knobs import set_constants
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.cluster.capacity import local_slots, memory_for
-from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.paths import OUTPUT_FILE
-from autoresearch_ray.records import CurvePoint, Isolation, Result
+from autoresearch_ray.common.errors import CandidateError, SettingsError
+from autoresearch_ray.common.paths import OUTPUT_FILE
+from autoresearch_ray.records.trials import CurvePoint, Isolation, Result
+from autoresearch_ray.settings.experiment import Experiment
 
 
 @dataclass(frozen=True, slots=True)

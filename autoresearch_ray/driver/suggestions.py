@@ -11,16 +11,17 @@ from autoresearch_ray.candidate.difference import diff_lines
 from autoresearch_ray.candidate.knobs import constants, set_constants
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.candidate.rules import check_for
-from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.common.errors import CandidateError, SettingsError
 from autoresearch_ray.observe import facts
 from autoresearch_ray.propose.llm.diffs import read_patch
 from autoresearch_ray.propose.llm.edits import apply_edits
-from autoresearch_ray.records import Candidate, History
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.source_files import has_headings
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.watches.suggestions import Suggestion
-from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.source_files import has_headings
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
 PATCHES = (".patch", ".diff")

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_ray.candidate.knobs import set_constants, spell
+from autoresearch_ray.common.errors import CandidateError, SettingsError
 from autoresearch_ray.driver.side_by_side import run_side_by_side
-from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.experiment_file import load_experiment
 from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.observe.pairs import Pair
 from autoresearch_ray.observe.transfers import Transfer
-from autoresearch_ray.records import History, Isolation
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.trials import Isolation
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
 FIRST_SEED = 2_000_000  # far from the seeds that a search draws

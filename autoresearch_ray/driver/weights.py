@@ -22,11 +22,12 @@ from types import TracebackType
 from typing import Self
 
 from autoresearch_ray.benchmark.data.dataset import look_up
-from autoresearch_ray.errors import StoreError, WeightsError
-from autoresearch_ray.kept_model import KeptModel, finish_install, install, is_whole, read_kept
-from autoresearch_ray.paths import BEST_FOLDER, CANDIDATE_FILE, KEPT_MODEL_FILES, TOKENIZER_FILE, TRIALS_FOLDER
-from autoresearch_ray.records import Decision, Result, Standing, Step, Trial
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.common.errors import StoreError, WeightsError
+from autoresearch_ray.common.paths import BEST_FOLDER, CANDIDATE_FILE, KEPT_MODEL_FILES, TOKENIZER_FILE, TRIALS_FOLDER
+from autoresearch_ray.records.decisions import Decision, Standing, Step
+from autoresearch_ray.records.kept_model import KeptModel, finish_install, install, is_whole, read_kept
+from autoresearch_ray.records.trials import Result, Trial
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 
 MOST_WAITING = 2  # candidates whose model is kept until a proof: the target of a gain and that of a removal

@@ -9,17 +9,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from autoresearch_ray.kept_model import look_at_kept
+from autoresearch_ray.common.text import encodable
 from autoresearch_ray.live_page.run_files import trial_files
 from autoresearch_ray.observe.ablations import read_ablations
-from autoresearch_ray.observe.chart import chart
-from autoresearch_ray.observe.html import report_body, title_of
-from autoresearch_ray.observe.page import encode_data, page
+from autoresearch_ray.observe.report.chart import chart
+from autoresearch_ray.observe.report.html import report_body, title_of
+from autoresearch_ray.observe.report.page import encode_data, page
+from autoresearch_ray.observe.report.trial_panel import trial_panel
 from autoresearch_ray.observe.transfers import read_transfers
-from autoresearch_ray.observe.trial_panel import trial_panel
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.kept_model import look_at_kept
 from autoresearch_ray.store.connect import read_revision, read_run
-from autoresearch_ray.text import encodable
 
 REST = 4.0  # pause between renders, in durations of a render
 

@@ -14,7 +14,7 @@ import zlib
 from contextlib import ExitStack
 from pathlib import Path
 
-from autoresearch_ray.paths import (
+from autoresearch_ray.common.paths import (
     CALLS_FOLDER,
     CANDIDATE_FILE,
     CURVE_FILE,

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from autoresearch_ray.errors import AutoresearchError
+from autoresearch_ray.common.errors import AutoresearchError
 from autoresearch_ray.live_page.page import LivePage
 from autoresearch_ray.live_page.run_files import read_shown
-from autoresearch_ray.observe.page import policy
+from autoresearch_ray.observe.report.page import policy
 
 LOOPBACK = "127.0.0.1"
 IDLE_SECONDS = 60.0  # a connection without a request is closed after it

@@ -6,10 +6,10 @@ ablations.jsonl: one Ablation a line; the report shows the latest
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch_ray.common.paths import ABLATIONS_FILE
 from autoresearch_ray.observe.pairs import Pair, count_words, gain_words, mean_gain
 from autoresearch_ray.observe.record_file import add_record, read_records
-from autoresearch_ray.paths import ABLATIONS_FILE
-from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.settings.score_words import ScoreWords
 
 HEADS = ("part of the best", "code lines", "pairs", "worth{unit}", "what that says")  # {unit}: see `ScoreWords.heads`
 

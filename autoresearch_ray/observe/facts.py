@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch_ray.records import HELD, MAY_BE_BEST, Decision, History, Step, TrialRow
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.scoring import OURS, Scoring
-from autoresearch_ray.script_experiment import ScriptExperiment
-from autoresearch_ray.unproven import Unproven
+from autoresearch_ray.records.decisions import Decision, Step
+from autoresearch_ray.records.history import History, TrialRow
+from autoresearch_ray.records.trials import HELD, MAY_BE_BEST
+from autoresearch_ray.records.unproven import Unproven
+from autoresearch_ray.settings.score_words import ScoreWords
+from autoresearch_ray.settings.scoring import OURS, Scoring
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 UNSELECTED = frozenset({*MAY_BE_BEST, "idle"})  # purposes whose scores were not picked for being good
 

@@ -4,12 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from autoresearch_ray.guidance import OPEN, Directives, Findings
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.observe import facts
-from autoresearch_ray.proposer_spec import ABLATION
-from autoresearch_ray.records import Decision, History, TrialRow
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.text import one_line
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.guidance import OPEN, Directives, Findings
+from autoresearch_ray.records.history import History, TrialRow
+from autoresearch_ray.settings.proposer_spec import ABLATION
+from autoresearch_ray.settings.score_words import ScoreWords
 
 # {unit}: see `ScoreWords.heads`
 KNOB_HEADS = ("knob", "moved", "candidates", "gain of a typical move{unit}", "sure of its sign")

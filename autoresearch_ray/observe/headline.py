@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from autoresearch_ray.observe import facts
-from autoresearch_ray.records import History, Result, Step
-from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.records.decisions import Step
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.score_words import ScoreWords
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ import shlex
 
 from rich.cells import cell_len, set_cell_size
 
-from autoresearch_ray.kept_model import KeptModel
+from autoresearch_ray.common.paths import LINEAGE, REPORT_FILE, python_command
+from autoresearch_ray.common.text import last_line, one_line
 from autoresearch_ray.observe import facts, headline
-from autoresearch_ray.paths import LINEAGE, REPORT_FILE, python_command
-from autoresearch_ray.proposer_records import dollars
-from autoresearch_ray.records import History, TrialRow
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.text import last_line, one_line
+from autoresearch_ray.records.history import History, TrialRow
+from autoresearch_ray.records.kept_model import KeptModel
+from autoresearch_ray.records.proposers import dollars
+from autoresearch_ray.settings.score_words import ScoreWords
 
 COLUMNS = 120
 SHOWN_WINS = 20

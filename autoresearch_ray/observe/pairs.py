@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch_ray.intervals import mean_interval
-from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.common.intervals import mean_interval
+from autoresearch_ray.settings.score_words import ScoreWords
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TypeVar
 
-from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.errors import StoreError
-from autoresearch_ray.paths import write_whole
+from autoresearch_ray.common.errors import StoreError
+from autoresearch_ray.common.paths import write_whole
+from autoresearch_ray.records.codec import from_json, to_json
 
 T = TypeVar("T")
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.observe import facts, headline
-from autoresearch_ray.proposer_records import dollars
-from autoresearch_ray.records import History
-from autoresearch_ray.text import one_line
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.proposers import dollars
 
 HEADER = (
     *("tag", "experiment", "trials", "wins", "baseline", "best", "gain", "95 % interval", "noise sd", "slots", "hours"),

@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from autoresearch_ray.observe.lines import OURS, decision_line, duration, fit, summary_lines
-from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.settings.score_words import ScoreWords
 
 __all__ = ["SlotView", "Snapshot", "decision_line", "render", "seconds_left", "summary_lines"]
 

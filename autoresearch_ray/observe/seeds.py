@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import lsmr
 
-from autoresearch_ray.records import TrialRow
+from autoresearch_ray.records.history import TrialRow
 
 
 def seed_effects(rows: Sequence[TrialRow]) -> list[float]:

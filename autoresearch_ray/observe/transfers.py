@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch_ray.common.paths import TRANSFERS_FILE
 from autoresearch_ray.observe.pairs import Pair, count_words, gain_words, mean_gain, whole_pairs
 from autoresearch_ray.observe.record_file import add_record, read_records
-from autoresearch_ray.paths import TRANSFERS_FILE
-from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.settings.score_words import ScoreWords
 
 HEADS = ("settings", "pairs", "start", "best", "gain", "does it hold")
 

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoresearch_ray.common.errors import AutoresearchError
+from autoresearch_ray.common.output import STDERR, STDOUT
 from autoresearch_ray.driver.ask_model import ask_model, asking, prompt_text
-from autoresearch_ray.errors import AutoresearchError
-from autoresearch_ray.output import STDERR, STDOUT
-from autoresearch_ray.proposer_spec import KNOWN_PROPOSERS
-from autoresearch_ray.request import ask
+from autoresearch_ray.settings.proposer_spec import KNOWN_PROPOSERS
+from autoresearch_ray.settings.request import ask
 
 PRICE_HELP = "dollars per million tokens, where they are not known or are others for you"
 

@@ -28,7 +28,7 @@ from typing import Any, Protocol
 
 from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Value
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.answer import ParsedIdea
 from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates
 from autoresearch_ray.propose.llm.prompt.view import SearchView

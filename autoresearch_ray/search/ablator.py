@@ -7,10 +7,11 @@ start wins as a gain, code that can go without loss as a removal (`decide/remova
 from autoresearch_ray.candidate.difference import difference
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
 from autoresearch_ray.candidate.rules import Check
-from autoresearch_ray.guidance import Findings
-from autoresearch_ray.proposer_spec import ABLATION
-from autoresearch_ray.records import Candidate, Proposal, Standing, Step
+from autoresearch_ray.records.decisions import Standing, Step
+from autoresearch_ray.records.guidance import Findings
+from autoresearch_ray.records.trials import Candidate, Proposal
 from autoresearch_ray.search.parts import parts_of
+from autoresearch_ray.settings.proposer_spec import ABLATION
 from autoresearch_ray.store.board import Board
 
 WINS = 3  # after which a best is looked at, plateau or not

@@ -9,15 +9,15 @@ from collections.abc import Callable
 
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.decide.estimate import Estimate
-from autoresearch_ray.guidance import Findings
 from autoresearch_ray.propose.director.findings import find
 from autoresearch_ray.propose.director.statistical import direct_by_statistics
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView
-from autoresearch_ray.score_words import words_for_models
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records.guidance import Findings
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.past_reader import PastReader
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.score_words import words_for_models
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.changes import Changes
 

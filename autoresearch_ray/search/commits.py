@@ -2,7 +2,7 @@
 
 import logging
 
-from autoresearch_ray.errors import LineageError
+from autoresearch_ray.common.errors import LineageError
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.store.board import Board
 

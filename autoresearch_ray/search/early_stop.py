@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.learning_curve import Curve, Pair, curve_of, fit_lines, gaps
-from autoresearch_ray.records import Result, Trial
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.trials import Result, Trial
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 
 KEPT_RUNS = 512  # the latest and those that were compared with, of some 600 bytes each

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 
 TYPICAL_TRIALS = 32  # the last ones, whose mean length is a trial's
 

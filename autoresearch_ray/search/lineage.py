@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from autoresearch_ray.errors import LineageError
-from autoresearch_ray.git_commands import Repository
-from autoresearch_ray.paths import write_whole
-from autoresearch_ray.records import Candidate, Step
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.scoring import OURS, Scoring
-from autoresearch_ray.unproven import Unproven, disappointed
+from autoresearch_ray.common.errors import LineageError
+from autoresearch_ray.common.git_commands import Repository
+from autoresearch_ray.common.paths import write_whole
+from autoresearch_ray.records.decisions import Step
+from autoresearch_ray.records.trials import Candidate
+from autoresearch_ray.records.unproven import Unproven, disappointed
+from autoresearch_ray.settings.score_words import ScoreWords
+from autoresearch_ray.settings.scoring import OURS, Scoring
 
 AUTHOR = "autoresearch_ray"
 EMAIL = "autoresearch_ray@localhost"

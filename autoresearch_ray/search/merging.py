@@ -5,12 +5,13 @@ import time
 from autoresearch_ray.candidate.merge import theirs_onto, three_way
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 from autoresearch_ray.candidate.rules import check_many_for
+from autoresearch_ray.common.errors import CandidateError
 from autoresearch_ray.decide.state import MergeIdea
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.proposer_records import RejectedIdea
-from autoresearch_ray.proposer_spec import MODELS
-from autoresearch_ray.records import Candidate, Proposal, Standing
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.proposers import RejectedIdea
+from autoresearch_ray.records.trials import Candidate, Proposal
+from autoresearch_ray.settings.proposer_spec import MODELS
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases
 

@@ -4,8 +4,8 @@ import hashlib
 
 from autoresearch_ray.decide.plan import Replicate
 from autoresearch_ray.decide.state import SearchState
-from autoresearch_ray.records import OWN_SEED, Proposal, Purpose, Trial
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.trials import OWN_SEED, Proposal, Purpose, Trial
+from autoresearch_ray.settings.run_settings import RunSettings
 
 
 def make_trial(

@@ -13,11 +13,11 @@ from autoresearch_ray.candidate.knobs import constants, names_of, place_of, set_
 from autoresearch_ray.candidate.merge import three_way
 from autoresearch_ray.candidate.normal_form import code_lines, normal_sha
 from autoresearch_ray.candidate.rules import Check
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.records import Step
-from autoresearch_ray.source_files import has_headings, join
-from autoresearch_ray.text import one_line
-from autoresearch_ray.unproven import Unproven
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.common.text import one_line
+from autoresearch_ray.records.decisions import Step
+from autoresearch_ray.records.source_files import has_headings, join
+from autoresearch_ray.records.unproven import Unproven
 
 CONFLICT = "cannot go alone: later changes build on it"
 HYPOTHESIS = 120  # characters

@@ -3,15 +3,16 @@
 import math
 
 from autoresearch_ray.candidate.normal_form import code_lines
-from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.portfolio import Portfolio
 from autoresearch_ray.decide.state import SearchState
-from autoresearch_ray.guidance import Findings
 from autoresearch_ray.propose.llm.prompt.past import Past
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, Moment, ScriptView, SearchView
-from autoresearch_ray.records import Candidate, Decision, Proposal, Result, Standing, Trial
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.decisions import Decision, Standing
+from autoresearch_ray.records.guidance import Findings
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.stored_state import is_older
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.changes import Changes
 

@@ -8,7 +8,7 @@ alone, which is all that a tuner needs then.
 import math
 
 from autoresearch_ray.propose.tuner.tuner import Observation
-from autoresearch_ray.records import EarlierRun
+from autoresearch_ray.records.history import EarlierRun
 
 
 class Prior:

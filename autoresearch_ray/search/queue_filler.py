@@ -13,20 +13,21 @@ import numpy as np
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
 from autoresearch_ray.candidate.ranges import Value
-from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.propose.own import OwnTuner, load_tuner
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner, knob_proposal
-from autoresearch_ray.proposer_records import ProposerStatus
-from autoresearch_ray.proposer_spec import OWN_TUNER, TUNERS, ProposerSpec
-from autoresearch_ray.records import Candidate, Proposal, Result, Standing, Trial
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.proposers import ProposerStatus
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.merging import Merging, asks_back, reject_as_moved
 from autoresearch_ray.search.models.arrivals import code_differs
 from autoresearch_ray.search.prior import Prior
 from autoresearch_ray.search.stored_state import is_older
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.proposer_spec import OWN_TUNER, TUNERS, ProposerSpec
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.changes import Changes
 from autoresearch_ray.store.earlier import read_earlier

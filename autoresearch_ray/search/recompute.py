@@ -6,15 +6,15 @@ from typing import Any
 
 import pandas as pd
 
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.paths import SETTINGS_FILE
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.state import Outcome, SearchState
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe.tables.trials import read_table
-from autoresearch_ray.paths import SETTINGS_FILE
-from autoresearch_ray.records import Decision
-from autoresearch_ray.scoring import Scoring
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.settings.decision_rules import Rules
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.scoring import Scoring
 
 
 def recompute_decisions(run_dir: Path | str, rules: Rules | None = None) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch_ray.codec import to_json
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.estimate import Estimate
@@ -22,8 +21,10 @@ from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.portfolio import Portfolio, choose
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import Outcome, SearchState
-from autoresearch_ray.proposer_spec import ABLATION
-from autoresearch_ray.records import Candidate, Decision, Proposal, Purpose, Result, Step, Trial
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.decisions import Decision, Step
+from autoresearch_ray.records.trials import Candidate, Proposal, Purpose, Result, Trial
+from autoresearch_ray.records.unproven import Unproven
 from autoresearch_ray.search.commits import Commits
 from autoresearch_ray.search.early_stop import Curves
 from autoresearch_ray.search.limits import Limits
@@ -31,9 +32,9 @@ from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.new_trials import make_trial, propose_replicate
 from autoresearch_ray.search.stored_state import read_state
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.proposer_spec import ABLATION
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
-from autoresearch_ray.unproven import Unproven
 
 BASELINE_ATTEMPTS = 2  # failures of the starting candidate before the run gives up
 IDLE_SHARE = 0.5  # of the budget that a slot waits for a proposal before it replicates instead

@@ -19,13 +19,14 @@ from statistics import fmean
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.ranges import Value
+from autoresearch_ray.common.paths import LINEAGE, STATE_FILE
 from autoresearch_ray.observe.comparison import Course, Moment
-from autoresearch_ray.paths import LINEAGE, STATE_FILE
-from autoresearch_ray.records import MAY_BE_BEST, CurvePoint, Result, Standing, Trial
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.trials import MAY_BE_BEST, CurvePoint, Result, Trial
 from autoresearch_ray.search.queue_filler import ProposerLoop
 from autoresearch_ray.search.search import Finished, Search
 from autoresearch_ray.search.worlds.world import OVERHEAD, REPORTS, Measured, World
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from autoresearch_ray.codec import from_json
 from autoresearch_ray.decide.ledger import Entry, Ledger, Run
 from autoresearch_ray.decide.state import SearchState
-from autoresearch_ray.records import Standing, Trial
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.trials import Trial
 
 logger = logging.getLogger(__name__)
 

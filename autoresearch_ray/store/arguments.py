@@ -5,7 +5,7 @@ A request that is refused here is refused alone: it reaches no group of requests
 
 from collections.abc import Sequence
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.contract import Compare, Delete, Get, Op, Put, Range, Txn
 
 BIGGEST = 2**63 - 1  # of revisions, limits, leases and operands

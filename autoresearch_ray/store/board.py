@@ -28,9 +28,11 @@ than once, but its result is written once, whoever brings it.
 
 from collections.abc import Iterable, Sequence
 
-from autoresearch_ray.codec import to_json
-from autoresearch_ray.errors import LineageError, StoreError
-from autoresearch_ray.records import Candidate, Decision, History, Proposal, Result, Standing, Step, Trial
+from autoresearch_ray.common.errors import LineageError, StoreError
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.decisions import Decision, Standing, Step
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 from autoresearch_ray.store.candidates import Candidates, put_source
 from autoresearch_ray.store.changes import Changes
 from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store, TxnResult, absent, present

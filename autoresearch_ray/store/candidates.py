@@ -6,8 +6,8 @@ source/<sha>    a Candidate
 import threading
 from collections import OrderedDict
 
-from autoresearch_ray.errors import StoreError
-from autoresearch_ray.records import Candidate
+from autoresearch_ray.common.errors import StoreError
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.store.contract import Put, Store, absent
 from autoresearch_ray.store.history import read_value
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from autoresearch_ray.guidance import Findings
-from autoresearch_ray.proposer_records import RejectedIdea
-from autoresearch_ray.records import Decision, Proposal, Result, Step, Trial
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.decisions import Decision, Step
+from autoresearch_ray.records.guidance import Findings
+from autoresearch_ray.records.proposers import RejectedIdea
+from autoresearch_ray.records.trials import Proposal, Result, Trial
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.contract import Event, KeyValue, WatchBatch
 from autoresearch_ray.store.history import id_of, read_record, read_value
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autoresearch_ray.errors import SettingsError, StoreError
-from autoresearch_ray.paths import SETTINGS_FILE, STATE_FILE
-from autoresearch_ray.records import EarlierRun, History
-from autoresearch_ray.settings import SQLITE, RunSettings
+from autoresearch_ray.common.errors import SettingsError, StoreError
+from autoresearch_ray.common.paths import SETTINGS_FILE, STATE_FILE
+from autoresearch_ray.records.history import EarlierRun, History
+from autoresearch_ray.settings.run_settings import SQLITE, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Store
 from autoresearch_ray.store.earlier import put_earlier

@@ -22,7 +22,7 @@ from typing import Self
 
 import psutil
 
-from autoresearch_ray.errors import FencedError, LeaseNotFoundError, StoreError
+from autoresearch_ray.common.errors import FencedError, LeaseNotFoundError, StoreError
 from autoresearch_ray.store.contract import Compare, Get, KeyValue, Put, Store, absent
 
 KEY = "driver"

@@ -8,8 +8,8 @@ In pages, because etcd refuses a value of much above a megabyte: 2,000 scores of
 
 from dataclasses import dataclass, replace
 
-from autoresearch_ray.codec import to_json
-from autoresearch_ray.records import EarlierRun, KnobScore
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.history import EarlierRun, KnobScore
 from autoresearch_ray.store.contract import Delete, Store
 from autoresearch_ray.store.history import read_record, records_under
 

@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from autoresearch_ray.codec import from_json
-from autoresearch_ray.errors import StoreError
-from autoresearch_ray.guidance import Directives, Findings
-from autoresearch_ray.proposer_records import Charge, RejectedIdea
-from autoresearch_ray.records import Candidate, Decision, EarlierRun, History, Result, Step, Trial, TrialRow
+from autoresearch_ray.common.errors import StoreError
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.decisions import Decision, Step
+from autoresearch_ray.records.guidance import Directives, Findings
+from autoresearch_ray.records.history import EarlierRun, History, TrialRow
+from autoresearch_ray.records.proposers import Charge, RejectedIdea
+from autoresearch_ray.records.trials import Candidate, Result, Trial
 from autoresearch_ray.store.contract import Found, KeyValue, Reads
 from autoresearch_ray.store.sqlite import reads
 from autoresearch_ray.store.sqlite.check import check

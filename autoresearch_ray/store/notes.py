@@ -7,9 +7,9 @@ proposer/<name>           a ProposerStatus
 rejected/<name>           a RejectedIdea
 """
 
-from autoresearch_ray.codec import to_json
-from autoresearch_ray.guidance import NO_DIRECTIVES, Directives, Findings
-from autoresearch_ray.proposer_records import ProposerStatus, RejectedIdea
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.guidance import NO_DIRECTIVES, Directives, Findings
+from autoresearch_ray.records.proposers import ProposerStatus, RejectedIdea
 from autoresearch_ray.store.contract import Compare, Delete, Put, Store, absent
 from autoresearch_ray.store.history import directives_key, read_directives, read_record, read_rejected, records_under
 

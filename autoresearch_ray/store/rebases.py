@@ -6,9 +6,9 @@
 Every change is one transaction: killed anywhere, an idea is neither lost nor asked about more than ASKED times.
 """
 
-from autoresearch_ray.codec import to_json
-from autoresearch_ray.proposer_records import RejectedIdea
-from autoresearch_ray.records import Candidate, Proposal
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.proposers import RejectedIdea
+from autoresearch_ray.records.trials import Candidate, Proposal
 from autoresearch_ray.store.candidates import put_source
 from autoresearch_ray.store.contract import Compare, Delete, Op, Put, Store, absent, present
 from autoresearch_ray.store.history import records_under

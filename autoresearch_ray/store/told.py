@@ -9,9 +9,11 @@ written when its news have been told. So a driver that is killed in between tell
 
 from dataclasses import dataclass
 
-from autoresearch_ray.codec import to_json
-from autoresearch_ray.errors import CompactedError
-from autoresearch_ray.records import Decision, Result, Step, Trial, TrialRow
+from autoresearch_ray.common.errors import CompactedError
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.decisions import Decision, Step
+from autoresearch_ray.records.history import TrialRow
+from autoresearch_ray.records.trials import Result, Trial
 from autoresearch_ray.store.contract import Get, KeyValue, Store
 from autoresearch_ray.store.history import all_under, read_record
 

@@ -21,9 +21,11 @@ from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.decide.ledger import within
 from autoresearch_ray.observe.facts import UNSELECTED
-from autoresearch_ray.records import Decision, History, Result, Trial
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.trials import Result, Trial
 from autoresearch_ray.search.early_stop import Curves
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
 CONFIDENCE = 0.95

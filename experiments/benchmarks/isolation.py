@@ -18,7 +18,7 @@ from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.job import Job, job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.candidate.knobs import set_constants
-from autoresearch_ray.experiment_file import load_experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
 
 EXPERIMENT = Path(__file__).parents[1] / "cpu.yaml"
 TIMED = """

@@ -21,8 +21,8 @@ from remeasure import measured
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.candidate.knobs import set_constants
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.experiment_file import load_experiment
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
 
 CHANGES: dict[str, dict[str, int | float | str]] = {
     "start": {},

@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
 
-from autoresearch_ray.records import Result, Strength
+from autoresearch_ray.records.trials import Result, Strength
 from autoresearch_ray.store.history import read_history
 
 HERE = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from statistics import fmean
 from policy_sim.policies import Found, Policy, greedy, ours
 from policy_sim.worlds import FAMILIES, World
 
-from autoresearch_ray.decision_rules import Rules
+from autoresearch_ray.settings.decision_rules import Rules
 
 POLICIES: dict[str, Policy] = {
     "greedy, new seeds": partial(greedy, one_seed=False),

@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 
 from policy_sim.arms import SCENARIOS, ArmsRun, ArmsWorld
 
-from autoresearch_ray.decision_rules import Rules
+from autoresearch_ray.settings.decision_rules import Rules
 
 Job = tuple[str, int, int, int, float, bool]
 

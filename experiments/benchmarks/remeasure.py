@@ -19,9 +19,9 @@ from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.capacity import memory_for
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.records import Result
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

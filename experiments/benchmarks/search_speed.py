@@ -17,10 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from autoresearch_ray.common.paths import EXPERIMENTS, STATE_FILE
 from autoresearch_ray.driver.simulated_run import simulate_run
-from autoresearch_ray.paths import EXPERIMENTS, STATE_FILE
-from autoresearch_ray.request import ask
 from autoresearch_ray.search.worlds.world import Conditions
+from autoresearch_ray.settings.request import ask
 
 
 class Watch:

@@ -21,8 +21,9 @@ from pathlib import Path
 import psutil
 import ray
 
-from autoresearch_ray.codec import to_json
-from autoresearch_ray.records import Candidate, CurvePoint, Decision, Proposal, Result, Trial
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.trials import Candidate, CurvePoint, Proposal, Result, Trial
 from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Op, Put, Txn

@@ -7,7 +7,7 @@ import pytest
 from s3_server import S3Server
 
 from autoresearch_ray.archive.bucket import Bucket, normal_url, open_bucket
-from autoresearch_ray.errors import SettingsError, StorageError
+from autoresearch_ray.common.errors import SettingsError, StorageError
 
 
 def test_what_was_put_is_there(bucket: Bucket, tmp_path: Path) -> None:

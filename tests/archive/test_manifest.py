@@ -6,7 +6,7 @@ import pytest
 
 from autoresearch_ray.archive.bucket import Bucket, open_bucket
 from autoresearch_ray.archive.manifest import KEPT, Manifest, RunStorage
-from autoresearch_ray.errors import StorageError
+from autoresearch_ray.common.errors import StorageError
 
 
 def manifest(number: int, epoch: int = 1, state: str = "") -> Manifest:

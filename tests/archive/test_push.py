@@ -10,7 +10,7 @@ from small_run import branches, git, wait_gone
 
 from autoresearch_ray.archive import push
 from autoresearch_ray.archive.push import Pusher, check_remote, find_remote
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 
 BRANCH = "refs/heads/autoresearch/x"
 

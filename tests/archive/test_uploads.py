@@ -14,11 +14,11 @@ from autoresearch_ray.archive.bucket import Bucket, normal_url
 from autoresearch_ray.archive.restore import check_free, check_ours, claim, restore, storage_of
 from autoresearch_ray.archive.upload import Uploads
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.errors import SettingsError, StorageError
-from autoresearch_ray.records import Candidate, Proposal, Result, Trial
-from autoresearch_ray.request import Request
+from autoresearch_ray.common.errors import SettingsError, StorageError
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.search import Search
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import state_of
 from autoresearch_ray.store.history import read_history

@@ -8,7 +8,7 @@ import pytest
 from small_corpus import some_documents
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.settings.experiment import Experiment
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import psutil
 from autoresearch_ray.benchmark.script.job import ScriptJob
 from autoresearch_ray.benchmark.script.snapshot import take
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.records import Candidate, Result, Strength
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records.trials import Candidate, Result, Strength
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 HELPER = "def rate(x):\n    return 1 - x * x\n"
 JUDGE = "print('loss:', abs(float(open('answer.txt').read()) - float(open('secret.txt').read())))\n"

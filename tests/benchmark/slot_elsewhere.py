@@ -40,7 +40,7 @@ def outcome(folder: Path, isolation: str) -> dict[str, object]:
     from autoresearch_ray.benchmark.data.dataset import prepare
     from autoresearch_ray.benchmark.trial.job import Job
     from autoresearch_ray.benchmark.trial.slot import Slot
-    from autoresearch_ray.errors import SettingsError
+    from autoresearch_ray.common.errors import SettingsError
 
     dataset = prepare(small_experiment(folder))
     job = Job(HONEST, str(dataset.folder), 1, 0.3, "cpu", "none", 1, 1500, 0.0)

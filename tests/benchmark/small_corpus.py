@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.settings.experiment import Experiment
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "–", "and", "then", "1234", "grüne", "fish,", "didn't", "it?", "\t", ""]
 

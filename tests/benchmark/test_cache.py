@@ -15,9 +15,9 @@ from small_corpus import some_documents
 
 from autoresearch_ray.benchmark.data.build import SPLITS
 from autoresearch_ray.benchmark.data.dataset import Dataset, Split, open_dataset, prepare
-from autoresearch_ray.errors import DataError
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.common.errors import DataError
 from autoresearch_ray.prepare import main
+from autoresearch_ray.settings.experiment import Experiment
 
 Make = Callable[..., Experiment]
 NAMES = cast(tuple[Split, ...], SPLITS)

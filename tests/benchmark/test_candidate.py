@@ -17,7 +17,7 @@ from autoresearch_ray.benchmark.trial.task import Task
 from autoresearch_ray.candidate.knobs import Knob, constants, read_knobs, set_constants
 from autoresearch_ray.candidate.ranges import Choice
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.experiment_file import load_experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SOURCE = (EXPERIMENTS / "train.py").read_text()

@@ -9,8 +9,8 @@ from small_corpus import some_documents
 
 from autoresearch_ray.benchmark.data.corpus import Spool, copies_in_library, documents, library, split
 from autoresearch_ray.benchmark.data.dataset import prepare
-from autoresearch_ray.errors import DataError
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.common.errors import DataError
+from autoresearch_ray.settings.experiment import Experiment
 
 Make = Callable[..., Experiment]
 

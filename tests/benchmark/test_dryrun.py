@@ -11,8 +11,8 @@ from autoresearch_ray.benchmark.data.dataset import open_dataset
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner, dry_run, write_random_rows
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.candidate.knobs import set_constants
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.experiment_file import load_experiment
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SMALL = {"DEPTH": 2, "WIDTH": 32, "BATCH_ROWS": 4, "MICRO_ROWS": 64}

@@ -20,7 +20,7 @@ from autoresearch_ray.benchmark.sandbox import landlock, root_folder
 from autoresearch_ray.benchmark.sandbox.walls import FULL, Walls, check_reached, try_walls
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 
 HERE = Path(__file__).parent
 ORDINARY = 61999  # a user that nobody is

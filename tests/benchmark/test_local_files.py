@@ -15,9 +15,9 @@ from small_corpus import small_experiment, some_documents
 from autoresearch_ray.benchmark.data.corpus import cut, documents
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.data.tokenizer import LONGEST_RUN, encode, train_tokenizer
-from autoresearch_ray.errors import DataError
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.experiment_file import load_experiment
+from autoresearch_ray.common.errors import DataError
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
 
 Make = Callable[..., Experiment]
 TEXTS = some_documents(200)

@@ -13,8 +13,8 @@ from autoresearch_ray.benchmark.data.dataset import Dataset
 from autoresearch_ray.benchmark.score import metric, probes
 from autoresearch_ray.benchmark.score.metric import InvalidModelError, Score
 from autoresearch_ray.benchmark.trial.device import choose_amp, choose_device, device_name, peak_memory_mb, use_threads
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import Strength
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.records.trials import Strength
 
 CPU = torch.device("cpu")
 

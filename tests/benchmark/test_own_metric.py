@@ -10,12 +10,12 @@ import pytest
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.new_run import choose_early_stop, choose_rules
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.experiment_file import load_experiment
-from autoresearch_ray.request import ask
-from autoresearch_ray.scoring import Scoring
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.scoring import Scoring
 
 METRICS = """\
 import math

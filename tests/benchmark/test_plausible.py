@@ -3,7 +3,7 @@
 import pytest
 
 from autoresearch_ray.benchmark.score.plausible import Known, least_bpb, too_fast, too_good, too_many
-from autoresearch_ray.records import HELD
+from autoresearch_ray.records.trials import HELD
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import nn
 from autoresearch_ray.benchmark.data.dataset import Dataset
 from autoresearch_ray.benchmark.score import metric, probes
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
-from autoresearch_ray.records import Strength
+from autoresearch_ray.records.trials import Strength
 
 CPU = torch.device("cpu")
 

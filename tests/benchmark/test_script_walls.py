@@ -10,8 +10,8 @@ from script_place import Place, script_experiment
 
 from autoresearch_ray.benchmark.sandbox import landlock
 from autoresearch_ray.benchmark.script.job import script_slot
-from autoresearch_ray.experiment_file import load_any
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.settings.experiment_file import load_any
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 KEYS = {
     "ANTHROPIC_API_KEY": "sk-of-ours",

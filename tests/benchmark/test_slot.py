@@ -15,7 +15,7 @@ from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
 from autoresearch_ray.benchmark.trial.execution import OUTPUT_LIMIT
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.records import Result
+from autoresearch_ray.records.trials import Result
 
 pytestmark = pytest.mark.alone
 

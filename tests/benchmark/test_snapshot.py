@@ -9,8 +9,8 @@ from script_place import script_experiment
 
 from autoresearch_ray.benchmark.script import snapshot
 from autoresearch_ray.benchmark.script.snapshot import TAR_FILE, find_snapshot, take
-from autoresearch_ray.errors import DataError
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.common.errors import DataError
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 
 from autoresearch_ray.benchmark.data.dataset import Dataset
 from autoresearch_ray.benchmark.trial.task import Clock, Task
-from autoresearch_ray.records import CurvePoint
+from autoresearch_ray.records.trials import CurvePoint
 
 CPU = torch.device("cpu")
 

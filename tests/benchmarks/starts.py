@@ -22,7 +22,7 @@ from ray.tune.schedulers import FIFOScheduler
 from small_run import settings_of, write_experiment
 
 from autoresearch_ray.cluster.session import QUIET
-from autoresearch_ray.request import Request
+from autoresearch_ray.settings.request import Request
 
 
 def one(slots: int, trials: int, seconds: float, tunes: bool) -> tuple[float, float, int]:

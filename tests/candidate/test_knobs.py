@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
 from autoresearch_ray.candidate.ranges import Choice, Interval, Range, parse_range, same
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 KNOBS = {knob.name: knob for knob in read_knobs(TRAIN)}
 UNIT = st.floats(0, 1)

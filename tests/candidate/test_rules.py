@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import Checked, check_candidate
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 BROKEN = {
     "x = (\n": "line 1",

@@ -8,8 +8,8 @@ from autoresearch_ray.candidate.given_ranges import write_ranges
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_script
 from autoresearch_ray.candidate.rules.script import MAX_BYTES
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.source_files import join
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.records.source_files import join
 
 LONE = "import os\n\nLR = 0.1\nprint(LR, os.getcwd())\n"
 BROKEN = {

@@ -8,7 +8,7 @@ from candidates import TRAIN
 from autoresearch_ray.candidate.knobs import constants, read_knobs, set_constants
 from autoresearch_ray.candidate.normal_form import code_lines, normal_sha
 from autoresearch_ray.candidate.template import split
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 KNOBS = read_knobs(TRAIN)
 

@@ -12,9 +12,9 @@ from autoresearch_ray.candidate.difference import compare_constants, diff_lines,
 from autoresearch_ray.candidate.knobs import constants, names_of, read_knobs, set_constants
 from autoresearch_ray.candidate.merge import theirs_onto, three_way
 from autoresearch_ray.candidate.normal_form import code_lines, line_diff, normal_sha
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.records import Candidate
-from autoresearch_ray.source_files import join, split
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.records.source_files import join, split
+from autoresearch_ray.records.trials import Candidate
 
 KNOBS = read_knobs(TREE)
 LINES = st.lists(st.sampled_from(["x = 1", "", "// words", "# words", "####", '"""', "\tvoid f();", "é"]), max_size=6)

@@ -2,7 +2,7 @@
 
 from candidates import TRAIN
 
-from autoresearch_ray.source_files import Files, join, split
+from autoresearch_ray.records.source_files import Files, join, split
 
 KERNEL = """#include <stdio.h>
 /* BLOCK = 3; // search int(1, 8) */

@@ -10,7 +10,7 @@ from pathlib import Path
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.experiment_file import load_experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
 
 CANDIDATE = """
 import glob, os

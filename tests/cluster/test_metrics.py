@@ -18,10 +18,10 @@ from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.observe.screen import SlotView
 from autoresearch_ray.observe.tables.trials import trial_table
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.records import Result
-from autoresearch_ray.request import Request
+from autoresearch_ray.records.trials import Result
 from autoresearch_ray.search.search import Finished, Search
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.cluster.own_ray import LONGEST, TOKEN, TOKEN_PATH, check_threads, choose_folder, ensure_token
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 
 pytestmark = pytest.mark.alone
 

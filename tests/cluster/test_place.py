@@ -10,9 +10,9 @@ from small_run import settings_of, write_experiment
 
 from autoresearch_ray.cluster.seat import Place
 from autoresearch_ray.cluster.trial_actor import TrialActor
-from autoresearch_ray.records import Result
-from autoresearch_ray.request import Request
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RunSettings
 
 
 @pytest.fixture

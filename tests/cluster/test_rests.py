@@ -1,7 +1,7 @@
 """What an idle slot runs, by a clock that a test sets; with Ray Tune: test_scheduling.py."""
 
 from autoresearch_ray.cluster.rests import REST_SECONDS, RESTS_A_SECOND, YIELD_SECONDS, Rests
-from autoresearch_ray.records import Proposal, Trial
+from autoresearch_ray.records.trials import Proposal, Trial
 from autoresearch_ray.search.search import Finished
 
 FIRST, SECOND = (

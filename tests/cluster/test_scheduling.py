@@ -7,8 +7,8 @@ from counting import LAST, Counting, run
 from small_run import settings_of, write_experiment
 
 from autoresearch_ray.cluster.scheduling import PATIENCE_SECONDS, Stranded
-from autoresearch_ray.request import Request
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RunSettings
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
 

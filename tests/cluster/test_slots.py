@@ -11,13 +11,13 @@ from autoresearch_ray.cluster.capacity import NodeShape, fitting_slots, packing,
 from autoresearch_ray.cluster.gpu_sharing import most_tenants
 from autoresearch_ray.cluster.session import Cluster, bundle
 from autoresearch_ray.cluster.settle import settle
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.resolve import resolve
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.experiment_file import load_experiment
-from autoresearch_ray.records import CoRun
-from autoresearch_ray.request import Request
-from autoresearch_ray.settings import RequestedRun
+from autoresearch_ray.records.trials import CoRun
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RequestedRun
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 pytestmark = pytest.mark.alone

@@ -7,8 +7,9 @@ from typing import Any
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.panel import PROOFS
 from autoresearch_ray.decide.state import Outcome, SearchState, Settled
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.records import Purpose, Standing
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.trials import Purpose
+from autoresearch_ray.settings.decision_rules import Rules
 
 RULES = Rules(complexity_price=0.0)
 BASE = Outcome("t1", "baseline", "p", "knobs", "tpe", "words", "base", "", "ok", 1.0, 1.0, 100)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from outcomes import A_NUMBER, baselines, best_of, confirm, frontier_of, pairs, run, screen, told
 
-from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.entries import MOST_ENTRIES
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.state import SearchState
-from autoresearch_ray.decision_rules import Rules
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.settings.decision_rules import Rules
 
 
 def test_nothing_is_decided_before_three_baselines() -> None:

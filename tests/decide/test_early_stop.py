@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from autoresearch_ray.codec import from_json, to_json
 from autoresearch_ray.decide.early_stop import Outlook, StopRule, outlook
 from autoresearch_ray.decide.learning_curve import Pair, curve_of, fit_lines, gaps
-from autoresearch_ray.records import CurvePoint
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.records.trials import CurvePoint
 
 BUDGET, SD, PARENT_BPB = 100.0, 0.01, 1.7
 Shape = Callable[[float], float]  # bpb above the parent at a share of the budget

@@ -10,7 +10,7 @@ from autoresearch_ray.decide.panel import PROOFS
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import SearchState
-from autoresearch_ray.records import Proposal, Purpose, Trial
+from autoresearch_ray.records.trials import Proposal, Purpose, Trial
 
 
 def flight(purpose: Purpose, source: str, other: str = "", seed: int = -1) -> Trial:

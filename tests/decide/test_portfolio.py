@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from autoresearch_ray.decide.portfolio import FLOOR, Portfolio, choose, expected_improvement, with_floor
-from autoresearch_ray.records import Decision, Proposal, Result, Trial
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.trials import Proposal, Result, Trial
 
 SECONDS = 300.0
 

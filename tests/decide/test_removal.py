@@ -11,8 +11,8 @@ from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.panel import PROOFS
 from autoresearch_ray.decide.plan import Replicate, Screen, plan
 from autoresearch_ray.decide.state import Outcome, SearchState
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.records import Trial
+from autoresearch_ray.records.trials import Trial
+from autoresearch_ray.settings.decision_rules import Rules
 
 REMOVALS = replace(RULES, removal_margin=0.02, plateau_trials=100_000)
 

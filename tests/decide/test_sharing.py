@@ -7,7 +7,7 @@ import pytest
 
 from autoresearch_ray.cluster.capacity import packing, per_gpu, round_share
 from autoresearch_ray.decide.gpu_share import choose, common_rates, common_seconds, next_tenants, show
-from autoresearch_ray.records import CoRun, CurvePoint
+from autoresearch_ray.records.trials import CoRun, CurvePoint
 
 Gpu = Callable[[int], CoRun]  # so many tenants -> what each makes there
 

@@ -10,8 +10,8 @@ from autoresearch_ray.driver.ablations import LOST, check_parts, find_parts
 from autoresearch_ray.driver.transfers import read_proven
 from autoresearch_ray.observe.ablations import AblatedPart, Ablation, ablation_rows, read_ablations
 from autoresearch_ray.observe.pairs import Pair, mean_gain
-from autoresearch_ray.score_words import ScoreWords
 from autoresearch_ray.search.parts import CONFLICT, Part
+from autoresearch_ray.settings.score_words import ScoreWords
 
 TUNED = START.replace("LR = 0.001 ", "LR = 0.002 ").replace("ROWS = 4 ", "ROWS = 6 ")
 STEP = "        optimizer.step()\n"

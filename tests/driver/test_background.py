@@ -17,10 +17,10 @@ from histories import empty, realistic, stored
 from small_run import write_experiment
 
 from autoresearch_ray import diff_best, show_page, start
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.background import BackgroundRun, as_arguments
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.launch import parse
-from autoresearch_ray.request import ask
+from autoresearch_ray.settings.request import ask
 
 SLEEP = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"]
 

@@ -9,15 +9,15 @@ import pytest
 from small_run import write_experiment
 
 from autoresearch_ray import launch
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.checkout.folder import experiment_of
 from autoresearch_ray.driver.checkout.ranges import choose_ranges
 from autoresearch_ray.driver.checkout.upstream import read_checkout
 from autoresearch_ray.driver.run import drive
 from autoresearch_ray.driver.script_run import read_start
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.experiment_file import load_any
-from autoresearch_ray.request import ask
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.settings.experiment_file import load_any
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 LAYOUT = Path(__file__).parents[1] / "upstream_layout"
 CACHE = Path("home", ".cache", "autoresearch")

@@ -28,7 +28,7 @@ SCREEN = """
 import time
 from autoresearch_ray.driver.console import Progress
 from autoresearch_ray.observe.screen import Snapshot
-from autoresearch_ray.output import STDERR, STDOUT
+from autoresearch_ray.common.output import STDERR, STDOUT
 nan = float("nan")
 snapshot = Snapshot("tag", "small", 1.0, nan, 1, 4, (), nan, nan, nan, nan, ("the last decision",), 0.5, 1, 0)
 progress = Progress(plain=False)

@@ -8,14 +8,14 @@ import pytest
 from small_run import settings_of, write_experiment
 from stored_run import BETTER, run_folder
 
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.direct import main
 from autoresearch_ray.driver.files import rebuild
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, Findings, KnobEffect, Outlook, SubjectRecord
 from autoresearch_ray.propose.director.directives import parse_directives
-from autoresearch_ray.request import ask
+from autoresearch_ray.records.guidance import NO_DIRECTIVES, PERSON, Findings, KnobEffect, Outlook, SubjectRecord
 from autoresearch_ray.search.watches.directives import DirectivesWatch, Edit, leave_edit
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.history import read_directives
 from autoresearch_ray.store.sqlite.store import SqliteStore

@@ -18,17 +18,11 @@ from autoresearch_ray.candidate.ranges import Value
 from autoresearch_ray.propose.llm.prompt.earlier_text import LESSON_TOKENS, earlier_text
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.tuner.tuner import Observation
-from autoresearch_ray.records import (
-    Candidate,
-    EarlierRun,
-    KnobScore,
-    Proposal,
-    Result,
-    Trial,
-)
-from autoresearch_ray.request import ask
+from autoresearch_ray.records.history import EarlierRun, KnobScore
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.queue_filler import REMEMBERED, ProposerLoop
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import begin, read_run
 from autoresearch_ray.store.earlier import put_earlier, read_earlier

@@ -23,16 +23,11 @@ from autoresearch_ray.candidate.normal_form import code_lines, normal_sha
 from autoresearch_ray.driver.earlier_run import describe_conditions, know
 from autoresearch_ray.driver.resolve import resolve
 from autoresearch_ray.propose.llm.prompt.earlier_text import earlier_text
-from autoresearch_ray.records import (
-    Candidate,
-    Decision,
-    Proposal,
-    Result,
-    Trial,
-)
-from autoresearch_ray.request import ask
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.lineage import Lineage
-from autoresearch_ray.settings import RequestedRun, RunSettings
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RequestedRun, RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import begin, read_run
 from autoresearch_ray.store.earlier import read_earlier

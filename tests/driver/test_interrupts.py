@@ -14,9 +14,9 @@ import psutil
 import pytest
 from small_run import settings_of, wait_gone, write_experiment
 
+from autoresearch_ray.common.paths import python_command
 from autoresearch_ray.driver.console import resume_command
-from autoresearch_ray.paths import python_command
-from autoresearch_ray.request import Request
+from autoresearch_ray.settings.request import Request
 
 WAITING = """
 import subprocess, sys, time

@@ -17,10 +17,10 @@ from autoresearch_ray.benchmark.data.dataset import look_up
 from autoresearch_ray.benchmark.loaded_model import LoadedModel
 from autoresearch_ray.benchmark.sandbox.walls import try_walls
 from autoresearch_ray.benchmark.score import metric
-from autoresearch_ray.errors import WeightsError
-from autoresearch_ray.paths import BEST_FOLDER
+from autoresearch_ray.common.errors import WeightsError
+from autoresearch_ray.common.paths import BEST_FOLDER
 from autoresearch_ray.sample import main
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.connect import read_run
 
 

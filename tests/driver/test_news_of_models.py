@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.driver.console import Progress
-from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Findings, Outlook
 from autoresearch_ray.propose.director.directives import parse_directives
-from autoresearch_ray.proposer_records import ProposerStatus
+from autoresearch_ray.records.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Findings, Outlook
+from autoresearch_ray.records.proposers import ProposerStatus
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -13,8 +13,8 @@ import pytest
 from small_run import git, start_launch, write_experiment
 
 from autoresearch_ray import load_trials, report
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.decision_rules import Rules
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.history import read_settings
 
 pytestmark = pytest.mark.alone

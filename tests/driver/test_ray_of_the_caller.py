@@ -10,10 +10,10 @@ from small_run import write_experiment
 
 import autoresearch_ray
 from autoresearch_ray.cluster.session import join_here, ray_for
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.new_run import new_run
 from autoresearch_ray.driver.run import RunOutcome
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.request import Request
+from autoresearch_ray.settings.request import Request
 
 pytestmark = pytest.mark.alone  # a whole run
 

@@ -10,12 +10,13 @@ from small_run import settings_of, write_experiment
 from stored_run import BETTER, SGD, START, run_folder
 
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.codec import to_json
 from autoresearch_ray.driver.suggestions import write_constants
-from autoresearch_ray.records import Candidate, Standing
-from autoresearch_ray.request import ask
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.search.watches.suggestions import Suggestion, SuggestionWatch, leave_suggestion
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 from autoresearch_ray.suggest import main

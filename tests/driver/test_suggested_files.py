@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch_ray.common.errors import CandidateError, SettingsError
 from autoresearch_ray.driver.suggestions import apply_patch, put_file
-from autoresearch_ray.errors import CandidateError, SettingsError
-from autoresearch_ray.source_files import join
+from autoresearch_ray.records.source_files import join
 
 MODEL, KERNEL = "A = 1\n\n\ndef f():\n    return A\n", "int main(void) {\n    return 0;\n}\n"
 TREE = join((("lib/model.py", MODEL), ("src/kernel.c", KERNEL)))

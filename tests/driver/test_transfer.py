@@ -8,7 +8,7 @@ from stored_run import BETTER, run_folder
 
 from autoresearch_ray.observe.pairs import Pair, mean_gain
 from autoresearch_ray.observe.transfers import Transfer, keep_transfer, read_transfers, transfer_rows
-from autoresearch_ray.score_words import ScoreWords
+from autoresearch_ray.settings.score_words import ScoreWords
 from autoresearch_ray.transfer import main
 
 

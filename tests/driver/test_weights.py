@@ -11,12 +11,13 @@ from stored_run import BETTER, START, run_folder, step_to
 
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.cluster.node_files import DepotActor
+from autoresearch_ray.common.paths import BEST_FOLDER, KEPT_MODEL_FILES, python_command
 from autoresearch_ray.driver.weights import MOST_WAITING, WeightKeeper
-from autoresearch_ray.kept_model import PARTIAL, is_whole, read_kept
 from autoresearch_ray.observe.lines import summary_lines
-from autoresearch_ray.paths import BEST_FOLDER, KEPT_MODEL_FILES, python_command
-from autoresearch_ray.records import Result, Standing, Trial
-from autoresearch_ray.settings import RunTerms
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.kept_model import PARTIAL, is_whole, read_kept
+from autoresearch_ray.records.trials import Result, Trial
+from autoresearch_ray.settings.run_settings import RunTerms
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
 from autoresearch_ray.store.sqlite.store import SqliteStore

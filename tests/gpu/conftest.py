@@ -12,8 +12,8 @@ from small_run import write_experiment
 from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.experiment_file import load_experiment
-from autoresearch_ray.records import Result
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.experiment_file import load_experiment
 
 PRETEND = bool(os.environ.get("AUTORESEARCH_PRETEND_GPU"))
 HERE = Path(__file__).parent

@@ -8,7 +8,7 @@ import psutil
 from gpu_candidates import FORGER, HOG, PEEK, READER, SURVIVOR, WRITER
 
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.records import Result
+from autoresearch_ray.records.trials import Result
 
 Trial = Callable[..., tuple[Result, str]]
 FREE = "import sys, torch; print(torch.cuda.mem_get_info()[0] >> 20 if sys.argv[1] == 'cuda' else 0)"

@@ -11,7 +11,7 @@ from autoresearch_ray.benchmark.sandbox import root_folder
 from autoresearch_ray.benchmark.sandbox.walls import FULL
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.records import Result
+from autoresearch_ray.records.trials import Result
 
 Trial = Callable[..., tuple[Result, str]]
 STARTUP_SECONDS = 120.0

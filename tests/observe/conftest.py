@@ -12,7 +12,7 @@ from histories import long, realistic, stored
 from served_runs import SECRET
 
 from autoresearch_ray.live_page.server import PageServer
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
 
 HOSTILE = {
     "html": '</td></script><script>alert(1)</script><img src=x onerror="alert(1)">&amp;',

@@ -11,7 +11,7 @@ from pathlib import Path
 from histories import realistic
 
 from autoresearch_ray.live_page.server import PageServer
-from autoresearch_ray.records import Proposal, Result, Trial
+from autoresearch_ray.records.trials import Proposal, Result, Trial
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -16,21 +16,21 @@ from test_live_page import shown_rows
 from test_live_screen import SNAPSHOT
 
 from autoresearch_ray.observe import facts
-from autoresearch_ray.observe.chart import chart
 from autoresearch_ray.observe.guidance import KNOB_HEADS
-from autoresearch_ray.observe.lineage_rows import lineage_rows
 from autoresearch_ray.observe.lines import decision_line, summary_lines
-from autoresearch_ray.observe.plots import progress_png
+from autoresearch_ray.observe.pictures.progress import progress_png
+from autoresearch_ray.observe.report.chart import chart
+from autoresearch_ray.observe.report.lineage_rows import lineage_rows
+from autoresearch_ray.observe.report.trial_panel import trial_panel
 from autoresearch_ray.observe.runs import compare_runs
 from autoresearch_ray.observe.screen import render
 from autoresearch_ray.observe.tables.lineage import lineage_table
 from autoresearch_ray.observe.tables.runs import run_table
 from autoresearch_ray.observe.tables.trials import read_table, results_tsv, trial_table
-from autoresearch_ray.observe.trial_panel import trial_panel
-from autoresearch_ray.records import History
-from autoresearch_ray.score_words import ScoreWords, write_number
-from autoresearch_ray.scoring import OURS, Scoring
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records.history import History
+from autoresearch_ray.settings.score_words import ScoreWords, write_number
+from autoresearch_ray.settings.scoring import OURS, Scoring
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 ACCURACY = Scoring("accuracy", "", "higher", "script")
 LOSS = SCRIPT | {"metric": "loss", "direction": "lower", "unit": "nats"}

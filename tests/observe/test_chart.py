@@ -7,9 +7,9 @@ from dataclasses import asdict
 from histories import empty, long, realistic
 
 from autoresearch_ray.observe import facts
-from autoresearch_ray.observe.chart import SHOWN_POINTS, SHOWN_RUNS, chart
-from autoresearch_ray.observe.lineage_rows import lineage_rows
-from autoresearch_ray.observe.page import encode_data
+from autoresearch_ray.observe.report.chart import SHOWN_POINTS, SHOWN_RUNS, chart
+from autoresearch_ray.observe.report.lineage_rows import lineage_rows
+from autoresearch_ray.observe.report.page import encode_data
 
 
 def test_points_are_the_scores_of_the_table() -> None:

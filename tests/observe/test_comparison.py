@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from autoresearch_ray.observe.comparison import Course, Moment, comparison_csv, comparison_table
-from autoresearch_ray.observe.comparison_picture import comparison_png
+from autoresearch_ray.observe.pictures.comparison import comparison_png
 
 
 def course(policy: str, world: int, *gains: float) -> Course:

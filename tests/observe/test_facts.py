@@ -8,7 +8,7 @@ import pytest
 from histories import SECOND, SOURCE, THIRD, Writer, empty, realistic, sha
 
 from autoresearch_ray.observe import facts, headline
-from autoresearch_ray.observe.lineage_rows import lineage_rows
+from autoresearch_ray.observe.report.lineage_rows import lineage_rows
 
 
 def test_the_gain_is_the_sum_of_what_the_wins_gained_in_pairs() -> None:

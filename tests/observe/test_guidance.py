@@ -1,8 +1,10 @@
 """What came of directions, proposers and parts, on made-up trials."""
 
-from autoresearch_ray.guidance import Direction, Directives
 from autoresearch_ray.observe.guidance import direction_rows, part_rows, proposer_rows
-from autoresearch_ray.records import Decision, History, Proposal, Result, Step, Trial, TrialRow
+from autoresearch_ray.records.decisions import Decision, Step
+from autoresearch_ray.records.guidance import Direction, Directives
+from autoresearch_ray.records.history import History, TrialRow
+from autoresearch_ray.records.trials import Proposal, Result, Trial
 
 PRICE = 0.0001
 

@@ -9,9 +9,10 @@ import pytest
 from histories import CHARGES, SOURCE, Writer, empty, realistic, with_text
 
 from autoresearch_ray.candidate.difference import compare_constants, diff_lines
-from autoresearch_ray.observe.html import report_html
-from autoresearch_ray.observe.plots import progress_png
-from autoresearch_ray.records import Candidate, History
+from autoresearch_ray.observe.pictures.progress import progress_png
+from autoresearch_ray.observe.report.html import report_html
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.trials import Candidate
 
 VOID = {"meta", "img", "br", "input", "line", "polyline", "rect"}
 

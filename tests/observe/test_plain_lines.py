@@ -8,9 +8,9 @@ import pytest
 from histories import CHARGES, START, empty, long, realistic, with_text
 from rich.cells import cell_len
 
+from autoresearch_ray.common.text import last_line, one_line, visible
 from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, fit, summary_lines
-from autoresearch_ray.records import HELD
-from autoresearch_ray.text import last_line, one_line, visible
+from autoresearch_ray.records.trials import HELD
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from histories import SOURCE, Writer, empty, long, realistic, with_text
 
-from autoresearch_ray.observe.plots import progress_png, score_limits
-from autoresearch_ray.records import History
+from autoresearch_ray.observe.pictures.progress import progress_png, score_limits
+from autoresearch_ray.records.history import History
 
 
 def test_a_diverged_trial_does_not_flatten_the_picture() -> None:

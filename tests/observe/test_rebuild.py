@@ -6,8 +6,8 @@ import pytest
 from histories import realistic, stored
 
 from autoresearch_ray import load_trials
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.files import rebuild
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.report import main
 
 FILES = ("results.tsv", "trials.parquet", "progress.png", "report.html")

@@ -10,7 +10,7 @@ from test_rebuild import FILES
 
 from autoresearch_ray.observe import headline
 from autoresearch_ray.observe.runs import HEADER, compare_runs
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
 from autoresearch_ray.report import main
 
 

@@ -28,9 +28,9 @@ from autoresearch_ray import (
 from autoresearch_ray.archive.bucket import normal_url
 from autoresearch_ray.archive.restore import claim, storage_of
 from autoresearch_ray.archive.upload import Uploads
+from autoresearch_ray.common.errors import AutoresearchError, DataError, SettingsError
 from autoresearch_ray.driver.files import rebuild
 from autoresearch_ray.driver.tables.load import RUN, TABLES, load
-from autoresearch_ray.errors import AutoresearchError, DataError, SettingsError
 from autoresearch_ray.observe.headline import summarise
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import trial_table
@@ -38,10 +38,10 @@ from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
 from autoresearch_ray.propose.llm.conversation import Conversation
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.records import Result
+from autoresearch_ray.records.trials import Result
 from autoresearch_ray.search.lineage import Lineage
 from autoresearch_ray.search.models.transcript import write_transcript
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import read_run
 from autoresearch_ray.store.sqlite.store import SqliteStore

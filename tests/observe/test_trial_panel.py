@@ -7,9 +7,9 @@ from pathlib import Path
 from histories import SECOND, SOURCE, Writer, long, realistic
 from test_html_report import written
 
-from autoresearch_ray.observe.page import encode_data
-from autoresearch_ray.observe.trial_panel import EMBEDDED_BYTES, embed_panels, trial_panel
-from autoresearch_ray.records import Candidate
+from autoresearch_ray.observe.report.page import encode_data
+from autoresearch_ray.observe.report.trial_panel import EMBEDDED_BYTES, embed_panels, trial_panel
+from autoresearch_ray.records.trials import Candidate
 
 
 def test_a_win_has_its_diff_its_decision_and_its_step() -> None:

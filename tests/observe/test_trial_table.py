@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from histories import START, Writer, empty, realistic, with_text
 
-from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.errors import DataError, SettingsError
+from autoresearch_ray.common.errors import DataError, SettingsError
 from autoresearch_ray.observe.seeds import seed_effects
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import read_table, results_tsv, trial_table
-from autoresearch_ray.records import OWN_SEED, History, Result, TrialRow
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.records.history import History, TrialRow
+from autoresearch_ray.records.trials import OWN_SEED, Result
 
 DESIGNED = [
     "trial_id",

@@ -17,12 +17,12 @@ from autoresearch_ray import load_trials
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.conversation import Gates, Idea, Rejection
 from autoresearch_ray.propose.own import OwnIdea, OwnProposer, OwnTuner, load_proposer, load_tuner
-from autoresearch_ray.proposer_spec import parse_proposer
-from autoresearch_ray.request import ask
 from autoresearch_ray.search.models.proposers import Writers
+from autoresearch_ray.settings.proposer_spec import parse_proposer
+from autoresearch_ray.settings.request import ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

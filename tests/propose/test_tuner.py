@@ -11,7 +11,7 @@ from autoresearch_ray.candidate.knobs import Knob, read_knobs
 from autoresearch_ray.candidate.ranges import Choice, Interval, Value
 from autoresearch_ray.propose.tuner.surrogate import noise_sd
 from autoresearch_ray.propose.tuner.tuner import Observation, Suggestion, Tuner, knob_proposal
-from autoresearch_ray.proposer_spec import TunerName
+from autoresearch_ray.settings.proposer_spec import TunerName
 
 KNOBS = read_knobs(TRAIN)
 HERE = {knob.name: knob.value for knob in KNOBS}

@@ -15,7 +15,7 @@ from small_run import CANDIDATE, branches, descendants, git, read_until, start_l
 
 from autoresearch_ray.observe.headline import summarise
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.proposer_records import ProposerStatus
+from autoresearch_ray.records.proposers import ProposerStatus
 from autoresearch_ray.search.watches.suggestions import PERSON
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.history import read_history

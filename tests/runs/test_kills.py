@@ -15,7 +15,7 @@ from small_run import descendants, start_launch, wait_gone, write_experiment
 from whole_run import VICTIMS, check_whole, ours
 
 from autoresearch_ray.driver.weights import MOST_WAITING
-from autoresearch_ray.kept_model import is_whole, read_kept
+from autoresearch_ray.records.kept_model import is_whole, read_kept
 from autoresearch_ray.store.history import read_history
 
 pytestmark = pytest.mark.alone

@@ -9,13 +9,13 @@ from small_run import CANDIDATE, settings_of, write_experiment
 
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.guidance import Findings, Outlook
-from autoresearch_ray.proposer_spec import ABLATION
-from autoresearch_ray.records import Candidate, Proposal, Result, Trial
-from autoresearch_ray.request import ask
+from autoresearch_ray.records.guidance import Findings, Outlook
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.ablator import Ablator
 from autoresearch_ray.search.search import Finished, Search
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.proposer_spec import ABLATION
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

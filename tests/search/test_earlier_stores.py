@@ -14,9 +14,9 @@ from small_run import git, write_experiment
 
 from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.tables.trials import trial_table
-from autoresearch_ray.records import Result, Trial
+from autoresearch_ray.records.trials import Result, Trial
 from autoresearch_ray.search.search import Search
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

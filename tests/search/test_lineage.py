@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch_ray.errors import LineageError
-from autoresearch_ray.records import Candidate, Step, StepKind
+from autoresearch_ray.common.errors import LineageError
+from autoresearch_ray.records.decisions import Step, StepKind
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.search.lineage import Lineage
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from small_run import CANDIDATE, settings_of, write_experiment
 
-from autoresearch_ray.records import Candidate, Standing
-from autoresearch_ray.request import Request
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.search.merging import Merging
+from autoresearch_ray.settings.request import Request
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -13,8 +13,8 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from autoresearch_ray.candidate.knobs import Knob, read_knobs
 from autoresearch_ray.candidate.ranges import Interval, Value
+from autoresearch_ray.common.paths import EXPERIMENTS
 from autoresearch_ray.observe.comparison import Course
-from autoresearch_ray.paths import EXPERIMENTS
 from autoresearch_ray.search.peers.clock import PEERS, PeerRun, run_peer
 from autoresearch_ray.search.peers.greedy import Greedy
 from autoresearch_ray.search.peers.halving import Halving

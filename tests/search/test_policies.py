@@ -7,7 +7,7 @@ from policies import POLICIES, row
 from policy_sim.arms import SCENARIOS, STRIDE, ArmsRun, ArmsWorld, Scenario
 from policy_sim.worlds import FAMILIES, World
 
-from autoresearch_ray.decision_rules import Rules
+from autoresearch_ray.settings.decision_rules import Rules
 
 OURS, GREEDY = POLICIES["ours"], POLICIES["greedy, one seed"]
 START: frozenset[int] = frozenset()

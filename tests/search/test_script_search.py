@@ -8,16 +8,17 @@ from small_run import settings_of, write_experiment
 
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.rules import check_for
-from autoresearch_ray.records import Candidate, Result, Standing, Step, StepKind, Trial
-from autoresearch_ray.request import ask
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records.decisions import Standing, Step, StepKind
+from autoresearch_ray.records.source_files import join
+from autoresearch_ray.records.trials import Candidate, Result, Trial
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.parts import CONFLICT, parts_of
 from autoresearch_ray.search.queue_filler import ProposerLoop
 from autoresearch_ray.search.search import Search
 from autoresearch_ray.search.watches.suggestions import Suggestion, SuggestionWatch, leave_suggestion
-from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.source_files import join
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

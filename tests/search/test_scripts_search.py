@@ -10,18 +10,18 @@ from small_run import settings_of, write_experiment
 from test_lineage import git
 from test_search import queue
 
-from autoresearch_ray.codec import to_json
 from autoresearch_ray.driver.tools.news import TrialNews, WinNews, read_wins, tell_end, tell_win
 from autoresearch_ray.driver.tools.tracker import list_params
 from autoresearch_ray.observe.lines import summary_lines
 from autoresearch_ray.observe.tables.formats import write_table
 from autoresearch_ray.observe.tables.trials import trial_table
-from autoresearch_ray.records import Result, Trial
-from autoresearch_ray.request import Request
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.trials import Result, Trial
 from autoresearch_ray.search.recompute import recompute_decisions
 from autoresearch_ray.search.search import Search
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

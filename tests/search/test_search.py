@@ -8,14 +8,14 @@ import pytest
 from small_run import settings_of, write_experiment
 
 from autoresearch_ray.candidate.normal_form import normal_sha
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.decide.panel import PROOFS
-from autoresearch_ray.errors import StoreError
 from autoresearch_ray.observe.tables.trials import trial_table
-from autoresearch_ray.records import Candidate, Proposal, Result, Trial
-from autoresearch_ray.request import Request
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 from autoresearch_ray.search.queue_filler import SLOTS_A_PROPOSAL, ProposerLoop
 from autoresearch_ray.search.search import Finished, Search
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import KeyValue, Put, Txn, TxnResult
 from autoresearch_ray.store.sqlite.store import SqliteStore

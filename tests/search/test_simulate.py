@@ -9,10 +9,10 @@ import pytest
 
 import autoresearch_ray
 from autoresearch_ray.candidate.template import split
+from autoresearch_ray.common.paths import EXPERIMENTS, STATE_FILE
 from autoresearch_ray.driver.simulated_run import simulate_run
-from autoresearch_ray.paths import EXPERIMENTS, STATE_FILE
-from autoresearch_ray.request import ask
 from autoresearch_ray.search.worlds.world import Conditions
+from autoresearch_ray.settings.request import ask
 from autoresearch_ray.simulate import main
 from autoresearch_ray.store.history import read_history
 

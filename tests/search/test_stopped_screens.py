@@ -14,10 +14,10 @@ from small_run import CANDIDATE, EXPERIMENT, settings_of, start_launch, write_ex
 from autoresearch_ray import load_trials
 from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.learning_curve import TWENTIETHS
-from autoresearch_ray.records import CurvePoint, Kind, Proposal, Purpose, Result, Trial
-from autoresearch_ray.request import Request
+from autoresearch_ray.records.trials import CurvePoint, Kind, Proposal, Purpose, Result, Trial
 from autoresearch_ray.search.early_stop import AUDITED, KEPT_PAIRS, KEPT_RUNS, Curves
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import Request
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

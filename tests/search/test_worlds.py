@@ -7,7 +7,7 @@ import pytest
 
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.ranges import Choice
-from autoresearch_ray.paths import EXPERIMENTS
+from autoresearch_ray.common.paths import EXPERIMENTS
 from autoresearch_ray.propose.tuner.knob_moves import redraw_all
 from autoresearch_ray.search.worlds.landscape import Bowl, Values, lay_out
 from autoresearch_ray.search.worlds.rugged import DIVERGED, Rugged

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from linearizability import Operation
 from state_records import proposal, result, trial
 
-from autoresearch_ray.errors import StoreError
-from autoresearch_ray.records import Candidate
+from autoresearch_ray.common.errors import StoreError
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Compare, Delete, Found, Get, KeyValue, Op, Put, Range, Store, Txn, TxnResult
 

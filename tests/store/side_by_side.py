@@ -11,7 +11,7 @@ from typing import Any
 
 from sequences import Compact, Grant, Operation, Renew, Repeat, Revoke, Watch, Write
 
-from autoresearch_ray.errors import CompactedError, StoreError
+from autoresearch_ray.common.errors import CompactedError, StoreError
 from autoresearch_ray.store.contract import (
     Compare,
     Event,

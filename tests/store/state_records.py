@@ -1,6 +1,7 @@
 """Small records for the board's tests."""
 
-from autoresearch_ray.records import Candidate, Decision, Proposal, Result, Standing, Step, Trial
+from autoresearch_ray.records.decisions import Decision, Standing, Step
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 
 
 def proposal(name: str, text: str = "x = 1\n") -> Proposal:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from autoresearch_ray.errors import CompactedError, StoreError
+from autoresearch_ray.common.errors import CompactedError, StoreError
 from autoresearch_ray.store.actor.server import Seen, StateActor, Watch
 from autoresearch_ray.store.contract import Put, Txn, WatchBatch
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from autoresearch_ray.archive.backup import backups
-from autoresearch_ray.paths import BACKUP_FILE
+from autoresearch_ray.common.paths import BACKUP_FILE
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 

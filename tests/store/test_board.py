@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from state_records import decision, proposal, result, standing, step, trial
 
-from autoresearch_ray.errors import LineageError, StoreError
-from autoresearch_ray.records import Candidate, Trial, TrialRow
+from autoresearch_ray.common.errors import LineageError, StoreError
+from autoresearch_ray.records.history import TrialRow
+from autoresearch_ray.records.trials import Candidate, Trial
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Store
 from autoresearch_ray.store.history import read_history

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from autoresearch_ray.records import EarlierRun, KnobScore
+from autoresearch_ray.records.history import EarlierRun, KnobScore
 from autoresearch_ray.store.contract import Store
 from autoresearch_ray.store.earlier import PAGE, put_earlier, read_earlier
 

@@ -12,7 +12,7 @@ import pytest
 from etcd3gw.client import Etcd3Client
 from etcd_server import Member, memory_folder, needs_etcd, running_etcd
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.contract import Put, WatchBatch
 from autoresearch_ray.store.etcd.store import EtcdStore
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from etcd_server import Member, memory_folder, needs_etcd, running_cluster
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.contract import Compare, Event, Put
 from autoresearch_ray.store.etcd.store import EtcdStore
 

@@ -16,7 +16,7 @@ from etcd3gw.types import KeyValue as Marker
 from etcd_server import needs_etcd, running_etcd, wipe
 from lossy_proxy import LossyProxy, lossy_proxy
 
-from autoresearch_ray.errors import CompactedError, LeaseNotFoundError, StoreError
+from autoresearch_ray.common.errors import CompactedError, LeaseNotFoundError, StoreError
 from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Put, Range, TxnResult, WatchBatch
 from autoresearch_ray.store.etcd.store import MARKER_SECONDS, EtcdStore
 from autoresearch_ray.store.etcd.watch import FENCE_REVISIONS

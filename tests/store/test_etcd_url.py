@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.etcd.store import EtcdStore
 from autoresearch_ray.store.etcd.url import Credentials, EtcdUrl, credentials, parse_etcd_url
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
 from autoresearch_ray.store.actor.near import Answers, NearLine, Place, serve
 from autoresearch_ray.store.contract import Put, Txn, TxnResult

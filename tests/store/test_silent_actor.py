@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoresearch_ray.errors import CompactedError, StoreError
+from autoresearch_ray.common.errors import CompactedError, StoreError
 from autoresearch_ray.store.contract import Compare, Delete, Get, Put, Range, Store, Txn, TxnResult
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

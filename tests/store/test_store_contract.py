@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch_ray.errors import CompactedError, FutureRevisionError, LeaseNotFoundError, StoreError
+from autoresearch_ray.common.errors import CompactedError, FutureRevisionError, LeaseNotFoundError, StoreError
 from autoresearch_ray.store.contract import (
     Compare,
     Delete,

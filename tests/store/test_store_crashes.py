@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from autoresearch_ray.errors import DamagedStoreError, StoreError
+from autoresearch_ray.common.errors import DamagedStoreError, StoreError
 from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
 from autoresearch_ray.store.actor.server import StateActor
 from autoresearch_ray.store.contract import Compare, Put, Txn, TxnResult

@@ -15,8 +15,8 @@ import pytest
 from etcd_server import memory_folder
 
 from autoresearch_ray import report
-from autoresearch_ray.errors import DamagedStoreError
-from autoresearch_ray.paths import BACKUP_FILE
+from autoresearch_ray.common.errors import DamagedStoreError
+from autoresearch_ray.common.paths import BACKUP_FILE
 from autoresearch_ray.store.contract import Get, Put, Txn, TxnResult
 from autoresearch_ray.store.history import read_history
 from autoresearch_ray.store.sqlite.store import SqliteStore

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.actor.client import start_state_actor
 from autoresearch_ray.store.connect import begin, read_stored_settings
 from autoresearch_ray.store.contract import Put, Store

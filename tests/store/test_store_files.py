@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch_ray.errors import DamagedStoreError, StoreError
+from autoresearch_ray.common.errors import DamagedStoreError, StoreError
 from autoresearch_ray.store.connect import begin, read_stored_settings
 from autoresearch_ray.store.contract import Delete, KeyValue, Op, Put, Txn
 from autoresearch_ray.store.sqlite.store import SqliteStore

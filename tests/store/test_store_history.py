@@ -25,8 +25,8 @@ from history_model import outcomes
 from linearizability import Operation, revision_violation, violation
 from recorded_clients import RecordingStore, run_clients
 
-from autoresearch_ray.codec import from_json
-from autoresearch_ray.records import Trial
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.trials import Trial
 from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
 from autoresearch_ray.store.contract import Delete, Event, Put, Store
 

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from autoresearch_ray.errors import CompactedError
+from autoresearch_ray.common.errors import CompactedError
 from autoresearch_ray.store.contract import Compare, Delete, Event, Get, KeyValue, Op, Put, Range, WatchBatch, holds
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

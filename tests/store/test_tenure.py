@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from state_records import proposal, result, trial
 
-from autoresearch_ray.errors import FencedError, StoreError
-from autoresearch_ray.records import Candidate
+from autoresearch_ray.common.errors import FencedError, StoreError
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.search.watches.program import ProgramWatch
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Store

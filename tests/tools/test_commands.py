@@ -17,7 +17,7 @@ from autoresearch_ray.driver.tools import commands
 from autoresearch_ray.driver.tools.commands import WinCommand, announce_end, run_shell
 from autoresearch_ray.driver.tools.news import EndNews, diff, tell_end
 from autoresearch_ray.launch import parse
-from autoresearch_ray.records import Candidate
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.store.told import read_announced
 
 Say = Callable[[str], None]

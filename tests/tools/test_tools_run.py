@@ -9,7 +9,7 @@ import pytest
 from small_run import CANDIDATE, read_until, start_launch, write_experiment
 
 from autoresearch_ray.observe import facts, headline
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
 from autoresearch_ray.store.history import read_history
 
 pytestmark = pytest.mark.alone

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from told_run import ToldRun
 
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.tools import tracking
 from autoresearch_ray.driver.tools.tracking import Tracking, check_tracker
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.request import TrackerName
+from autoresearch_ray.settings.request import TrackerName
 
 Say = Callable[[str], None]
 LOG_BLOCK = 32_768

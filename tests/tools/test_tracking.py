@@ -10,7 +10,7 @@ from autoresearch_ray.driver.tools import tracking
 from autoresearch_ray.driver.tools.news import TrialNews, WinNews
 from autoresearch_ray.driver.tools.tracker import TrackedRun, list_params
 from autoresearch_ray.driver.tools.tracking import Tracking
-from autoresearch_ray.records import Candidate
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.store.told import read_mark
 
 Say = Callable[[str], None]

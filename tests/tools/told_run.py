@@ -6,9 +6,10 @@ from pathlib import Path
 from small_run import settings_of, write_experiment
 
 from autoresearch_ray.observe.facts import Win
-from autoresearch_ray.records import Candidate, Decision, Proposal, Result, Standing, Step, StepKind, Trial
-from autoresearch_ray.request import ask
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.decisions import Decision, Standing, Step, StepKind
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

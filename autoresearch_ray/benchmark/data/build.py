@@ -24,8 +24,8 @@ from autoresearch_ray.benchmark.data.corpus import (
 from autoresearch_ray.benchmark.data.local_files import sha256_of
 from autoresearch_ray.benchmark.data.rows import SplitSize, write_exact_rows, write_rows
 from autoresearch_ray.benchmark.data.tokenizer import bytes_of_tokens, save_tokenizer, train_tokenizer
-from autoresearch_ray.errors import DataError
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.common.errors import DataError
+from autoresearch_ray.settings.experiment import Experiment
 
 SPLITS = ("train", "val", "holdout")
 WITHHELD = "withheld.json"

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from autoresearch_ray.benchmark.data.local_files import content_sha, fault, text_documents
-from autoresearch_ray.errors import DataError
-from autoresearch_ray.experiment import Experiment, local_path
+from autoresearch_ray.common.errors import DataError
+from autoresearch_ray.settings.experiment import Experiment, local_path
 
 HUB_NAMES = {"tinystories": "roneneldan/TinyStories", "climbmix": "karpathy/climbmix-400b-shuffle"}
 LOCAL_READERS = {".jsonl": "json", ".parquet": "parquet"}  # suffix -> builder of `datasets`

@@ -30,8 +30,8 @@ from autoresearch_ray.benchmark.data.corpus import identity, library, lies_here
 from autoresearch_ray.benchmark.data.local_files import sha256_of
 from autoresearch_ray.benchmark.data.rows import SplitSize
 from autoresearch_ray.benchmark.data.tokenizer import load_tokenizer
-from autoresearch_ray.errors import DataError
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.common.errors import DataError
+from autoresearch_ray.settings.experiment import Experiment
 
 FORMAT = 1  # raise when the layout or the split rule changes
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoresearch_ray.errors import DataError
+from autoresearch_ray.common.errors import DataError
 
 SEPARATOR = "<|endoftext|>"  # a line of its own between the documents of a .txt file
 

@@ -15,7 +15,7 @@ import numpy as np
 import rustbpe
 import tiktoken
 
-from autoresearch_ray.errors import DataError
+from autoresearch_ray.common.errors import DataError
 
 BOS = "<|bos|>"
 # GPT-4's split, with groups of two digits in place of three, as in nanochat: small vocabularies have no room for 1,000.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from autoresearch_ray.paths import PACKAGE
+from autoresearch_ray.common.paths import PACKAGE
 
 ALLOWED_ENVIRONMENT = (
     "PATH", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH",

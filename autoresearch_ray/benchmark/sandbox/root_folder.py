@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_ray.benchmark.sandbox import syscalls
-from autoresearch_ray.paths import PACKAGE
+from autoresearch_ray.common.paths import PACKAGE
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/sys", "/nix/store", "/gnu/store")
 ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "alternatives", "nvidia", "OpenCL", "os-release")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from autoresearch_ray.benchmark.sandbox import mps, root_folder, syscalls
 from autoresearch_ray.benchmark.sandbox.walls import Walls, confine, parse_layers, raise_walls
-from autoresearch_ray.codec import to_json
+from autoresearch_ray.records.codec import to_json
 
 SECRET = "secret"  # a file that no candidate may read, beside the folder that it gets
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import get_args
 
 from autoresearch_ray.benchmark.sandbox import landlock, limits, mps, processes, root_folder, seccomp, syscalls
-from autoresearch_ray.codec import from_json
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import Isolation
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.trials import Isolation
 
 FULL = ("pid", "net", "fs", "seccomp")
 KNOWN = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)

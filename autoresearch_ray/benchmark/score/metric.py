@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 BATCH_LOGITS = {
     "cpu": 2**21,

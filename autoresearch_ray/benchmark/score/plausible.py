@@ -14,7 +14,7 @@ Who finds a held candidate honest starts a run from it: before the first result 
 
 from dataclasses import dataclass
 
-from autoresearch_ray.records import HELD
+from autoresearch_ray.records.trials import HELD
 
 LEAST = 0.1  # share of zlib's bits
 LEAST_AT_ONCE, HALF = 0.25, 0.5  # share of zlib's bits; share of the best's bits

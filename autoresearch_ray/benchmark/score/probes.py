@@ -23,7 +23,7 @@ import torch
 
 from autoresearch_ray.benchmark.score import metric
 from autoresearch_ray.benchmark.score.metric import InvalidModelError, Predict, Score
-from autoresearch_ray.records import Strength
+from autoresearch_ray.records.trials import Strength
 
 Kind = Literal["causal", "rows", "again"]
 

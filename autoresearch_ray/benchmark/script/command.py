@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from autoresearch_ray.benchmark.sandbox.processes import ALLOWED_ENVIRONMENT
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.script_experiment import PYTHON, ScriptExperiment
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.settings.script_experiment import PYTHON, ScriptExperiment
 
 PREFIXES = "import json, sys; print(json.dumps([sys.prefix, sys.base_prefix, sys.exec_prefix, sys.executable]))"
 ASK_SECONDS = 60

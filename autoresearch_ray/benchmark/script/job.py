@@ -10,10 +10,10 @@ from autoresearch_ray.benchmark.script.command import list_shown_paths, words_of
 from autoresearch_ray.benchmark.script.snapshot import Snapshot
 from autoresearch_ray.benchmark.trial.job import longest_seconds
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.paths import find_home
-from autoresearch_ray.records import Candidate, Strength
-from autoresearch_ray.script_experiment import AnyExperiment, ScriptExperiment
+from autoresearch_ray.common.paths import find_home
+from autoresearch_ray.records.trials import Candidate, Strength
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.script_experiment import AnyExperiment, ScriptExperiment
 
 SERVER = "autoresearch_ray.benchmark.script.server"
 CANDIDATE_TAR = "candidate.tar"

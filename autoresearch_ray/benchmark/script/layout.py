@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_ray.benchmark.sandbox.root_folder import SCRATCH_MB
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 INJECTED = Path(__file__).with_name("injected")  # a folder for PYTHONPATH
 CHUNK = 1 << 20

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from autoresearch_ray.script_experiment import LIMIT, ScriptExperiment
-from autoresearch_ray.text import last_line
+from autoresearch_ray.common.text import last_line
+from autoresearch_ray.settings.script_experiment import LIMIT, ScriptExperiment
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf|NaN|Inf|NAN|INF)(?:inity)?"
 LONGEST_LINE = 1 << 16  # bytes; of a longer one the end is read

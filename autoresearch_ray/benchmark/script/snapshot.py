@@ -18,9 +18,9 @@ import filelock
 from autoresearch_ray.benchmark.data.build import Progress
 from autoresearch_ray.benchmark.data.dataset import cache_home
 from autoresearch_ray.benchmark.data.local_files import sha256_of
-from autoresearch_ray.errors import DataError
-from autoresearch_ray.paths import write_whole
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.common.errors import DataError
+from autoresearch_ray.common.paths import write_whole
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 LEFT_OUT = {".git", ".hg", ".svn", ".venv", "venv", "__pycache__", "node_modules", "runs", ".tox", ".nox"}
 LEFT_OUT_ENDINGS = ("_cache", ".pyc", ".egg-info")

@@ -33,8 +33,8 @@ from autoresearch_ray.benchmark.trial.confined import Confinement, Host, fork_co
 from autoresearch_ray.benchmark.trial.cpu import cpu_name
 from autoresearch_ray.benchmark.trial.job import Event
 from autoresearch_ray.benchmark.trial.process_server import End
-from autoresearch_ray.script_experiment import MEASURED, ScriptExperiment
-from autoresearch_ray.text import one_line
+from autoresearch_ray.common.text import one_line
+from autoresearch_ray.settings.script_experiment import MEASURED, ScriptExperiment
 
 ERROR_CHARACTERS = 2000
 MOST_JSON = 1 << 20

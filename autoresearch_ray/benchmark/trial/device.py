@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from autoresearch_ray.benchmark.trial.cpu import cpu_name
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 
 BF16_CAPABILITY = (8, 0)  # Ampere; `torch.cuda.is_bf16_supported` says True on a T4 (7.5), which only emulates it
 

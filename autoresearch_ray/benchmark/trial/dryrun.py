@@ -23,9 +23,9 @@ from autoresearch_ray.benchmark.sandbox.cgroup import usable_memory
 from autoresearch_ray.benchmark.trial.candidate_module import FILE
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot, SlotError
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.paths import OUTPUT_FILE
-from autoresearch_ray.records import Result
+from autoresearch_ray.common.paths import OUTPUT_FILE
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.experiment import Experiment
 
 ATTEMPTS = 3  # tries when another process killed the candidate's
 MEMORY_SHARE = 0.5  # share of the machine's memory

@@ -18,7 +18,7 @@ import torch._dynamo
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from autoresearch_ray.benchmark.trial.task import Batch, Task, TrainingData
-from autoresearch_ray.records import CurvePoint
+from autoresearch_ray.records.trials import CurvePoint
 
 STEPS = 2  # most steps of any optimiser
 BATCHES = 16  # most batches where no optimiser steps

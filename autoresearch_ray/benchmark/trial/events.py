@@ -6,8 +6,8 @@ import time
 from autoresearch_ray.benchmark.trial.job import LENGTH, STATUSES, Event
 from autoresearch_ray.benchmark.trial.learned import plain_parameters
 from autoresearch_ray.benchmark.trial.line_profile import MOST_LINES
-from autoresearch_ray.records import CurvePoint
-from autoresearch_ray.text import one_line
+from autoresearch_ray.common.text import one_line
+from autoresearch_ray.records.trials import CurvePoint
 
 LARGEST = 1e15  # steps, tokens, seconds and megabytes above it are refused
 

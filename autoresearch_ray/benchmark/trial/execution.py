@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from autoresearch_ray.benchmark.sandbox import cgroup, limits, processes, root_folder
 from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.trial.job import MEMORY_WORDS, STATUSES, AnyJob, Event
-from autoresearch_ray.codec import from_json
-from autoresearch_ray.records import CurvePoint, Result, Status
-from autoresearch_ray.text import last_line
+from autoresearch_ray.common.text import last_line
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.trials import CurvePoint, Result, Status
 
 END_SECONDS = 10.0  # time for the server to end a killed candidate
 LOOK_SECONDS = 0.5  # between looks at memory, processes and disk

@@ -8,8 +8,8 @@ import torch
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
 from autoresearch_ray.benchmark.trial.candidate_module import FILE
 from autoresearch_ray.benchmark.trial.job import LENGTH, MEMORY_WORDS
-from autoresearch_ray.records import FailureStatus
-from autoresearch_ray.text import one_line
+from autoresearch_ray.common.text import one_line
+from autoresearch_ray.records.trials import FailureStatus
 
 SPARE_BYTES = 16 << 20  # reserve, to report a failure after a candidate used up its memory
 _spare: mmap.mmap | None = None

@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol, Self, get_args
 from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
 from autoresearch_ray.benchmark.sandbox import root_folder
 from autoresearch_ray.benchmark.score.plausible import NOTHING, Known
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.paths import KEPT_MODEL_FILES
-from autoresearch_ray.records import CurvePoint, FailureStatus, Strength
+from autoresearch_ray.common.paths import KEPT_MODEL_FILES
+from autoresearch_ray.records.trials import CurvePoint, FailureStatus, Strength
+from autoresearch_ray.settings.experiment import Experiment
 
 OVERTIME = 0.02  # share of the budget for `train` after its last batch; two slowest steps more are allowed
 LEAST_OVERTIME = 0.25  # seconds

@@ -21,7 +21,7 @@ from autoresearch_ray.benchmark.score.metric import InvalidModelError, Score
 from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.job import LENGTH, STATUSES, DataShape, Event, Job
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
-from autoresearch_ray.text import one_line
+from autoresearch_ray.common.text import one_line
 
 MOST_PARAMETERS, NAME = 1 << 50, 100  # most parameters believed; most characters of a device's name
 SHOWN_APART = 1e-3  # largest difference between said and shown log-probabilities, in nats: more than rounding

@@ -27,10 +27,9 @@ def read_small_parameters(model: torch.nn.Module) -> Learned:
 def plain_parameters(said: Learned) -> Learned:
     """A copy of what a process said, each part of its declared type. Raises ValueError, TypeError or AttributeError."""
     return tuple(
-        (str(name)[:NAME], tuple(_four_digits(float(number)) for number in numbers[:MOST_NUMBERS]))
+        (
+            str(name)[:NAME],
+            tuple(float(f"{number:.4g}") if math.isfinite(number) else math.nan for number in numbers[:MOST_NUMBERS]),
+        )
         for name, numbers in said[:MOST_PARAMETERS]
     )
-
-
-def _four_digits(number: float) -> float:
-    return float(f"{number:.4g}") if math.isfinite(number) else math.nan

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from autoresearch_ray.benchmark.sandbox import processes, self_test, syscalls
 from autoresearch_ray.benchmark.sandbox.walls import Walls
 from autoresearch_ray.benchmark.trial.job import Event
-from autoresearch_ray.codec import to_json
+from autoresearch_ray.records.codec import to_json
 
 MAX_REQUEST = 1 << 20
 MAX_DESCRIPTORS = 8

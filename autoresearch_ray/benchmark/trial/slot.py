@@ -27,10 +27,10 @@ from autoresearch_ray.benchmark.sandbox import mps, processes, syscalls
 from autoresearch_ray.benchmark.sandbox.walls import Walls, check_reached, parse_layers
 from autoresearch_ray.benchmark.trial.execution import Execution
 from autoresearch_ray.benchmark.trial.job import AnyJob
-from autoresearch_ray.codec import from_json
-from autoresearch_ray.errors import AutoresearchError
-from autoresearch_ray.paths import OUTPUT_FILE, find_home
-from autoresearch_ray.records import CurvePoint, Result
+from autoresearch_ray.common.errors import AutoresearchError
+from autoresearch_ray.common.paths import OUTPUT_FILE, find_home
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.trials import CurvePoint, Result
 
 SERVER_START_SECONDS = 120.0
 TRAIN_SERVER = "autoresearch_ray.benchmark.trial.server"  # process server of our contract

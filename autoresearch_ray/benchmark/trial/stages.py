@@ -43,7 +43,7 @@ from autoresearch_ray.benchmark.trial.process_server import End
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange
 from autoresearch_ray.benchmark.trial.split_model import split
 from autoresearch_ray.benchmark.trial.training_process import run_candidate
-from autoresearch_ray.codec import from_json, to_json
+from autoresearch_ray.records.codec import from_json, to_json
 
 MOST_MESSAGES = 64  # limit for a candidate's process; an honest one sends 25
 MOST_KEPT, SPARE_KEPT = 2, 1 << 20  # largest kept file: so many times the saved model, plus so many bytes

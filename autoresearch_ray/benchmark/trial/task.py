@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 
-from autoresearch_ray.records import CurvePoint
+from autoresearch_ray.records.trials import CurvePoint
 
 WARMUP_BATCHES = 64  # at most, over all calls
 REPORTS = 20  # progress reports a budget

@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 import torch
 
-from autoresearch_ray import codec
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
 from autoresearch_ray.benchmark.trial import candidate_module, model_process, shared_logits
 from autoresearch_ray.benchmark.trial import device as devices
@@ -28,7 +27,8 @@ from autoresearch_ray.benchmark.trial.learned import read_small_parameters
 from autoresearch_ray.benchmark.trial.line_profile import LineProfile, Profile
 from autoresearch_ray.benchmark.trial.shared_logits import Exchange, Layout
 from autoresearch_ray.benchmark.trial.task import Task
-from autoresearch_ray.text import one_line
+from autoresearch_ray.common.text import one_line
+from autoresearch_ray.records import codec
 
 
 @dataclass(frozen=True)

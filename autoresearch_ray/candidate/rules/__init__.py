@@ -23,9 +23,9 @@ from autoresearch_ray.candidate.rules.script import check_script
 from autoresearch_ray.candidate.rules.seeds import check_seeds
 from autoresearch_ray.candidate.rules.shape import MAX_LINES, check_length, check_module_level, check_train
 from autoresearch_ray.candidate.template import KEPT_TEMPLATES, Template, split
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.script_experiment import ScriptExperiment
-from autoresearch_ray.settings import RunTerms
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.settings.run_settings import RunTerms
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 __all__ = ["MAX_LINES", "RULES", "Check", "Checked", "check_candidate", "check_for", "check_many_for", "check_script"]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from autoresearch_ray.candidate.rules.name_flow import Reading, refusal
 from autoresearch_ray.candidate.syntax import tokens
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 REMEDY = "what is left out is deleted; write the code out"
 ABSTRACT = {"abc.abstractmethod", "typing.overload", "typing.Protocol"}

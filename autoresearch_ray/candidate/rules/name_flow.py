@@ -15,7 +15,7 @@ from functools import partial
 
 from autoresearch_ray.candidate.scopes import FUNCTIONS, Scope, Scopes, names_bound_by, parameters, with_defaults
 from autoresearch_ray.candidate.syntax import docstring, parse
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 BY_NAME = ("getattr", "hasattr", "setattr", "delattr")
 ROUNDS = 8  # rounds over all assignments: each passes a path on by one name

@@ -16,9 +16,9 @@ from autoresearch_ray.candidate.plain_knobs import bare_comment
 from autoresearch_ray.candidate.rules.elisions import REMEDY, check_elisions, elides, find_elisions
 from autoresearch_ray.candidate.rules.name_flow import Reading, check_compiles
 from autoresearch_ray.candidate.syntax import parse
-from autoresearch_ray.errors import CandidateError
-from autoresearch_ray.paths import CANDIDATE_FILE
-from autoresearch_ray.source_files import HEADING, has_headings, split
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.common.paths import CANDIDATE_FILE
+from autoresearch_ray.records.source_files import HEADING, has_headings, split
 
 MAX_BYTES = 400_000  # all files together: scripts are longer than our train.py, but must not hold data
 

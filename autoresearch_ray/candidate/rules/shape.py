@@ -7,7 +7,7 @@ from autoresearch_ray.candidate.rules.modules import words
 from autoresearch_ray.candidate.rules.name_flow import Reading, refusal
 from autoresearch_ray.candidate.scopes import parameters
 from autoresearch_ray.candidate.syntax import docstring
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 MAX_LINES = 630  # train.py and program.md together
 MAX_CHARACTERS = 120 * MAX_LINES  # train.py alone: lines of ordinary length

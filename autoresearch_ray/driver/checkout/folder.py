@@ -10,12 +10,12 @@ from pathlib import Path
 
 import yaml
 
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.paths import shorten, write_whole
 from autoresearch_ray.driver.checkout.experiment_text import experiment_text, find_kernels
 from autoresearch_ray.driver.checkout.upstream import Checkout, read_checkout
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.experiment_file import load_any
-from autoresearch_ray.paths import shorten, write_whole
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.settings.experiment_file import load_any
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 Say = Callable[[str], None]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 
 TRAIN, PREPARE, PROGRAM = "train.py", "prepare.py", "program.md"
 METRIC = re.compile(r"\s*(val_(?:bpb|loss))\s*[:=]")  # names at the start of a printed string; the first is upstream's

@@ -3,10 +3,10 @@
 import os
 
 from autoresearch_ray.candidate.difference import diff_lines
+from autoresearch_ray.common.text import visible
 from autoresearch_ray.driver.tables.sources import open_run
 from autoresearch_ray.observe import facts
 from autoresearch_ray.store.connect import read_run
-from autoresearch_ray.text import visible
 
 
 def diff_best(source: str | os.PathLike[str]) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.tables.load import TABLES, load
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe.tables.formats import FORMATS, write_table
 
 

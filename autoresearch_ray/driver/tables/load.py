@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.paths import CALLS_FOLDER, SETTINGS_FILE, STATE_FILE, TABLE_FILE
 from autoresearch_ray.driver.tables.sources import EXPECTED, is_running, open_run
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.observe.tables import calls, curves, decisions, knobs, lineage, runs, trials
 from autoresearch_ray.observe.tables.columns import Schema, categorise, complete, make_series
-from autoresearch_ray.paths import CALLS_FOLDER, SETTINGS_FILE, STATE_FILE, TABLE_FILE
-from autoresearch_ray.settings import SQLITE
+from autoresearch_ray.settings.run_settings import SQLITE
 from autoresearch_ray.store.connect import read_run, state_of
 
 RUN: Schema = {"run": "category"}  # the first column where there are several runs

@@ -17,8 +17,8 @@ import filelock
 
 from autoresearch_ray.archive.bucket import normal_url
 from autoresearch_ray.archive.restore import restore, storage_of
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.paths import LOCK_FILE, TABLE_FILE
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.paths import LOCK_FILE, TABLE_FILE
 from autoresearch_ray.store.connect import state_of
 
 MANIFESTS = "manifests"  # a folder of every run in a storage

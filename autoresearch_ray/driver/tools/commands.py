@@ -16,16 +16,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from autoresearch_ray.codec import to_json
+from autoresearch_ray.common.errors import StoreError
+from autoresearch_ray.common.text import last_line
 from autoresearch_ray.driver.tools.news import EndNews, WinNews, read_wins, tell_win
-from autoresearch_ray.errors import StoreError
-from autoresearch_ray.observe.facts import Win
 from autoresearch_ray.propose.llm.agents.process import run_command
 from autoresearch_ray.propose.llm.providers.keys import withdraw
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.told import put_announced, read_announced
-from autoresearch_ray.text import last_line
 
 COMMAND_SECONDS = 60.0
 LOOK_SECONDS = 1.0  # between looks at the store
@@ -107,7 +106,8 @@ class WinCommand:
         wins, baseline = read_wins(self._board)
         waiting = [win for win in wins if win.step.index > self._told]
         for number, win in enumerate(waiting):
-            if not (is_last or _is_ready(win)):
+            may_get_commit = not win.commit and time.time() - win.step.at <= COMMIT_SECONDS
+            if may_get_commit and not is_last:
                 return
             if time.monotonic() > self._deadline:
                 left = len(waiting) - number
@@ -119,8 +119,3 @@ class WinCommand:
                 self._failed = True
             put_announced(self._board.store, win.step.index)
             self._told = win.step.index
-
-
-def _is_ready(win: Win) -> bool:
-    """Whether its commit is made, or the wait for it is over."""
-    return bool(win.commit) or time.time() - win.step.at > COMMIT_SECONDS

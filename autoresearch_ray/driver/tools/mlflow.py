@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from autoresearch_ray.driver.tools.news import TrialNews, WinNews
 from autoresearch_ray.driver.tools.tracker import PROJECT, TrackedRun
-from autoresearch_ray.records import Candidate
+from autoresearch_ray.records.trials import Candidate
 
 RUN_TAG = "autoresearch.run"  # tag to find a run again: MLflow makes its ids itself
 PARAMS_AT_ONCE = 100  # MLflow's limit

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from autoresearch_ray.common.paths import REPORT_FILE
+from autoresearch_ray.common.text import encodable
 from autoresearch_ray.observe import facts, headline
-from autoresearch_ray.paths import REPORT_FILE
-from autoresearch_ray.records import Candidate, History, TrialRow
-from autoresearch_ray.scoring import OURS, Direction, Scoring
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.history import History, TrialRow
+from autoresearch_ray.records.trials import Candidate
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.scoring import OURS, Direction, Scoring
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.told import StepAt
-from autoresearch_ray.text import encodable
 
 How = Literal["finished", "interrupted", "failed"]
 

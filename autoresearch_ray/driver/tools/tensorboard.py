@@ -13,7 +13,7 @@ from tensorboardX.summary import hparams, scalar, text
 
 from autoresearch_ray.driver.tools.news import TrialNews, WinNews
 from autoresearch_ray.driver.tools.tracker import TrackedRun
-from autoresearch_ray.records import Candidate
+from autoresearch_ray.records.trials import Candidate
 
 FOLDER = "tensorboard"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from autoresearch_ray.driver.tools.news import TrialNews, WinNews
-from autoresearch_ray.records import Candidate
-from autoresearch_ray.scoring import Scoring
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.trials import Candidate
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.scoring import Scoring
 
 PROJECT = "autoresearch_ray"  # the tool's project, unless its own variable names another
 ADDRESSES = {"state", "storage", "llm_base_url"}  # private addresses: not sent to a tool

@@ -15,18 +15,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.repeating import pause_after
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.driver.tools.news import TrialNews, read_wins, standings, tell_win
 from autoresearch_ray.driver.tools.tracker import TrackedRun, Tracker, describe_run
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.spending import Spending
-from autoresearch_ray.proposer_records import MICROS
-from autoresearch_ray.records import Decision, Result
-from autoresearch_ray.repeating import pause_after
-from autoresearch_ray.request import TrackerName
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.proposers import MICROS
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.request import TrackerName
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.told import Mark, StepAt, decisions_after, put_mark, read_mark, read_row, steps_after
-from autoresearch_ray.text import one_line
 
 PACKAGES: dict[TrackerName, str] = {"wandb": "wandb", "mlflow": "mlflow", "tensorboard": "tensorboardX"}
 LOOK_SECONDS = 1.0  # between looks at the store

@@ -11,10 +11,10 @@ import os
 import psutil
 import wandb
 
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.tools.news import TrialNews, WinNews
 from autoresearch_ray.driver.tools.tracker import PROJECT, TrackedRun
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.records import Candidate
+from autoresearch_ray.records.trials import Candidate
 
 SERVICE = "wandb-core"  # the process that sends for the SDK; leaving Python waits for it, even if it never ends
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pandas as pd
 
+from autoresearch_ray.common.paths import CALLS_FOLDER
 from autoresearch_ray.observe.tables.columns import Schema, make_table
-from autoresearch_ray.paths import CALLS_FOLDER
-from autoresearch_ray.proposer_records import MICROS, Charge
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.proposers import MICROS, Charge
 
 DIRECTIVES = "directives "  # prefix of a version's number among a conversation's results
 SCHEMA: Schema = {

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from autoresearch_ray.text import encodable
+from autoresearch_ray.common.text import encodable
 
 Dtype = Literal["string", "category", "float64", "Int64", "boolean", "time"]
 Schema = Mapping[str, Dtype]

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from autoresearch_ray.observe.tables.columns import Schema, make_table
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
 
 SCHEMA: Schema = {
     "trial_id": "category",

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from autoresearch_ray.observe.tables.columns import Schema, make_table
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
 
 SCHEMA: Schema = {
     "trial_id": "string",

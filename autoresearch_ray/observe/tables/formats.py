@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autoresearch_ray.paths import write_whole
+from autoresearch_ray.common.paths import write_whole
 
 ROWS_AT_ONCE = 10_000
 # What spreadsheets take for a formula, https://owasp.org/www-community/attacks/CSV_Injection; some skip blanks first.

@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 
 from autoresearch_ray.candidate.knobs import Knob, read_knobs, spell
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 from autoresearch_ray.observe.tables.columns import Schema, make_table
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
 
 SCHEMA: Schema = {
     "trial_id": "string",

@@ -8,7 +8,7 @@ import pandas as pd
 from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.tables.columns import Schema, make_table
 from autoresearch_ray.observe.tables.trials import score_columns
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
 
 SCHEMA: Schema = {
     "index": "Int64",

@@ -6,8 +6,8 @@ import pandas as pd
 
 from autoresearch_ray.observe import facts, headline
 from autoresearch_ray.observe.tables.columns import Schema, make_series
-from autoresearch_ray.proposer_records import MICROS
-from autoresearch_ray.records import History
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.proposers import MICROS
 
 SCHEMA: Schema = {
     "tag": "string",

@@ -15,15 +15,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autoresearch_ray.errors import DataError, SettingsError
+from autoresearch_ray.common.errors import DataError, SettingsError
+from autoresearch_ray.common.paths import TABLE_FILE
+from autoresearch_ray.common.text import encodable, last_line, one_line
 from autoresearch_ray.observe import facts
 from autoresearch_ray.observe.seeds import seed_effects
 from autoresearch_ray.observe.tables.columns import Dtype, Schema, make_series
-from autoresearch_ray.paths import TABLE_FILE
-from autoresearch_ray.records import History, TrialRow
-from autoresearch_ray.score_words import MOST_DIGITS
-from autoresearch_ray.scoring import OURS, Scoring
-from autoresearch_ray.text import encodable, last_line, one_line
+from autoresearch_ray.records.history import History, TrialRow
+from autoresearch_ray.settings.score_words import MOST_DIGITS
+from autoresearch_ray.settings.scoring import OURS, Scoring
 
 TSV_HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
 NO_COMMIT = "-------"

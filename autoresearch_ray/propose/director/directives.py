@@ -14,9 +14,9 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 
-from autoresearch_ray.errors import DirectivesError
-from autoresearch_ray.guidance import Direction, Directives
-from autoresearch_ray.text import one_line
+from autoresearch_ray.common.errors import DirectivesError
+from autoresearch_ray.common.text import one_line
+from autoresearch_ray.records.guidance import Direction, Directives
 
 MOST_DIRECTIONS, MOST_STOPS = 6, 6
 TITLE, REASON, STOP, NOTE = 120, 500, 200, 700  # characters

@@ -17,13 +17,13 @@ import numpy as np
 
 from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Choice, Value
-from autoresearch_ray.guidance import Advice, Findings, Interaction, KnobEffect, Outlook, SubjectRecord
-from autoresearch_ray.intervals import mean_interval
+from autoresearch_ray.common.intervals import mean_interval
+from autoresearch_ray.common.text import last_line, one_line
 from autoresearch_ray.propose.director.subjects import subject_of, subjects_of
 from autoresearch_ray.propose.llm.prompt.summary import failure_groups
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView
-from autoresearch_ray.proposer_spec import ABLATION
-from autoresearch_ray.text import last_line, one_line
+from autoresearch_ray.records.guidance import Advice, Findings, Interaction, KnobEffect, Outlook, SubjectRecord
+from autoresearch_ray.settings.proposer_spec import ABLATION
 
 LATEST = 2_000  # screened candidates that findings stand on
 TYPICAL_MOVE = 0.25  # share of a knob's range

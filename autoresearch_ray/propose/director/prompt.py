@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.guidance import Directives
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.director.directives import MOST_DIRECTIONS, MOST_STOPS, REASON, TITLE
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prompt.guidance_text import findings_lines, prompt_lines
@@ -14,6 +13,7 @@ from autoresearch_ray.propose.llm.prompt.prompt import HISTORY_TOKENS, context_t
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
 from autoresearch_ray.propose.llm.prompt.view import SearchView
+from autoresearch_ray.records.guidance import Directives
 
 PROMPT_TOKENS = 20_000
 ANSWER_TOKENS = 6_000  # thinking included; a page takes some 700

@@ -2,9 +2,9 @@
 
 import math
 
-from autoresearch_ray.guidance import STATISTICS, Direction, Directives, Findings, SubjectRecord
 from autoresearch_ray.propose.director.directives import MOST_DIRECTIONS, number_directions
-from autoresearch_ray.score_words import ScoreWords, words_for_models
+from autoresearch_ray.records.guidance import STATISTICS, Direction, Directives, Findings, SubjectRecord
+from autoresearch_ray.settings.score_words import ScoreWords, words_for_models
 
 BITS = words_for_models()
 

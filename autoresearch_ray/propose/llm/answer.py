@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from autoresearch_ray.propose.llm.drafts import AnswerReader, Draft
 from autoresearch_ray.propose.llm.edits import Block
 from autoresearch_ray.propose.llm.script_files import ScriptFiles
-from autoresearch_ray.source_files import heading
+from autoresearch_ray.records.source_files import heading
 
 HYPOTHESIS = 600  # characters
 IDEAS = 8  # most ideas read from an answer

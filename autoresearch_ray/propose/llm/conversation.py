@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from autoresearch_ray.errors import ProviderError
+from autoresearch_ray.common.errors import ProviderError
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
 from autoresearch_ray.propose.llm.repair import Reason
 from autoresearch_ray.propose.llm.script_files import ScriptFiles

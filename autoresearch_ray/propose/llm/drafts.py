@@ -10,7 +10,7 @@ from autoresearch_ray.propose.llm.diffs import HEAD, HUNK, LANGUAGES, read_hunk,
 from autoresearch_ray.propose.llm.docstrings import open_quote
 from autoresearch_ray.propose.llm.edits import Block
 from autoresearch_ray.propose.llm.script_files import ScriptFiles
-from autoresearch_ray.source_files import Files, has_headings, is_heading, path_of, split
+from autoresearch_ray.records.source_files import Files, has_headings, is_heading, path_of, split
 
 TAG = re.compile(r"^[\s>*_`-]*<idea\b[^\d>]*(\d+)?", re.IGNORECASE)
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from autoresearch_ray.propose.llm.script_files import find_path
-from autoresearch_ray.source_files import heading, is_heading, path_of
+from autoresearch_ray.records.source_files import heading, is_heading, path_of
 
 SHOWN_PLACES = 4  # places shown for a block that matches several
 SHOWN_LINES = 12  # how many of the nearest lines are shown

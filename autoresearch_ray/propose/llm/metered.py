@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from autoresearch_ray.errors import ProviderError, ProviderRefusedError, SettingsError
+from autoresearch_ray.common.errors import ProviderError, ProviderRefusedError, SettingsError
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
 from autoresearch_ray.propose.llm.prices import Price
 from autoresearch_ray.propose.llm.spending import Spending, Tokens
-from autoresearch_ray.proposer_records import Charge, dollars
+from autoresearch_ray.records.proposers import Charge, dollars
 
 NOTHING: Tokens = (0, 0, 0, 0)
 WAIT_SECONDS = 0.2  # between two looks whether other calls have settled below their reservation

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.prompt.untrusted import quote_end
 from autoresearch_ray.propose.llm.prompt.view import Form
-from autoresearch_ray.text import one_line
 
 Reason = Literal["edit", "rule", "duplicate", "alike", "dry_run", "answer"]
 

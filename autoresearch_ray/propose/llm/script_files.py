@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from autoresearch_ray import source_files
-from autoresearch_ray.paths import CANDIDATE_FILE
-from autoresearch_ray.source_files import Files
+from autoresearch_ray.common.paths import CANDIDATE_FILE
+from autoresearch_ray.records import source_files
+from autoresearch_ray.records.source_files import Files
 
 LEAST_PART = 1 / 3  # a nameless code block with this share of the only file's lines is that file
 

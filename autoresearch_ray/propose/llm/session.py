@@ -10,7 +10,7 @@ providers: retries of a failed call and what it costs are the ask's.
 from dataclasses import dataclass, field, replace
 
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.errors import CandidateError, ProviderError
+from autoresearch_ray.common.errors import CandidateError, ProviderError
 from autoresearch_ray.propose.llm.answer import ParsedIdea, parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Message, Prompt
 from autoresearch_ray.propose.llm.conversation import (

@@ -15,8 +15,8 @@ from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 from typing import Literal
 
-from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.proposer_records import MICROS, Charge
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.records.proposers import MICROS, Charge
 from autoresearch_ray.store.contract import Compare, Delete, Get, KeyValue, Op, Put, Store, absent
 
 TOTAL = "spending"

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import partial
 
-from autoresearch_ray.errors import SettingsError, TooLongError
+from autoresearch_ray.common.errors import SettingsError, TooLongError
 from autoresearch_ray.propose.llm.answer import ParsedIdea
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
 from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates, Subject

@@ -54,8 +54,8 @@ from autoresearch_ray.propose.tuner.knob_moves import (
 from autoresearch_ray.propose.tuner.places import Places
 from autoresearch_ray.propose.tuner.surrogate import best_move
 from autoresearch_ray.propose.tuner.tpe import tpe_units
-from autoresearch_ray.proposer_spec import TUNERS, TunerName
-from autoresearch_ray.records import Candidate, Proposal
+from autoresearch_ray.records.trials import Candidate, Proposal
+from autoresearch_ray.settings.proposer_spec import TUNERS, TunerName
 
 MOVES = 64  # local moves that the model ranks
 TPE_FROM = 12  # observations

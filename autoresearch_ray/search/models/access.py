@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.agents.agent import Agent, agent_environment, find_executable
 from autoresearch_ray.propose.llm.calls import Ask
 from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates
@@ -24,8 +24,8 @@ from autoresearch_ray.propose.llm.providers.sdk import need
 from autoresearch_ray.propose.llm.providers.surroundings import check_address
 from autoresearch_ray.propose.llm.window import Window, propose_within
 from autoresearch_ray.propose.own import load_proposer, load_tuner
-from autoresearch_ray.proposer_spec import AGENT, MODELS, OWN, OWN_TUNER, PROVIDERS, ProposerSpec
-from autoresearch_ray.settings import RunTerms
+from autoresearch_ray.settings.proposer_spec import AGENT, MODELS, OWN, OWN_TUNER, PROVIDERS, ProposerSpec
+from autoresearch_ray.settings.run_settings import RunTerms
 
 ADDRESSES = re.compile(
     r"(openai|anthropic|google|gemini|azure)_|aws_(region|default_region|profile|\w+_file)|(https?|all|no)_proxy$|ssl_cert_|requests_ca_bundle$",

@@ -6,9 +6,9 @@ from typing import Literal
 
 from autoresearch_ray.candidate.difference import difference
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 from autoresearch_ray.propose.llm.conversation import Idea
-from autoresearch_ray.records import Candidate, Proposal
+from autoresearch_ray.records.trials import Candidate, Proposal
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases, idea_of
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch_ray.guidance import Directives
 from autoresearch_ray.propose.llm.conversation import Alike, DryRun
 from autoresearch_ray.propose.llm.prompt.view import SearchView
+from autoresearch_ray.records.guidance import Directives
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases
 

@@ -12,15 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from autoresearch_ray.errors import AutoresearchError, DirectivesError, ProviderError, ProviderRefusedError, StoreError
-from autoresearch_ray.guidance import Directives
+from autoresearch_ray.common.errors import (
+    AutoresearchError,
+    DirectivesError,
+    ProviderError,
+    ProviderRefusedError,
+    StoreError,
+)
 from autoresearch_ray.propose.director.directives import parse_directives
 from autoresearch_ray.propose.director.prompt import UNREADABLE, build_director_prompt
-from autoresearch_ray.propose.llm.calls import Ask, Message, Prompt
+from autoresearch_ray.propose.llm.calls import Ask, Message
 from autoresearch_ray.propose.llm.conversation import Conversation, Exchange
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.proposer_records import ProposerStatus
+from autoresearch_ray.records.guidance import Directives
+from autoresearch_ray.records.proposers import ProposerStatus
 from autoresearch_ray.search.models.bill import calls_here
 from autoresearch_ray.search.models.pause import pause_seconds
 from autoresearch_ray.search.models.transcript import write_transcript
@@ -117,7 +123,9 @@ class Director:
             except DirectivesError as error:
                 if len(exchanges) > REPAIRS:
                     raise
-                prompt = _ask_again(prompt, answer.text, str(error))
+                said = Message("assistant", answer.text.strip() or "(nothing)")
+                asked = Message("user", UNREADABLE.format(fault=error))
+                prompt = replace(prompt, messages=(*prompt.messages, said, asked))
         return made.version if await asyncio.to_thread(self.board.notes.put_directives, made) else 0
 
     def _status(self, error: Exception | None) -> ProposerStatus:
@@ -125,8 +133,3 @@ class Director:
             return ProposerStatus(self.label, "ok")
         is_over = isinstance(error, ProviderRefusedError)
         return ProposerStatus(self.label, "stopped" if is_over else "pausing", f"{self.label}: {error}")
-
-
-def _ask_again(prompt: Prompt, answer: str, fault: str) -> Prompt:
-    said = Message("assistant", answer.strip() or "(nothing)")
-    return replace(prompt, messages=(*prompt.messages, said, Message("user", UNREADABLE.format(fault=fault))))

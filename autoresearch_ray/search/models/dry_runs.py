@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from autoresearch_ray.benchmark.trial.dryrun import DryRunner
-from autoresearch_ray.experiment import Experiment
-from autoresearch_ray.settings import RunTerms
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.run_settings import RunTerms
 
 
 class Dry(Protocol):

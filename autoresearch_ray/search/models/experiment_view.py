@@ -6,12 +6,12 @@ from functools import cache
 from autoresearch_ray.benchmark.data.dataset import Dataset, look_up
 from autoresearch_ray.benchmark.data.reference import score_counts
 from autoresearch_ray.benchmark.trial.job import job_for
-from autoresearch_ray.experiment import Experiment
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, ScriptView
-from autoresearch_ray.records import Candidate
-from autoresearch_ray.script_experiment import MEASURED, ScriptExperiment
-from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.text import one_line
+from autoresearch_ray.records.trials import Candidate
+from autoresearch_ray.settings.experiment import Experiment
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.script_experiment import MEASURED, ScriptExperiment
 
 METRIC_CHARACTERS = 200  # of what a metric says of itself
 

@@ -1,7 +1,7 @@
 """How long a model rests after a failure."""
 
-from autoresearch_ray.errors import ProviderError
-from autoresearch_ray.repeating import pause_after
+from autoresearch_ray.common.errors import ProviderError
+from autoresearch_ray.common.repeating import pause_after
 
 FAILED_SECONDS = (15.0, 240.0)  # after a failed call, doubled up to the second while it goes on failing
 

@@ -13,22 +13,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.errors import (
+from autoresearch_ray.common.errors import (
     AutoresearchError,
     ProviderError,
     ProviderRefusedError,
     StoreError,
 )
-from autoresearch_ray.guidance import OPEN, Directives
 from autoresearch_ray.propose.director.subjects import subjects_of
 from autoresearch_ray.propose.llm.conversation import Accept, Conversation, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.metered import Call
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
 from autoresearch_ray.propose.llm.window import Window
-from autoresearch_ray.proposer_records import MICROS, ProposerStatus, Refusal, RejectedIdea
-from autoresearch_ray.proposer_spec import AGENT, OWN, ProposerSpec
-from autoresearch_ray.records import Candidate, Proposal
+from autoresearch_ray.records.guidance import OPEN, Directives
+from autoresearch_ray.records.proposers import MICROS, ProposerStatus, Refusal, RejectedIdea
+from autoresearch_ray.records.trials import Candidate, Proposal
 from autoresearch_ray.search.merging import reject_as_moved
 from autoresearch_ray.search.models.access import Mind
 from autoresearch_ray.search.models.arrivals import Arrivals, Asked
@@ -36,6 +35,7 @@ from autoresearch_ray.search.models.bill import Bill, calls_here
 from autoresearch_ray.search.models.desk import Desk
 from autoresearch_ray.search.models.pause import FAILED_SECONDS, pause_seconds
 from autoresearch_ray.search.models.transcript import write_transcript
+from autoresearch_ray.settings.proposer_spec import AGENT, OWN, ProposerSpec
 from autoresearch_ray.store.rebases import idea_of
 
 CALLS_AT_ONCE = 4  # of one model

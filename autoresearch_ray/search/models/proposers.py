@@ -18,9 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoresearch_ray.candidate.rules import check_for
-from autoresearch_ray.errors import StoreError
-from autoresearch_ray.guidance import NO_DIRECTIVES, OPEN, Directives
-from autoresearch_ray.paths import CALLS_FOLDER
+from autoresearch_ray.common.errors import StoreError
+from autoresearch_ray.common.paths import CALLS_FOLDER
 from autoresearch_ray.propose.llm.calls import Ask
 from autoresearch_ray.propose.llm.conversation import Alike
 from autoresearch_ray.propose.llm.metered import Call, Metered
@@ -32,7 +31,7 @@ from autoresearch_ray.propose.llm.providers.retry import Retrying
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.propose.llm.window import Window
 from autoresearch_ray.propose.own import OwnProposer, load_proposer
-from autoresearch_ray.proposer_spec import MODELS, OWN, ProposerSpec
+from autoresearch_ray.records.guidance import NO_DIRECTIVES, OPEN, Directives
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.models.access import AskedMind, Mind, Model, connect_model, price_of
 from autoresearch_ray.search.models.bill import calls_here
@@ -42,7 +41,8 @@ from autoresearch_ray.search.models.dry_runs import make_dry_runner
 from autoresearch_ray.search.models.experiment_view import experiment_view
 from autoresearch_ray.search.models.proposer import Writer
 from autoresearch_ray.search.past_reader import PastReader
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.proposer_spec import MODELS, OWN, ProposerSpec
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.changes import Changes
 from autoresearch_ray.store.earlier import read_earlier

@@ -4,10 +4,10 @@ import gzip
 import json
 from pathlib import Path
 
-from autoresearch_ray.codec import to_json
-from autoresearch_ray.paths import write_whole
+from autoresearch_ray.common.paths import write_whole
 from autoresearch_ray.propose.llm.conversation import Conversation, Idea
 from autoresearch_ray.propose.llm.metered import Call
+from autoresearch_ray.records.codec import to_json
 
 
 def write_transcript(path: Path, calls: list[Call], conversation: Conversation, proposal_ids: list[str]) -> None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.errors import DirectivesError, RecordError
-from autoresearch_ray.guidance import PERSON, Directives
-from autoresearch_ray.paths import DIRECTIVES_FOLDER, write_whole
+from autoresearch_ray.common.errors import DirectivesError, RecordError
+from autoresearch_ray.common.paths import DIRECTIVES_FOLDER, write_whole
 from autoresearch_ray.propose.director.directives import parse_directives
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.records.guidance import PERSON, Directives
 from autoresearch_ray.search.watches.file_watch import FileWatch
 from autoresearch_ray.store.board import Board
 

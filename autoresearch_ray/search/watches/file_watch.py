@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from autoresearch_ray.errors import FencedError, StoreError
+from autoresearch_ray.common.errors import FencedError, StoreError
 
 logger = logging.getLogger(__name__)
 

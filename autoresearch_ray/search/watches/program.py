@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.search.watches.file_watch import FileWatch
 from autoresearch_ray.store.board import Board
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from autoresearch_ray.candidate.merge import three_way
 from autoresearch_ray.candidate.normal_form import line_diff, normal_sha
 from autoresearch_ray.candidate.rules import check_for
-from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.errors import CandidateError, RecordError
-from autoresearch_ray.paths import SUGGESTIONS_FOLDER, write_whole
-from autoresearch_ray.proposer_records import Refusal, RejectedIdea
-from autoresearch_ray.records import Candidate, Proposal, Standing
+from autoresearch_ray.common.errors import CandidateError, RecordError
+from autoresearch_ray.common.paths import SUGGESTIONS_FOLDER, write_whole
+from autoresearch_ray.common.text import one_line
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.proposers import Refusal, RejectedIdea
+from autoresearch_ray.records.trials import Candidate, Proposal
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.watches.file_watch import FileWatch
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
-from autoresearch_ray.text import one_line
 
 MOVED = "it conflicts with what has won meanwhile; make it anew from the frontier"
 PERSON = "person"  # the proposer of what is suggested; no proposer of a run has this name, so it goes first

@@ -78,7 +78,13 @@ def lay_out(knobs: Sequence[Knob], rng: np.random.Generator, holds: tuple[float,
     steepness = gain / step**2
     centre[settled] = start[settled] + rng.normal(0, 0.08, len(settled))
     steepness[settled] = rng.uniform(2, 10, len(settled)) / 0.4**2
-    effects = {knob.name: _effects(knob, rng) for knob in knobs if isinstance(knob.range, Choice)}
+    effects: dict[str, dict[Value, float]] = {
+        knob.name: {
+            option: 0.0 if option == knob.value else float(rng.normal(1.5, 2.0)) for option in knob.range.options
+        }
+        for knob in knobs
+        if isinstance(knob.range, Choice)
+    }
     ranges: dict[str, Range] = {knob.name: knob.range for knob in numeric}
     return Layout(ranges, start, np.clip(centre, 0, 1), steepness, important, settled, effects)
 
@@ -102,8 +108,3 @@ class Bowl:
     def diverges(self, values: Values) -> bool:
         """Never."""
         return False
-
-
-def _effects(knob: Knob, rng: np.random.Generator) -> dict[Value, float]:
-    assert isinstance(knob.range, Choice), knob
-    return {option: 0.0 if option == knob.value else float(rng.normal(1.5, 2.0)) for option in knob.range.options}

@@ -21,7 +21,7 @@ import numpy as np
 
 from autoresearch_ray.candidate.knobs import Knob
 from autoresearch_ray.candidate.ranges import Value
-from autoresearch_ray.records import FailureStatus
+from autoresearch_ray.records.trials import FailureStatus
 from autoresearch_ray.search.worlds.landscape import Bowl, Landscape, Values, lay_out
 from autoresearch_ray.search.worlds.rugged import Rugged
 

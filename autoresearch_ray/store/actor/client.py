@@ -21,9 +21,9 @@ from ray._private import state
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.actor.gather import ThreadGathering
-from autoresearch_ray.store.actor.near import NearLine, Place
+from autoresearch_ray.store.actor.near import NearLine
 from autoresearch_ray.store.actor.server import StateActor, Watch
 from autoresearch_ray.store.arguments import check_txn, check_watch
 from autoresearch_ray.store.contract import Compare, Found, KeyValue, Op, Store, Txn, TxnResult, WatchBatch
@@ -87,7 +87,8 @@ class ActorStore(Store):
         self._actor = actor
         self._retry_seconds = retry_seconds
         self._threads = ThreadGathering[Txn, TxnResult | StoreError](self._send_from_thread)
-        self._near = NearLine(self._find_near)
+        # a store's actor of an older version has no short way
+        self._near = NearLine(lambda: self._call("near") if hasattr(self._actor, "near") else None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ActorStore, (self._actor, self._retry_seconds)
@@ -156,10 +157,6 @@ class ActorStore(Store):
         except TimeoutError as error:
             raise self._silent("txns") from error
         return self._call("txns", txns) if answers is None else answers
-
-    def _find_near(self) -> Place | None:
-        place: Place | None = self._call("near") if hasattr(self._actor, "near") else None  # an older one has none
-        return place
 
     def _call(self, method: str, *arguments: object, wait_seconds: float = 0.0) -> Any:
         deadline = time.monotonic() + self._retry_seconds + wait_seconds

@@ -20,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.contract import Txn, TxnResult
 
 Answers = list[TxnResult | StoreError]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from autoresearch_ray.errors import CompactedError, StoreError
+from autoresearch_ray.common.errors import CompactedError, StoreError
 from autoresearch_ray.store.actor.gather import Gathering
 from autoresearch_ray.store.actor.near import Place, serve
 from autoresearch_ray.store.contract import Found, KeyValue, Txn, TxnResult, WatchBatch
@@ -98,7 +98,10 @@ class StateActor:
         while True:
             changed = self._changed  # taken before the look, so that no change falls between
             now, looks = loop.time(), [self._look(watch) for watch in asked]
-            seen = [look if at <= now or _tells(look) else None for look, at in zip(looks, deadlines, strict=True)]
+            seen = [
+                look if at <= now or isinstance(look, StoreError) or look.events else None
+                for look, at in zip(looks, deadlines, strict=True)
+            ]
             if any(seen):
                 return seen
             with suppress(TimeoutError):
@@ -192,7 +195,3 @@ class StateActor:
             self._compacted = oldest
             with suppress(CompactedError):  # by somebody else, further than this
                 await self._write(lambda store: store.compact(oldest))
-
-
-def _tells(look: WatchBatch | StoreError) -> bool:
-    return isinstance(look, StoreError) or bool(look.events)

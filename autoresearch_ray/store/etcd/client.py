@@ -14,7 +14,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from autoresearch_ray.errors import CompactedError, FutureRevisionError, LeaseNotFoundError, StoreError
+from autoresearch_ray.common.errors import CompactedError, FutureRevisionError, LeaseNotFoundError, StoreError
 from autoresearch_ray.store.etcd.url import Credentials, EtcdUrl, credentials
 from autoresearch_ray.store.etcd.wire import Json
 

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch_ray.errors import LeaseNotFoundError, StoreError
+from autoresearch_ray.common.errors import LeaseNotFoundError, StoreError
 from autoresearch_ray.store.arguments import (
     check_key,
     check_number,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 
 DEFAULT_PORT = 2379
 FORM = "etcd://host:2379[,host2:2379...][?tls=1&cacert=FILE&cert=FILE&key=FILE]"

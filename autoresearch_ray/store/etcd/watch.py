@@ -14,7 +14,7 @@ there does not tell. So a watch from the compacted revision itself counts as one
 import time
 from dataclasses import dataclass
 
-from autoresearch_ray.errors import CompactedError, FutureRevisionError, StoreError
+from autoresearch_ray.common.errors import CompactedError, FutureRevisionError, StoreError
 from autoresearch_ray.store.contract import WatchBatch
 from autoresearch_ray.store.etcd import wire
 from autoresearch_ray.store.etcd.client import PAUSE_SECONDS, EtcdClient, UnavailableError, refusal

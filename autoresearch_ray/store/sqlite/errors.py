@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from autoresearch_ray.errors import DamagedStoreError, StoreError
-from autoresearch_ray.paths import BACKUP_FILE
+from autoresearch_ray.common.errors import DamagedStoreError, StoreError
+from autoresearch_ray.common.paths import BACKUP_FILE
 
 # What SQLite answers when the machine, not the file, is in the way.
 REFUSALS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from autoresearch_ray.errors import StoreError
+from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.sqlite import reads, schema
 from autoresearch_ray.store.sqlite.check import check
 from autoresearch_ray.store.sqlite.errors import storage_errors

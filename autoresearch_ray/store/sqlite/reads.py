@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from autoresearch_ray.errors import CompactedError, DamagedStoreError, FutureRevisionError, StoreError
+from autoresearch_ray.common.errors import CompactedError, DamagedStoreError, FutureRevisionError, StoreError
 from autoresearch_ray.store.contract import Event, Found, KeyValue, WatchBatch
 from autoresearch_ray.store.sqlite import schema
 from autoresearch_ray.store.sqlite.errors import damage, storage_errors

@@ -22,7 +22,7 @@ from os.path import samestat
 from pathlib import Path
 from typing import Self
 
-from autoresearch_ray.errors import (
+from autoresearch_ray.common.errors import (
     CompactedError,
     DamagedStoreError,
     FutureRevisionError,

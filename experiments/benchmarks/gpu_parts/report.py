@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from autoresearch_ray.observe.page import page as framed
+from autoresearch_ray.observe.report.page import page as framed
 from gpu_parts.notes import FAULTS, show
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from autoresearch_ray.benchmark.sandbox import mps
 from autoresearch_ray.decide.gpu_share import common_rates, common_seconds
-from autoresearch_ray.records import Result
+from autoresearch_ray.records.trials import Result
 from gpu_parts import product, trials
 from gpu_parts.notes import Bench
 

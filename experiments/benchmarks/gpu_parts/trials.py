@@ -12,10 +12,10 @@ from autoresearch_ray.benchmark.trial.job import Job, job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.candidate.knobs import set_constants
 from autoresearch_ray.cluster.capacity import memory_for
-from autoresearch_ray.experiment import Constant, Experiment
-from autoresearch_ray.experiment_file import load_experiment
-from autoresearch_ray.paths import OUTPUT_FILE
-from autoresearch_ray.records import Result
+from autoresearch_ray.common.paths import OUTPUT_FILE
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.experiment import Constant, Experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
 from gpu_parts.notes import Bench
 
 EXPERIMENTS = Path(__file__).parents[2]

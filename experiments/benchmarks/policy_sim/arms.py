@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from autoresearch_ray.decide.portfolio import Portfolio
-from autoresearch_ray.records import Decision, Proposal, Result, Trial
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.trials import Proposal, Result, Trial
 from policy_sim.policies import Run
 from policy_sim.worlds import Changes, Family, World
 

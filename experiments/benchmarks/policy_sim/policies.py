@@ -10,8 +10,9 @@ from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.panel import screen_seed
 from autoresearch_ray.decide.plan import Replicate, plan
 from autoresearch_ray.decide.state import MergeIdea, Outcome, SearchState
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.records import Decision, Proposal, Trial
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.trials import Proposal, Trial
+from autoresearch_ray.settings.decision_rules import Rules
 from policy_sim.worlds import Changes, World
 
 START: Changes = frozenset()

@@ -9,7 +9,7 @@ from world import FULL, Attack, World
 from autoresearch_ray.benchmark.sandbox import walls
 from autoresearch_ray.benchmark.trial.job import Job
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.records import Result
+from autoresearch_ray.records.trials import Result
 
 
 @pytest.fixture(scope="package")

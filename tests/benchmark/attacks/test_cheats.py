@@ -9,9 +9,9 @@ from world import FULL, Attack, World
 
 from autoresearch_ray.benchmark.trial.execution import OUTPUT_LIMIT
 from autoresearch_ray.benchmark.trial.slot import Slot
-from autoresearch_ray.codec import from_json, to_json
-from autoresearch_ray.decision_rules import Rules
-from autoresearch_ray.records import Result
+from autoresearch_ray.records.codec import from_json, to_json
+from autoresearch_ray.records.trials import Result
+from autoresearch_ray.settings.decision_rules import Rules
 
 PEEKS, CAREFUL_PEEKS, CHEATS = sections("peeks.txt"), sections("careful_peeks.txt"), sections("cheats.txt")
 BRIEF = {"takes batches before the clock starts", "hangs while it is scored"}  # waited for as long as in a dry run

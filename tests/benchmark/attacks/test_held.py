@@ -5,7 +5,7 @@ from sections import sections
 from world import Attack, World
 
 from autoresearch_ray.benchmark.score.plausible import Known
-from autoresearch_ray.records import HELD
+from autoresearch_ray.records.trials import HELD
 
 TABLE = sections("cheats.txt")["prints a score"].source
 MEMORY = """

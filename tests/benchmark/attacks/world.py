@@ -16,7 +16,7 @@ from small_corpus import small_experiment
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, prepare
 from autoresearch_ray.benchmark.sandbox import limits, walls
-from autoresearch_ray.records import Result
+from autoresearch_ray.records.trials import Result
 
 KEY = "sk-attack-me-4711"
 MARKER = "a-neighbour-of-the-attacker"

@@ -5,7 +5,7 @@ from honest import SHIPPED
 from tricks import CANDIDATE
 
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 # As models of several makers write them; the first four are from runs.
 ELISIONS = """\

@@ -10,7 +10,7 @@ from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.candidate.knobs import read_knobs, set_constants
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.experiment_file import load_experiment
+from autoresearch_ray.settings.experiment_file import load_experiment
 
 HONEST = honest()
 SMALL = {"DEPTH": 2, "WIDTH": 32, "BATCH_ROWS": 4}

@@ -11,7 +11,7 @@ import pytest
 
 from autoresearch_ray.candidate.rules import check_candidate
 from autoresearch_ray.candidate.rules.modules import MODULES, SETTING_MODULES, SETTINGS, allowed, importable
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 IMPORTABLE = sorted(MODULES.keys() - {"torch.ops"})  # it makes its parts up when they are asked for
 HONEST = {

@@ -10,7 +10,7 @@ from tricks import CANDIDATE, IN_TRAIN, tricks
 from autoresearch_ray.candidate.rules import RULES, check_candidate
 from autoresearch_ray.candidate.rules.name_flow import Reading
 from autoresearch_ray.candidate.rules.shape import MAX_CHARACTERS
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
 
 TRICKS = tricks()
 

@@ -9,20 +9,9 @@ from pathlib import Path
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.propose.llm.prompt.past import Past
 from autoresearch_ray.propose.llm.prompt.view import ExperimentView, Moment, SearchView
-from autoresearch_ray.proposer_records import Refusal, RejectedIdea
-from autoresearch_ray.records import (
-    CurvePoint,
-    Decision,
-    Kind,
-    Proposal,
-    Purpose,
-    Result,
-    Standing,
-    Status,
-    Step,
-    StepKind,
-    Trial,
-)
+from autoresearch_ray.records.decisions import Decision, Standing, Step, StepKind
+from autoresearch_ray.records.proposers import Refusal, RejectedIdea
+from autoresearch_ray.records.trials import CurvePoint, Kind, Proposal, Purpose, Result, Status, Trial
 
 ROOT = Path(__file__).parents[3]
 TRAIN = (ROOT / "experiments/train.py").read_text()

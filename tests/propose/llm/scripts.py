@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from autoresearch_ray.propose.llm.prompt.past import Past
 from autoresearch_ray.propose.llm.prompt.view import Moment, ScriptView, SearchView
-from autoresearch_ray.records import Candidate, Decision, Kind, Proposal, Purpose, Result, Standing, Step, Trial
-from autoresearch_ray.scoring import Scoring
-from autoresearch_ray.source_files import join
+from autoresearch_ray.records.decisions import Decision, Standing, Step
+from autoresearch_ray.records.source_files import join
+from autoresearch_ray.records.trials import Candidate, Kind, Proposal, Purpose, Result, Trial
+from autoresearch_ray.settings.scoring import Scoring
 
 FIT = '''\
 """Fits the digits and prints its accuracy."""

@@ -15,7 +15,7 @@ from wire import Fail, Say, WireServer
 from wire_client import PATIENT, PROMPT
 from wire_vertex import LOCATION, PROJECT
 
-from autoresearch_ray.errors import ProviderRefusedError, RateLimitedError, SettingsError
+from autoresearch_ray.common.errors import ProviderRefusedError, RateLimitedError, SettingsError
 from autoresearch_ray.propose.llm.calls import Answer
 from autoresearch_ray.propose.llm.prices import find_price
 from autoresearch_ray.propose.llm.providers.connect import connect

@@ -2,9 +2,9 @@
 
 import pytest
 
-from autoresearch_ray.errors import DirectivesError
-from autoresearch_ray.guidance import NO_DIRECTIVES, Direction, Directives
+from autoresearch_ray.common.errors import DirectivesError
 from autoresearch_ray.propose.director.directives import MOST_DIRECTIONS, directives_text, parse_directives
+from autoresearch_ray.records.guidance import NO_DIRECTIVES, Direction, Directives
 
 ANSWER = """\
 Let me think about the results first.

@@ -13,15 +13,15 @@ import pytest
 from small_run import measure_baseline, settings_of, write_experiment
 from wire import Reply, Request, Say, Silence, WireServer
 
-from autoresearch_ray.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Findings, Interaction, Outlook
 from autoresearch_ray.propose.director.directives import parse_directives
-from autoresearch_ray.proposer_records import RejectedIdea
-from autoresearch_ray.records import Candidate
-from autoresearch_ray.request import ask
+from autoresearch_ray.records.guidance import NO_DIRECTIVES, PERSON, STATISTICS, Findings, Interaction, Outlook
+from autoresearch_ray.records.proposers import RejectedIdea
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.search.analyst import Analyst
 from autoresearch_ray.search.models.proposers import Writers
 from autoresearch_ray.search.watches.directives import DirectivesWatch, Edit, leave_edit
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

@@ -12,23 +12,23 @@ from pasts import EXPERIMENT, PROGRAM, TRAIN
 
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.ranges import Choice
-from autoresearch_ray.codec import from_json
+from autoresearch_ray.common.paths import EXPERIMENTS, STATE_FILE
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.driver.simulated_run import simulate_run
-from autoresearch_ray.guidance import NO_DIRECTIVES, Direction, Directives, Findings
 from autoresearch_ray.observe.tables.trials import trial_table
-from autoresearch_ray.paths import EXPERIMENTS, STATE_FILE
 from autoresearch_ray.propose.director.findings import find
 from autoresearch_ray.propose.director.statistical import direct_by_statistics
 from autoresearch_ray.propose.director.subjects import OTHER, SUBJECTS, subject_of
 from autoresearch_ray.propose.llm.prompt.guidance_text import findings_lines
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView, StandingView
-from autoresearch_ray.proposer_records import RejectedIdea
-from autoresearch_ray.request import ask
+from autoresearch_ray.records.codec import from_json
+from autoresearch_ray.records.guidance import NO_DIRECTIVES, Direction, Directives, Findings
+from autoresearch_ray.records.proposers import RejectedIdea
 from autoresearch_ray.search.analyst import Analyst
 from autoresearch_ray.search.worlds.world import Conditions
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 

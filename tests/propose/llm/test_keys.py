@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.keys import NO_KEY, VARIABLES, Key, load_key, withdraw
 
 SECRET = "sk-0123456789"

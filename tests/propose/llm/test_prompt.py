@@ -10,13 +10,13 @@ import pytest
 from pasts import EXPERIMENT, HELD_OUT, PROGRAM, TRAIN, Story, long_story
 
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.answer import parse_answer
 from autoresearch_ray.propose.llm.calls import Prompt
 from autoresearch_ray.propose.llm.prompt.prompt import build_prompt
 from autoresearch_ray.propose.llm.prompt.tokens import estimate, token_count
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.records import Proposal, Result, Trial
+from autoresearch_ray.records.trials import Proposal, Result, Trial
 
 BUDGETS = (10_000, 24_000, 60_000)
 

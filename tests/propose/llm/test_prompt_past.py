@@ -8,8 +8,10 @@ from pasts import HELD_OUT, TRAIN, Story, long_story, tell
 
 from autoresearch_ray.propose.llm.prompt.past import Past, view_of
 from autoresearch_ray.propose.llm.prompt.view import CandidateView
-from autoresearch_ray.proposer_records import RejectedIdea
-from autoresearch_ray.records import Candidate, Decision, History, Purpose, Result, Step, Trial, TrialRow
+from autoresearch_ray.records.decisions import Decision, Step
+from autoresearch_ray.records.history import History, TrialRow
+from autoresearch_ray.records.proposers import RejectedIdea
+from autoresearch_ray.records.trials import Candidate, Purpose, Result, Trial
 
 LONGER = TRAIN.replace("WARMDOWN = 0.5 ", "WARMDOWN = 0.6 ")
 CODE = TRAIN.replace("        return h @ weights[-1]", "        return h.abs() @ weights[-1]")

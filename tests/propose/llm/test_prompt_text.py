@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pasts import PROGRAM, TRAIN
 
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.prompt import tokens
 from autoresearch_ray.propose.llm.prompt.tokens import estimate, token_count
 from autoresearch_ray.propose.llm.prompt.untrusted import fence_source, quote_end
-from autoresearch_ray.text import one_line
 
 PIECES = [*"ab `|#<>\n\r\t\v\f\0\x85\u2028\u202e\ud800é漢", "```", "````", "\x1b[31m", "\r\n", "word"]
 HOSTILE = st.lists(st.sampled_from(PIECES), max_size=100).map("".join)

@@ -12,7 +12,7 @@ from small_run import SERVER, descendants, measure_baseline, settings_of, wait_g
 from wire import Fail, WireServer
 
 from autoresearch_ray.cluster.proposer_actor import proposing
-from autoresearch_ray.request import ask
+from autoresearch_ray.settings.request import ask
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.connect import serving
 

@@ -9,7 +9,7 @@ import pytest
 from wire import SPOKEN, Drop, Fail, Protocol, Reply, Say, WireServer
 from wire_client import KEY, MODEL, PROMPT, SECRET, fails, outcome, with_provider
 
-from autoresearch_ray.errors import (
+from autoresearch_ray.common.errors import (
     BadAnswerError,
     OverloadedError,
     ProviderError,

@@ -11,11 +11,11 @@ from wire import Fail, Protocol, Say, WireServer
 from wire_client import KEY, MODEL, PROMPT, SECRET, ask, outcome, with_provider
 from wire_socks import socks_proxy
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.connect import connect
 from autoresearch_ray.propose.llm.providers.known import KNOWN
 from autoresearch_ray.propose.llm.providers.provider import Provider
-from autoresearch_ray.proposer_spec import PROVIDERS
+from autoresearch_ray.settings.proposer_spec import PROVIDERS
 
 SDKS = {"anthropic": "anthropic", "gemini": "google.genai", "openai": "openai"}
 

@@ -6,7 +6,7 @@ import pytest
 from wire import Protocol, Say, Silence, WireServer
 from wire_client import PROMPT, ask, fails, outcome, with_provider
 
-from autoresearch_ray.errors import ProviderTimeoutError
+from autoresearch_ray.common.errors import ProviderTimeoutError
 from autoresearch_ray.propose.llm.calls import Answer
 from autoresearch_ray.propose.llm.providers.provider import Provider
 from autoresearch_ray.propose.llm.providers.watch import Patience

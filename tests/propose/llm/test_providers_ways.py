@@ -9,7 +9,7 @@ import pytest
 from wire import Fail, Protocol, Reply, Request, Say, WireServer
 from wire_client import PROMPT, ask, fails, outcome, with_provider
 
-from autoresearch_ray.errors import BadAnswerError, ProviderRefusedError, RateLimitedError
+from autoresearch_ray.common.errors import BadAnswerError, ProviderRefusedError, RateLimitedError
 from autoresearch_ray.propose.llm.calls import Answer
 from autoresearch_ray.propose.llm.providers.provider import Provider
 

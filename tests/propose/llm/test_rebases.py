@@ -11,13 +11,14 @@ from test_writers import MODEL, scratch, settings_with, writing
 from wire import Fail, Reply, Request, Say, WireServer
 
 from autoresearch_ray.candidate.normal_form import normal_sha
-from autoresearch_ray.codec import to_json
 from autoresearch_ray.decide.state import MergeIdea
-from autoresearch_ray.proposer_records import ProposerStatus
-from autoresearch_ray.records import Candidate, Proposal, Standing
+from autoresearch_ray.records.codec import to_json
+from autoresearch_ray.records.decisions import Standing
+from autoresearch_ray.records.proposers import ProposerStatus
+from autoresearch_ray.records.trials import Candidate, Proposal
 from autoresearch_ray.search.merging import Merging
 from autoresearch_ray.search.queue_filler import ProposerLoop
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.rebases import Rebases
 from autoresearch_ray.store.sqlite.store import SqliteStore

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wire import Drop, Fail, Protocol, Reply, Say, WireServer
 from wire_client import PROMPT, with_provider
 
-from autoresearch_ray.errors import (
+from autoresearch_ray.common.errors import (
     BadAnswerError,
     OverloadedError,
     ProviderError,

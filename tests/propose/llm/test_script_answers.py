@@ -15,7 +15,7 @@ from autoresearch_ray.propose.llm.edits import apply_edits
 from autoresearch_ray.propose.llm.script_files import ScriptFiles
 from autoresearch_ray.propose.llm.session import propose
 from autoresearch_ray.propose.llm.window import Window, propose_within
-from autoresearch_ray.source_files import join
+from autoresearch_ray.records.source_files import join
 
 SCRIPT = ScriptFiles(FILES, -1)
 DEFINE = KERNEL.splitlines()[0]

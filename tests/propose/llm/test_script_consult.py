@@ -8,14 +8,14 @@ from small_run import settings_of, write_experiment
 from wire import Say, WireServer
 
 from autoresearch_ray.driver.ask_model import Asking, ask_model, prompt_text
-from autoresearch_ray.experiment_file import load_any
 from autoresearch_ray.propose import __main__ as consult
-from autoresearch_ray.proposer_spec import parse_proposer
-from autoresearch_ray.request import ask
-from autoresearch_ray.script_experiment import ScriptExperiment
+from autoresearch_ray.records.source_files import join
 from autoresearch_ray.search.models.experiment_view import experiment_view
-from autoresearch_ray.settings import RunSettings
-from autoresearch_ray.source_files import join
+from autoresearch_ray.settings.experiment_file import load_any
+from autoresearch_ray.settings.proposer_spec import parse_proposer
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
+from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 SCRIPT = """\
 contract: script

@@ -9,7 +9,7 @@ import pytest
 from scripts import FILES, script_view
 from stand_ins import install
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.agents.agent import Agent
 from autoresearch_ray.propose.llm.agents.folder import fill_folder
 from autoresearch_ray.propose.llm.answer import parse_answer

@@ -7,7 +7,6 @@ import pytest
 from pasts import Story
 from scripts import ACCURACY, FILES, FIT, TIME, script_view
 
-from autoresearch_ray.guidance import NO_DIRECTIVES
 from autoresearch_ray.propose.director.findings import find
 from autoresearch_ray.propose.director.prompt import build_director_prompt
 from autoresearch_ray.propose.director.statistical import direct_by_statistics
@@ -18,8 +17,9 @@ from autoresearch_ray.propose.llm.prompt.prompt import build_prompt
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import Form, SearchView
 from autoresearch_ray.propose.llm.script_files import ScriptFiles
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.scoring import Scoring
+from autoresearch_ray.records.guidance import NO_DIRECTIVES
+from autoresearch_ray.settings.score_words import ScoreWords
+from autoresearch_ray.settings.scoring import Scoring
 
 # of our contract alone
 FOREIGN = re.compile(

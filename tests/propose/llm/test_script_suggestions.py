@@ -8,8 +8,9 @@ from scripts import FIT, KERNEL
 from test_script_consult import settings
 
 from autoresearch_ray.candidate.normal_form import code_lines
-from autoresearch_ray.records import Candidate, Proposal, Result, Standing, Step, Trial
-from autoresearch_ray.source_files import join
+from autoresearch_ray.records.decisions import Standing, Step
+from autoresearch_ray.records.source_files import join
+from autoresearch_ray.records.trials import Candidate, Proposal, Result, Trial
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.sqlite.store import SqliteStore
 from autoresearch_ray.suggest import main

@@ -7,12 +7,12 @@ import pytest
 from wire import Say, WireServer
 from wire_client import PROMPT
 
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.new_run import new_run
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.keys import Key
-from autoresearch_ray.request import ask
 from autoresearch_ray.search.models.access import connect_model, model_keys
-from autoresearch_ray.settings import RequestedRun
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RequestedRun
 
 
 def run_of(*proposers: str, **options: str) -> RequestedRun:

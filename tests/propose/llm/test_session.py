@@ -10,7 +10,7 @@ from pasts import TRAIN
 
 from autoresearch_ray.candidate.normal_form import normal_sha
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.errors import OverloadedError, ProviderError, ProviderRefusedError
+from autoresearch_ray.common.errors import OverloadedError, ProviderError, ProviderRefusedError
 from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
 from autoresearch_ray.propose.llm.conversation import Alike, Conversation, Gates, Idea, Rejection
 from autoresearch_ray.propose.llm.session import propose

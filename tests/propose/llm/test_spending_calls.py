@@ -9,7 +9,7 @@ import pytest
 from wire import Drop, Fail, Protocol, Reply, Say, Script, WireServer
 from wire_client import MODEL, PATIENT, PROMPT, outcome, with_provider
 
-from autoresearch_ray.errors import ProviderRefusedError, RateLimitedError, SettingsError
+from autoresearch_ray.common.errors import ProviderRefusedError, RateLimitedError, SettingsError
 from autoresearch_ray.propose.llm.calls import Answer, Ask
 from autoresearch_ray.propose.llm.metered import Call, Metered
 from autoresearch_ray.propose.llm.prices import FREE, Price, price

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire_client import PROMPT
 
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.driver.new_run import new_run
-from autoresearch_ray.errors import SettingsError
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prices import FREE, Price, find_price, price
 from autoresearch_ray.propose.llm.spending import to_micros
-from autoresearch_ray.proposer_records import dollars
-from autoresearch_ray.request import ask
+from autoresearch_ray.records.proposers import dollars
 from autoresearch_ray.search.models.access import price_of
+from autoresearch_ray.settings.request import ask
 
 SONNET = replace(price("3", "0.30", "15", "3.75"), long_tokens=200_000)
 READ = {  # on the providers' pages of 2026-10-07 to 2026-11-06: input, cached, output, written

@@ -16,7 +16,7 @@ from whole_run import check_whole, ours
 from wire import Reply, Request, Say, WireServer
 
 from autoresearch_ray import load_trials
-from autoresearch_ray.scoring import Scoring
+from autoresearch_ray.settings.scoring import Scoring
 
 pytestmark = pytest.mark.alone
 

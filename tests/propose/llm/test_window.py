@@ -11,7 +11,7 @@ from wire import Fail, Reply, Request, Say, WireServer
 from wire_client import fails, with_provider
 
 from autoresearch_ray.candidate.rules import check_candidate
-from autoresearch_ray.errors import SettingsError, TooLongError
+from autoresearch_ray.common.errors import SettingsError, TooLongError
 from autoresearch_ray.propose.llm.conversation import Conversation, Gates, Idea
 from autoresearch_ray.propose.llm.prompt.prompt import ANSWER_LEAST, ANSWER_TOKENS
 from autoresearch_ray.propose.llm.prompt.view import SearchView

@@ -14,12 +14,13 @@ import pytest
 from small_run import SERVER, descendants, measure_baseline, settings_of, wait_gone, write_experiment
 from wire import Say, WireServer
 
-from autoresearch_ray.errors import SettingsError
-from autoresearch_ray.proposer_records import ProposerStatus
-from autoresearch_ray.records import Candidate, EarlierRun
-from autoresearch_ray.request import ask
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.records.history import EarlierRun
+from autoresearch_ray.records.proposers import ProposerStatus
+from autoresearch_ray.records.trials import Candidate
 from autoresearch_ray.search.models.proposers import Writers
-from autoresearch_ray.settings import RunSettings
+from autoresearch_ray.settings.request import ask
+from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.earlier import put_earlier
 from autoresearch_ray.store.sqlite.store import SqliteStore

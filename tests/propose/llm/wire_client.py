@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from wire import WireServer
 
-from autoresearch_ray.errors import ProviderError
+from autoresearch_ray.common.errors import ProviderError
 from autoresearch_ray.propose.llm.calls import Answer, Message, Prompt
 from autoresearch_ray.propose.llm.providers.connect import connect
 from autoresearch_ray.propose.llm.providers.keys import Key

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wire_client import KEY, MODEL, PROMPT
 
-from autoresearch_ray.errors import ProviderRefusedError
+from autoresearch_ray.common.errors import ProviderRefusedError
 from autoresearch_ray.propose.llm.metered import Metered
 from autoresearch_ray.propose.llm.prices import price
 from autoresearch_ray.propose.llm.providers.connect import connect

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.answer import HYPOTHESIS, parse_answer
 from autoresearch_ray.propose.llm.calls import Prompt
 from autoresearch_ray.propose.llm.drafts import FIELD
 from autoresearch_ray.propose.llm.prompt.prompt import FRONTIER_HEADING, TASK_HEADING
 from autoresearch_ray.propose.llm.prompt.script_parts import SCRIPT_HEADING
 from autoresearch_ray.propose.llm.script_files import ScriptFiles
-from autoresearch_ray.source_files import heading
-from autoresearch_ray.text import one_line
+from autoresearch_ray.records.source_files import heading
 
 READ_FIRST = (
     "Read contract.md, program.md and history.md in this folder, then do what follows by editing {files} in this "

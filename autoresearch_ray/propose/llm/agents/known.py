@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoresearch_ray.propose.llm.spending import Tokens
-from autoresearch_ray.proposer_records import MICROS
+from autoresearch_ray.records.proposers import MICROS
 
 MALFORMED = (ValueError, TypeError, AttributeError, LookupError)
 EVERYBODY = frozenset({

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from autoresearch_ray.candidate.difference import Difference
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, Usage
-from autoresearch_ray.records import Decision, Result, Status, Trial
+from autoresearch_ray.records.decisions import Decision
+from autoresearch_ray.records.trials import Result, Status, Trial
 
 ERROR_CHARACTERS = 2_000  # the end of a failure's error; the rest is not kept
 

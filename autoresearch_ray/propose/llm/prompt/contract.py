@@ -9,7 +9,7 @@ from autoresearch_ray.candidate.ranges import KINDS
 from autoresearch_ray.candidate.rules import MAX_LINES
 from autoresearch_ray.candidate.rules.imports import KNOWN
 from autoresearch_ray.propose.llm.prompt.view import Form
-from autoresearch_ray.scoring import OURS, Scoring
+from autoresearch_ray.settings.scoring import OURS, Scoring
 
 SYSTEM = """\
 You improve the training script of a small language model. Your ideas are run as experiments, many side by side, and

@@ -8,12 +8,12 @@ No held-out score is in a view, so none is here.
 
 from collections.abc import Callable, Iterable, Iterator
 
+from autoresearch_ray.common.text import last_line, one_line, printable
 from autoresearch_ray.propose.llm.prompt.summary import area_lines, failure_groups
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.records import EarlierRun
-from autoresearch_ray.text import last_line, one_line, printable
+from autoresearch_ray.records.history import EarlierRun
 
 LESSON_TOKENS = 500  # for all lessons; with the text before them a prompt takes some 600
 IDEA, ERROR, CONDITIONS = 200, 100, 300  # characters

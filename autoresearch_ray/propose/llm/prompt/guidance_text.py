@@ -6,11 +6,11 @@ Directives are written by a model that has read other models' words, so they sta
 import math
 from collections.abc import Iterator
 
-from autoresearch_ray.guidance import STATISTICS, Directives, Findings
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
 from autoresearch_ray.propose.llm.prompt.view import SearchView
-from autoresearch_ray.score_words import ScoreWords, words_for_models
-from autoresearch_ray.text import one_line
+from autoresearch_ray.records.guidance import STATISTICS, Directives, Findings
+from autoresearch_ray.settings.score_words import ScoreWords, words_for_models
 
 BITS = words_for_models()
 

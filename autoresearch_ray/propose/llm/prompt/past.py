@@ -33,11 +33,13 @@ from autoresearch_ray.propose.llm.prompt.view import (
     StepView,
     Usage,
 )
-from autoresearch_ray.proposer_records import RejectedIdea
-from autoresearch_ray.records import OWN_SEED, Decision, History, Proposal, Purpose, Result, Standing, Step, Trial
-from autoresearch_ray.score_words import words_for_models
-from autoresearch_ray.scoring import OURS, Scoring
-from autoresearch_ray.unproven import Unproven
+from autoresearch_ray.records.decisions import Decision, Standing, Step
+from autoresearch_ray.records.history import History
+from autoresearch_ray.records.proposers import RejectedIdea
+from autoresearch_ray.records.trials import OWN_SEED, Proposal, Purpose, Result, Trial
+from autoresearch_ray.records.unproven import Unproven
+from autoresearch_ray.settings.score_words import words_for_models
+from autoresearch_ray.settings.scoring import OURS, Scoring
 
 JUDGING: tuple[Purpose, ...] = ("screen", "confirm")  # decisions on other trials are about a proof, not their candidate
 

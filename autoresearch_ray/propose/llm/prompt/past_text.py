@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autoresearch_ray.candidate.rules.imports import KNOWN
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.prompt.summary import area_lines, failure_groups, knob_lines, rejection_groups
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, quote_end
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView, StepView
-from autoresearch_ray.proposer_records import Refusal, RejectedIdea
-from autoresearch_ray.records import Verdict
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.text import one_line
+from autoresearch_ray.records.decisions import Verdict
+from autoresearch_ray.records.proposers import Refusal, RejectedIdea
+from autoresearch_ray.settings.score_words import ScoreWords
 
 HYPOTHESIS, CHANGE, REASON, DETAIL = 300, 240, 120, 240  # characters that are shown
 ERROR_LINES, ERROR_CHARACTERS = 4, 500

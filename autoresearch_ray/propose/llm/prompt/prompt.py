@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from autoresearch_ray.candidate.difference import difference
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.text import one_line, printable
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prompt.contract import system_text
 from autoresearch_ray.propose.llm.prompt.guidance_text import guidance_text
@@ -27,8 +28,7 @@ from autoresearch_ray.propose.llm.prompt.script_parts import (
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, fence_source
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, ExperimentView, ScriptView, SearchView, StandingView
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.text import one_line, printable
+from autoresearch_ray.settings.score_words import ScoreWords
 
 PROMPT_TOKENS = 24_000  # contract, program and a frontier of 250 lines take a fourth of it
 TASK_HEADING = "# Your task"

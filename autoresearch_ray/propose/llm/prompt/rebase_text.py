@@ -4,8 +4,8 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from autoresearch_ray.common.text import one_line, printable
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
-from autoresearch_ray.text import one_line, printable
 
 DIFF_CHARACTERS = 20_000  # most of each diff: the conflict may stand at its end
 WITHDRAWN = "no longer applies"

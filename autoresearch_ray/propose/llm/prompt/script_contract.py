@@ -11,8 +11,8 @@ from textwrap import fill
 from autoresearch_ray.candidate.ranges import KINDS
 from autoresearch_ray.propose.llm.prompt.contract import DATA, INDEPENDENT, LEFT_OUT
 from autoresearch_ray.propose.llm.prompt.view import Form, ScriptView
-from autoresearch_ray.score_words import GAIN_DIGITS, write_number
-from autoresearch_ray.source_files import heading
+from autoresearch_ray.records.source_files import heading
+from autoresearch_ray.settings.score_words import GAIN_DIGITS, write_number
 
 WIDTH = 118
 SYSTEM = """\

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from autoresearch_ray.candidate.knobs import read_knobs, spell
-from autoresearch_ray.errors import CandidateError
+from autoresearch_ray.common.errors import CandidateError
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.prompt.view import CandidateView, SearchView
-from autoresearch_ray.proposer_records import RejectedIdea
-from autoresearch_ray.score_words import ScoreWords
-from autoresearch_ray.text import one_line
+from autoresearch_ray.records.proposers import RejectedIdea
+from autoresearch_ray.settings.score_words import ScoreWords
 
 NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 LINE_NUMBER = re.compile(r"\bline \d+")

@@ -6,7 +6,7 @@ longer than any run of backticks in them.
 
 import re
 
-from autoresearch_ray.text import ESCAPES, printable, visible
+from autoresearch_ray.common.text import ESCAPES, printable, visible
 
 QUOTE = "| "  # prefix of each line of a program's output
 BREAKS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from autoresearch_ray.candidate.difference import ConstantChange
-from autoresearch_ray.guidance import Directives, Findings
 from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
-from autoresearch_ray.proposer_records import RejectedIdea
-from autoresearch_ray.records import Kind, Proposal, Standing, Status, StepKind, Verdict
-from autoresearch_ray.score_words import ScoreWords, words_for_models
-from autoresearch_ray.scoring import OURS, Scoring
+from autoresearch_ray.records.decisions import Standing, StepKind, Verdict
+from autoresearch_ray.records.guidance import Directives, Findings
+from autoresearch_ray.records.proposers import RejectedIdea
+from autoresearch_ray.records.trials import Kind, Proposal, Status
+from autoresearch_ray.settings.score_words import ScoreWords, words_for_models
+from autoresearch_ray.settings.scoring import OURS, Scoring
 
 Form = Literal["edits", "folder"]  # the answer holds edits, or a coding agent leaves files in its folder
 

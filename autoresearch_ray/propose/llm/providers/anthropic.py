@@ -5,7 +5,7 @@ from typing import Literal
 import anthropic
 from anthropic.types import MessageParam, RawMessageStreamEvent, TextBlockParam
 
-from autoresearch_ray.errors import ProviderError
+from autoresearch_ray.common.errors import ProviderError
 from autoresearch_ray.propose.llm.calls import Prompt
 from autoresearch_ray.propose.llm.providers.connection import BROKEN, http_client, never_reached
 from autoresearch_ray.propose.llm.providers.keys import Key

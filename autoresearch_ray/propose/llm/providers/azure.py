@@ -4,7 +4,7 @@ import os
 
 import openai
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.connection import http_client
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.openai import OpenAIWire

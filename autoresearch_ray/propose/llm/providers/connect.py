@@ -6,7 +6,8 @@ ask = connect("openai", "qwen3", key, base_url="http://localhost:8000/v1")     #
 
 import importlib
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.providers.failures import MESSAGE_CHARS
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.known import KNOWN
@@ -14,7 +15,6 @@ from autoresearch_ray.propose.llm.providers.provider import Provider, Wire
 from autoresearch_ray.propose.llm.providers.sdk import need
 from autoresearch_ray.propose.llm.providers.surroundings import check_variable, way_told
 from autoresearch_ray.propose.llm.providers.watch import Patience
-from autoresearch_ray.text import one_line
 
 
 def connect(

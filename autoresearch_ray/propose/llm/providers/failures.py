@@ -7,7 +7,7 @@ they say more than the status, they count.
 import re
 from collections.abc import Collection
 
-from autoresearch_ray.errors import (
+from autoresearch_ray.common.errors import (
     BadAnswerError,
     OverloadedError,
     ProviderError,
@@ -15,8 +15,8 @@ from autoresearch_ray.errors import (
     ProviderTimeoutError,
     RateLimitedError,
 )
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.providers.limits import too_long
-from autoresearch_ray.text import one_line
 
 NO_CREDIT = {
     "billing_error",

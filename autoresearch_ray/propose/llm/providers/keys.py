@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import NoReturn
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.known import KNOWN
 
 VARIABLES = {name: facts.key_variables for name, facts in KNOWN.items()}

@@ -7,7 +7,7 @@ them.
 import re
 from collections.abc import Collection
 
-from autoresearch_ray.errors import TooLongError
+from autoresearch_ray.common.errors import TooLongError
 
 KINDS = {"context_length_exceeded", "exceed_context_size_error"}
 TOO_LONG = re.compile(

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import openai
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from autoresearch_ray.errors import ProviderError, TooLongError
+from autoresearch_ray.common.errors import ProviderError, TooLongError
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.providers.connection import BROKEN, http_client, never_reached
 from autoresearch_ray.propose.llm.providers.failures import MESSAGE_CHARS
@@ -19,7 +20,6 @@ from autoresearch_ray.propose.llm.providers.provider import Incoming
 from autoresearch_ray.propose.llm.providers.sdk import dig, status_failure
 from autoresearch_ray.propose.llm.providers.watch import Patience
 from autoresearch_ray.propose.llm.providers.ways import Way, next_way
-from autoresearch_ray.text import one_line
 
 STOPS: dict[str, Literal["length", "refusal"]] = {"length": "length", "content_filter": "refusal"}
 OWN_DOMAIN = "openai.com"

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
-from autoresearch_ray.errors import BadAnswerError, OverloadedError, ProviderError, ProviderTimeoutError
+from autoresearch_ray.common.errors import BadAnswerError, OverloadedError, ProviderError, ProviderTimeoutError
+from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
 from autoresearch_ray.propose.llm.providers.failures import MESSAGE_CHARS, TIMEOUTS
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.surroundings import proxy_told
 from autoresearch_ray.propose.llm.providers.watch import Patience, Watch
-from autoresearch_ray.text import one_line
 
 NOTHING = (0, 0, 0, 0)
 ADDRESS_CHARS = 120  # most of a URL in a message

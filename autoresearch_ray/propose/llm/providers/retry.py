@@ -15,15 +15,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from autoresearch_ray.errors import (
+from autoresearch_ray.common.errors import (
     BadAnswerError,
     OverloadedError,
     ProviderError,
     ProviderTimeoutError,
     RateLimitedError,
 )
+from autoresearch_ray.common.repeating import pause_after
 from autoresearch_ray.propose.llm.calls import Answer, Ask, Prompt
-from autoresearch_ray.repeating import pause_after
 
 logger = logging.getLogger(__name__)
 

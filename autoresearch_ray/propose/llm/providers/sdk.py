@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from autoresearch_ray.errors import ProviderError, SettingsError
+from autoresearch_ray.common.errors import ProviderError, SettingsError
 from autoresearch_ray.propose.llm.providers.failures import failure
 from autoresearch_ray.propose.llm.providers.keys import Key
 from autoresearch_ray.propose.llm.providers.known import KNOWN

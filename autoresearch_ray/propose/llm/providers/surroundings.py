@@ -5,7 +5,7 @@ import re
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 
 WAY = re.compile(r"((https?|all)_proxy|ssl_cert_(file|dir))$", re.IGNORECASE)  # variables that the HTTP client reads
 PASSWORD = re.compile(r"(^|//)[^/@]*@")

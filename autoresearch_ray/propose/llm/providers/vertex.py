@@ -6,7 +6,7 @@ from google import genai
 from google.auth.exceptions import GoogleAuthError
 from google.genai import types
 
-from autoresearch_ray.errors import SettingsError
+from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.gemini import GeminiWire
 from autoresearch_ray.propose.llm.providers.keys import Key
 
