@@ -28,11 +28,12 @@ from autoresearch_ray.common.output import STDOUT
 from autoresearch_ray.common.paths import python_command, shorten
 from autoresearch_ray.common.repeating import beside
 from autoresearch_ray.common.text import one_line
+from autoresearch_ray.observe.facts import find_lead
 from autoresearch_ray.observe.lines import COLUMNS, OURS, page_line
 from autoresearch_ray.observe.screen import Snapshot, decision_line, render, summary_lines
 from autoresearch_ray.records.decisions import Decision, Step
 from autoresearch_ray.records.guidance import NO_DIRECTIVES, STATISTICS
-from autoresearch_ray.records.history import TrialRow
+from autoresearch_ray.records.history import History, TrialRow
 from autoresearch_ray.records.kept_model import look_at_kept
 from autoresearch_ray.records.proposers import ProposerStatus
 from autoresearch_ray.records.trials import Result, Trial
@@ -138,8 +139,9 @@ class Progress:
         )
 
         rebuild(folder)
-        resume = resume_command(folder, settings) if interrupted else ""
-        return tuple(summary_lines(read_run(folder), shorten(folder), resume, look_at_kept(folder)))
+        history = read_run(folder)
+        resume = resume_command(folder, settings) if interrupted else resume_to_prove(history, folder, settings)
+        return tuple(summary_lines(history, shorten(folder), resume, look_at_kept(folder)))
 
     @contextlib.contextmanager
     def _screen(self, snapshot: Any) -> Iterator[None]:
@@ -208,6 +210,13 @@ def resume_command(folder: Path, settings: RunSettings) -> str:
     """The command that continues this run."""
     runs_dir = shlex.quote(shorten(folder.parent))
     return f"{python_command()} -m autoresearch_ray.launch --resume --tag {settings.tag} --runs-dir {runs_dir}"
+
+
+def resume_to_prove(history: History, folder: Path, settings: RunSettings) -> str:
+    """The command that continues a run whose trials ended before the frontier was proven; else nothing."""
+    if find_lead(history) is None or not settings.trials or len(history.rows) < settings.trials:
+        return ""
+    return f"{resume_command(folder, settings)} --trials {settings.trials + 2 * settings.rules.max_pairs}"
 
 
 def _model_news(status: ProposerStatus) -> str:

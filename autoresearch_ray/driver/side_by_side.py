@@ -73,7 +73,7 @@ class _Slots:
             self._work.get()
         for slot in self._slots:
             slot.interrupt()
-        for _ in self._threads:
+        for _thread in self._threads:
             self._work.put(None)
         for thread in self._threads:
             thread.join()

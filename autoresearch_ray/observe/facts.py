@@ -44,6 +44,15 @@ class Win:
 
 
 @dataclass(frozen=True, slots=True)
+class Lead:
+    """What the frontier has ahead of the best, and no proof has settled yet."""
+
+    hypothesis: str  # of all its unproven advances
+    reason: str  # how far its proof is, or why it is the frontier
+    trial_id: str  # whose decision says so
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCost:
     """The cost of one language model's calls, over all launches of the run."""
 
@@ -144,6 +153,28 @@ def wins(history: History) -> tuple[Win, ...]:
         if step.kind in ("start", "keep"):
             parent = step.source_sha
     return tuple(found)
+
+
+def find_lead(history: History) -> Lead | None:
+    """The lead of the frontier; None where it is the best, or where its last proof failed."""
+    unproven = Unproven()
+    for step in history.steps:
+        unproven = unproven.after(step)
+    if not unproven.advances:
+        return None
+    *_, last = unproven.advances
+    proof = [
+        row.decision
+        for row in history.rows
+        if row.decision is not None
+        and row.trial.purpose == "prove"
+        and last.source_sha in (row.trial.proposal.source_sha, row.trial.proposal.parent_sha)
+    ]
+    hypothesis = "; ".join(advance.hypothesis for advance in unproven.advances)
+    if not proof:
+        return Lead(hypothesis, last.reason, last.trial_id)
+    latest = max(proof, key=lambda decision: decision.decided_at)
+    return None if latest.verdict == "drop" else Lead(hypothesis, latest.reason, latest.trial_id)
 
 
 def start_sha(history: History) -> str:

@@ -39,6 +39,7 @@ def summary_lines(history: History, run_dir: str = "", resume: str = "", kept: K
     lines = [
         *_scores(summary),
         *_wins(history, summary.words),
+        *_lead(history),
         *_effort(summary),
         *_models(history),
         *_lines_of_held(history),
@@ -118,6 +119,14 @@ def _wins(history: History, words: ScoreWords) -> list[str]:
         start = f"  {one_line(win.commit)[:7] or 'pending':7}  {score}  gain {gain}  "
         lines.append(start + fit(win.hypothesis, COLUMNS - len(start)))
     return lines
+
+
+def _lead(history: History) -> list[str]:
+    lead = facts.find_lead(history)
+    if lead is None:
+        return []
+    start, reason = f"{'frontier':12} ", f" (no win yet: {one_line(lead.reason, COLUMNS // 2)})"
+    return [start + fit(lead.hypothesis, COLUMNS - len(start) - len(reason)) + reason]
 
 
 def _effort(summary: headline.Summary) -> list[str]:

@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from histories import leading, realistic
 from rich.console import Console
+from small_run import settings_of, write_experiment
 
-from autoresearch_ray.driver.console import can_draw
+from autoresearch_ray.driver.console import can_draw, resume_to_prove
+from autoresearch_ray.settings.request import ask
 
 
 def test_a_notebook_gets_a_screen_if_it_has_the_widgets_for_it_and_else_lines(
@@ -22,6 +25,16 @@ def test_a_notebook_gets_a_screen_if_it_has_the_widgets_for_it_and_else_lines(
     (tmp_path / "ipywidgets").mkdir()
     (tmp_path / "ipywidgets" / "__init__.py").touch()
     assert can_draw(notebook)
+
+
+def test_a_run_whose_trials_end_before_its_frontier_is_proven_says_how_it_goes_on(tmp_path: Path) -> None:
+    history, folder = leading(), Path("runs/monday")
+    trials = len(history.rows)
+    settings = settings_of(ask(experiment=write_experiment(tmp_path), trials=trials, tag="monday"))
+    command = resume_to_prove(history, folder, settings)
+    assert command.endswith(f"--resume --tag monday --runs-dir runs --trials {trials + 16}")
+    assert resume_to_prove(history, folder, settings.model_copy(update={"trials": trials + 1})) == ""  # hours are over
+    assert resume_to_prove(realistic(), folder, settings) == ""  # nothing is unproven
 
 
 SCREEN = """

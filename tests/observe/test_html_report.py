@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from histories import CHARGES, SOURCE, Writer, empty, realistic, with_text
+from histories import CHARGES, SOURCE, Writer, empty, leading, realistic, with_text
 
 from autoresearch_ray.candidate.difference import compare_constants, diff_lines
 from autoresearch_ray.observe.pictures.progress import progress_png
@@ -112,6 +112,12 @@ def test_an_invisible_character_in_a_source_is_spelled_out(tmp_path: Path) -> No
 def test_an_empty_run_has_a_report(tmp_path: Path) -> None:
     tree = Tree(written(empty(), tmp_path))
     assert "No trial has begun." in tree.text and "Nothing has been proven better" in tree.text
+
+
+def test_a_frontier_that_no_proof_has_settled_is_told(tmp_path: Path) -> None:
+    words = "no win yet: MATRIX_LR 0.04 -> 0.0611 (measure: see section 5)"
+    assert words in Tree(written(leading(), tmp_path)).text
+    assert "no win yet" not in written(realistic(), tmp_path)
 
 
 def test_a_win_whose_source_is_missing_is_told_without_its_diff(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from histories import CHARGES, START, empty, long, realistic, with_text
+from histories import CHARGES, START, empty, leading, long, realistic, with_text
 from rich.cells import cell_len
 
 from autoresearch_ray.common.text import last_line, one_line, visible
 from autoresearch_ray.observe.lines import COLUMNS, decision_line, duration, fit, summary_lines
+from autoresearch_ray.records.history import History
 from autoresearch_ray.records.trials import HELD
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,20 @@ def test_the_summary_says_what_came_of_it_and_where_to_look() -> None:
         assert words in text, words
     commits = realistic().commits
     assert commits[3][:7] in text
+
+
+def test_a_frontier_that_no_proof_has_settled_is_told() -> None:
+    def told(history: History) -> list[str]:
+        return [line for line in summary_lines(history) if line.startswith("frontier")]
+
+    history = leading()
+    assert told(history) == ["frontier     MATRIX_LR 0.04 -> 0.0611 (no win yet: measure: see section 5)"]
+    waiting = tuple(row for row in history.rows if row.trial.purpose != "prove")
+    assert "(no win yet: advance 2)" in told(replace(history, rows=waiting))[0]
+    last = history.rows[-1].decision
+    assert last is not None
+    failed = replace(history.rows[-1], decision=replace(last, verdict="drop"))
+    assert told(replace(history, rows=(*history.rows[:-1], failed))) == told(realistic()) == told(empty()) == []
 
 
 def test_the_readme_prints_what_a_run_prints_at_its_end() -> None:

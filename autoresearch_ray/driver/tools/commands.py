@@ -19,6 +19,7 @@ from typing import Self
 from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.common.text import last_line
 from autoresearch_ray.driver.tools.news import EndNews, WinNews, read_wins, tell_win
+from autoresearch_ray.observe.facts import Win
 from autoresearch_ray.propose.llm.agents.process import run_command
 from autoresearch_ray.propose.llm.providers.keys import withdraw
 from autoresearch_ray.records.codec import to_json
@@ -106,8 +107,7 @@ class WinCommand:
         wins, baseline = read_wins(self._board)
         waiting = [win for win in wins if win.step.index > self._told]
         for number, win in enumerate(waiting):
-            may_get_commit = not win.commit and time.time() - win.step.at <= COMMIT_SECONDS
-            if may_get_commit and not is_last:
+            if not (is_last or _is_ready(win)):
                 return
             if time.monotonic() > self._deadline:
                 left = len(waiting) - number
@@ -119,3 +119,8 @@ class WinCommand:
                 self._failed = True
             put_announced(self._board.store, win.step.index)
             self._told = win.step.index
+
+
+def _is_ready(win: Win) -> bool:
+    """Whether its commit is made, or the wait for it is over."""
+    return bool(win.commit) or time.time() - win.step.at > COMMIT_SECONDS

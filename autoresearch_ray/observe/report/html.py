@@ -91,6 +91,7 @@ def report_body(
         lineage=lineage_rows(history),
         wins=[_win(history, win, words) for win in wins[-SHOWN_WINS:]],
         win_count=len(wins),
+        lead=_lead(history),
         kept=_describe_kept(history, kept) if kept is not None else "",
         transfer_heads=TRANSFER_HEADS,
         transfers=transfer_rows(transfers, words),
@@ -156,6 +157,14 @@ def _cards(summary: headline.Summary) -> list[_Card]:
         _Card("trials", f"{summary.trials:,}", f"{failed:,} of them failed{stopped}"),
         _Card("time", duration(summary.wall_seconds), busy),
     ]
+
+
+def _lead(history: History) -> dict[str, str]:
+    """What the frontier has ahead of the best, in words; empty if that is nothing."""
+    lead = facts.find_lead(history)
+    if lead is None:
+        return {}
+    return {"trial": one_line(lead.trial_id, WORDS), "words": one_line(f"{lead.hypothesis} ({lead.reason})", 500)}
 
 
 def _win(history: History, win: facts.Win, words: ScoreWords) -> dict[str, object]:

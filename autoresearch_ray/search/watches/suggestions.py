@@ -83,7 +83,11 @@ class SuggestionWatch(FileWatch):
         try:
             text = self._merging.bring_onto(suggestion.text, suggestion.parent_sha, frontier)
             if text is None:
-                self._refuse(name, suggestion, "moved", f"{MOVED} ({self._conflict(suggestion, frontier)})")
+                shas = (suggestion.parent_sha, frontier.source_sha)
+                base, ours = (self._board.candidates.get(sha).text for sha in shas)
+                conflicts = three_way(base, ours, suggestion.text).conflicts[:3]
+                why = "; ".join(conflicts) or "the merged text breaks a rule"
+                self._refuse(name, suggestion, "moved", f"{MOVED} ({why})")
                 return
             self._check(text, len((self._board.notes.program() or self._program).splitlines()))
             normal = normal_sha(text)
@@ -108,11 +112,6 @@ class SuggestionWatch(FileWatch):
             self._say(f"a person's idea is queued: {words}")
         else:
             self._refuse(name, suggestion, "duplicate", f"it does the same as proposal {known}")
-
-    def _conflict(self, suggestion: Suggestion, frontier: Standing) -> str:
-        """What of it does not go with the frontier."""
-        base, ours = (self._board.candidates.get(sha).text for sha in (suggestion.parent_sha, frontier.source_sha))
-        return "; ".join(three_way(base, ours, suggestion.text).conflicts[:3]) or "the merged text breaks a rule"
 
     def _refuse(self, name: str, suggestion: Suggestion, refusal: Refusal, why: str) -> None:
         self._board.notes.put_rejected(RejectedIdea(name, PERSON, refusal, suggestion.hypothesis, why, time.time()))

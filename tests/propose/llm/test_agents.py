@@ -34,8 +34,8 @@ from autoresearch_ray.propose.llm.prompt.rebase_text import RebaseView
 from autoresearch_ray.propose.llm.prompt.view import SearchView
 from autoresearch_ray.propose.llm.session import propose
 from autoresearch_ray.propose.llm.spending import Spending
+from autoresearch_ray.settings import proposer_spec
 from autoresearch_ray.settings.request import ask
-from autoresearch_ray.settings.run_settings import proposer_spec
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 EDITS = "edit(SGD, ADAM)\nend(WORDS)\n"
