@@ -66,10 +66,10 @@ def test_a_frontier_that_no_proof_has_settled_is_told() -> None:
     assert told(history) == ["frontier     MATRIX_LR 0.04 -> 0.0611 (no win yet: measure: see section 5)"]
     waiting = tuple(row for row in history.rows if row.trial.purpose != "prove")
     assert "(no win yet: advance 2)" in told(replace(history, rows=waiting))[0]
-    last = history.rows[-1].decision
-    assert last is not None
-    failed = replace(history.rows[-1], decision=replace(last, verdict="drop"))
-    assert told(replace(history, rows=(*history.rows[:-1], failed))) == told(realistic()) == told(empty()) == []
+    *others, its_last, _ = history.rows  # the last one is the other side's
+    assert its_last.decision is not None
+    failed = replace(its_last, decision=replace(its_last.decision, verdict="drop"))
+    assert told(replace(history, rows=(*others, failed))) == told(realistic()) == told(empty()) == []
 
 
 def test_the_readme_prints_what_a_run_prints_at_its_end() -> None:
