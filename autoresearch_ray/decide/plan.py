@@ -77,6 +77,37 @@ def plan(
     return Replicate("idle", state.best.source_sha, state.best.source_sha) if idle else None
 
 
+def plan_overtime(
+    state: SearchState,
+    estimate: Estimate | None,
+    rules: Rules,
+    in_flight: Sequence[Trial],
+    *,
+    trials_left: int,
+) -> Replicate | None:
+    """The next run of a last proof, after all of a run's trials; None where so many more would hardly settle it.
+
+    The proof is the open one, or the frontier's as soon as nothing runs that could still move it.
+    """
+    if estimate is None or state.best is None or state.frontier is None:
+        return None
+    running = [trial for trial in in_flight if trial.purpose == "prove"]
+    target_sha = _open_target(state, running)
+    if target_sha is None:
+        target_sha = state.frontier.source_sha
+        if in_flight or not state.unproven or target_sha in (*state.failed, *state.replaced):
+            return None
+    target, best = state.ledger.by_sha[target_sha], state.ledger.by_sha[state.best.source_sha]
+    done = len(pair_gains(state, target, best)[0])
+    affordable = min(rules.max_pairs, done + (trials_left + len(running)) // 2)
+    if affordable < rules.min_pairs or done >= affordable:
+        return None
+    if chance_to_win(state, estimate, target_sha, affordable, rules) <= rules.overtime_chance:
+        return None
+    limit = min(affordable, max(done + 1, pairs_needed(state, estimate, target_sha, rules)))
+    return _missing_side("prove", state, target, best, running, limit)
+
+
 def _is_plateau(state: SearchState, rules: Rules, in_flight: Sequence[Trial], slots: int) -> bool:
     """Whether nothing has moved the proven frontier for so long that a part of the slots may prove removals."""
     assert state.frontier is not None

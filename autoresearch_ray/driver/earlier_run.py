@@ -34,7 +34,7 @@ from autoresearch_ray.store.connect import read_run
 
 SCORES = 2_000  # latest screens to read: as many as a tuner looks at
 LESSONS_FROM = 1_000  # latest trials to take lessons from
-WITHOUT_EFFECT = {"name", "candidate", "trials"}  # fields of an experiment that no score depends on
+WITHOUT_EFFECT = {"name", "candidate", "trials", "overtime_trials"}  # fields of an experiment that no score depends on
 
 Say = Callable[[str], None]
 

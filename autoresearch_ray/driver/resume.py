@@ -107,7 +107,7 @@ def _check_experiment(request: Request, stored: RunSettings) -> None:
         return
     asked = override_experiment(load_any(request.experiment), request)
     one, other = json.loads(stored.experiment.model_dump_json()), json.loads(asked.model_dump_json())
-    changed = [key for key in one if one[key] != other[key] and key not in ("candidate", "trials")]
+    changed = [key for key in one if one[key] != other[key] and key not in ("candidate", "trials", "overtime_trials")]
     if changed:
         seen = ", ".join(f"{key} {other[key]} (run: {one[key]})" for key in changed)
         raise SettingsError(

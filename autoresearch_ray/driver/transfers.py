@@ -127,7 +127,13 @@ def _set_in_both(proven: Proven, values: dict[str, object]) -> tuple[str, str]:
 
 def _words(experiment: Experiment, own: Experiment, values: dict[str, object]) -> str:
     """The differences to the run's own settings, in words."""
-    hidden = ("candidate", "trials", "removal_margin", "constants")  # they say nothing of what is measured
+    hidden = (
+        "candidate",
+        "trials",
+        "overtime_trials",
+        "removal_margin",
+        "constants",
+    )  # they say nothing of what is measured
     changed = [
         f"{name} {value}"
         for name, value in experiment.model_dump().items()

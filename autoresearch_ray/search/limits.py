@@ -22,9 +22,19 @@ class Limits:
     def trials_left(self, settings: RunSettings, started: int) -> float:
         """Trials that may still be started after so many; infinite without a limit."""
         left = settings.trials - started if settings.trials else float("inf")
-        if settings.hours is not None:
-            seconds = settings.hours * 3600 - (self._now() - self._began_at)
+        seconds = self._seconds_left(settings)
+        if seconds is not None:
             typical = sum(self._trial_seconds) / len(self._trial_seconds) if self._trial_seconds else 0.0
             typical = max(typical, settings.experiment.budget_seconds)
             left = min(left, 0 if seconds <= 0 else max(1, int(settings.slots * seconds / typical)))
         return left
+
+    def overtime_left(self, settings: RunSettings, started: int) -> int:
+        """Trials of overtime that may still be started after so many trials in all."""
+        seconds = self._seconds_left(settings)
+        if not settings.trials or (seconds is not None and seconds <= 0):
+            return 0
+        return max(0, settings.trials + settings.experiment.overtime_trials - max(started, settings.trials))
+
+    def _seconds_left(self, settings: RunSettings) -> float | None:
+        return None if settings.hours is None else settings.hours * 3600 - (self._now() - self._began_at)

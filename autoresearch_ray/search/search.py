@@ -17,7 +17,7 @@ from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.early_stop import StopRule
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.panel import screen_seed
-from autoresearch_ray.decide.plan import Replicate, Screen, plan
+from autoresearch_ray.decide.plan import Replicate, Screen, plan, plan_overtime
 from autoresearch_ray.decide.portfolio import Portfolio, choose
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import Outcome, SearchState
@@ -115,7 +115,7 @@ class Search:
         """Whether there is nothing more to start, unless a slot dies under its trial."""
         if len(self._state.baseline_failures) >= BASELINE_ATTEMPTS:
             return Finished(f"the starting candidate fails: {self._state.baseline_failures[-1]}")
-        if self._again or self.trials_left() >= 1 or self._owes_weights():
+        if self._again or self.trials_left() >= 1 or self._in_overtime() or self._owes_weights():
             return None
         return Finished()
 
@@ -174,11 +174,20 @@ class Search:
         """Trials that may still be started, by number and by time."""
         return self._limits.trials_left(self._settings, self._claimed)
 
+    def _in_overtime(self) -> bool:
+        """Whether a last proof goes on after the run's trials, or may once those that run have ended."""
+        left = self._limits.overtime_left(self._settings, self._claimed)
+        return left > 0 and (bool(self.in_flight) or self._plan_overtime() is not None)
+
+    def _plan_overtime(self) -> Replicate | None:
+        left, flight = self._limits.overtime_left(self._settings, self._claimed), list(self.in_flight.values())
+        return plan_overtime(self._state, self._estimate, self._rules, flight, trials_left=left)
+
     def _owes_weights(self) -> bool:
         """Whether the best is to be run now for its weights: before anything else of a launch, or after all of it."""
         if self._lacks_weights is None or self._state.best is None:
             return False
-        is_last = self.trials_left() < 1 and not self.in_flight
+        is_last = self.trials_left() < 1 and not self.in_flight and not self._in_overtime()
         return (self._is_first or is_last) and self._lacks_weights()
 
     def _run_for_weights(self) -> Trial | None:
@@ -188,6 +197,9 @@ class Search:
         return self._start(Replicate("idle", sha, sha), "best again, for its weights")
 
     def _plan_next(self, left: float) -> Trial | None:
+        if left < 1:
+            proof = self._plan_overtime()
+            return None if proof is None else self._start(proof)
         queued = self._fresh_queue()
         self.queue_depth = len(queued)
         waited = 0.0 if self._idle_since is None else self._now() - self._idle_since

@@ -21,6 +21,7 @@ class Rules:
     lead_sd: float = 1.0  # an expected lead over the best that starts a proof
     cheap_pairs: int = 3  # that a proof may need which is begun before the end
     last_chance: float = 0.05  # probability to pass that starts one at the end of the run
+    overtime_chance: float = 0.25  # probability to pass, above which a proof goes on after the run's trials
     keep_probability: float = 0.99
     drop_probability: float = 0.05  # of a proof to pass, below which it ends
     min_pairs: int = 2  # of a proof

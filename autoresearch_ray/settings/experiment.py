@@ -45,6 +45,7 @@ class Benchmark(FrozenModel):
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0, le=1)] = 0
     trials: Annotated[int, Field(ge=4)] = 100
+    overtime_trials: Annotated[int, Field(ge=0)] = 0  # after these, for a last proof that may well succeed
     removal_margin: Annotated[float, Field(ge=0)] = 0.0  # of the score, that code may be worth and still be taken out
     complexity_price: Annotated[float, Field(ge=0)] | None = None  # of the score, a code line; None: see `Rules`
     constants: dict[str, Constant] = {}

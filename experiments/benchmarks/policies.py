@@ -3,9 +3,10 @@
     python experiments/benchmarks/policies.py [--worlds 24] [--sizes 28x2 100x4 400x16] [--seed-shares 0 0.5 0.9]
 
 Greedy keeps whatever scored lower (upstream's rule), with a new seed for every run or one seed for ever; `ours` are the
-project's plan and decisions (`decide/`) with merges, on virtual slots. A row is a policy, a column a family of worlds
-(`policy_sim/worlds.py`); a cell the mean true gain in sd of one run, ours of the proven best and of the frontier. In
-the family `nothing`, which must be asked for, no change does anything: every win there is false.
+project's plan and decisions (`decide/`) with merges, on virtual slots; with overtime, up to 16 more trials may settle a
+last proof. A row is a policy, a column a family of worlds (`policy_sim/worlds.py`); a cell the mean true gain in sd of
+one run, ours of the proven best and of the frontier. In the family `nothing`, which must be asked for, no change does
+anything: every win there is false. At the end of ours: how many trials it took, and how long, in trials' times.
 """
 
 import argparse
@@ -22,6 +23,7 @@ POLICIES: dict[str, Policy] = {
     "greedy, new seeds": partial(greedy, one_seed=False),
     "greedy, one seed": partial(greedy, one_seed=True),
     "ours": ours(Rules(complexity_price=0.0)),
+    "ours, overtime": ours(Rules(complexity_price=0.0), overtime=16),
 }
 
 
@@ -69,7 +71,12 @@ def row(found: dict[str, list[Found]]) -> str:
     every = [one for worlds in found.values() for one in worlds]
     false, wins = sum(one.false_wins for one in every), sum(one.wins for one in every)
     shown = "".join(f"{best:8.2f} ({frontier:4.1f})" for best, frontier in cells)
-    return f"{shown}   {false} of {wins}; {fmean(one.wins > 0 for one in every):.1%}"
+    took = (
+        f"; {fmean(one.trials for one in every):.1f} in {fmean(one.ended for one in every):.1f}"
+        if every[0].ended
+        else ""
+    )
+    return f"{shown}   {false} of {wins}; {fmean(one.wins > 0 for one in every):.1%}{took}"
 
 
 if __name__ == "__main__":

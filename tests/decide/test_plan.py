@@ -7,10 +7,11 @@ from outcomes import RULES, best_of, confirm, frontier_of, run, screen, told
 from autoresearch_ray.decide import panel
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.panel import PROOFS
-from autoresearch_ray.decide.plan import Replicate, Screen, plan
+from autoresearch_ray.decide.plan import Replicate, Screen, plan, plan_overtime
 from autoresearch_ray.decide.staleness import is_fresh
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.records.trials import Proposal, Purpose, Trial
+from autoresearch_ray.settings.decision_rules import Rules
 
 
 def flight(purpose: Purpose, source: str, other: str = "", seed: int = -1) -> Trial:
@@ -87,6 +88,36 @@ def test_a_small_lead_is_proven_at_the_end_of_the_run(started: SearchState) -> N
 def test_what_failed_its_proof_is_not_proven_again(advanced: SearchState) -> None:
     state = replace(advanced, failed=("a",))
     assert planned(state, left=8) == Screen()
+
+
+def in_overtime(state: SearchState, *running: Trial, left: int = 16, rules: Rules = RULES) -> Replicate | None:
+    return plan_overtime(state, Estimate(state.ledger), rules, running, trials_left=left)
+
+
+def test_in_overtime_the_frontier_is_proven_when_nothing_runs_that_could_move_it(advanced: SearchState) -> None:
+    first = in_overtime(advanced)
+    assert first == Replicate("prove", "a", "base", PROOFS)
+    assert in_overtime(advanced, flight("screen", "b", "a")) is None
+    second = in_overtime(advanced, running(first))
+    assert second is not None and second.purpose == "prove" and second != first
+    assert in_overtime(replace(advanced, failed=("a",))) is None
+
+
+def test_in_overtime_an_open_proof_goes_on_whatever_else_runs(advanced: SearchState) -> None:
+    state = told(advanced, run("prove", "a", "base", 0.95, seed_number=PROOFS)).state
+    assert state.proof is not None
+    missing = in_overtime(state, flight("screen", "b", "a"))
+    assert missing is not None and (missing.purpose, missing.source_sha) == ("prove", "a")
+
+
+def test_overtime_is_for_a_proof_that_can_be_settled_in_it(started: SearchState, advanced: SearchState) -> None:
+    assert in_overtime(started) is None, "nothing is unproven"
+    assert in_overtime(SearchState(ledger=started.ledger)) is None, "nothing is measured"
+    assert in_overtime(advanced, left=2 * RULES.min_pairs) is not None
+    assert in_overtime(advanced, left=2 * RULES.min_pairs - 1) is None
+    weak = told(started, screen("a", "base", 0.978), confirm("a", 0.989)).state
+    assert frontier_of(weak).source_sha == "a" and in_overtime(weak, left=4) is None and in_overtime(weak) is not None
+    assert in_overtime(weak, rules=replace(RULES, overtime_chance=0.999)) is None
 
 
 def test_an_idle_slot_proves_or_replicates(started: SearchState, advanced: SearchState) -> None:

@@ -149,6 +149,35 @@ def test_a_best_without_its_weights_runs_once_more_first_or_last_and_once_a_laun
         assert [made.trial_id for made in board.open_trials()] == [extra.trial_id]
 
 
+def test_a_last_proof_goes_on_after_the_runs_trials_and_over_a_crash(settings: RunSettings, tmp_path: Path) -> None:
+    start = Candidate.of(settings.baseline).sha
+
+    def run(overtime: int, folder: Path) -> tuple[list[str], list[Trial]]:
+        """The kinds of steps, and the trials beyond the run's number; a new driver takes over after each of these."""
+        folder.mkdir()
+        experiment = settings.experiment.replace(overtime_trials=overtime)
+        asked = settings.replace(trials=4, experiment=experiment.model_dump())
+        with SqliteStore(folder / "state.db") as store:
+            board = Board(store)
+            board.put_settings_once(asked.model_dump_json().encode())
+            search, beyond = Search(board, asked, folder / "lineage"), list[Trial]()
+            queue(board, asked.baseline, ("ROWS = 4", "ROWS = 8"))
+            while isinstance(trial := search.next(), Trial):
+                gain = 0.05 if trial.proposal.source_sha != start else 0.0
+                measured = result(trial, 2.0 - gain + 0.01 * (search.claimed % 3))
+                search.finish(replace(measured, strength="full", checks=("bits",)))
+                if search.claimed > asked.trials:
+                    beyond.append(trial)
+                    search = Search(board, asked, folder / "lineage")
+            assert trial == Finished() == search.over()
+            return [step.kind for step in board.steps()], beyond
+
+    assert run(0, tmp_path / "without") == (["start", "advance"], [])
+    steps, beyond = run(16, tmp_path / "with")
+    assert steps == ["start", "advance", "keep"]
+    assert 0 < len(beyond) <= 16 and {trial.purpose for trial in beyond} == {"prove"}
+
+
 def test_a_proposer_follows_a_run_that_takes_more_slots(settings: RunSettings, tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "state.db") as store:
         board = Board(store)

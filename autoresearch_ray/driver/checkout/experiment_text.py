@@ -80,6 +80,7 @@ def _list_keys(checkout: Checkout, yaml_file: Path) -> Iterator[str]:
         yield _line("device: auto", "CUDA where it is")
     yield _line("gpus_per_trial: 1", "a whole GPU a trial, where there is one")
     yield _line("trials: 100", "of one launch, replicates included; upstream's night")
+    yield _line("overtime_trials: 16", "at most, after these: for a last proof that may well succeed")
     if checkout.has_program:
         yield _key("program", PROGRAM, "what steers the search, if models propose")
     yield _line("complexity_price: 0.00005", "of the score, that a line of code costs: upstream's 0.001 for 20 lines")

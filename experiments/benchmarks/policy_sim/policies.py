@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from autoresearch_ray.decide.decide import decide
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.panel import screen_seed
-from autoresearch_ray.decide.plan import Replicate, plan
+from autoresearch_ray.decide.plan import Replicate, Screen, plan, plan_overtime
 from autoresearch_ray.decide.state import MergeIdea, Outcome, SearchState
 from autoresearch_ray.records.decisions import Decision
 from autoresearch_ray.records.trials import Proposal, Trial
@@ -27,6 +27,8 @@ class Found:
     frontier: float = 0.0
     wins: int = 0
     false_wins: int = 0
+    trials: int = 0  # that it took
+    ended: float = 0.0  # when, in trials' times
 
 
 Policy = Callable[[World, int, int], Found]
@@ -75,13 +77,14 @@ class Run:
     estimate: Estimate | None = None
     log: Callable[[str], None] | None = None
     spent: dict[str, int] = field(default_factory=dict)
+    overtime: int = 0  # trials beyond `trials`, for a last proof
 
     def __call__(self) -> Found:
         """To the end of its trials."""
         proposals, numbers = itertools.count(1), itertools.count(1)
         started = 0
         while True:
-            while len(self.flight) < self.slots and started < self.trials:
+            while len(self.flight) < self.slots and started < self.trials + self.overtime:
                 trial = self._next(next(numbers), self.trials - started, proposals)
                 if trial is None:
                     break
@@ -93,16 +96,21 @@ class Run:
                 break
             self.now, number, trial = heapq.heappop(self.flight)
             self._end(trial, number)
+        self.found.trials, self.found.ended = started, self.now
         self.found.best = -self._truth(self.state.best.source_sha) if self.state.best else 0.0
         self.found.frontier = -self._truth(self.state.frontier.source_sha) if self.state.frontier else 0.0
         return self.found
 
     def _next(self, number: int, left: int, proposals: "itertools.count[int]") -> Trial | None:
         running = [trial for _, _, trial in sorted(self.flight)]
-        what = plan(
-            self.state, self.estimate, self.rules, running, baseline_sha="start", trials_left=left, slots=self.slots,
-            ready=True, idle=False,
-        )  # fmt: skip
+        what: Replicate | Screen | None
+        if left > 0:
+            what = plan(
+                self.state, self.estimate, self.rules, running, baseline_sha="start", trials_left=left,
+                slots=self.slots, ready=True, idle=False,
+            )  # fmt: skip
+        else:
+            what = plan_overtime(self.state, self.estimate, self.rules, running, trials_left=left + self.overtime)
         if what is None:
             return None
         version = self.state.frontier.version if self.state.frontier else 1
@@ -174,6 +182,6 @@ class Run:
         return self.world.truth(self.sets[name])
 
 
-def ours(rules: Rules) -> Policy:
+def ours(rules: Rules, overtime: int = 0) -> Policy:
     """The project's decisions by these rules; J has no price of lines here."""
-    return lambda world, trials, slots: Run(world, trials, slots, rules)()
+    return lambda world, trials, slots: Run(world, trials, slots, rules, overtime=overtime)()
