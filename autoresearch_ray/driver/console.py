@@ -170,7 +170,7 @@ class Progress:
             elapsed_seconds=elapsed,
             limit_seconds=settings.hours * 3600 if settings.hours is not None else math.nan,
             trials_done=search.claimed - len(search.in_flight),
-            trials_total=settings.trials,
+            trials_total=max(settings.trials, search.claimed) if settings.trials else 0,  # more in overtime
             slots=views,
             baseline=search.baseline_bpb,
             best=state.best.val_bpb if state.best else math.nan,
@@ -216,7 +216,7 @@ def resume_to_prove(history: History, folder: Path, settings: RunSettings) -> st
     """The command that continues a run whose trials ended before the frontier was proven; else nothing."""
     if find_lead(history) is None or not settings.trials or len(history.rows) < settings.trials:
         return ""
-    return f"{resume_command(folder, settings)} --trials {settings.trials + 2 * settings.rules.max_pairs}"
+    return f"{resume_command(folder, settings)} --trials {len(history.rows) + 2 * settings.rules.max_pairs}"
 
 
 def _model_news(status: ProposerStatus) -> str:

@@ -46,7 +46,7 @@ def _request(request: Request, tag: str) -> RequestedRun:
         raise SettingsError(
             f"--proposer: expected {names} or {OWN_TUNER}:MODULE:CLASS; no language model knows this landscape"
         )
-    return run
+    return run.replace(experiment=run.experiment.replace(overtime_trials=0))  # peers have none
 
 
 def _world(run: RequestedRun, conditions: Conditions) -> World:

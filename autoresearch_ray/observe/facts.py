@@ -177,6 +177,13 @@ def find_lead(history: History) -> Lead | None:
     return None if latest.verdict == "drop" else Lead(hypothesis, latest.reason, latest.trial_id)
 
 
+def count_overtime(history: History) -> int:
+    """The trials of proofs that began after all that the run was to have."""
+    asked = history.settings.get("trials")
+    beyond = history.rows[asked:] if isinstance(asked, int) and asked > 0 else ()
+    return sum(row.trial.purpose == "prove" for row in beyond)
+
+
 def start_sha(history: History) -> str:
     """The starting candidate's hash; "" while nothing has run."""
     starts = [step.source_sha for step in history.steps if step.kind == "start"]

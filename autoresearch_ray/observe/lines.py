@@ -40,7 +40,7 @@ def summary_lines(history: History, run_dir: str = "", resume: str = "", kept: K
         *_scores(summary),
         *_wins(history, summary.words),
         *_lead(history),
-        *_effort(summary),
+        *_effort(history, summary),
         *_models(history),
         *_lines_of_held(history),
     ]
@@ -129,9 +129,11 @@ def _lead(history: History) -> list[str]:
     return [start + fit(lead.hypothesis, COLUMNS - len(start) - len(reason)) + reason]
 
 
-def _effort(summary: headline.Summary) -> list[str]:
+def _effort(history: History, summary: headline.Summary) -> list[str]:
     kinds = ", ".join(f"{count:,} {status}" for status, count in summary.statuses.items())
-    lines = [_line("trials", f"{summary.trials:,}" + (f" ({kinds})" if kinds else ""))]
+    overtime = facts.count_overtime(history)
+    more = f", {overtime} of them overtime for a proof" if overtime else ""
+    lines = [_line("trials", f"{summary.trials:,}{more}" + (f" ({kinds})" if kinds else ""))]
     if summary.wall_seconds > 0:
         used = f"{summary.slots}, training {summary.utilisation:.0%} of {duration(summary.wall_seconds)}"
         lines.append(_line("slots", used))

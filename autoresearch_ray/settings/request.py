@@ -87,7 +87,7 @@ class Request(FrozenModel):
     )
     tag: Annotated[str, AfterValidator(_check_tag)] | None = _option("name of the run (default: day and time)", "T")
     runs_dir: Path = _option("where runs live (default: runs)", "DIR", default=Path("runs"))
-    trials: int | None = _option("trials in all, replicates included (default: the experiment's)", "N", ge=4)
+    trials: int | None = _option("trials, replicates included, overtime not (default: the experiment's)", "N", ge=4)
     hours: Positive | None = _option("wall-clock limit of this launch", "H")
     budget_seconds: Positive | None = _option("training time of a trial (default: the experiment's)", "S")
     slots: int | None = _option("trials at once (default: as many as fit)", "N", ge=1)

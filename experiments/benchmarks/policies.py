@@ -71,11 +71,8 @@ def row(found: dict[str, list[Found]]) -> str:
     every = [one for worlds in found.values() for one in worlds]
     false, wins = sum(one.false_wins for one in every), sum(one.wins for one in every)
     shown = "".join(f"{best:8.2f} ({frontier:4.1f})" for best, frontier in cells)
-    took = (
-        f"; {fmean(one.trials for one in every):.1f} in {fmean(one.ended for one in every):.1f}"
-        if every[0].ended
-        else ""
-    )
+    trials, ended = fmean(one.trials for one in every), fmean(one.ended for one in every)
+    took = f"; {trials:.1f} in {ended:.1f}" if ended else ""
     return f"{shown}   {false} of {wins}; {fmean(one.wins > 0 for one in every):.1%}{took}"
 
 

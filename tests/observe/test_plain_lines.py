@@ -72,6 +72,15 @@ def test_a_frontier_that_no_proof_has_settled_is_told() -> None:
     assert told(replace(history, rows=(*others, failed))) == told(realistic()) == told(empty()) == []
 
 
+def test_trials_of_overtime_are_counted_apart() -> None:
+    history = leading()
+    asked = len(history.rows) - 3
+    (line,) = [one for one in summary_lines(replace(history, settings={"trials": asked})) if one.startswith("trials")]
+    assert line == f"trials       {len(history.rows)}, 3 of them overtime for a proof ({line.partition('(')[2]}"
+    unproven = replace(history, rows=(*history.rows, *realistic().rows[3:9]), settings={"trials": len(history.rows)})
+    assert "overtime" not in "\n".join(summary_lines(unproven)), "what is no proof is none"
+
+
 def test_the_readme_prints_what_a_run_prints_at_its_end() -> None:
     printed = re.findall(r"^    (baseline .*?\n)\n", (ROOT / "README.md").read_text(), re.S | re.M)[0]
     names = [line.split()[0] for line in summary_lines(realistic(), "runs/x") if not line.startswith(" ")]
