@@ -48,6 +48,16 @@ def test_ours_proves_true_gains_and_hardly_ever_others() -> None:
     assert found == [OURS(World(FAMILIES["rich"], seed, 0.9), 100, 4) for seed in range(24)]
 
 
+def test_overtime_settles_last_proofs_with_few_trials_more() -> None:
+    without, more = ([POLICIES[name](World(FAMILIES["rich"], seed, 0.9), 28, 2) for seed in range(24)]
+                     for name in ("ours", "ours, overtime"))  # fmt: skip
+    assert all(one.trials == 28 for one in without) and all(28 <= one.trials <= 44 for one in more)
+    assert sum(one.wins for one in more) > sum(one.wins for one in without)
+    assert all(
+        longer.best >= shorter.best and longer.false_wins == 0 for longer, shorter in zip(more, without, strict=True)
+    )
+
+
 def test_where_no_change_does_anything_hardly_a_run_ends_with_a_win() -> None:
     found = [OURS(World(FAMILIES["nothing"], seed, 0.9), 100, 4) for seed in range(60)]
     assert sum(one.wins > 0 for one in found) <= 2 and all(one.best == 0 for one in found)
