@@ -46,7 +46,7 @@ READY_SECONDS = 60.0  # for the process server to start, while this actor still 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One slot.
 
-    `config` holds `run` (RunSettings JSON), `state` (its store's address), `folder`, `home` (Ray's id of the node that
+    `config` holds `run` (RunSettings JSON), `address` (of its store), `folder`, `home` (Ray's id of the node that
     the folder is on), `trial` (JSON; empty for a rest of `rest_seconds`), `stop_rule` (JSON of what may end
     the trial while it runs; empty for nothing).
     """
@@ -70,7 +70,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         On a share of a GPU the slots beside this one are waited for too: those of one GPU start together.
         """
         self._settings = RunSettings.model_validate_json(config["run"])
-        self._board = Board(connect(config["state"]))
+        self._board = Board(connect(config["address"]))
         self._place = Place(self._settings)
         self._slot = self._make_slot(hidden=(Path(config["folder"]),))
         self._slot.start()

@@ -13,14 +13,14 @@ import pytest
 import ray
 
 from autoresearch_ray.common.errors import StoreError
-from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
+from autoresearch_ray.store.actor.client import ActorStore, start_store_actor
 from autoresearch_ray.store.actor.near import Answers, NearLine, Place, serve
 from autoresearch_ray.store.contract import Put, Txn, TxnResult
 
 
 @pytest.fixture
 def actor_store(ray_session: str, tmp_path: Path) -> Iterator[ActorStore]:
-    store = start_state_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
+    store = start_store_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
     yield store
     store.stop()
 
@@ -102,7 +102,7 @@ def test_a_silent_actor_is_an_error_and_its_late_answer_is_nobody_else_s(actor_s
     process = actor_store.process_id()
     os.kill(process, signal.SIGSTOP)
     try:
-        with pytest.raises(StoreError, match="no answer from the state actor within 2 s"):
+        with pytest.raises(StoreError, match="no answer from the store actor within 2 s"):
             hasty.put("late", b"")
     finally:
         os.kill(process, signal.SIGCONT)

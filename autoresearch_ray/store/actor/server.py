@@ -42,13 +42,13 @@ class Watch:
     previous: bool = False
 
 
-class StateActor:
+class StoreActor:
     """The methods that `ActorStore` calls; errors that a caller can act on are StoreErrors."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._store: SqliteStore | None = None
-        self._failure = StoreError(f"{path}: the state actor was stopped")
+        self._failure = StoreError(f"{path}: the store actor was stopped")
         self._open()
         self._writing = asyncio.Lock()
         self._gathering = Gathering(self._commit)  # the transactions that share the next sync
@@ -195,3 +195,6 @@ class StateActor:
             self._compacted = oldest
             with suppress(CompactedError):  # by somebody else, further than this
                 await self._write(lambda store: store.compact(oldest))
+
+
+StateActor = StoreActor  # by this name Ray finds the class of an actor that an older version of the code has started
