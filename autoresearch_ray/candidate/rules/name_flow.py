@@ -24,7 +24,7 @@ PARTS = 8  # most parts of a path: longer ones add nothing
 Paths = frozenset[str]
 Binding = tuple[Scope | None, str]  # (None, name) is the attribute `name` of any `self`
 Flow = tuple[Binding, Callable[[], Paths]]
-Placed = ast.expr | ast.stmt | ast.pattern | ast.keyword | ast.arg | ast.excepthandler
+Positioned = ast.expr | ast.stmt | ast.pattern | ast.keyword | ast.arg | ast.excepthandler
 NOTHING: Paths = frozenset()
 
 
@@ -38,7 +38,7 @@ class Use:
     stored: bool
 
 
-def refusal(rule: str, node: Placed, text: str) -> CandidateError:
+def refusal(rule: str, node: Positioned, text: str) -> CandidateError:
     """The error of a rule; `text` says what was seen and what to do."""
     return CandidateError(f"{rule}: line {node.lineno}: {text}")
 
@@ -61,8 +61,8 @@ class Reading:
         self.tree = parse(source)
         check_compiles(source)
         self.scopes = Scopes(self.tree)
-        placed = [node for node in self.scopes.nodes if isinstance(node, Placed)]
-        self.nodes = sorted(placed, key=lambda node: (node.lineno, node.col_offset))  # in source order
+        positioned = [node for node in self.scopes.nodes if isinstance(node, Positioned)]
+        self.nodes = sorted(positioned, key=lambda node: (node.lineno, node.col_offset))  # in source order
         self._selves = set(self._first_parameters())
         self._functions = dict(self._own_functions())
         every = [node.args for node in self.scopes.nodes if isinstance(node, FUNCTIONS)]

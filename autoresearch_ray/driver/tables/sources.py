@@ -32,13 +32,13 @@ def open_run(said: str, option: str = "source", parts: Collection[str] = ()) -> 
     `option` is where a person named it. SettingsError where there is no run, StorageError, StoreError.
     """
     try:
-        place = _find(said, option)
+        found = _find(said, option)
     except (OSError, RuntimeError) as error:  # a name that is too long, a folder that may not be read, no home
         raise SettingsError(f"{option} {said}: cannot be read ({error}); {EXPECTED}") from None
-    if isinstance(place, Path):
-        yield place
+    if isinstance(found, Path):
+        yield found
         return
-    url, tag = place
+    url, tag = found
     with tempfile.TemporaryDirectory(prefix="autoresearch-earlier-") as scratch:
         folder = Path(scratch) / tag
         if not restore(storage_of(url, tag), folder, lambda line: None, parts) or locate_store(folder) is None:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from autoresearch_ray.common.errors import CompactedError, StoreError
 from autoresearch_ray.store.actor.gather import Gathering
-from autoresearch_ray.store.actor.near import Place, serve
+from autoresearch_ray.store.actor.near import Endpoint, serve
 from autoresearch_ray.store.contract import Found, KeyValue, Txn, TxnResult, WatchBatch
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
@@ -56,7 +56,7 @@ class StoreActor:
         self._seen: dict[tuple[str, int, bool], WatchBatch] = {}  # by watches, since the last change
         self._compacted = 0
         self._ticker: asyncio.Task[None] | None = None
-        self._near: asyncio.Task[Place] | None = None
+        self._near: asyncio.Task[Endpoint] | None = None
         self._awake = time.monotonic()
 
     async def path(self) -> str:
@@ -80,7 +80,7 @@ class StoreActor:
     async def range(self, prefix: str, limit: int, revision: int, after: str) -> Found:
         return self._open_store().range(prefix, limit, revision, after)
 
-    async def near(self) -> Place:
+    async def near(self) -> Endpoint:
         """Where the socket for processes of this machine is."""
         if self._near is None:
             self._near = asyncio.get_running_loop().create_task(serve(self.txns))
