@@ -19,7 +19,7 @@ from typing import Any
 
 from ray import tune
 
-from autoresearch_ray.benchmark.score.plausible import Known
+from autoresearch_ray.benchmark.score.plausible import Reference
 from autoresearch_ray.benchmark.script.job import ScriptJob, script_slot
 from autoresearch_ray.benchmark.script.snapshot import Snapshot
 from autoresearch_ray.benchmark.trial.job import AnyJob, job_for
@@ -163,7 +163,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             memory_mb=memory_mb,
             strength=strength,
             held_out=strength == "full",
-            known=self._read_known(),
+            reference=self._read_reference(),
             keep=self._keeps(trial),
         )
 
@@ -181,11 +181,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         best = self._board.best()
         return trial.purpose == "idle" or best is None or trial.proposal.source_sha != best.source_sha
 
-    def _read_known(self) -> Known:
+    def _read_reference(self) -> Reference:
         standings = (self._board.best(), self._board.frontier()) if self._settings.experiment.scoring.is_ours else ()
-        held = [standing.val_bpb for standing in standings if standing]
+        scores = [standing.val_bpb for standing in standings if standing]
         typical = median(self._rates) if len(self._rates) >= TYPICAL_FROM else 0.0
-        return Known(min(held, default=0.0), typical)
+        return Reference(min(scores, default=0.0), typical)
 
     @contextlib.contextmanager
     def _files(self, trial_id: str) -> Iterator[Path]:

@@ -29,7 +29,7 @@ from autoresearch_ray.records.codec import from_json
 from autoresearch_ray.records.trials import Isolation
 
 FULL = ("pid", "net", "fs", "seccomp")
-KNOWN = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)
+LAYERS = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)
 MODES: tuple[Isolation, ...] = get_args(Isolation)
 HOW_TO_GET = (
     "run as root, or allow user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a "
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 class Walls:
     """The walls around the candidates of one process server."""
 
-    layers: tuple[str, ...] = ()  # ordered as KNOWN
+    layers: tuple[str, ...] = ()  # ordered as LAYERS
     missing: dict[str, str] = field(default_factory=dict)  # layer: why it could not be had
     user: int = 0  # user that candidates run as; 0: the server's own
     shown: tuple[str, ...] = ()  # paths they may read besides what every trainer needs
@@ -66,7 +66,7 @@ def parse_layers(isolation: str) -> frozenset[str]:
     if isolation in ("strict", "best"):
         return frozenset(FULL)
     layers = frozenset({"pid"} if isolation == "none" else isolation.split("+"))
-    if not layers <= set(KNOWN):
+    if not layers <= set(LAYERS):
         raise SettingsError(f"isolation {isolation!r}: expected one of {', '.join(MODES)}")
     return layers
 
@@ -102,7 +102,7 @@ def raise_walls(
     if doors:
         layers.add(mps.LAYER)
     syscalls.set_dumpable(False)  # candidates may not look into this process
-    return Walls(tuple(layer for layer in KNOWN if layer in layers), missing, user, shown)
+    return Walls(tuple(layer for layer in LAYERS if layer in layers), missing, user, shown)
 
 
 def confine(

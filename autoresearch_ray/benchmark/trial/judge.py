@@ -160,7 +160,7 @@ def _scores(
         remote.close()
     if job.strength != "off":
         for name, rows in splits.items():
-            least = plausible.least_bpb(metric.zlib_bpb(rows, token_bytes), job.known)
+            least = plausible.least_bpb(metric.zlib_bpb(rows, token_bytes), job.reference)
             if doubt := plausible.too_good(name, scores[name].bpb, least):
                 raise ImplausibleScoreError(doubt)
     values = {name: _value(job, score, splits[name], token_bytes) for name, score in scores.items()}

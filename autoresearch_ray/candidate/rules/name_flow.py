@@ -69,7 +69,7 @@ class Reading:
         self._defaults_of = {parameter: value for arguments in every for parameter, value in with_defaults(arguments)}
         classes = [node for node in self.scopes.nodes if isinstance(node, ast.ClassDef)]
         self._classes = {(self.scopes.of(node, node.name), node.name) for node in classes}
-        self._known: dict[Binding, Paths] = {}
+        self._paths: dict[Binding, Paths] = {}
         self._arguments: dict[Binding, list[ast.expr]] = {}  # arguments by parameter, for functions called by name
         flows = [flow for node in self.scopes.nodes for flow in self._flows(node)]
         for _ in range(ROUNDS):
@@ -83,9 +83,9 @@ class Reading:
                 scope = self.scopes.of(node, name)
                 if scope is None:
                     return frozenset({f"builtins.{name}"}) if hasattr(builtins, name) else NOTHING
-                return self._known.get((scope, name), NOTHING)
+                return self._paths.get((scope, name), NOTHING)
             case ast.Attribute(value=base, attr=name):
-                own = self._known.get((None, name), NOTHING) if self.is_self(base) else NOTHING
+                own = self._paths.get((None, name), NOTHING) if self.is_self(base) else NOTHING
                 return own | _extend(self.paths(base), name)
             case ast.IfExp(body=one, orelse=other):
                 return self.paths(one) | self.paths(other)
@@ -166,9 +166,9 @@ class Reading:
                             yield (self.scopes.of(node, name), name), parameters(method.args)[1:]
 
     def _learn(self, binding: Binding, paths: Paths) -> bool:
-        known = self._known.get(binding, NOTHING)
-        self._known[binding] = known | paths
-        return not paths <= known
+        before = self._paths.get(binding, NOTHING)
+        self._paths[binding] = before | paths
+        return not paths <= before
 
     def _flows(self, node: ast.AST) -> Iterator[Flow]:
         """What a node says about the meaning of names."""
