@@ -83,7 +83,7 @@ def raise_walls(
         return Walls(missing=dict.fromkeys(wanted, "only Linux on x86_64 and aarch64 has it"))
     doors = (mps.pipe_folder(), root_folder.SHARED_MEMORY) if mps.LAYER in wanted else ()
     user = limits.spare_user(mps.USER_NUMBER if doors else number)
-    steps: dict[str, Callable[[], None]] = {
+    enter: dict[str, Callable[[], None]] = {
         "pid": _check_first_process,
         "net": lambda: syscalls.unshare(syscalls.CLONE_NEWNET),
         "fs": lambda: _enter_view(staging, hidden, user, doors, shown),
@@ -93,7 +93,7 @@ def raise_walls(
     missing: dict[str, str] = {}
     for layer in (layer for layer in FULL if layer in wanted):
         try:
-            steps[layer]()
+            enter[layer]()
             layers.add(layer)
         except OSError as error:
             missing[layer] = str(error)
