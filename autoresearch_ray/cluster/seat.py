@@ -105,6 +105,7 @@ def _seats_folder() -> Path:
     """The folder of this user's seats, the same for all its slots on this machine.
 
     Where somebody else has a folder of that name in the shared /tmp, the next name that is free or our own.
+    Folder and files are called places, as older versions call them, whose slots may work on the same GPU.
     """
     for number in itertools.count():
         folder = Path(tempfile.gettempdir()) / f"autoresearch-places-{os.getuid()}{f'-{number}' if number else ''}"
