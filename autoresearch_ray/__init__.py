@@ -45,7 +45,7 @@ __all__ = [
     "start",
 ]
 __version__ = "0.2.0"
-_PLACES = {
+_MODULES = {
     "load_best": "driver.best_model",
     "diff_best": "driver.tables.best_diff",
     "recompute_decisions": "search.recompute",
@@ -58,5 +58,5 @@ _PLACES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module autoresearch_ray has no attribute {name!r}")
-    module = importlib.import_module(f"autoresearch_ray.{_PLACES.get(name, 'driver.tables.load')}")
+    module = importlib.import_module(f"autoresearch_ray.{_MODULES.get(name, 'driver.tables.load')}")
     return getattr(module, name)

@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.repeat < 1:
             raise SettingsError(f"--repeat {options.repeat}: expected at least 1")
-        place = experiment_of(options.experiment, _say) if options.experiment.is_dir() else options.experiment
-        experiment = load_any(place).override(budget_seconds=options.budget_seconds)
+        path = experiment_of(options.experiment, _say) if options.experiment.is_dir() else options.experiment
+        experiment = load_any(path).override(budget_seconds=options.budget_seconds)
         seeds = range(options.seed, options.seed + options.repeat)
         results = (
             _run_script(experiment, seeds, options)

@@ -118,18 +118,18 @@ def run(
     search: Counting,
     folder: Path,
     settings: RunSettings,
-    room: int = 2,
+    capacity: int = 2,
     follows: bool = False,
     scheduler: FIFOScheduler | None = None,
 ) -> set[str]:
     """Run the search to its end on so many CPUs; the processes that were slots. `scheduler`: not the run's."""
     search.folder = folder
-    searcher = RunSearcher(search, settings, folder, "nowhere", (lambda: room) if follows else None)  # type: ignore[arg-type]
+    searcher = RunSearcher(search, settings, folder, "nowhere", (lambda: capacity) if follows else None)  # type: ignore[arg-type]
     tune.Tuner(
         CountedSlot,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=scheduler or PatientScheduler(lambda: room),
+            scheduler=scheduler or PatientScheduler(lambda: capacity),
             num_samples=-1,
             max_concurrent_trials=MOST_SLOTS,
             reuse_actors=True,

@@ -14,7 +14,7 @@ from autoresearch_ray.settings.scoring import OURS, Scoring
 from autoresearch_ray.store.history import read_history
 
 VICTIMS = {
-    "state actor": "ray::StateActor",
+    "store actor": "ray::StoreActor",
     "trial actor": "ray::TrialActor",
     "candidate": SERVER,
     "proposer": "ray::ProposerActor",

@@ -29,7 +29,7 @@ from autoresearch_ray.common.paths import (
     KEPT_FILE,
     ORIGIN_FILE,
     SETTINGS_FILE,
-    STATE_FILE,
+    STORE_FILE,
     TRIALS_FOLDER,
     write_whole,
 )
@@ -132,16 +132,16 @@ def restore(storage: RunStorage, folder: Path, say: Say, parts: Collection[str] 
         if newest is None or newest.is_empty:
             return False
         folder.mkdir(parents=True, exist_ok=True)
-        state = _fetch_state(storage, newest, folder) if newest.store == SQLITE else None
-        if state is None and newest.store == SQLITE:
+        backup = _fetch_backup(storage, newest, folder) if newest.store == SQLITE else None
+        if backup is None and newest.store == SQLITE:
             continue  # replaced meanwhile
         _note(folder, Origin(uuid.uuid4().hex, newest.number))
-        finished = read_finished(state)[1] if state is not None and TRIALS_FOLDER in parts else None
+        finished = read_finished(backup)[1] if backup is not None and TRIALS_FOLDER in parts else None
         count = _fetch_files(storage, newest.epoch, folder, finished, parts)
         _fetch_settings(storage, newest.epoch, folder)
-        if state is not None:
-            state.replace(folder / STATE_FILE)
-            for beside in folder.glob(f"{state.name}*"):  # files that its readers left
+        if backup is not None:
+            backup.replace(folder / STORE_FILE)
+            for beside in folder.glob(f"{backup.name}*"):  # files that its readers left
                 beside.unlink()
         say(f"restored from {storage.url}: as of {_time(newest.at)}, {count} files of trials and calls")
         return True
@@ -161,12 +161,12 @@ def _note(folder: Path, origin: Origin) -> Origin:
     return origin
 
 
-def _fetch_state(storage: RunStorage, manifest: Manifest, folder: Path) -> Path | None:
+def _fetch_backup(storage: RunStorage, manifest: Manifest, folder: Path) -> Path | None:
     """The store's backup as a file that opens and has no driver; None when it is not the manifest's."""
     packed = storage.bucket.get(manifest.state)
     if packed is None or hashlib.sha256(packed).hexdigest() != manifest.state_sha:
         return None
-    path = folder / f"{STATE_FILE}.restored"
+    path = folder / f"{STORE_FILE}.restored"
     with gzip.open(io.BytesIO(packed)) as source, path.open("wb") as target:
         shutil.copyfileobj(source, target)
     with SqliteStore(path) as store:

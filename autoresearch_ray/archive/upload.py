@@ -30,7 +30,7 @@ from autoresearch_ray.common.paths import (
     REPORT_FILE,
     RESULTS_FILE,
     SETTINGS_FILE,
-    STATE_FILE,
+    STORE_FILE,
     TABLE_FILE,
     TRIALS_FOLDER,
 )
@@ -144,7 +144,7 @@ class Uploads:
             self._stored = self._list_stored()
         self._attempts += 1
         tips = self._lineage.run("for-each-ref", "--format=%(refname) %(objectname)")  # the store knows of all these
-        manifest = self._with_state(self._last)
+        manifest = self._with_backup(self._last)
         if tips not in ("", self._tips):
             manifest = self._with_lineage(manifest)
         calls = sorted(self._folder.glob(f"{CALLS_FOLDER}/*.json.gz"))
@@ -186,16 +186,16 @@ class Uploads:
     def _launches(self, part: str) -> dict[str, str]:
         return self._storage.launches(part, self._last.epoch - 1)
 
-    def _with_state(self, manifest: Manifest) -> Manifest:
+    def _with_backup(self, manifest: Manifest) -> Manifest:
         """The manifest with the store as it is now, and the files of the trials that it knows as finished."""
         if manifest.store != SQLITE:
             self._put_trials(set(self._told))
             return manifest
-        if read_finished(self._folder / STATE_FILE)[0] == manifest.revision:
+        if read_finished(self._folder / STORE_FILE)[0] == manifest.revision:
             return manifest
         copy, packed = self._folder / ".backup.db", self._folder / ".backup.db.gz"
         try:
-            files.copy(self._folder / STATE_FILE, copy)
+            files.copy(self._folder / STORE_FILE, copy)
             revision, finished = read_finished(copy)
             self._put_trials(finished)
             with copy.open("rb") as source, gzip.open(packed, "wb", compresslevel=1) as target:

@@ -7,7 +7,7 @@ import tokenize
 from collections.abc import Mapping
 
 from autoresearch_ray.candidate import plain_knobs
-from autoresearch_ray.candidate.knobs import constants, file_constants, file_knobs, place_of
+from autoresearch_ray.candidate.knobs import constants, file_constants, file_knobs, qualify
 from autoresearch_ray.candidate.languages import is_python, language_of
 from autoresearch_ray.candidate.plain_knobs import check_range
 from autoresearch_ray.candidate.python_knobs import constant_lines
@@ -33,7 +33,7 @@ def write_ranges(text: str, knobs: Mapping[str, str]) -> str:
         return _write(CANDIDATE_FILE, text, knobs)
     by_file: dict[str, dict[str, str]] = {}
     for name, wanted in knobs.items():
-        path, own = place_of(text, name)
+        path, own = qualify(text, name)
         by_file.setdefault(path, {})[own] = wanted
     files = dict(split(text))
     for path, wanted_there in by_file.items():
@@ -75,8 +75,8 @@ def _append(path: str, text: str, name: str, wanted: str) -> str:
         found = next((t for t in tokens(text) if t.type == tokenize.COMMENT and t.start[0] == number), None)
         comment, mark, is_block = found.string if found is not None else "", "#", False
     else:
-        place = plain_knobs.places(path, text)[name]
-        number, comment, language = place.line.number, place.line.comment, language_of(path)
+        constant = plain_knobs.find_constants(path, text)[name]
+        number, comment, language = constant.line.number, constant.line.comment, language_of(path)
         mark, is_block = language.marks[0], comment.startswith("/*")
     lines = text.split("\n")
     line = lines[number - 1].rstrip()

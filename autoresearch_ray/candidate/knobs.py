@@ -30,15 +30,15 @@ __all__ = [
     "file_constants",
     "file_knobs",
     "names_of",
-    "place_of",
+    "qualified_values",
+    "qualify",
     "read_knobs",
     "set_constants",
     "set_in_file",
     "spell",
-    "values_by_place",
 ]
 
-Place = tuple[str, str]  # the file's path, and the name within it
+QualifiedName = tuple[str, str]  # the file's path, and the name within it
 
 
 @lru_cache(maxsize=KEPT_TEXTS)
@@ -75,7 +75,7 @@ def set_constants(source: str, values: Mapping[str, object]) -> str:
         return python_knobs.set_constants(source, values)
     by_file: dict[str, dict[str, object]] = {}
     for name, value in values.items():
-        path, own = place_of(source, name)
+        path, own = qualify(source, name)
         by_file.setdefault(path, {})[own] = value
     return join(tuple((path, set_in_file(path, text, by_file.get(path, {}))) for path, text in split(source)))
 
@@ -103,38 +103,38 @@ def set_in_file(path: str, text: str, values: Mapping[str, object]) -> str:
 
 
 @lru_cache(maxsize=KEPT_TEXTS)
-def names_of(source: str) -> Mapping[Place, str]:
-    """How each constant is called, by its place. CandidateError."""
+def names_of(source: str) -> Mapping[QualifiedName, str]:
+    """How each constant is called, by its qualified name. CandidateError."""
     if not has_headings(source):
         return {(CANDIDATE_FILE, name): name for name in constants(source)}
     files = split(source)
     knobs = {(path, knob.name) for path, text in files for knob in file_knobs(path, text)}
     every = [(path, name) for path, text in files for name in file_constants(path, text)]
-    tuned, known = Counter(name for _, name in knobs), Counter(name for _, name in every)
+    tuned, assigned = Counter(name for _, name in knobs), Counter(name for _, name in every)
     return {
-        place: place[1] if (tuned[place[1]] or known[place[1]]) == 1 and (place in knobs or not tuned[place[1]])
-        else f"{place[0]}:{place[1]}"
-        for place in every
+        (path, name): name if (tuned[name] or assigned[name]) == 1 and ((path, name) in knobs or not tuned[name])
+        else f"{path}:{name}"
+        for path, name in every
     }  # fmt: skip
 
 
-def place_of(source: str, name: str) -> Place:
-    """Where the constant of this name, bare or with its path, stands. CandidateError."""
+def qualify(source: str, name: str) -> QualifiedName:
+    """The qualified name of the constant of this name, bare or with its path. CandidateError."""
     names = names_of(source)
-    found = next((place for place, its in names.items() if its == name), None)
+    found = next((qualified for qualified, its in names.items() if its == name), None)
     if found is None:
-        found = next((place for place in names if ":".join(place) == name), None)
+        found = next((qualified for qualified in names if ":".join(qualified) == name), None)
     if found is None:
-        several = [its for place, its in names.items() if place[1] == name]
+        several = [its for qualified, its in names.items() if qualified[1] == name]
         remedy = f"; expected one of {', '.join(several)}" if several else ": cannot set it"
         raise CandidateError(f"{name} is not a constant of one file, assigned once to a literal{remedy}")
     return found
 
 
-def values_by_place(source: str) -> Mapping[Place, object]:
-    """The constants by where they stand: names may differ between texts, places do not."""
+def qualified_values(source: str) -> Mapping[QualifiedName, object]:
+    """The constants by qualified names, which are the same in all texts; short ones may differ."""
     values = constants(source)
-    return {place: values[name] for place, name in names_of(source).items()}
+    return {qualified: values[name] for qualified, name in names_of(source).items()}
 
 
 @contextmanager

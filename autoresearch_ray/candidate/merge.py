@@ -157,8 +157,8 @@ def _sides(*texts: str) -> list[tuple[str, Sequence[str]]] | None:
 
 
 def _set_own(path: str, text: str, values: Mapping[str, object]) -> str:
-    held = file_constants(path, text)
-    return set_in_file(path, text, {name: value for name, value in values.items() if name in held})
+    its_constants = file_constants(path, text)
+    return set_in_file(path, text, {name: value for name, value in values.items() if name in its_constants})
 
 
 def _file_faults(path: str, text: str) -> tuple[str, ...]:

@@ -27,11 +27,11 @@ def _missing(files: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     modules = [path for path in files if is_python(path)]
     for path in modules:
         for module, name in _uses(files[path]):
-            place = _path_of(module, modules)
-            if place is not None and place != path:
-                names = _collect_bound_names(files[place])
+            its_path = _path_of(module, modules)
+            if its_path is not None and its_path != path:
+                names = _collect_bound_names(files[its_path])
                 if name not in names and "*" not in names and "__getattr__" not in names:
-                    yield path, place, name
+                    yield path, its_path, name
 
 
 def _path_of(module: str, paths: Sequence[str]) -> str | None:

@@ -16,7 +16,7 @@ LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 HEADS = 500 * TREES  # cache size: making the texts of statements is half of the work
 MOVED = 2  # so many equal statements count as a move to another function; one may be a coincidence
 Block = tuple[str, ...]  # outermost first: "GPT", "forward()", "for"
-Placed = tuple[Block, str]
+InBlock = tuple[Block, str]  # the block that a statement stands in, and its text
 
 
 def statement_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, merged: ast.Module) -> list[str]:
@@ -24,8 +24,8 @@ def statement_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, mer
     before, mine, other, made = map(_count, (base, ours, theirs, merged))
     by_ours, by_theirs = _moves(before, mine), _moves(before, other)
     before, mine, other = _move(_move(before, by_ours), by_theirs), _move(mine, by_theirs), _move(other, by_ours)
-    missing: dict[str, Counter[Placed]] = {"ours": Counter(), "theirs": Counter()}
-    extra: Counter[Placed] = Counter()
+    missing: dict[str, Counter[InBlock]] = {"ours": Counter(), "theirs": Counter()}
+    extra: Counter[InBlock] = Counter()
     for key in {*before, *mine, *other, *made}:
         one, two, got = (side[key] - before[key] for side in (mine, other, made))
         wanted = one + two
@@ -46,11 +46,11 @@ def statement_faults(base: ast.Module, ours: ast.Module, theirs: ast.Module, mer
 
 
 @lru_cache(maxsize=TREES)
-def _count(tree: ast.Module) -> Counter[Placed]:
+def _count(tree: ast.Module) -> Counter[InBlock]:
     return Counter(statements(tree))
 
 
-def statements(tree: ast.Module | ast.stmt, block: Block = ()) -> Iterator[Placed]:
+def statements(tree: ast.Module | ast.stmt, block: Block = ()) -> Iterator[InBlock]:
     """Every statement with its block, without docstrings; of a compound one its head."""
     for field in ("body", "orelse", "finalbody", "handlers"):
         for node in getattr(tree, field, []):
@@ -125,32 +125,32 @@ def find_moved_functions(base: ast.Module, side: ast.Module) -> set[str]:
     return {".".join(old).removesuffix("()") for old, _ in _moves(_count(base), _count(side))}
 
 
-def _moves(before: Counter[Placed], after: Counter[Placed]) -> dict[tuple[Block, Block], Counter[Placed]]:
+def _moves(before: Counter[InBlock], after: Counter[InBlock]) -> dict[tuple[Block, Block], Counter[InBlock]]:
     """The pairs of functions between which a side has moved statements, and these with their blocks there."""
-    taken: dict[Placed, list[Block]] = {}
+    taken: dict[InBlock, list[Block]] = {}
     for block, text in before - after:
         function, rest = _function(block)
         taken.setdefault((rest, text), []).append(function)
-    moves: dict[tuple[Block, Block], Counter[Placed]] = {}
+    moves: dict[tuple[Block, Block], Counter[InBlock]] = {}
     for (block, text), count in (after - before).items():
         function, rest = _function(block)
         for old in taken.get((rest, text), []):
             moves.setdefault((old, function), Counter())[rest, text] += count
-    return {pair: placed for pair, placed in moves.items() if placed.total() >= MOVED}
+    return {pair: moved for pair, moved in moves.items() if moved.total() >= MOVED}
 
 
-def _move(counted: Counter[Placed], moves: dict[tuple[Block, Block], Counter[Placed]]) -> Counter[Placed]:
+def _move(counted: Counter[InBlock], moves: dict[tuple[Block, Block], Counter[InBlock]]) -> Counter[InBlock]:
     """The statements as if these had stood where they were moved to."""
     made = Counter(counted)
-    for (old, new), placed in moves.items():
-        for (rest, text), count in placed.items():
+    for (old, new), moved in moves.items():
+        for (rest, text), count in moved.items():
             there = min(count, made[(*old, *rest), text])
             made[(*old, *rest), text] -= there
             made[(*new, *rest), text] += there
     return made
 
 
-def _bring_along(missing: Counter[Placed], extra: Counter[Placed], moves: Iterable[tuple[Block, Block]]) -> None:
+def _bring_along(missing: Counter[InBlock], extra: Counter[InBlock], moves: Iterable[tuple[Block, Block]]) -> None:
     """Strike out what is in another function because its surroundings are."""
     for (block, text), count in list(missing.items()):
         function, rest = _function(block)
@@ -166,7 +166,7 @@ def _function(block: Block) -> tuple[Block, Block]:
     return block[:at], block[at:]
 
 
-def _by_block(keys: Counter[Placed]) -> Counter[Block]:
+def _by_block(keys: Counter[InBlock]) -> Counter[Block]:
     counts: Counter[Block] = Counter()
     for (block, _), count in keys.items():
         counts[block] += count

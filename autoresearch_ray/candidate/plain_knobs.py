@@ -50,7 +50,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Constant:
     """A constant, and where its literal is in the file."""
 
     name: str
@@ -64,59 +64,63 @@ class Place:
 
 def read_knobs(path: str, text: str) -> tuple[Knob, ...]:
     """The knobs in their order; CandidateError names the line that is wrong and the remedy."""
-    return tuple(_knob(place, place.range) for place in places(path, text).values() if place.range is not None)
+    return tuple(
+        _knob(constant, constant.range)
+        for constant in find_constants(path, text).values()
+        if constant.range is not None
+    )
 
 
 def constants(path: str, text: str) -> Mapping[str, Value]:
     """The constants with their values."""
-    return {name: place.value for name, place in places(path, text).items()}
+    return {name: constant.value for name, constant in find_constants(path, text).items()}
 
 
 def set_constants(path: str, text: str, values: Mapping[str, object]) -> str:
     """The text with other literals; comments keep their column. CandidateError if a name is no constant of it."""
-    found = places(path, text)
+    found = find_constants(path, text)
     for name in values:
         if name not in found:
             raise CandidateError(f"{name} is not a constant that stands once, as NAME = literal: cannot set it")
     changed = [found[name] for name, value in values.items() if not same(found[name].value, value)]
-    for place in sorted(changed, key=lambda place: place.start, reverse=True):
-        end = place.start + len(place.literal)
-        literal, line = _spell(values[place.name], place, language_of(path)), place.line
+    for constant in sorted(changed, key=lambda constant: constant.start, reverse=True):
+        end = constant.start + len(constant.literal)
+        literal, line = _spell(values[constant.name], constant, language_of(path)), constant.line
         if line.comment:
             tail = text[end : line.start + len(line.code)]
             blanks = len(tail) - len(tail.rstrip())
-            kept = max(2, blanks - len(literal) + len(place.literal))
-            text = f"{text[: place.start]}{literal}{tail.rstrip()}{' ' * kept}{text[line.start + len(line.code) :]}"
+            kept = max(2, blanks - len(literal) + len(constant.literal))
+            text = f"{text[: constant.start]}{literal}{tail.rstrip()}{' ' * kept}{text[line.start + len(line.code) :]}"
         else:
-            text = text[: place.start] + literal + text[end:]
+            text = text[: constant.start] + literal + text[end:]
     return text
 
 
 @lru_cache(maxsize=KEPT_FILES)
-def places(path: str, text: str) -> Mapping[str, Place]:
+def find_constants(path: str, text: str) -> Mapping[str, Constant]:
     """Every constant by its name."""
     language = language_of(path)
-    knobs: dict[str, Place] = {}
-    others = list[Place]()
+    knobs: dict[str, Constant] = {}
+    others = list[Constant]()
     for line in code_lines(path, text):
         wanted = range_in(line.comment) if line.code.strip() else None
-        place = _match(language, line, wanted)
+        constant = _match(language, line, wanted)
         if wanted is None:
-            others += [place] if place is not None else []
-        elif place is None:
+            others += [constant] if constant is not None else []
+        elif constant is None:
             raise CandidateError(
                 f"line {line.number}: a search range beside something that is not a constant; expected a name and one "
                 f"literal right before the comment, or a comment without `search`"
             )
-        elif place.name in knobs:
+        elif constant.name in knobs:
             raise CandidateError(
-                f"line {line.number}: knob {place.name} is on line {knobs[place.name].line.number} too; expected one "
-                f"of this name in a file"
+                f"line {line.number}: knob {constant.name} is on line {knobs[constant.name].line.number} too; expected "
+                f"one of this name in a file"
             )
         else:
-            knobs[place.name] = place
-    counts = Counter(place.name for place in others)
-    once = {place.name: place for place in others if counts[place.name] == 1 and place.name not in knobs}
+            knobs[constant.name] = constant
+    counts = Counter(constant.name for constant in others)
+    once = {constant.name: constant for constant in others if counts[constant.name] == 1 and constant.name not in knobs}
     return dict(sorted((knobs | once).items(), key=lambda item: item[1].start))
 
 
@@ -127,8 +131,8 @@ def constant_of_line(path: str, line: str) -> tuple[str, str] | None:
     if not comment:
         ends = [line.find(f" {mark}") for mark in (*language.marks, "/*")]
         code = line[: min((end for end in ends if end > 0), default=len(line))]
-    place = _match(language, Line(1, 0, code, comment), range_in(comment) if comment else None)
-    return (place.name, place.literal) if place is not None else None
+    constant = _match(language, Line(1, 0, code, comment), range_in(comment) if comment else None)
+    return (constant.name, constant.literal) if constant is not None else None
 
 
 def range_in(comment: str) -> str | None:
@@ -208,7 +212,7 @@ def _patterns(language: Language, is_knob: bool) -> tuple[re.Pattern[str], ...]:
     return DEFINE, re.compile(rf"^{head}{name}(?P<between>(?:{equals}{loose})[({{]?\s*){literal}")
 
 
-def _match(language: Language, line: Line, wanted: str | None) -> Place | None:
+def _match(language: Language, line: Line, wanted: str | None) -> Constant | None:
     if not any(sign in line.code for sign in "=:#") and wanted is None:
         return None
     for pattern in _patterns(language, wanted is not None):
@@ -218,7 +222,7 @@ def _match(language: Language, line: Line, wanted: str | None) -> Place | None:
             kind = next(kind for kind in ("number", "flag", "quoted", "word") if groups.get(kind) is not None)
             literal = groups[kind] + (groups["unit"] or "" if kind == "number" else "")
             value = _value(kind, groups[kind], groups["unit"] or "")
-            return Place(
+            return Constant(
                 match["name"], value, line, line.start + match.start(kind), literal, groups["unit"] or "", wanted
             )
     return None
@@ -235,30 +239,32 @@ def _value(kind: str, literal: str, unit: str) -> Value:
     return int(literal) if is_whole else float(literal)
 
 
-def _knob(place: Place, wanted: str | None) -> Knob:
-    assert wanted is not None, place
+def _knob(constant: Constant, wanted: str | None) -> Knob:
+    assert wanted is not None, constant
     try:
-        return Knob(place.name, place.value, check_range(place.name, wanted, place.value), place.line.number)
+        return Knob(
+            constant.name, constant.value, check_range(constant.name, wanted, constant.value), constant.line.number
+        )
     except CandidateError as error:
-        raise CandidateError(f"line {place.line.number}: {error}") from None
+        raise CandidateError(f"line {constant.line.number}: {error}") from None
 
 
-def _spell(value: object, place: Place, language: Language) -> str:
+def _spell(value: object, constant: Constant, language: Language) -> str:
     """The literal in the way of the one that it replaces."""
     if isinstance(value, bool):
         text = str(value)
-        return text if place.literal[:1] in "TF" else text.lower()
+        return text if constant.literal[:1] in "TF" else text.lower()
     if isinstance(value, (int, float)):
         if not math.isfinite(value):
             raise CandidateError(f"{value} has no literal; expected a finite number")
-        is_float = "f" in place.unit.lower()
+        is_float = "f" in constant.unit.lower()
         text = repr(float(value) if is_float else value)
         if "e" in text and "." not in text:
             text = text.replace("e", ".0e")  # 1e-05 is text in YAML 1.1
-        return text + (place.unit if is_float or isinstance(value, int) else "")
+        return text + (constant.unit if is_float or isinstance(value, int) else "")
     if not isinstance(value, str) or re.search(r"[\"'\\\n\0]", value):
         raise CandidateError(f"{value!r} has no literal here; expected a number, a truth value or a plain string")
-    quote = place.literal[:1]
+    quote = constant.literal[:1]
     if quote in ("'", '"'):
         return f"{quote}{value}{quote}"
     return value if language.words and BARE_WORD.fullmatch(value) else f'"{value}"'

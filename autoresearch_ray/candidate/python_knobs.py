@@ -21,7 +21,7 @@ class _Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _TemplateConstant:
     """A constant of a template: it has a hole, or the same value in all texts."""
 
     name: str
@@ -38,19 +38,19 @@ class _Place:
 def read_knobs(source: str) -> tuple[Knob, ...]:
     """The knobs of a candidate, in their order; CandidateError names the line that is wrong and the remedy."""
     text = split(source)
-    return tuple(_knob(place, place.value_in(text)) for place in _knob_places(text.template))
+    return tuple(_knob(constant, constant.value_in(text)) for constant in _template_knobs(text.template))
 
 
 @lru_cache(maxsize=KEPT_TEXTS)
 def constants(source: str) -> Mapping[str, object]:
     """The module-level names that are assigned once, to a literal, with their values."""
     text = split(source)
-    return MappingProxyType({place.name: place.value_in(text) for place in _places(text.template)})
+    return MappingProxyType({constant.name: constant.value_in(text) for constant in _template_constants(text.template)})
 
 
 def constant_lines(source: str) -> Mapping[str, int]:
     """The line on which each constant ends, from 1."""
-    return {place.name: place.line for place in _places(split(source).template)}
+    return {constant.name: constant.line for constant in _template_constants(split(source).template)}
 
 
 def set_constants(source: str, values: Mapping[str, object]) -> str:
@@ -59,7 +59,7 @@ def set_constants(source: str, values: Mapping[str, object]) -> str:
     A constant that has the value already keeps its spelling. CandidateError if a name is not such a constant.
     """
     text = split(source)
-    found = {place.name: place for place in _places(text.template)}
+    found = {constant.name: constant for constant in _template_constants(text.template)}
     for name in values:
         if name not in found:
             raise CandidateError(f"{name} is not a module-level constant assigned once to a literal: cannot set it")
@@ -117,51 +117,51 @@ def _range_comments(source: str) -> list[tuple[int, str]]:
 
 
 @lru_cache(maxsize=KEPT_TEMPLATES)
-def _places(template: Template) -> tuple[_Place, ...]:
+def _template_constants(template: Template) -> tuple[_TemplateConstant, ...]:
     """The constants that are assigned once, to a literal."""
     tree = parse(template.sample)
     counts = _assignments(tree)
     holes = {line: hole for hole, line in enumerate(template.lines)}
     return tuple(
-        _Place(c.name, holes.get(c.node.lineno), c.value, c.node.end_lineno or 0)
+        _TemplateConstant(c.name, holes.get(c.node.lineno), c.value, c.node.end_lineno or 0)
         for c in _literals(tree)
         if counts[c.name] == 1
     )
 
 
 @lru_cache(maxsize=KEPT_TEMPLATES)
-def _knob_places(template: Template) -> tuple[_Place, ...]:
+def _template_knobs(template: Template) -> tuple[_TemplateConstant, ...]:
     """The constants that have a range in their comment, with it."""
     tree = parse(template.sample)
     names = {constant.node.end_lineno: constant.name for constant in _literals(tree)}
-    once = {place.line: place for place in _places(template)}
+    once = {constant.line: constant for constant in _template_constants(template)}
     return tuple(
         _with_range(names.get(line), once.get(line), line, text) for line, text in _range_comments(template.sample)
     )
 
 
-def _with_range(name: str | None, place: _Place | None, line: int, text: str) -> _Place:
+def _with_range(name: str | None, constant: _TemplateConstant | None, line: int, text: str) -> _TemplateConstant:
     if name is None:
         raise CandidateError(
             f"line {line}: a search range beside something that is not a constant; expected NAME = literal at "
             f"module level (16384, not 2**14), or a comment without `search`"
         )
-    if place is None:
+    if constant is None:
         raise CandidateError(f"line {line}: knob {name} is assigned more than once; keep one assignment")
     try:
-        return replace(place, range=parse_range(text))
+        return replace(constant, range=parse_range(text))
     except ValueError as error:
         raise CandidateError(f"line {line}: knob {name} has the range `search {text}`; {error}") from None
 
 
-def _knob(place: _Place, value: object) -> Knob:
-    assert place.range is not None, place
-    if not isinstance(value, (bool, int, float, str)) or not place.range.contains(value):
+def _knob(constant: _TemplateConstant, value: object) -> Knob:
+    assert constant.range is not None, constant
+    if not isinstance(value, (bool, int, float, str)) or not constant.range.contains(value):
         raise CandidateError(
-            f"line {place.line}: knob {place.name} = {value!r} is outside its range {place.range}; widen the range or "
-            f"change the value"
+            f"line {constant.line}: knob {constant.name} = {value!r} is outside its range {constant.range}; widen the "
+            f"range or change the value"
         )
-    return Knob(place.name, value, place.range, place.line)
+    return Knob(constant.name, value, constant.range, constant.line)
 
 
 def _literals(tree: ast.Module) -> list[_Constant]:

@@ -28,7 +28,7 @@ class Scopes:
         self.scope: dict[ast.AST, Scope] = {}
         self.inner: dict[ast.AST, Scope] = {}  # the scope that a function, class or comprehension opens
         self.parent: dict[ast.AST, ast.AST] = {}
-        self._placed: dict[ast.AST, Scope] = {}
+        self._outside: dict[ast.AST, Scope] = {}
         self._enter(tree, self.module)
         self.nodes = tuple(self.scope)
         for node in self.nodes:
@@ -76,12 +76,12 @@ class Scopes:
         inside = scope
         if isinstance(node, SCOPED):
             inside = self.inner[node] = Scope(_kind(node), scope)
-            self._placed |= dict.fromkeys(parts_outside(node), scope)
+            self._outside |= dict.fromkeys(parts_outside(node), scope)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, SHARED):
                 continue
             self.parent[child] = node
-            self._enter(child, self._placed.get(child, inside))
+            self._enter(child, self._outside.get(child, inside))
 
 
 def names_bound_by(node: ast.AST) -> list[str]:

@@ -21,7 +21,7 @@ from autoresearch_ray.benchmark.trial.job import job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.capacity import round_share
 from autoresearch_ray.cluster.node_files import Depot
-from autoresearch_ray.cluster.seat import Place
+from autoresearch_ray.cluster.seat import Seat
 from autoresearch_ray.cluster.session import Cluster, bundle
 from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.decide.gpu_share import Span, choose, common_rates, common_seconds, next_tenants, show
@@ -104,10 +104,10 @@ def _tenant(settings: RunSettings, dataset: Path, memory_mb: int, together: "Tog
         device=settings.device,
         memory_mb=memory_mb,
     )
-    place = Place(settings)
+    seat = Seat(settings)
     try:
         gpu = settings.device == "cuda"
-        slots = Slot(job.threads, place.cores, settings.isolation, gpu=gpu)
+        slots = Slot(job.threads, seat.cores, settings.isolation, gpu=gpu)
         with slots as slot, tempfile.TemporaryDirectory() as folder:
             slot.await_ready(READY_SECONDS)
             together.await_all()
@@ -115,7 +115,7 @@ def _tenant(settings: RunSettings, dataset: Path, memory_mb: int, together: "Tog
                 together.follow(number, progress)
             return slot.result
     finally:
-        place.release()
+        seat.release()
 
 
 class Together:

@@ -137,14 +137,14 @@ class Exported:
         def seconds(name: str, words: str) -> Any:
             return RayCounter(f"autoresearch_{name}", words, ("run", "state"))
 
-        places = {"best": f"the {scoring.proven} best", "frontier": "the frontier, shrunk against luck"}
+        holders = {"best": f"the {scoring.proven} best", "frontier": "the frontier, shrunk against luck"}
         labels = {"metric": scoring.name, "direction": scoring.direction}
         self._scores = [
-            (name, gauge(f"{name}_score", f"score of {what}", *labels), labels) for name, what in places.items()
+            (name, gauge(f"{name}_score", f"score of {what}", *labels), labels) for name, what in holders.items()
         ]
         if scoring.is_ours:
             self._scores += [
-                (name, gauge(f"{name}_val_bpb", f"bits per byte of {what}"), {}) for name, what in places.items()
+                (name, gauge(f"{name}_val_bpb", f"bits per byte of {what}"), {}) for name, what in holders.items()
             ]
         self._gauges = {
             "wins": gauge("wins", "proven wins"),

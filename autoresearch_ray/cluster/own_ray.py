@@ -56,9 +56,9 @@ def choose_folder() -> str:
     """Where Ray keeps its files: as it would itself, or in /tmp where it could not. SettingsError if nowhere."""
     named = {name: os.path.join(os.environ[name], "ray") for name in NAMED if os.environ.get(name)}  # noqa: PTH118
     own = f"ray-{os.getuid()}"
-    places = [*named.items(), ("", "/tmp/ray"), ("", f"/tmp/{own}"), ("", f"/var/tmp/{own}")]
+    folders = [*named.items(), ("", "/tmp/ray"), ("", f"/tmp/{own}"), ("", f"/var/tmp/{own}")]
     refused: list[str] = []
-    for name, folder in places:
+    for name, folder in folders:
         reason = _refuse(folder)
         if not reason:
             if refused and refused[0].startswith(NAMED):

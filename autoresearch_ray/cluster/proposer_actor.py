@@ -42,13 +42,13 @@ logger = logging.getLogger(__name__)
 class ProposerActor:
     """The loop in a Ray actor, on a thread of its own, and the models beside it. Keys stay in this process."""
 
-    def __init__(self, state: str, folder: str, keys: dict[str, str], environment: dict[str, str]) -> None:
+    def __init__(self, address: str, folder: str, keys: dict[str, str], environment: dict[str, str]) -> None:
         adopt_sdk_environment(environment)  # a cluster's processes have that of its `ray start`
         self._stop = threading.Event()
         self._starting = threading.Lock()
         self._writers: Writers | None = None
         self._folder, self._keys = Path(folder), keys
-        self._thread = threading.Thread(target=self._follow, args=(Board(connect(state)),), daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(Board(connect(address)),), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -120,14 +120,14 @@ class ProposerActor:
 
 
 @contextmanager
-def proposing(settings: RunSettings, state: str, folder: Path, keys: dict[str, str]) -> Iterator[None]:
+def proposing(settings: RunSettings, address: str, folder: Path, keys: dict[str, str]) -> Iterator[None]:
     """The proposer actor of a run works on the store at this address, until the end of `with`; `keys` by proposer."""
     name = f"proposer-{settings.tag}-{settings.created_at:.0f}"
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)  # its files are here
     options = ray.remote(ProposerActor).options(
         name=name, num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here
     )
-    actor = options.remote(state, str(folder), keys, sdk_environment())
+    actor = options.remote(address, str(folder), keys, sdk_environment())
     try:
         yield
     finally:

@@ -19,8 +19,8 @@ PATIENCE_SECONDS = 300.0  # that a slot with room may take to start, data includ
 class Stranded:
     """Finds the trials that wait without a slot on its way."""
 
-    def __init__(self, room: Callable[[], int], now: Callable[[], float] = time.monotonic) -> None:
-        self._room, self._now = room, now
+    def __init__(self, capacity: Callable[[], int], now: Callable[[], float] = time.monotonic) -> None:
+        self._capacity, self._now = capacity, now
         self._since: dict[Any, float] = {}
 
     def among(self, waiting: Sequence[Any], running: int) -> list[Any]:
@@ -32,17 +32,17 @@ class Stranded:
         known = [trial for trial in waiting if trial in self._since]
         new = len(waiting) - len(known)
         self._since = {trial: self._since.get(trial, now) for trial in waiting}
-        starting = max(0, self._room() - running - new) if known else 0
+        starting = max(0, self._capacity() - running - new) if known else 0
         return [trial for i, trial in enumerate(known) if i >= starting or now - self._since[trial] > PATIENCE_SECONDS]
 
 
 class PatientScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
     """First in, first out; a trial whose own slot is on its way waits for that one."""
 
-    def __init__(self, room: Callable[[], int]) -> None:
-        """`room` counts the slots that the cluster has room for now, busy ones included."""
+    def __init__(self, capacity: Callable[[], int]) -> None:
+        """`capacity` counts the slots that the cluster has room for now, busy ones included."""
         super().__init__()
-        self._stranded = Stranded(room)
+        self._stranded = Stranded(capacity)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """The trial that gets the next free slot, in preference to those just suggested; asked ten times a second."""

@@ -1,12 +1,12 @@
-"""A slot's place on its machine or GPU: its number, its cores, and who works beside it.
+"""A slot's seat on its machine or GPU: its number, its cores, and who works beside it.
 
-    place = Place(settings)
-    place.await_neighbours(4)           # before the first trial: slots of one GPU start together
-    with place.busy():
-        place.look()                    # now and then, while a trial runs
-    place.sign(result)
+    seat = Seat(settings)
+    seat.await_neighbours(4)           # before the first trial: slots of one GPU start together
+    with seat.busy():
+        seat.look()                    # now and then, while a trial runs
+    seat.sign(result)
 
-Places are held by file locks, so that they are free again whoever dies. Only slots of one device see each other: those
+Seats are held by file locks, so that they are free again whoever dies. Only slots of one device see each other: those
 of one GPU, or of one machine for trials on CPUs.
 """
 
@@ -32,14 +32,14 @@ TOGETHER_SECONDS = 30.0  # that the first trial of a slot waits for its neighbou
 POLL_SECONDS = 0.05
 
 
-class Place:
-    """A numbered place on this machine or GPU. One thread."""
+class Seat:
+    """A numbered seat on this machine or GPU. One thread."""
 
     def __init__(self, settings: RunSettings) -> None:
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all") if settings.device == "cuda" else "cpu"
-        self._folder = _places() / gpus.replace("/", "_")
+        self._folder = _seats_folder() / gpus.replace("/", "_")
         self._folder.mkdir(exist_ok=True)
-        self.number, self._held = self._take()
+        self.number, self._lock_file = self._take()
         self._ready: IO[bytes] | None = None
         self._seen: list[int] = []  # how many others ran a trial, at each look
         self._gpus = settings.gpu_share
@@ -77,13 +77,13 @@ class Place:
 
     def release(self) -> None:
         """Leave it to another slot."""
-        for file in (self._ready, self._held):
+        for file in (self._ready, self._lock_file):
             if file is not None:
                 file.close()
 
     def _others(self, mark: str) -> int:
         own = f"{mark}-{self.number}"
-        return sum(path.name != own and _is_held(path) for path in self._folder.glob(f"{mark}-*"))
+        return sum(path.name != own and _is_locked(path) for path in self._folder.glob(f"{mark}-*"))
 
     def _take(self) -> tuple[int, IO[bytes]]:
         for number in range(MAX_SLOTS_PER_MACHINE):
@@ -94,17 +94,18 @@ class Place:
         raise AssertionError(f"{MAX_SLOTS_PER_MACHINE} slots on one machine")
 
     def _own_cores(self, settings: RunSettings) -> tuple[int, ...]:
-        """This place's share of the cores; none are fixed where they do not suffice or are shared."""
+        """This seat's share of the cores; none are fixed where they do not suffice or are shared."""
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         count = int(settings.experiment.cpus_per_trial)
         mine = tuple(cores[self.number * count : (self.number + 1) * count])
         return mine if count >= 1 and len(mine) == count else ()
 
 
-def _places() -> Path:
-    """The folder of this user's places, the same for all its slots on this machine.
+def _seats_folder() -> Path:
+    """The folder of this user's seats, the same for all its slots on this machine.
 
     Where somebody else has a folder of that name in the shared /tmp, the next name that is free or our own.
+    Folder and files are called places, as older versions call them, whose slots may work on the same GPU.
     """
     for number in itertools.count():
         folder = Path(tempfile.gettempdir()) / f"autoresearch-places-{os.getuid()}{f'-{number}' if number else ''}"
@@ -123,7 +124,7 @@ def _open_mark(path: Path) -> IO[bytes]:
     return file
 
 
-def _is_held(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     with path.open("ab") as file:
         return not _lock(file, fcntl.LOCK_SH)
 

@@ -26,7 +26,7 @@ from autoresearch_ray.cluster.session import Cluster, bundle, look_at_nodes
 from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.settings.run_settings import RequestedRun, RunSettings, RunTerms
 
-ROOM_SECONDS = 2.0  # for which a look at the cluster's nodes holds
+LOOK_SECONDS = 2.0  # for which a look at the cluster's nodes holds
 
 Say = Callable[[str], None]
 
@@ -53,7 +53,7 @@ def settle(run: RequestedRun, fingerprint: str, cluster: Cluster, say: Say) -> R
     return run.settle(local_slots(run.experiment, run.slots, usable_cpus(), gpus, run.device))
 
 
-class Room:
+class Capacity:
     """How many slots of a run the cluster has room for now, busy ones included. Called often, it looks now and then."""
 
     def __init__(self, settings: RunSettings, now: Callable[[], float] = time.monotonic) -> None:
@@ -61,7 +61,7 @@ class Room:
         self._seen, self._looked_at = 0, -math.inf
 
     def __call__(self) -> int:
-        if self._now() - self._looked_at > ROOM_SECONDS:
+        if self._now() - self._looked_at > LOOK_SECONDS:
             nodes = of_its_kind(self._settings.accelerator, look_at_nodes())
             self._seen = fitting_slots(self._settings.experiment, nodes, self._settings.gpu_share)
             self._looked_at = self._now()
@@ -81,11 +81,11 @@ def _await_gpu(run: RequestedRun, cluster: Cluster, say: Say) -> Cluster:
     import ray
 
     say("the cluster has no GPU yet; its autoscaler is asked, and the run uses the kind that comes first")
-    asked = _ask_for_room(run, slots)
+    asked = _ask_for_nodes(run, slots)
     ray.wait(asked)
-    _, waiting = ray.wait(asked, num_returns=len(asked), timeout=ROOM_SECONDS)
-    for room in waiting:  # not the others: who cancels what has just ended kills this process (Ray 2.60)
-        ray.cancel(room)
+    _, waiting = ray.wait(asked, num_returns=len(asked), timeout=LOOK_SECONDS)
+    for task in waiting:  # not the others: who cancels what has just ended kills this process (Ray 2.60)
+        ray.cancel(task)
     return replace(cluster, nodes=look_at_nodes())
 
 
@@ -117,7 +117,7 @@ def _count_slots(run: RequestedRun, cluster: Cluster, say: Say) -> int:
         )
     if slots > now:
         say(f"the cluster has room for {now} of {slots} slots now; its autoscaler is asked for the rest")
-        cluster.waiting.extend(_ask_for_room(run, slots - now))
+        cluster.waiting.extend(_ask_for_nodes(run, slots - now))
     return slots
 
 
@@ -126,7 +126,7 @@ def _lacks_kind(run: RequestedRun) -> bool:
     return run.device == "cuda" and run.gpu_share > 0 and not run.accelerator
 
 
-def _ask_for_room(run: RunTerms, slots: int) -> list[Any]:
+def _ask_for_nodes(run: RunTerms, slots: int) -> list[Any]:
     """Tasks that do nothing and wait for room: the autoscaler starts nodes for them, and forgets them with this driver.
 
     (`request_resources` would outlive a killed driver, and its nodes would be paid for until somebody noticed.)
@@ -136,5 +136,5 @@ def _ask_for_room(run: RunTerms, slots: int) -> list[Any]:
     wanted = bundle(run)
     cpus, gpus = wanted.pop("CPU", 0.0), wanted.pop("GPU", 0.0)
     nothing = ray.remote(lambda: None)
-    room = nothing.options(num_cpus=cpus, num_gpus=gpus, resources=wanted, name="room for a slot")
-    return [room.remote() for _ in range(slots)]
+    task = nothing.options(num_cpus=cpus, num_gpus=gpus, resources=wanted, name="room for a slot")
+    return [task.remote() for _ in range(slots)]

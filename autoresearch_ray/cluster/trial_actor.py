@@ -19,13 +19,13 @@ from typing import Any
 
 from ray import tune
 
-from autoresearch_ray.benchmark.score.plausible import Known
+from autoresearch_ray.benchmark.score.plausible import Reference
 from autoresearch_ray.benchmark.script.job import ScriptJob, script_slot
 from autoresearch_ray.benchmark.script.snapshot import Snapshot
 from autoresearch_ray.benchmark.trial.job import AnyJob, job_for
 from autoresearch_ray.benchmark.trial.slot import Slot
 from autoresearch_ray.cluster.node_files import Depot
-from autoresearch_ray.cluster.seat import Place
+from autoresearch_ray.cluster.seat import Seat
 from autoresearch_ray.cluster.session import bundle
 from autoresearch_ray.common.paths import CURVE_FILE, OUTPUT_FILE, TRIALS_FOLDER
 from autoresearch_ray.common.text import encodable, one_line, visible
@@ -46,7 +46,7 @@ READY_SECONDS = 60.0  # for the process server to start, while this actor still 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One slot.
 
-    `config` holds `run` (RunSettings JSON), `state` (its store's address), `folder`, `home` (Ray's id of the node that
+    `config` holds `run` (RunSettings JSON), `address` (of its store), `folder`, `home` (Ray's id of the node that
     the folder is on), `trial` (JSON; empty for a rest of `rest_seconds`), `stop_rule` (JSON of what may end
     the trial while it runs; empty for nothing).
     """
@@ -59,19 +59,19 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def __repr__(self) -> str:
         """What Ray's dashboard calls this actor."""
-        place, settings = getattr(self, "_place", None), getattr(self, "_settings", None)
-        if place is None or settings is None:  # set-up has failed: an error here would take the place of its own
+        seat, settings = getattr(self, "_seat", None), getattr(self, "_settings", None)
+        if seat is None or settings is None:  # set-up has failed: an error here would take the place of its own
             return "a slot that has not started"
-        return f"slot {place.number} of {settings.tag}"
+        return f"slot {seat.number} of {settings.tag}"
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take a place on the machine, open the data and start the process server, all before the first trial.
+        """Take a seat on the machine, open the data and start the process server, all before the first trial.
 
         On a share of a GPU the slots beside this one are waited for too: those of one GPU start together.
         """
         self._settings = RunSettings.model_validate_json(config["run"])
-        self._board = Board(connect(config["state"]))
-        self._place = Place(self._settings)
+        self._board = Board(connect(config["address"]))
+        self._seat = Seat(self._settings)
         self._slot = self._make_slot(hidden=(Path(config["folder"]),))
         self._slot.start()
         self._depot = Depot(self._settings, config["home"])
@@ -81,10 +81,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._lost: Outlook | None = None  # why the trial under way is ended before its time
         self._rates: deque[float] = deque(maxlen=RECENT_TRIALS)
         if self._slot.await_ready(READY_SECONDS) and self._settings.gpu_share > 0:
-            self._place.await_neighbours(self._depot.neighbours())
+            self._seat.await_neighbours(self._depot.neighbours())
 
     def _make_slot(self, hidden: tuple[Path, ...]) -> Slot:
-        experiment, isolation, cores = self._settings.experiment, self._settings.isolation, self._place.cores
+        experiment, isolation, cores = self._settings.experiment, self._settings.isolation, self._seat.cores
         if isinstance(experiment, ScriptExperiment):
             return script_slot(experiment, cores=cores, isolation=isolation, hidden=hidden)
         gpu = self._settings.device == "cuda"
@@ -111,7 +111,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             return {"seconds": point.seconds, "curve_bpb": point.train_bpb}
         self._progress = None
         result = replace(self._slot.result, trial_id=trial.trial_id)
-        result = self._depot.correct_times(self._place.sign(result))
+        result = self._depot.correct_times(self._seat.sign(result))
         if result.status == "stopped" and self._lost is not None:
             result = replace(result, expected_bpb=self._lost.expected_bpb)
         if result.status == "ok":
@@ -123,7 +123,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         """The actor ends, and with it all its processes."""
         self._stop_candidate()
         self._slot.__exit__(None, None, None)
-        self._place.release()
+        self._seat.release()
 
     def _run(self, trial: Trial) -> Iterator[CurvePoint]:
         candidate = self._board.candidates.get(trial.proposal.source_sha)
@@ -134,11 +134,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                 (folder / path).write_text(text)
             _log(f"{trial.trial_id} {trial.purpose}: {one_line(trial.proposal.hypothesis)}")
             rule = from_json(StopRule, self.config["stop_rule"]) if self.config["stop_rule"] else None
-            with self._place.busy():
+            with self._seat.busy():
                 for _ in range(LOST_ATTEMPTS):
                     self._lost, points = None, list[CurvePoint]()
                     for point in self._slot.run(job, folder):
-                        self._place.look()
+                        self._seat.look()
                         points.append(point)
                         self._judge(rule, points)
                         yield point
@@ -163,7 +163,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             memory_mb=memory_mb,
             strength=strength,
             held_out=strength == "full",
-            known=self._read_known(),
+            reference=self._read_reference(),
             keep=self._keeps(trial),
         )
 
@@ -181,11 +181,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         best = self._board.best()
         return trial.purpose == "idle" or best is None or trial.proposal.source_sha != best.source_sha
 
-    def _read_known(self) -> Known:
+    def _read_reference(self) -> Reference:
         standings = (self._board.best(), self._board.frontier()) if self._settings.experiment.scoring.is_ours else ()
-        held = [standing.val_bpb for standing in standings if standing]
+        scores = [standing.val_bpb for standing in standings if standing]
         typical = median(self._rates) if len(self._rates) >= TYPICAL_FROM else 0.0
-        return Known(min(held, default=0.0), typical)
+        return Reference(min(scores, default=0.0), typical)
 
     @contextlib.contextmanager
     def _files(self, trial_id: str) -> Iterator[Path]:

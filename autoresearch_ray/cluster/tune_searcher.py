@@ -36,13 +36,18 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     """Suggests trials of one run. `stopping` makes it finish and ignore what is cut off."""
 
     def __init__(
-        self, search: Search, settings: RunSettings, folder: Path, state: str, room: Callable[[], int] | None = None
+        self,
+        search: Search,
+        settings: RunSettings,
+        folder: Path,
+        address: str,
+        capacity: Callable[[], int] | None = None,
     ) -> None:
-        """`room` counts the slots that there is room for: the run takes them when they are more than it has."""
+        """`capacity` counts the slots that there is room for: the run takes them when they are more than it has."""
         super().__init__()
-        self._search, self._room = search, room
+        self._search, self._capacity = search, capacity
         home = ray.get_runtime_context().get_node_id()
-        self._common = {"run": settings.model_dump_json(), "state": state, "folder": str(folder), "home": home}
+        self._common = {"run": settings.model_dump_json(), "address": address, "folder": str(folder), "home": home}
         self._ours: dict[str, str] = {}  # Tune's trial id -> ours
         self._unstarted: set[str] = set()  # Tune's ids of those whose slot still starts
         self._rests = Rests(search.next)
@@ -145,12 +150,12 @@ class RunSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return to_json(rule)
 
     def _slots(self) -> int:
-        room = self._room() if self._room is not None else 0
-        if room > self._search.slots:
+        capacity = self._capacity() if self._capacity is not None else 0
+        if capacity > self._search.slots:
             logger.warning(
-                "the cluster has room for %d slots now: the run takes them, it had %d", room, self._search.slots
+                "the cluster has room for %d slots now: the run takes them, it had %d", capacity, self._search.slots
             )
-            self._search.widen(min(room, MOST_SLOTS))
+            self._search.widen(min(capacity, MOST_SLOTS))
         return self._search.slots
 
     def stop(self) -> None:

@@ -30,7 +30,7 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
-        self._place = {"GIT_DIR": f"{self._folder}/.git", "GIT_WORK_TREE": str(self._folder)}
+        self._own_variables = {"GIT_DIR": f"{self._folder}/.git", "GIT_WORK_TREE": str(self._folder)}
 
     def create(self, branch: str) -> None:
         """Make it, with `branch` to be the first, or do nothing to the one that is there. LineageError."""
@@ -54,7 +54,7 @@ class Repository:
 
     def run(self, *words: str, text: str = "", variables: Mapping[str, str] | None = None) -> str:
         """What a git command prints there; `text` is its standard input. LineageError if it fails."""
-        return self._execute(list(words), self._place | dict(variables or {}), text)
+        return self._execute(list(words), self._own_variables | dict(variables or {}), text)
 
     def _execute(self, words: list[str], variables: dict[str, str], text: str = "") -> str:
         foreign = [f"--unset={name}" for name in os.environ if name.startswith("GIT_") and name != INSTALLATION]

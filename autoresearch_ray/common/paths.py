@@ -15,7 +15,7 @@ SHIPPED = PACKAGE / "shipped" if (PACKAGE / "shipped").is_dir() else PACKAGE.par
 EXPERIMENTS = SHIPPED / "experiments"
 PROGRAM = SHIPPED / "program.md"
 
-STATE_FILE = "state.db"  # the store, if it is SQLite
+STORE_FILE = "state.db"  # the store, if it is SQLite
 BACKUP_FILE = "state.backup.db"  # a copy of it, for a damaged one
 SETTINGS_FILE = "settings.json"
 LINEAGE = "lineage"  # a git repository

@@ -59,12 +59,12 @@ class Estimate:
         self._differences: dict[tuple[str, str], tuple[float, float]] = {}
         self._changes: dict[tuple[str, str], int] = {}
         self.scale = ledger.scale
-        known = before if before is not None and before.scale == self.scale else None
-        same = self._unchanged(ledger, known)
-        if known is not None:
-            self._paths.update({sha: known.path(sha) for sha in same})
+        old = before if before is not None and before.scale == self.scale else None
+        same = self._unchanged(ledger, old)
+        if old is not None:
+            self._paths.update({sha: old.path(sha) for sha in same})
         self._seen: dict[str, Seen] = {
-            entry.source_sha: known._seen[entry.source_sha] if known and entry.source_sha in same else self._look(entry)
+            entry.source_sha: old._seen[entry.source_sha] if old and entry.source_sha in same else self._look(entry)
             for entry in ledger.entries
             if entry.parent_sha in self._entries
         }
@@ -72,16 +72,16 @@ class Estimate:
         for seen in self._seen.values():
             evidence += seen.evidence
         self.learned = learn(evidence)
-        if known is None or known.learned != self.learned:
+        if old is None or old.learned != self.learned:
             same = set()
         self._pair_variance = self.learned.pair_variance * self.scale**2
         self._beliefs: dict[str, Belief] = {
-            sha: known._beliefs[sha] if known and sha in same else self._own(sha) for sha in self._seen
+            sha: old._beliefs[sha] if old and sha in same else self._own(sha) for sha in self._seen
         }
         self._means = {sha: belief.mean for sha, belief in self._beliefs.items()}
         self._involved: dict[str, int] = {}
         self._covariance = np.zeros((0, 0))
-        self._condition(known, same)
+        self._condition(old, same)
 
     def path(self, sha: str) -> tuple[str, ...]:
         """The candidate and its ancestors in play, upwards; without the oldest, which has no effect."""
@@ -164,15 +164,15 @@ class Estimate:
         common = set(ours) & set(theirs)
         return tuple(s for s in ours if s not in common), tuple(s for s in theirs if s not in common)
 
-    def _unchanged(self, ledger: Ledger, known: "Estimate | None") -> set[str]:
+    def _unchanged(self, ledger: Ledger, old: "Estimate | None") -> set[str]:
         """The entries that have the same runs and ancestors as in the earlier estimate, and these the same runs."""
         same: set[str] = set()
-        if known is None:
+        if old is None:
             return same
         for entry in ledger.entries:  # parents come before their children
             sha, parent = entry.source_sha, entry.parent_sha
-            then = known._entries.get(sha)
-            has_line = parent in same if parent in self._entries else sha not in known._seen
+            then = old._entries.get(sha)
+            has_line = parent in same if parent in self._entries else sha not in old._seen
             if has_line and then is not None and then.runs is entry.runs:
                 same.add(sha)
         return same
@@ -210,15 +210,15 @@ class Estimate:
             for gaps in self._seen[sha].further
         ]
 
-    def _condition(self, known: "Estimate | None", same: set[str]) -> None:
-        """Correct the effects that the sums are made of; `same` are the entries whose beliefs are the known ones."""
+    def _condition(self, old: "Estimate | None", same: set[str]) -> None:
+        """Correct the effects that the sums are made of; `same` are the entries whose beliefs are the old ones."""
         self._corrected = [sha for sha, seen in self._seen.items() if seen.further]
-        if known is not None and known._corrected == self._corrected and same.issuperset(self._corrected):
-            self._involved, self._covariance = known._involved, known._covariance
-            self._means.update({sha: known._means[sha] for sha in self._involved})
-            self._totals = {sha: total for sha, total in known._totals.items() if sha in same}
+        if old is not None and old._corrected == self._corrected and same.issuperset(self._corrected):
+            self._involved, self._covariance = old._involved, old._covariance
+            self._means.update({sha: old._means[sha] for sha in self._involved})
+            self._totals = {sha: total for sha, total in old._totals.items() if sha in same}
             self._chances = {
-                asked: chance for asked, chance in known._chances.items() if asked[0] in same and asked[1] in same
+                asked: chance for asked, chance in old._chances.items() if asked[0] in same and asked[1] in same
             }
             return
         sums = self._sums()

@@ -99,20 +99,20 @@ def fit_lines(pairs: Sequence[Pair], parent: str, unit: float, least: int) -> tu
     weights, variance = known.astype(float), np.full(TWENTIETHS, PRIOR_SCALE**2)
     for _ in range(FIT_ROUNDS):
         share = weights / variance[:, None]
-        held = 1 / variance[:, None] + (share * luck**2) @ groups  # (twentieths, parents): precision of their luck
-        across = np.swapaxes(_times(share * luck, design) @ groups, 1, 2) / held[..., None]
+        luck_precision = 1 / variance[:, None] + (share * luck**2) @ groups  # (twentieths, parents)
+        across = np.swapaxes(_times(share * luck, design) @ groups, 1, 2) / luck_precision[..., None]
         precision = _times(share, design) @ design + prior
-        covariance = np.linalg.inv(precision - _times(held, across) @ across)
+        covariance = np.linalg.inv(precision - _times(luck_precision, across) @ across)
         seen = (share * luck * y) @ groups
         pull = _along(_times(share, design), y) - _along(np.swapaxes(across, 1, 2), seen)
         line = _along(covariance, pull + expected)
-        offsets = seen / held - _along(across, line)
+        offsets = seen / luck_precision - _along(across, line)
         left = (y - _along(design, line) - luck * (offsets @ groups.T)) ** 2
         weights = known * (FREEDOM + 1) / (FREEDOM + left / variance[:, None])
         spread = PRIOR_PAIRS * PRIOR_SCALE**2 + (weights * left).sum(axis=1) + (offsets**2).sum(axis=1)
         variance = spread / (PRIOR_PAIRS + np.maximum(known.sum(axis=1) - 2, 0))
     return tuple(
-        _line(line[k], offsets[k, own], covariance[k], across[k, own], held[k, own], variance[k])
+        _line(line[k], offsets[k, own], covariance[k], across[k, own], luck_precision[k, own], variance[k])
         if known[k].sum() >= least
         else None
         for k in range(TWENTIETHS)
@@ -135,9 +135,9 @@ def _along(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 def _line(
-    line: np.ndarray, offset: float, covariance: np.ndarray, across: np.ndarray, held: float, variance: float
+    line: np.ndarray, offset: float, covariance: np.ndarray, across: np.ndarray, luck_precision: float, variance: float
 ) -> Line:
     """With the parent's luck as a third coefficient, its uncertainty from that of the other two."""
     mixed = -covariance @ across
-    full = np.block([[covariance, mixed[:, None]], [mixed[None, :], np.array([[1 / held - across @ mixed]])]])
+    full = np.block([[covariance, mixed[:, None]], [mixed[None, :], np.array([[1 / luck_precision - across @ mixed]])]])
     return Line((*line.tolist(), float(offset)), tuple(map(tuple, full.tolist())), math.sqrt(variance))

@@ -146,7 +146,7 @@ async def _conversation(asking: Asking, view: SearchView, mind: Mind, say: Calla
     dry_runner = make_dry_runner(asking.settings)
     gates = Gates(
         check=lambda text: check_for(asking.settings)(text, len(asking.program.splitlines())),
-        known=lambda text: tried.get(normal_sha(text)),
+        find_duplicate=lambda text: tried.get(normal_sha(text)),
         dry_run=dry_runner.run,
     )
 

@@ -36,7 +36,7 @@ PACKAGES = ("ray", "torch", "numpy", "optuna", "tiktoken", "rustbpe")
 
 
 def new_run(
-    request: Request, tag: str, *, state: str = SQLITE, storage: str = "", address: str | None = None
+    request: Request, tag: str, *, location: str = SQLITE, storage: str = "", address: str | None = None
 ) -> RequestedRun:
     """A run that has not begun, its data not looked at. SettingsError.
 
@@ -68,7 +68,7 @@ def new_run(
         prices=request.prices,
         max_calls=request.max_calls,
         isolation=isolation,
-        state=state,
+        state=location,
         storage=storage,
         max_staleness=choose_staleness(request, default=None),
         rules=choose_rules(request, experiment),

@@ -17,7 +17,7 @@ from autoresearch_ray.archive.restore import check_free, check_ours, restore, st
 from autoresearch_ray.benchmark.data.dataset import prepare
 from autoresearch_ray.benchmark.script.snapshot import find_snapshot, take
 from autoresearch_ray.common.errors import SettingsError, StorageError
-from autoresearch_ray.common.paths import PACKAGE, SETTINGS_FILE, STATE_FILE, TRIALS_FOLDER
+from autoresearch_ray.common.paths import PACKAGE, SETTINGS_FILE, STORE_FILE, TRIALS_FOLDER
 from autoresearch_ray.driver.checkout.folder import experiment_of
 from autoresearch_ray.driver.earlier_run import find_run, start_from
 from autoresearch_ray.driver.new_run import find_experiment, new_run, ray_address
@@ -27,7 +27,7 @@ from autoresearch_ray.settings.proposer_spec import NONE
 from autoresearch_ray.settings.request import Request, default_tag
 from autoresearch_ray.settings.run_settings import SQLITE, RequestedRun, RunSettings
 from autoresearch_ray.settings.script_experiment import ScriptExperiment
-from autoresearch_ray.store.connect import check_state, read_stored_settings, state_of
+from autoresearch_ray.store.connect import check_location, locate_store, read_stored_settings
 from autoresearch_ray.store.history import read_finished
 
 Say = Callable[[str], None]
@@ -44,20 +44,20 @@ def resolve(request: Request, say: Say) -> tuple[RequestedRun, Path]:
     url = _storage_url(request)
     if url and request.resume:
         _restore(request, url, say)
-    folder, state = _run_folder(request)
+    folder, location = _run_folder(request)
     if request.init_only:
         raise SettingsError("--init-only: writes an experiment and runs nothing; it is an option of `launch` alone")
     if request.experiment is not None and request.experiment.is_dir():
         request = request.replace(experiment=experiment_of(request.experiment, say))
     if request.resume:
-        run = resume_run(request, _read_stored(folder, state), url)
+        run = resume_run(request, _read_stored(folder, location), url)
     else:
         if request.experiment is None:
             experiment = find_experiment()
             say(_experiment_words(experiment))
             request = request.replace(experiment=experiment)
         found = None if request.from_run is None else find_run(request.from_run)
-        run = new_run(request, folder.name, state=state, storage=url or "", address=ray_address(request))
+        run = new_run(request, folder.name, location=location, storage=url or "", address=ray_address(request))
         run = run if found is None else start_from(found, run, say)
     if run.storage:
         _check_storage(run, folder, fresh=not request.resume)
@@ -116,7 +116,7 @@ def _restore(request: Request, url: str, say: Say) -> None:
     """Make the folder of a run that is not here from its storage, if it is there."""
     assert request.tag is not None, "checked: a resumed run has a tag"
     folder = request.runs_dir / request.tag
-    if state_of(folder) is not None:
+    if locate_store(folder) is not None:
         return
     storage = storage_of(url, request.tag)
     try:
@@ -134,29 +134,36 @@ def _check_storage(run: RequestedRun, folder: Path, fresh: bool) -> None:
         return
     has_file = run.state == SQLITE
     try:
-        check_ours(storage, run, folder, read_finished(folder / STATE_FILE)[0] if has_file else 0)
+        check_ours(storage, run, folder, read_finished(folder / STORE_FILE)[0] if has_file else 0)
     except StorageError as error:
         raise SettingsError(f"{error}; --storage none goes on without it") from None
 
 
 def _run_folder(request: Request) -> tuple[Path, str]:
-    """The run's folder and where its state is."""
+    """The run's folder and where its store is."""
     tag = request.tag or default_tag()
     folder = request.runs_dir / tag
-    here = state_of(folder)
-    state = request.state or here or SQLITE
-    check_state(state)
+    here = locate_store(folder)
+    location = request.state or here or SQLITE
+    check_location(location)
     if here is not None and not request.resume:
         raise SettingsError(f"{folder} exists; continue it with --resume --tag {tag}, or choose another --tag")
-    if here is not None and state != here:
+    if here is not None and location != here:
         raise SettingsError(
-            f"--state {state}: {folder} keeps its state in {here}; leave --state out or use a new --tag"
+            f"--state {location}: {folder} keeps its state in {here}; leave --state out or use a new --tag"
         )
-    if here is None and state != SQLITE and not request.resume and read_stored_settings(folder, state) is not None:
-        raise SettingsError(f"{state} holds run {tag}; continue it with --resume --tag {tag}, or choose another --tag")
-    if request.resume and here is None and state == SQLITE:
-        raise SettingsError(f"{folder} holds no run; expected {STATE_FILE} there, check --tag and --runs-dir")
-    return folder.resolve(), state
+    if (
+        here is None
+        and location != SQLITE
+        and not request.resume
+        and read_stored_settings(folder, location) is not None
+    ):
+        raise SettingsError(
+            f"{location} holds run {tag}; continue it with --resume --tag {tag}, or choose another --tag"
+        )
+    if request.resume and here is None and location == SQLITE:
+        raise SettingsError(f"{folder} holds no run; expected {STORE_FILE} there, check --tag and --runs-dir")
+    return folder.resolve(), location
 
 
 def _make(folder: Path) -> None:
@@ -169,9 +176,9 @@ def _make(folder: Path) -> None:
         raise SettingsError(f"{folder}: cannot be written ({error.strerror}); choose another --runs-dir") from None
 
 
-def _read_stored(folder: Path, state: str) -> RunSettings:
+def _read_stored(folder: Path, location: str) -> RunSettings:
     try:
-        return RunSettings.model_validate_json(read_stored_settings(folder, state) or b"")
+        return RunSettings.model_validate_json(read_stored_settings(folder, location) or b"")
     except ValidationError:
-        store = folder / STATE_FILE if state == SQLITE else f"{state}, run {folder.name}"
+        store = folder / STORE_FILE if location == SQLITE else f"{location}, run {folder.name}"
         raise SettingsError(f"{store}: holds no settings of this version; start a new run") from None

@@ -24,7 +24,7 @@ from autoresearch_ray.archive.upload import Uploads
 from autoresearch_ray.benchmark.script.job import longest_job_seconds
 from autoresearch_ray.cluster.metrics import metering
 from autoresearch_ray.cluster.session import NAMESPACE, Cluster, dashboard_line, join_here, ray_for
-from autoresearch_ray.cluster.settle import Room, settle
+from autoresearch_ray.cluster.settle import Capacity, settle
 from autoresearch_ray.common.errors import SettingsError, StoreError
 from autoresearch_ray.common.paths import LINEAGE, LOCK_FILE, SETTINGS_FILE, write_whole
 from autoresearch_ray.common.text import one_line
@@ -157,8 +157,8 @@ def _drive(
         listener = listener if keeper is None else keeper.after(listener)
         lacks_weights = None if keeper is None else keeper.lacks
         search = Search(board, settings, folder / LINEAGE, listener=listener, lacks_weights=lacks_weights)
-        room = Room(settings)
-        searcher = RunSearcher(search, settings, folder, address, room if follows else None)
+        capacity = Capacity(settings)
+        searcher = RunSearcher(search, settings, folder, address, capacity if follows else None)
         silent_seconds = longest_job_seconds(settings.experiment) + SILENT_SECONDS
         watch = SlotWatch(search, searcher, settings.experiment.budget_seconds, silent_seconds)
         _tell_the_team(stack, launch, board, search, uploads)
@@ -172,7 +172,7 @@ def _drive(
         stack.enter_context(progress.hearing(board))
         stack.enter_context(metering(board, settings, search, watch))
         interrupts.search_begins(searcher.stop, resume_command(folder, settings))
-        _fit(settings, searcher, watch, room)
+        _fit(settings, searcher, watch, capacity)
     interrupted = interrupts.seen
     summary = progress.summary(folder, settings, interrupted)
     if uploads is not None:
@@ -245,7 +245,7 @@ def _uploads(settings: RunSettings, folder: Path, board: Board, progress: Progre
     return Uploads(storage, claimed, folder, progress.say, {result.trial_id for result in board.results()})
 
 
-def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
+def _fit(settings: RunSettings, searcher: Any, watch: Any, capacity: Capacity) -> None:
     from ray import tune
 
     from autoresearch_ray.cluster.scheduling import PatientScheduler
@@ -257,7 +257,7 @@ def _fit(settings: RunSettings, searcher: Any, watch: Any, room: Room) -> None:
         TrialActor,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=PatientScheduler(room),
+            scheduler=PatientScheduler(capacity),
             num_samples=-1,
             max_concurrent_trials=MOST_SLOTS,  # the searcher has a limit of its own
             reuse_actors=True,

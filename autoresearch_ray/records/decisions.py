@@ -27,10 +27,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A candidate that holds a place: the frontier or the best.
+    """A candidate that holds a role: the frontier or the best.
 
     `objective` is J = val_bpb + complexity_price * code_lines: for the frontier an estimate shrunk against luck, for
-    the best the mean of its proof. `version` counts the holders of the place, from 1.
+    the best the mean of its proof. `version` counts the holders of the role, from 1.
     """
 
     source_sha: str

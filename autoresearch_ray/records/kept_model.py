@@ -143,7 +143,7 @@ def install(run_dir: Path, kept: KeptModel, moved: Mapping[str, Path], written: 
 
     The record as it is kept, with the files' hashes. OSError.
     """
-    partial, old, place = (run_dir / name for name in (PARTIAL, OLD, BEST_FOLDER))
+    partial, old, best = (run_dir / name for name in (PARTIAL, OLD, BEST_FOLDER))
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     for name, content in written.items():
@@ -153,22 +153,22 @@ def install(run_dir: Path, kept: KeptModel, moved: Mapping[str, Path], written: 
     kept = replace(kept, files={name: describe_file(partial / name) for name in FILES})
     write_whole(partial / KEPT_FILE, to_json(kept).encode())
     shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    partial.rename(place)
+    if best.exists():
+        best.rename(old)
+    partial.rename(best)
     shutil.rmtree(old, ignore_errors=True)
     return kept
 
 
 def finish_install(run_dir: Path) -> None:
     """Finish what a killed driver was about to install, if it was whole, and remove what is left of it."""
-    partial, old, place = (run_dir / name for name in (PARTIAL, OLD, BEST_FOLDER))
+    partial, old, best = (run_dir / name for name in (PARTIAL, OLD, BEST_FOLDER))
     if (partial / KEPT_FILE).exists():
-        if place.exists():
+        if best.exists():
             shutil.rmtree(old, ignore_errors=True)
-            place.rename(old)
-        partial.rename(place)
-    elif old.exists() and not place.exists():
-        old.rename(place)
+            best.rename(old)
+        partial.rename(best)
+    elif old.exists() and not best.exists():
+        old.rename(best)
     shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(partial, ignore_errors=True)

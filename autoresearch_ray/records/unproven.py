@@ -30,7 +30,7 @@ class Unproven:
         """A step as it is stored: a keep names the advances up to its candidate, none if it came beside them."""
         if step.kind != "keep":
             return step
-        ends = [place for place, advance in enumerate(self.advances, 1) if advance.source_sha == step.source_sha]
+        ends = [number for number, advance in enumerate(self.advances, 1) if advance.source_sha == step.source_sha]
         return replace(step, proves=tuple(advance.index for advance in self.advances[: max(ends, default=0)]))
 
     def judged_by(self, step: Step) -> tuple[Step, ...]:

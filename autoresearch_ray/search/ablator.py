@@ -46,7 +46,7 @@ class Ablator:
 
     def _is_time(self, findings: Findings, steps: list[Step]) -> bool:
         keeps = [step.source_sha for step in steps if step.kind == "keep" and not step.removes]
-        since = next((place for place, sha in enumerate(reversed(keeps)) if sha in self._done), len(keeps))
+        since = next((age for age, sha in enumerate(reversed(keeps)) if sha in self._done), len(keeps))
         return since > 0 and (findings.outlook.is_plateau or since >= WINS)
 
     def _queue(self, what: str, text: str, frontier: Standing, name: str) -> bool:

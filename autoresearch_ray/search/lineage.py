@@ -45,9 +45,9 @@ class Lineage:
         self._repository.unlock()
 
     def replay(
-        self, steps: Sequence[Step], candidate: Callable[[str], Candidate], known: dict[int, str]
+        self, steps: Sequence[Step], candidate: Callable[[str], Candidate], committed: dict[int, str]
     ) -> dict[int, str]:
-        """Make commits of `steps` (those after `done`, in order); returns the ones that are not in `known`.
+        """Make commits of `steps` (those after `done`, in order); returns the ones that are not in `committed`.
 
         LineageError if git fails, or if a commit comes out other than recorded: the history was made from something
         else. The next call then begins where this one did.
@@ -57,11 +57,11 @@ class Lineage:
         try:
             for step in steps:
                 commit = self._commit(step, candidate(step.source_sha))
-                if known.get(step.index, commit) != commit:
+                if committed.get(step.index, commit) != commit:
                     raise LineageError(
-                        f"{self._folder}: step {step.index} was commit {known[step.index]} and now is {commit}"
+                        f"{self._folder}: step {step.index} was commit {committed[step.index]} and now is {commit}"
                     )
-                if step.index not in known:
+                if step.index not in committed:
                     made[step.index] = commit
             self._move_branches()
         except LineageError:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autoresearch_ray.candidate.difference import compare_constants, difference, find_changed_spans, pair_files
-from autoresearch_ray.candidate.knobs import constants, names_of, place_of, set_constants, values_by_place
+from autoresearch_ray.candidate.knobs import constants, names_of, qualified_values, qualify, set_constants
 from autoresearch_ray.candidate.merge import three_way
 from autoresearch_ray.candidate.normal_form import code_lines, normal_sha
 from autoresearch_ray.candidate.rules import Check
@@ -72,12 +72,12 @@ def _changes(steps: Sequence[Step], best_sha: str) -> list[tuple[str, str, str]]
 
 def _constants(start: str, best: str) -> list[Part]:
     """Each constant of both that has another value now, back at its start."""
-    before, known = values_by_place(start), constants(best)
+    before, known = qualified_values(start), constants(best)
     return [
-        Part(f"{change.name} {change.before} -> {change.after}", set_constants(best, {change.name: before[place]}))
+        Part(f"{change.name} {change.before} -> {change.after}", set_constants(best, {change.name: before[key]}))
         for change in compare_constants(start, best)
         if change.before and change.after and change.name in known
-        if (place := place_of(best, change.name)) in before
+        if (key := qualify(best, change.name)) in before
     ]
 
 
@@ -88,7 +88,7 @@ def _code(before: str, after: str, best: str, hypothesis: str, check: Check) -> 
         return []
     words = f"{one_line(hypothesis, HYPOTHESIS)} [{one_line(change.words(), HYPOTHESIS)}]"
     names = names_of(before)
-    kept = {names[place]: value for place, value in values_by_place(after).items() if place in names}
+    kept = {names[key]: value for key, value in qualified_values(after).items() if key in names}
     before = set_constants(before, kept)
     whole = _without(before, after, best, words, check) or Part(words, None, 0, CONFLICT)
     hunks = [_without(text, after, best, f"{place}, of: {words}", check) for text, place in _undo_hunks(before, after)]

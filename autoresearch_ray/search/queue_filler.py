@@ -53,7 +53,7 @@ class ProposerLoop:
             for index, spec in enumerate(specs or [ProposerSpec(name=TUNERS[0])])
         }
         self._merging, self._rebases = Merging(board, settings), Rebases(board.store)
-        self._known: dict[str, dict[str, Value]] = {}  # knob values by source
+        self._values_by_sha: dict[str, dict[str, Value]] = {}  # knob values by source
         trials = {trial.trial_id: trial for trial in board.trials()}
         self._running = {trial.trial_id: trial for trial in board.open_trials()}
         self._prior = Prior(read_earlier(board.store) if settings.from_run else None)
@@ -179,11 +179,11 @@ class ProposerLoop:
         return Observation(self._values(sha), result.estimated_bpb + self._price * lines)
 
     def _values(self, sha: str) -> dict[str, Value]:
-        if sha not in self._known:
-            if len(self._known) > 2 * REMEMBERED:
-                self._known.clear()
-            self._known[sha] = self._values_of(self._board.candidates.get(sha).text)
-        return self._known[sha]
+        if sha not in self._values_by_sha:
+            if len(self._values_by_sha) > 2 * REMEMBERED:
+                self._values_by_sha.clear()
+            self._values_by_sha[sha] = self._values_of(self._board.candidates.get(sha).text)
+        return self._values_by_sha[sha]
 
     def _values_of(self, text: str) -> dict[str, Value]:
         return {knob.name: knob.value for knob in read_knobs(text)}

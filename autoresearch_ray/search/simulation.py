@@ -19,7 +19,7 @@ from statistics import fmean
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.normal_form import code_lines
 from autoresearch_ray.candidate.ranges import Value
-from autoresearch_ray.common.paths import LINEAGE, STATE_FILE
+from autoresearch_ray.common.paths import LINEAGE, STORE_FILE
 from autoresearch_ray.observe.comparison import Course, Moment
 from autoresearch_ray.records.decisions import Standing
 from autoresearch_ray.records.trials import MAY_BE_BEST, CurvePoint, Result, Trial
@@ -59,7 +59,7 @@ class Simulation:
 
     def __init__(self, settings: RunSettings, world: World, folder: Path, tell: Callable[[str], None]) -> None:
         self._settings, self._world, self._tell = settings, world, tell
-        self._store = SqliteStore(folder / STATE_FILE, synced=False)
+        self._store = SqliteStore(folder / STORE_FILE, synced=False)
         self._board = Board(self._store)
         self._board.put_settings(settings.model_dump_json().encode())
         self._now = EPOCH

@@ -167,10 +167,10 @@ def _expand(path: Path, folder: Path, key: str, patterns: tuple[str, ...]) -> tu
 
 
 def _resolve_all(path: Path, folder: Path, key: str, said: tuple[str, ...]) -> tuple[str, ...]:
-    places = [(folder / Path(one).expanduser()).resolve() for one in said]
-    for one, place in zip(said, places, strict=True):
-        if not place.exists():
+    paths = [(folder / Path(one).expanduser()).resolve() for one in said]
+    for one, resolved in zip(said, paths, strict=True):
+        if not resolved.exists():
             raise SettingsError(f"{path}: {key} {one!r} does not exist; expected a folder or file to be read")
-        if PACKAGE.is_relative_to(place):
+        if PACKAGE.is_relative_to(resolved):
             raise SettingsError(f"{path}: {key} {one!r} holds this program itself; expected a folder of data alone")
-    return tuple(map(str, places))
+    return tuple(map(str, paths))

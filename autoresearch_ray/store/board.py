@@ -77,7 +77,7 @@ class Board:
             Put(f"normal/{name}", normal_sha.encode()),
             Put(f"queue/{name}", to_json(proposal).encode()),
         ]
-        if not self.candidates.is_known(proposal.source_sha):
+        if not self.candidates.has(proposal.source_sha):
             writes.append(put_source(candidate))
         done = self.store.txn([absent(f"seen/{normal_sha}")], writes).succeeded
         if done:

@@ -25,7 +25,7 @@ class Candidates:
     def put(self, candidate: Candidate) -> str:
         """Keep a candidate and return its content hash; one that is there is not written again."""
         sha = candidate.sha
-        if not self.is_known(sha):
+        if not self.has(sha):
             write = put_source(candidate)
             self._store.txn([absent(write.key)], [write])
             self.remember(sha, candidate)
@@ -44,7 +44,7 @@ class Candidates:
         self.remember(sha, candidate)
         return candidate
 
-    def is_known(self, sha: str) -> bool:
+    def has(self, sha: str) -> bool:
         """Whether this candidate is in memory, and so in the store; False says nothing."""
         return sha in self._cached
 

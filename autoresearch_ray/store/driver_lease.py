@@ -55,9 +55,9 @@ class Tenure:
     def check(self, seen: KeyValue | None) -> None:
         """FencedError if the key `driver`, as a transaction saw it, is not ours."""
         if seen is None or seen.create_revision != self._revision:
-            place = "nobody" if seen is None else _words(seen)
+            holder = "nobody" if seen is None else _words(seen)
             raise FencedError(
-                f"this driver's lease of {self._ttl:g} s has lapsed and the run belongs to {place} now; nothing was "
+                f"this driver's lease of {self._ttl:g} s has lapsed and the run belongs to {holder} now; nothing was "
                 "written. What it knew is in the store: continue with --resume if nobody else does"
             )
 

@@ -26,41 +26,41 @@ PAGE = 1_000  # keys read at once
 T = TypeVar("T")
 
 
-def read_history(state_db: Path) -> History:
+def read_history(path: Path) -> History:
     """The past of the run whose state.db this is. StoreError when it is not there, DamagedStoreError."""
-    with closing(reads.open_readonly(state_db)) as connection:
-        check(state_db, connection)
-        with storage_errors(state_db), reads.snapshot(connection):
-            check_cut(connection, state_db)
+    with closing(reads.open_readonly(path)) as connection:
+        check(path, connection)
+        with storage_errors(path), reads.snapshot(connection):
+            check_cut(connection, path)
             return history_of(_Snapshot(connection))
 
 
-def read_settings(state_db: Path) -> bytes | None:
+def read_settings(path: Path) -> bytes | None:
     """The settings of the run whose state.db this is, as JSON; None before it has begun. Errors as `read_history`."""
     with (
-        closing(reads.open_readonly(state_db)) as connection,
-        storage_errors(state_db),
+        closing(reads.open_readonly(path)) as connection,
+        storage_errors(path),
         reads.snapshot(connection),
     ):
         kv = reads.get_at(connection, "settings")
     return kv.value if kv else None
 
 
-def read_state_revision(state_db: Path) -> int:
+def read_file_revision(path: Path) -> int:
     """The revision of the store in this file. Errors as `read_history`."""
     with (
-        closing(reads.open_readonly(state_db)) as connection,
-        storage_errors(state_db),
+        closing(reads.open_readonly(path)) as connection,
+        storage_errors(path),
         reads.snapshot(connection),
     ):
         return reads.current_revision(connection)
 
 
-def read_finished(state_db: Path) -> tuple[int, set[str]]:
+def read_finished(path: Path) -> tuple[int, set[str]]:
     """The store's revision and the ids of the trials with a result, by index alone. Errors as `read_history`."""
     with (
-        closing(reads.open_readonly(state_db)) as connection,
-        storage_errors(state_db),
+        closing(reads.open_readonly(path)) as connection,
+        storage_errors(path),
         reads.snapshot(connection),
     ):
         return reads.current_revision(connection), {id_of(key) for key in reads.keys(connection, "result/")}

@@ -40,9 +40,9 @@ class Notes:
         """Keep the newest findings."""
         self._store.put("findings", to_json(findings).encode())
 
-    def directives(self, known: Directives = NO_DIRECTIVES) -> Directives:
-        """The newest version; `known` saves reading what came before it."""
-        return max(read_directives(self._store, known.version), default=known, key=lambda one: one.version)
+    def directives(self, before: Directives = NO_DIRECTIVES) -> Directives:
+        """The newest version; `before` saves reading what came before it."""
+        return max(read_directives(self._store, before.version), default=before, key=lambda one: one.version)
 
     def put_directives(self, directives: Directives) -> bool:
         """Write this version; False when somebody else has written it: read theirs and make the next one."""

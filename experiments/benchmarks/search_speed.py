@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from autoresearch_ray.common.paths import EXPERIMENTS, STATE_FILE
+from autoresearch_ray.common.paths import EXPERIMENTS, STORE_FILE
 from autoresearch_ray.driver.simulated_run import simulate_run
 from autoresearch_ray.search.worlds.world import Conditions
 from autoresearch_ray.settings.request import ask
@@ -68,7 +68,7 @@ def main() -> None:
         print(f"{found.trials} trials on {options.slots} slots: {wall:.0f} s, {own:.0f} s of them CPU")
         print(f"git {git:.0f} s of CPU; memory {used[0].ru_maxrss / 1024:.0f} MB at most")
         print(
-            f"store {(folder / STATE_FILE).stat().st_size / 1e6:.0f} MB; best {found.best:+.1f} sd, {found.wins} wins"
+            f"store {(folder / STORE_FILE).stat().st_size / 1e6:.0f} MB; best {found.best:+.1f} sd, {found.wins} wins"
         )
     if options.profile:
         pstats.Stats(profile).sort_stats("cumulative").print_stats(options.profile)

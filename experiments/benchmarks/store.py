@@ -7,7 +7,7 @@ under --folder, which should be on a real disk. One process holds all clients, s
 value of 200 bytes under its own key, compared with the revision of its last write, and asks again as soon as it has
 the answer. Stores take turns, in changing order; printed are medians over the rounds, with the lowest and highest rate.
 
-    ours, threads     the state actor through ActorStore.txn, as the parts of a run use it
+    ours, threads     the store actor through ActorStore.txn, as the parts of a run use it
     etcd, EtcdStore   one etcd member through the project's client, which adds the mark that makes retries safe
     etcd, sockets     the same etcd with as little client as can be: one socket a thread, a request written by hand, an
                       answer of which only the revision is read. What a client costs is left out on etcd's side alone
@@ -33,7 +33,7 @@ from pathlib import Path
 
 import ray
 
-from autoresearch_ray.store.actor.client import start_state_actor
+from autoresearch_ray.store.actor.client import start_store_actor
 from autoresearch_ray.store.contract import Compare, Put, Store
 from autoresearch_ray.store.etcd.store import EtcdStore
 
@@ -215,7 +215,7 @@ def main() -> None:
         load = os.getloadavg()[0]
         print(f"{os.cpu_count()} cores, load {load:.1f}; a write with fdatasync takes {sync_ms(folder):.2f} ms")
         with running_etcd(folder / "etcd") as port:
-            ours = start_state_actor(folder / "state.db", "store-benchmark", "benchmark")
+            ours = start_store_actor(folder / "state.db", "store-benchmark", "benchmark")
             turns = {
                 "ours, threads": in_threads(through_store(ours)),
                 "etcd, EtcdStore": in_threads(through_store(EtcdStore(f"etcd://127.0.0.1:{port}", "bench/"))),

@@ -3,7 +3,7 @@
     python experiments/benchmarks/store_scale.py [--folder .] [--results 100000] [--queued 10000] [--watchers 100]
 
 Fills a state.db under --folder with real records (each result with a curve of 20 points), opens it, and works on it
-through the state actor: claims, watches, reads of all results and of the whole history. Prints what each took, beside
+through the store actor: claims, watches, reads of all results and of the whole history. Prints what each took, beside
 its goal where it has one.
 """
 
@@ -24,7 +24,7 @@ import ray
 from autoresearch_ray.records.codec import to_json
 from autoresearch_ray.records.decisions import Decision
 from autoresearch_ray.records.trials import Candidate, CurvePoint, Proposal, Result, Trial
-from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
+from autoresearch_ray.store.actor.client import ActorStore, start_store_actor
 from autoresearch_ray.store.board import Board
 from autoresearch_ray.store.contract import Op, Put, Txn
 from autoresearch_ray.store.sqlite.store import SqliteStore
@@ -137,7 +137,7 @@ def events(store: ActorStore, watchers: int) -> list[float]:
 
 def use(path: Path, options: argparse.Namespace) -> None:
     """All that goes through the actor."""
-    store = start_state_actor(path, "store-scale", "benchmark")
+    store = start_store_actor(path, "store-scale", "benchmark")
     board, memory = Board(store), psutil.Process(store.process_id())
     say("memory of the actor, opened", memory.memory_info().rss / 1e6, "MB", 300)
     taken = claims(board, options.queued)

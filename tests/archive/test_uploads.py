@@ -20,7 +20,7 @@ from autoresearch_ray.search.search import Search
 from autoresearch_ray.settings.request import Request
 from autoresearch_ray.settings.run_settings import RunSettings
 from autoresearch_ray.store.board import Board
-from autoresearch_ray.store.connect import state_of
+from autoresearch_ray.store.connect import locate_store
 from autoresearch_ray.store.history import read_history
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
@@ -163,7 +163,7 @@ def test_with_its_state_on_etcd_a_run_s_files_are_stored(tmp_path: Path, setting
     head.lost()
     folder = tmp_path / "new" / "x"
     assert restore(storage_of(url, "x"), folder, lambda _: None)
-    assert state_of(folder) == etcd.state and not (folder / "state.db").exists()
+    assert locate_store(folder) == etcd.state and not (folder / "state.db").exists()
     assert len(list(folder.glob("trials/*/output.log"))) == 4
     newest = head.storage.newest()
     assert newest is not None and newest.lineage and not newest.state

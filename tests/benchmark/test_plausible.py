@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoresearch_ray.benchmark.score.plausible import Known, least_bpb, too_fast, too_good, too_many
+from autoresearch_ray.benchmark.score.plausible import Reference, least_bpb, too_fast, too_good, too_many
 from autoresearch_ray.records.trials import HELD
 
 
@@ -20,7 +20,7 @@ from autoresearch_ray.records.trials import HELD
     ],
 )
 def test_bits_are_believed_where_models_are(zlib: float, best: float, score: float, believed: bool) -> None:
-    doubt = too_good("val", score, least_bpb(zlib, Known(best)))
+    doubt = too_good("val", score, least_bpb(zlib, Reference(best)))
     assert (doubt == "") == believed and (HELD in doubt) != believed
 
 
@@ -55,6 +55,6 @@ def test_no_more_steps_and_tokens_are_believed_than_can_be_handed_out(steps: int
 def test_speed_is_doubted_only_where_it_wins_and_is_far_beyond_the_others(
     rate: float, score: float, believed: bool
 ) -> None:
-    doubt = too_fast(rate, score, Known(1.7, 1.6e5))
+    doubt = too_fast(rate, score, Reference(1.7, 1.6e5))
     assert (doubt == "") == believed and (HELD in doubt) != believed
-    assert too_fast(rate, score, Known(1.7)) == "", "there is nothing to compare with yet"
+    assert too_fast(rate, score, Reference(1.7)) == "", "there is nothing to compare with yet"

@@ -101,8 +101,8 @@ def lying(model: nn.Module, lie: Callable[[np.ndarray], np.ndarray]) -> Side:
                 own = metric.log_probabilities(logits, np.roll(tokens, -1, 1)).float().numpy()
                 shared.own[: len(tokens)] = lie(own)
             if "show" in message:
-                places = torch.from_numpy(shared.places.copy()).long()
-                shared.logits[:] = logits.take_along_dim(places[:, :, None], 1).numpy()
+                positions = torch.from_numpy(shared.positions.copy()).long()
+                shared.logits[:] = logits.take_along_dim(positions[:, :, None], 1).numpy()
             shared_logits.tell(channel, {})
 
     return side
@@ -114,7 +114,7 @@ def test_a_model_that_shows_what_it_said_is_believed(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("share", [0.05, 1.0])
 def test_a_model_that_says_better_than_it_shows_is_refused(dataset: Dataset, share: float) -> None:
-    """A lie about one place in twenty is met by one of the places, one in each row, that have to be shown."""
+    """A lie about one position in twenty is met by one of the positions, one in each row, that have to be shown."""
     rng = np.random.default_rng(3)
 
     def lie(own: np.ndarray) -> np.ndarray:

@@ -82,7 +82,7 @@ def nothing(cluster: RayCluster) -> None:
 
 
 FAULTS: dict[str, tuple[Fault, Fault]] = {
-    "the state actor is killed": (kill_everywhere("[r]ay::StateActor"), nothing),
+    "the store actor is killed": (kill_everywhere("[r]ay::StoreActor"), nothing),
     "a trial actor is killed": (kill_everywhere("[r]ay::TrialActor"), nothing),
     "a raylet is killed": (kill_everywhere("[/]raylet/raylet"), nothing),
     "a worker is cut off and comes back": (cut_off_and_back, nothing),
@@ -118,7 +118,7 @@ def test_a_driver_that_is_killed_goes_on(cluster: RayCluster, tmp_path: Path) ->
     assert resumed.returncode == 0 and "Traceback" not in output, output
     rows = check_run(cluster, tag, tmp_path)
     print(f"\ndriver killed: {longest_pause(rows):.1f} s without a result, the start of the next one included")
-    assert not [line for line in head.processes() if "ray::StateActor" in line]
+    assert not [line for line in head.processes() if "ray::StoreActor" in line]
 
 
 def test_a_lost_head_is_replaced_from_its_storage(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_submitted_run_is_left_joined_and_stopped_and_uses_every_host(cluster:
     cluster.ray("job", "stop", "autoresearch-night-1", "--address", dashboard)
     rest = joined.communicate(timeout=60)[0]
     assert joined.returncode == 130 and "--resume --tag night" in rest, rest
-    assert not [line for line in head.processes() if "ray::StateActor" in line]
+    assert not [line for line in head.processes() if "ray::StoreActor" in line]
 
 
 def test_the_run_goes_on_by_ray_exec_and_is_complete(cluster: RayCluster) -> None:

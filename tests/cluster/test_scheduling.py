@@ -88,11 +88,11 @@ def test_a_trial_waits_for_its_own_slot_where_there_is_room() -> None:
 
 
 def test_a_trial_without_room_is_handed_on_oldest_first() -> None:
-    room = [6]
-    stranded = Stranded(lambda: room[0], now=lambda: 0.0)
+    capacity = [6]
+    stranded = Stranded(lambda: capacity[0], now=lambda: 0.0)
     stranded.among(["b"], running=4)
     stranded.among(["b", "c"], running=4)
-    room[0] = 4
+    capacity[0] = 4
     assert stranded.among(["b", "c"], running=4) == ["b", "c"]
     assert stranded.among(["b", "c", "d"], running=3) == ["b", "c"], "d came with the free slot, which b may take"
     assert stranded.among(["c", "d"], running=4) == ["c", "d"]

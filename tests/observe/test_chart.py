@@ -48,7 +48,7 @@ def test_an_empty_run_draws_nothing_and_is_json() -> None:
 
 def test_the_lineage_has_wins_on_its_trunk_and_says_which_advances_were_lost() -> None:
     rows = lineage_rows(realistic())
-    assert [(row.place, row.word, row.fate) for row in rows] == [
+    assert [(row.kind, row.word, row.fate) for row in rows] == [
         ("trunk", "start", ""),
         ("branch", "advance", ""),
         ("trunk", "win 1", ""),

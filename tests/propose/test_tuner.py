@@ -55,8 +55,8 @@ def test_suggestions_are_in_range_change_something_and_never_repeat(kind: TunerN
     found = suggestions(kind, 5)
     assert all(ranges[name].contains(value) for s in found for name, value in s.values.items())
     assert all(s.values and all(value != HERE[name] for name, value in s.values.items()) for s in found)
-    places = [tuple((HERE | dict(s.values)).items()) for s in found]
-    assert len(set(places)) == len(places)
+    points = [tuple((HERE | dict(s.values)).items()) for s in found]
+    assert len(set(points)) == len(points)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -139,7 +139,7 @@ def test_the_default_avoids_where_trials_fail() -> None:
     assert sum(int(s.values.get("DEPTH", 0)) >= 6 for s in found if s is not None) <= 2
 
 
-def test_noise_is_pooled_over_equal_places() -> None:
+def test_noise_is_pooled_over_equal_points() -> None:
     units = np.array([[0.0], [0.0], [1.0], [1.0], [0.5]])
     assert noise_sd(units, np.array([1.0, 3.0, 10.0, 12.0, 99.0])) == pytest.approx(math.sqrt(2))
     assert noise_sd(units[3:], np.array([1.0, math.nan])) > 0

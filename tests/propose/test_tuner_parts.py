@@ -1,4 +1,4 @@
-"""What the knob tuner stands on: the model's features, TPE's densities, places that are remembered."""
+"""What the knob tuner stands on: the model's features, TPE's densities, points that are remembered."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,10 +13,10 @@ from optuna.trial import TrialState, create_trial
 from autoresearch_ray.candidate.knobs import Knob, read_knobs
 from autoresearch_ray.candidate.ranges import Choice, Interval, Value
 from autoresearch_ray.propose.tuner.knob_moves import all_units
-from autoresearch_ray.propose.tuner.places import Places
 from autoresearch_ray.propose.tuner.surrogate import SPREAD, WIDTH, best_move, features
 from autoresearch_ray.propose.tuner.tpe import tpe_units
 from autoresearch_ray.propose.tuner.tuner import Observation, Tuner
+from autoresearch_ray.propose.tuner.unit_cache import UnitCache
 
 KNOBS = read_knobs(TRAIN)
 A = Knob("A", 0.5, Interval(0.0, 1.0, log=False, integer=False), 1)
@@ -114,7 +114,7 @@ def _named(place: np.ndarray) -> dict[str, float]:
     return {"A": float(place[0]), "B": min((0.5 / 3, 0.5, 2.5 / 3), key=lambda option: abs(option - place[1]))}
 
 
-def test_tpe_takes_places_at_the_ends_and_failures_and_one_result() -> None:
+def test_tpe_takes_points_at_the_ends_and_failures_and_one_result() -> None:
     rng = np.random.default_rng(0)
     ends = np.array([[0.0, 0.5 / 3], [1.0, 2.5 / 3]] * 8)
     failed = np.full(16, np.nan)
@@ -131,11 +131,11 @@ def test_a_result_is_looked_at_once_however_many_suggestions_follow() -> None:
     assert {observation.values.reads for observation in seen[:599]} == {len(KNOBS)}  # type: ignore[attr-defined]
 
 
-def test_places_follow_the_order_and_the_ranges_of_todays_knobs() -> None:
+def test_points_follow_the_order_and_the_ranges_of_todays_knobs() -> None:
     values: dict[str, Value] = {"A": 0.25, "B": "y"}
-    places = Places()
-    assert places.rows([A, B], [values]).tolist() == [[0.25, 0.5]]
-    assert places.rows([B, A], [values]).tolist() == [[0.5, 0.25]]
+    cache = UnitCache()
+    assert cache.rows([A, B], [values]).tolist() == [[0.25, 0.5]]
+    assert cache.rows([B, A], [values]).tolist() == [[0.5, 0.25]]
     narrow = Knob("A", 0.5, Interval(0.3, 0.7, log=False, integer=False), 1)
-    assert places.rows([narrow, B], [values])[0, 0] == np.inf
-    assert places.rows([A, Knob("C", 0.75, A.range, 3)], [values]).tolist() == [[0.25, 0.75]]
+    assert cache.rows([narrow, B], [values])[0, 0] == np.inf
+    assert cache.rows([A, Knob("C", 0.75, A.range, 3)], [values]).tolist() == [[0.25, 0.75]]

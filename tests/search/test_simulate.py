@@ -9,7 +9,7 @@ import pytest
 
 import autoresearch_ray
 from autoresearch_ray.candidate.template import split
-from autoresearch_ray.common.paths import EXPERIMENTS, STATE_FILE
+from autoresearch_ray.common.paths import EXPERIMENTS, STORE_FILE
 from autoresearch_ray.driver.simulated_run import simulate_run
 from autoresearch_ray.search.worlds.world import Conditions
 from autoresearch_ray.settings.request import ask
@@ -42,7 +42,7 @@ def test_a_simulation_finds_gains_and_leaves_a_run_that_pandas_reads(tmp_path: P
 def test_all_texts_of_a_tuners_run_are_read_by_one_template(tmp_path: Path) -> None:
     request = ask(experiment=EXPERIMENTS / "t4.yaml", trials=60, slots=8, seed=3, isolation="none")
     simulate_run(request, Conditions(), tmp_path / "run", lambda _: None)
-    history = read_history(tmp_path / "run" / STATE_FILE)
+    history = read_history(tmp_path / "run" / STORE_FILE)
     texts = [candidate.text for candidate in history.candidates.values()]
     assert len(texts) > 20 and {row.trial.proposal.kind for row in history.rows} >= {"knobs", "merge"}
     assert len({id(split(text).template) for text in texts}) == 1

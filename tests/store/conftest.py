@@ -39,10 +39,10 @@ def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         with SqliteStore(path) as sqlite_store:
             yield sqlite_store
     elif request.param == "actor":
-        from autoresearch_ray.store.actor.client import start_state_actor
+        from autoresearch_ray.store.actor.client import start_store_actor
 
         namespace = request.getfixturevalue("ray_session")
-        actor_store = start_state_actor(path, f"state-{uuid.uuid4().hex}", namespace)
+        actor_store = start_store_actor(path, f"state-{uuid.uuid4().hex}", namespace)
         yield actor_store
         actor_store.stop()
     else:

@@ -1,4 +1,4 @@
-"""Watches of the state actor, in this process: each hears of its own keys alone, in time, and of the end."""
+"""Watches of the store actor, in this process: each hears of its own keys alone, in time, and of the end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,18 +6,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from autoresearch_ray.common.errors import CompactedError, StoreError
-from autoresearch_ray.store.actor.server import Seen, StateActor, Watch
+from autoresearch_ray.store.actor.server import Seen, StoreActor, Watch
 from autoresearch_ray.store.contract import Put, Txn, WatchBatch
 
 
 @asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[StateActor]:
-    actor = StateActor(str(path))
+async def serving(path: Path) -> AsyncIterator[StoreActor]:
+    actor = StoreActor(str(path))
     yield actor
     await actor.close()
 
 
-async def put(actor: StateActor, key: str) -> None:
+async def put(actor: StoreActor, key: str) -> None:
     await actor.txns([Txn(success=(Put(key, b""),))])
 
 

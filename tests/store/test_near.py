@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import signal
 import time
 import uuid
@@ -13,14 +14,15 @@ import pytest
 import ray
 
 from autoresearch_ray.common.errors import StoreError
-from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
-from autoresearch_ray.store.actor.near import Answers, NearLine, Place, serve
+from autoresearch_ray.store.actor.client import ActorStore, start_store_actor
+from autoresearch_ray.store.actor.near import Answers, Endpoint, NearLine, serve
+from autoresearch_ray.store.actor.server import StoreActor
 from autoresearch_ray.store.contract import Put, Txn, TxnResult
 
 
 @pytest.fixture
 def actor_store(ray_session: str, tmp_path: Path) -> Iterator[ActorStore]:
-    store = start_state_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
+    store = start_store_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
     yield store
     store.stop()
 
@@ -31,8 +33,8 @@ def test_a_store_s_transactions_take_the_socket(actor_store: ActorStore) -> None
 
 
 def test_the_socket_carries_large_values_both_ways(actor_store: ActorStore) -> None:
-    place = ray.get(actor_store._actor.near.remote())
-    line = NearLine(lambda: place)
+    endpoint = ray.get(actor_store._actor.near.remote())
+    line = NearLine(lambda: endpoint)
     for number in range(3):
         (answer,) = line.ask([Txn((), (Put("a", b"x" * 3_000_000 * number, previous=True),))], 30) or []
         assert isinstance(answer, TxnResult) and answer.revision == 2 + number
@@ -43,8 +45,8 @@ def test_the_socket_carries_large_values_both_ways(actor_store: ActorStore) -> N
 
 
 def test_what_the_actor_refuses_is_refused_by_the_socket_too(actor_store: ActorStore) -> None:
-    place = ray.get(actor_store._actor.near.remote())
-    line = NearLine(lambda: place)
+    endpoint = ray.get(actor_store._actor.near.remote())
+    line = NearLine(lambda: endpoint)
     ray.get(actor_store._actor.close.remote())
     with pytest.raises(StoreError, match="was stopped"):
         line.ask([Txn((), (Put("a", b""),))], 30)
@@ -52,12 +54,12 @@ def test_what_the_actor_refuses_is_refused_by_the_socket_too(actor_store: ActorS
 
 
 def test_where_there_is_no_socket_there_is_no_answer_and_no_error() -> None:
-    places = [Place("nobody listens here", b""), None]
-    line = NearLine(lambda: places.pop())
+    endpoints = [Endpoint("nobody listens here", b""), None]
+    line = NearLine(lambda: endpoints.pop())
     for left in (1, 1):
         assert line.ask([Txn()], 30) is None
-        assert len(places) == left, "it is not tried again at once"
-    assert NearLine(places.pop).ask([Txn()], 30) is None
+        assert len(endpoints) == left, "it is not tried again at once"
+    assert NearLine(endpoints.pop).ask([Txn()], 30) is None
 
 
 def test_who_does_not_know_the_secret_is_not_read_and_not_believed() -> None:
@@ -65,10 +67,10 @@ def test_who_does_not_know_the_secret_is_not_read_and_not_believed() -> None:
         raise AssertionError(f"a stranger's {txns}")
 
     async def use() -> None:
-        place = await serve(answer)
-        stranger = NearLine(lambda: replace(place, secret=b"guessed"))
+        endpoint = await serve(answer)
+        stranger = NearLine(lambda: replace(endpoint, secret=b"guessed"))
         assert await asyncio.to_thread(stranger.ask, [Txn()], 30) is None, "the server cannot prove itself to it"
-        reader, writer = await asyncio.open_unix_connection(f"\0{place.name}")
+        reader, writer = await asyncio.open_unix_connection(f"\0{endpoint.name}")
         writer.write(bytes(64) + (1 << 40).to_bytes(8, "big"))  # no proof, and the length of a message
         assert len(await reader.read()) == 64, "a challenge, a proof, and the end"
         writer.close()
@@ -86,8 +88,8 @@ def test_a_connection_that_was_lost_is_made_again() -> None:
         return [TxnResult(True, len(sizes), ()) for _ in txns]
 
     async def use() -> None:
-        place = await serve(answer)
-        line = NearLine(lambda: place)
+        endpoint = await serve(answer)
+        line = NearLine(lambda: endpoint)
         first, lost, again = [await asyncio.to_thread(line.ask, [Txn()] * size, 30) for size in (2, 1, 1)]
         assert (first, lost, again) == ([TxnResult(True, 1, ())] * 2, None, [TxnResult(True, 3, ())])
         await asyncio.to_thread(line.close)
@@ -102,7 +104,7 @@ def test_a_silent_actor_is_an_error_and_its_late_answer_is_nobody_else_s(actor_s
     process = actor_store.process_id()
     os.kill(process, signal.SIGSTOP)
     try:
-        with pytest.raises(StoreError, match="no answer from the state actor within 2 s"):
+        with pytest.raises(StoreError, match="no answer from the store actor within 2 s"):
             hasty.put("late", b"")
     finally:
         os.kill(process, signal.SIGCONT)
@@ -112,3 +114,8 @@ def test_a_silent_actor_is_an_error_and_its_late_answer_is_nobody_else_s(actor_s
     patient = ActorStore(actor_store._actor)
     assert patient.put("b", b"") == 4, "the late one was carried out, once"
     patient._near.close()
+
+
+def test_an_actor_that_an_older_version_started_is_found_by_the_names_of_then() -> None:
+    then = {"server\nStateActor": StoreActor, "near\nPlace": Endpoint}
+    assert {name: pickle.loads(f"cautoresearch_ray.store.actor.{name}\n.".encode()) for name in then} == then

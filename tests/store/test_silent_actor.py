@@ -1,4 +1,4 @@
-"""A state actor that does not answer: what Ray did with it is told."""
+"""A store actor that does not answer: what Ray did with it is told."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.common.errors import StoreError
-from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
+from autoresearch_ray.store.actor.client import ActorStore, start_store_actor
 
 
 def test_an_actor_that_is_silent_after_restarts_is_told_from_one_that_is_slow(ray_session: str, tmp_path: Path) -> None:
-    store = start_state_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
+    store = start_store_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
     impatient = ActorStore(store._actor, retry_seconds=0.5)
     first = store.process_id()
     os.kill(first, signal.SIGSTOP)

@@ -16,15 +16,15 @@ import pytest
 import ray
 
 from autoresearch_ray.common.errors import DamagedStoreError, StoreError
-from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
-from autoresearch_ray.store.actor.server import StateActor
+from autoresearch_ray.store.actor.client import ActorStore, start_store_actor
+from autoresearch_ray.store.actor.server import StoreActor
 from autoresearch_ray.store.contract import Compare, Put, Txn, TxnResult
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
 WRITER = """
 import sys
 from pathlib import Path
-from autoresearch_ray.store.actor.server import StateActor
+from autoresearch_ray.store.actor.server import StoreActor
 from autoresearch_ray.store.sqlite.store import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
 for number in range(1_000_000):
@@ -141,7 +141,7 @@ def test_the_history_of_a_key_is_gone_after_compaction_and_the_rest_is_not(tmp_p
 
 @pytest.fixture
 def actor_store(ray_session: str, tmp_path: Path) -> ActorStore:
-    return start_state_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
+    return start_store_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
 
 
 def test_clients_go_on_over_kills_of_the_actor_and_write_nothing_twice(actor_store: ActorStore) -> None:
@@ -167,7 +167,7 @@ def test_clients_go_on_over_kills_of_the_actor_and_write_nothing_twice(actor_sto
 def test_a_write_whose_answer_was_lost_is_not_repeated(ray_session: str, tmp_path: Path) -> None:
     died = tmp_path / "died"
 
-    class DiesBeforeItsFirstAnswer(StateActor):
+    class DiesBeforeItsFirstAnswer(StoreActor):
         async def txns(self, txns: list[Txn]) -> list[TxnResult | StoreError]:
             answers = await super().txns(txns)
             if not died.exists():
@@ -208,16 +208,16 @@ def test_a_watch_goes_on_over_a_kill_and_misses_nothing(actor_store: ActorStore)
 
 def test_a_stopped_actor_is_an_error_at_once_and_may_be_started_again(ray_session: str, tmp_path: Path) -> None:
     name = f"state-{uuid.uuid4().hex}"
-    first = start_state_actor(tmp_path / "state.db", name, ray_session)
+    first = start_store_actor(tmp_path / "state.db", name, ray_session)
     first.put("a", b"1")
-    assert start_state_actor(tmp_path / "state.db", name, ray_session).get("a") is not None
+    assert start_store_actor(tmp_path / "state.db", name, ray_session).get("a") is not None
     with pytest.raises(StoreError, match=r"has .*state\.db open; expected .*other\.db"):
-        start_state_actor(tmp_path / "other.db", name, ray_session)
+        start_store_actor(tmp_path / "other.db", name, ray_session)
     first.stop()
     first.stop()
     with pytest.raises(StoreError, match="ended for good"):
         first.get("a")
-    second = start_state_actor(tmp_path / "state.db", name, ray_session)
+    second = start_store_actor(tmp_path / "state.db", name, ray_session)
     assert second.get("a") is not None
     second.stop()
 
@@ -225,13 +225,13 @@ def test_a_stopped_actor_is_an_error_at_once_and_may_be_started_again(ray_sessio
 def test_an_actor_takes_the_file_that_was_put_in_its_place(ray_session: str, tmp_path: Path) -> None:
     folder, name = tmp_path / "run", f"state-{uuid.uuid4().hex}"
     folder.mkdir()
-    first = start_state_actor(folder / "state.db", name, ray_session)
+    first = start_store_actor(folder / "state.db", name, ray_session)
     first.put("a", b"lost with its folder")
     shutil.rmtree(folder)
     folder.mkdir()
     with SqliteStore(folder / "state.db") as restored:
         restored.put("b", b"restored")
-    again = start_state_actor(folder / "state.db", name, ray_session)
+    again = start_store_actor(folder / "state.db", name, ray_session)
     assert again.get("a") is None and again.get("b") is not None
     again.put("c", b"new")
     again.stop()
@@ -242,7 +242,7 @@ def test_an_actor_takes_the_file_that_was_put_in_its_place(ray_session: str, tmp
 def test_an_actor_on_a_damaged_file_says_so(ray_session: str, tmp_path: Path) -> None:
     (tmp_path / "state.db").write_bytes(b"nonsense " * 1_000)
     with pytest.raises(DamagedStoreError, match=r"state\.db"):
-        start_state_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
+        start_store_actor(tmp_path / "state.db", f"state-{uuid.uuid4().hex}", ray_session)
 
 
 def test_leases_outlive_a_pause_of_the_actor_in_which_nobody_could_keep_them(actor_store: ActorStore) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch_ray.common.errors import StoreError
-from autoresearch_ray.store.actor.client import start_state_actor
+from autoresearch_ray.store.actor.client import start_store_actor
 from autoresearch_ray.store.connect import begin, read_stored_settings
 from autoresearch_ray.store.contract import Put, Store
 from autoresearch_ray.store.history import read_history
@@ -94,7 +94,7 @@ def open_store(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Open
             plain = SqliteStore(path)
             closes.append(plain.close)
             return plain, os.getpid()
-        actor = start_state_actor(path, f"state-{uuid.uuid4().hex}", request.getfixturevalue("ray_session"))
+        actor = start_store_actor(path, f"state-{uuid.uuid4().hex}", request.getfixturevalue("ray_session"))
         closes.append(actor.stop)
         return actor, actor.process_id()
 

@@ -1,4 +1,4 @@
-"""What concurrent clients saw of the state actor while its process was killed again and again.
+"""What concurrent clients saw of the store actor while its process was killed again and again.
 
 Threads here and in a worker process compare-and-swap shared keys, work the queue and read. Some are patient; some give
 an operation up at the first trouble and never learn what became of it. Every operation is recorded, and so is the
@@ -27,7 +27,7 @@ from recorded_clients import RecordingStore, run_clients
 
 from autoresearch_ray.records.codec import from_json
 from autoresearch_ray.records.trials import Trial
-from autoresearch_ray.store.actor.client import ActorStore, start_state_actor
+from autoresearch_ray.store.actor.client import ActorStore, start_store_actor
 from autoresearch_ray.store.contract import Delete, Event, Put, Store
 
 KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "5"))
@@ -69,7 +69,7 @@ def history(
     ray_session: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[list[Operation], list[Event]]]:
     folder, name = tmp_path_factory.mktemp("history"), f"state-{uuid.uuid4().hex}"
-    store = start_state_actor(folder / "state.db", name, ray_session)
+    store = start_store_actor(folder / "state.db", name, ray_session)
     impatient = ActorStore(ray.get_actor(name, ray_session), retry_seconds=0)
     yield record(store, impatient, folder / "stop")
     store.stop()

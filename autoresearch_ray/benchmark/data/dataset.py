@@ -106,7 +106,7 @@ def prepare(experiment: Experiment, progress: Progress | None = None) -> Dataset
     """
     say = progress or (lambda line: None)
     spec = _spec(experiment)
-    label, folder = _place(experiment, spec)
+    label, folder = _locate(experiment, spec)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _acquire(filelock.FileLock(folder.with_name(folder.name + ".lock")), folder, say):
@@ -120,7 +120,7 @@ def prepare(experiment: Experiment, progress: Progress | None = None) -> Dataset
 def look_up(experiment: Experiment) -> Dataset | None:
     """The experiment's data set as it lies in the cache, unchecked; None if it is not there."""
     try:
-        return open_dataset(_place(experiment, _spec(experiment))[1], verify=False)
+        return open_dataset(_locate(experiment, _spec(experiment))[1], verify=False)
     except DataError:
         return None
 
@@ -151,7 +151,7 @@ def _find_changes(folder: Path, meta: dict[str, Any]) -> list[str]:
     return changed + (["meta.json"] if fingerprint(meta["content"]) != meta["fingerprint"] else [])
 
 
-def _place(experiment: Experiment, spec: dict[str, str | int]) -> tuple[str, Path]:
+def _locate(experiment: Experiment, spec: dict[str, str | int]) -> tuple[str, Path]:
     """The prefix of the data set's folder name, and the folder."""
     key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
     label = Path(experiment.data).stem if "content" in spec else experiment.data.replace("/", "--")

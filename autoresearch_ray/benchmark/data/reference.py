@@ -53,5 +53,5 @@ def _contexts(rows: np.ndarray, length: int, vocab: int) -> np.ndarray:
 
 def _look_up(keys: np.ndarray, values: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """The value of each asked key; 0 where it is not there."""
-    places = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return np.where(keys[places] == asked, values[places], 0)
+    indices = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+    return np.where(keys[indices] == asked, values[indices], 0)

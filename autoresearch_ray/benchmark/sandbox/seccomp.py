@@ -103,9 +103,9 @@ def _assemble(lines: list[_Line | str]) -> bytes:
             code.append(line)
 
     def distance(at: int, label: str) -> int:
-        steps = labels[label] - at - 1 if label else 0
-        assert 0 <= steps < 256, f"{label}: {steps} instructions ahead"
-        return steps
+        ahead = labels[label] - at - 1 if label else 0
+        assert 0 <= ahead < 256, f"{label}: {ahead} instructions ahead"
+        return ahead
 
     return b"".join(
         struct.pack("<HBBI", operation, distance(at, yes), distance(at, no), value)

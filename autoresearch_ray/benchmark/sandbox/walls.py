@@ -29,7 +29,7 @@ from autoresearch_ray.records.codec import from_json
 from autoresearch_ray.records.trials import Isolation
 
 FULL = ("pid", "net", "fs", "seccomp")
-KNOWN = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)
+LAYERS = ("pid", "net", "fs", "landlock", "seccomp", mps.LAYER)
 MODES: tuple[Isolation, ...] = get_args(Isolation)
 HOW_TO_GET = (
     "run as root, or allow user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a "
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 class Walls:
     """The walls around the candidates of one process server."""
 
-    layers: tuple[str, ...] = ()  # ordered as KNOWN
+    layers: tuple[str, ...] = ()  # ordered as LAYERS
     missing: dict[str, str] = field(default_factory=dict)  # layer: why it could not be had
     user: int = 0  # user that candidates run as; 0: the server's own
     shown: tuple[str, ...] = ()  # paths they may read besides what every trainer needs
@@ -66,7 +66,7 @@ def parse_layers(isolation: str) -> frozenset[str]:
     if isolation in ("strict", "best"):
         return frozenset(FULL)
     layers = frozenset({"pid"} if isolation == "none" else isolation.split("+"))
-    if not layers <= set(KNOWN):
+    if not layers <= set(LAYERS):
         raise SettingsError(f"isolation {isolation!r}: expected one of {', '.join(MODES)}")
     return layers
 
@@ -83,7 +83,7 @@ def raise_walls(
         return Walls(missing=dict.fromkeys(wanted, "only Linux on x86_64 and aarch64 has it"))
     doors = (mps.pipe_folder(), root_folder.SHARED_MEMORY) if mps.LAYER in wanted else ()
     user = limits.spare_user(mps.USER_NUMBER if doors else number)
-    steps: dict[str, Callable[[], None]] = {
+    enter: dict[str, Callable[[], None]] = {
         "pid": _check_first_process,
         "net": lambda: syscalls.unshare(syscalls.CLONE_NEWNET),
         "fs": lambda: _enter_view(staging, hidden, user, doors, shown),
@@ -93,7 +93,7 @@ def raise_walls(
     missing: dict[str, str] = {}
     for layer in (layer for layer in FULL if layer in wanted):
         try:
-            steps[layer]()
+            enter[layer]()
             layers.add(layer)
         except OSError as error:
             missing[layer] = str(error)
@@ -102,7 +102,7 @@ def raise_walls(
     if doors:
         layers.add(mps.LAYER)
     syscalls.set_dumpable(False)  # candidates may not look into this process
-    return Walls(tuple(layer for layer in KNOWN if layer in layers), missing, user, shown)
+    return Walls(tuple(layer for layer in LAYERS if layer in layers), missing, user, shown)
 
 
 def confine(

@@ -23,19 +23,19 @@ FASTER = 1000  # than what is typical
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Reference:
     """Measured values to compare with; 0 where nothing is known."""
 
     bpb: float = 0.0  # the lower one of best and frontier
     tokens_per_second: float = 0.0  # typical of the slot
 
 
-NOTHING = Known()
+NOTHING = Reference()
 
 
-def least_bpb(zlib_bpb: float, known: Known) -> float:
+def least_bpb(zlib_bpb: float, reference: Reference) -> float:
     """Bits per byte below which a score is not believed; `zlib_bpb` is what zlib needs for the same tokens."""
-    return max(LEAST * zlib_bpb, min(LEAST_AT_ONCE * zlib_bpb, HALF * known.bpb))
+    return max(LEAST * zlib_bpb, min(LEAST_AT_ONCE * zlib_bpb, HALF * reference.bpb))
 
 
 def too_good(name: str, bpb: float, least: float) -> str:
@@ -52,10 +52,10 @@ def too_many(steps: int, tokens: int, seconds: float) -> str:
     return f"says that it took {steps} steps of {tokens} tokens in all in {seconds:.2f} s, which no process can; {HELD}"
 
 
-def too_fast(tokens_per_second: float, bpb: float, known: Known) -> str:
+def too_fast(tokens_per_second: float, bpb: float, reference: Reference) -> str:
     """Why a result that would count is not believed for its speed; empty if it is."""
-    times = tokens_per_second / known.tokens_per_second if known.tokens_per_second > 0 else 0.0
-    if times <= FASTER or bpb >= known.bpb:
+    times = tokens_per_second / reference.tokens_per_second if reference.tokens_per_second > 0 else 0.0
+    if times <= FASTER or bpb >= reference.bpb:
         return ""
     return (
         f"{tokens_per_second:.3g} tokens a second, {times:.0f} times what is typical here, and the best score; {HELD}"

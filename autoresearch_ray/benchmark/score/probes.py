@@ -1,7 +1,7 @@
 """Does a model's prediction depend on anything but the tokens before it? Asked while it is scored.
 
     causal   later tokens of the same row
-    rows     the other rows of the batch, or the row's place in it
+    rows     the other rows of the batch, or the row's position in it
     again    what the model was asked before
 
 A probe asks for a batch a second time, changed where the answer may not depend on it, and compares the two answers.
@@ -111,18 +111,18 @@ def _probes(
 
 
 def _causal(batch: Question, rows: np.ndarray, rng: np.random.Generator) -> Question:
-    """Each row continues as another row from a place of its own; the places are spread evenly."""
+    """Each row continues as another row from a position of its own; the positions are spread evenly."""
     size, length = batch.tokens.shape
     spread = (rng.permutation(size) + rng.random(size)) / size
     cut = (spread * (length - 2)).astype(np.int64)[:, None]  # the last x that stays
     other = _strangers(batch, rows, rng)
-    steps = np.arange(length)
-    tokens = np.where(steps <= cut, batch.tokens, other)
-    return Question(batch.split, batch.rows, tokens, batch.tokens, steps[:-1] <= cut, "causal")
+    positions = np.arange(length)
+    tokens = np.where(positions <= cut, batch.tokens, other)
+    return Question(batch.split, batch.rows, tokens, batch.tokens, positions[:-1] <= cut, "causal")
 
 
 def _rows(batch: Question, rows: np.ndarray, rng: np.random.Generator) -> Question:
-    """Half of the rows give way to others, and the rest change places."""
+    """Half of the rows give way to others, and the rest change positions."""
     size = len(batch.rows)
     order = rng.permutation(size)
     kept = (np.arange(size) < (size + 1) // 2)[:, None]
@@ -182,8 +182,8 @@ def _check_trend(moves: list[tuple[np.ndarray, np.ndarray]]) -> None:
 
 
 def _means_before(still: np.ndarray, move: np.ndarray, window: int) -> np.ndarray:
-    """Each row's mean move at the last places that may not move."""
-    count = still.sum(1, keepdims=True)  # places 0 to count - 1
-    steps = np.arange(still.shape[1])
-    near = (steps < count) & (steps >= count - window)
+    """Each row's mean move at the last positions that may not move."""
+    count = still.sum(1, keepdims=True)  # positions 0 to count - 1
+    positions = np.arange(still.shape[1])
+    near = (positions < count) & (positions >= count - window)
     return np.asarray(np.where(near, move, 0.0).sum(1) / near.sum(1))

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, Self, get_args
 
 from autoresearch_ray.benchmark.data.dataset import Dataset, open_dataset
 from autoresearch_ray.benchmark.sandbox import root_folder
-from autoresearch_ray.benchmark.score.plausible import NOTHING, Known
+from autoresearch_ray.benchmark.score.plausible import NOTHING, Reference
 from autoresearch_ray.common.paths import KEPT_MODEL_FILES
 from autoresearch_ray.records.trials import CurvePoint, FailureStatus, Strength
 from autoresearch_ray.settings.experiment import Experiment
@@ -90,7 +90,7 @@ class Job:
     asked_at: float = 0.0  # time.monotonic() of the asker; one clock for all processes of a machine
     strength: Strength = "normal"  # strength of the model's probes: full for a proof
     held_out: bool = True  # the second split is scored too: only decisions about the best read it
-    known: Known = NOTHING  # scores to compare the result with
+    reference: Reference = NOTHING  # scores to compare the result with
     metric_name: str = ""  # name of a metric function of one's own; see score/own_metric.py
     metric_source: str = ""  # the text of its file
     sign: int = 1  # factor to lower-is-better: -1 where higher is better
@@ -187,7 +187,7 @@ def job_for(
     memory_mb: int,
     strength: Strength = "normal",
     held_out: bool = True,
-    known: Known = NOTHING,
+    reference: Reference = NOTHING,
     keep: bool = False,
 ) -> Job:
     """The job that an experiment's trial is, on a slot with these resources."""
@@ -203,7 +203,7 @@ def job_for(
         gpu_fraction=experiment.gpus_per_trial if device == "cuda" else 0.0,
         strength=strength,
         held_out=held_out,
-        known=known,
+        reference=reference,
         metric_name=experiment.scoring.name if experiment.metric_source else "",
         metric_source=experiment.metric_source,
         sign=experiment.scoring.sign,

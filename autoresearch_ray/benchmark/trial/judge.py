@@ -2,8 +2,8 @@
 
 On the CPU it gets all logits and normalises them itself: 0.8 ms more for a batch that takes 23 ms. On CUDA they are
 too many (137 GB a split at 4M tokens of 8,192). There the model's process computes the log-probabilities of each row's
-own next tokens. Afterwards it must show its logits at the last place of each row and at one that it could not foresee;
-they have to agree with what it said.
+own next tokens. Afterwards it must show its logits at the last position of each row and at one that it could not
+foresee; they have to agree with what it said.
 """
 
 import math
@@ -73,7 +73,7 @@ class Remote:
         other = tokens[:, 1:] != targets[:, 1:]
         anywhere = self._rng.integers(0, max(1, length - 1), count)
         position = np.where(other.any(1), other.argmax(1), anywhere)
-        self._shared.places[:count] = np.stack([position, np.full(count, length - 1)], 1)
+        self._shared.positions[:count] = np.stack([position, np.full(count, length - 1)], 1)
         self._ask({"show": count})
         logits = torch.from_numpy(self._shared.logits[:count].copy())
         own = np.stack([tokens[rows, position + 1], targets[:, -1]], 1)
@@ -160,7 +160,7 @@ def _scores(
         remote.close()
     if job.strength != "off":
         for name, rows in splits.items():
-            least = plausible.least_bpb(metric.zlib_bpb(rows, token_bytes), job.known)
+            least = plausible.least_bpb(metric.zlib_bpb(rows, token_bytes), job.reference)
             if doubt := plausible.too_good(name, scores[name].bpb, least):
                 raise ImplausibleScoreError(doubt)
     values = {name: _value(job, score, splits[name], token_bytes) for name, score in scores.items()}

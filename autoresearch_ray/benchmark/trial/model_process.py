@@ -110,9 +110,9 @@ def _put(logits: torch.Tensor, tokens: np.ndarray, shared: Exchange) -> None:
 
 
 def _show(logits: torch.Tensor, shared: Exchange) -> None:
-    """The logits at the places that are asked for now."""
-    places = torch.from_numpy(shared.places.astype(np.int64)).to(logits.device)
-    chosen = logits.take_along_dim(places[: len(logits), :, None], dim=1)
+    """The logits at the positions that are asked for now."""
+    positions = torch.from_numpy(shared.positions.astype(np.int64)).to(logits.device)
+    chosen = logits.take_along_dim(positions[: len(logits), :, None], dim=1)
     shared.logits[: len(logits)] = chosen.float().cpu().numpy()
 
 

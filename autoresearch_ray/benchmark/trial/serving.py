@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from autoresearch_ray.benchmark.sandbox.walls import Walls
-from autoresearch_ray.benchmark.score.plausible import Known
+from autoresearch_ray.benchmark.score.plausible import Reference
 from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.confined import Host, confinement_of, fork_confined, kill
 from autoresearch_ray.benchmark.trial.job import Job
@@ -22,7 +22,7 @@ class Serving:
 
     def __init__(self, message: dict[str, Any], descriptors: list[int], walls: Walls, host: Host) -> None:
         """`descriptors`: the skeleton, the weights, a channel and the memory that its logits go to."""
-        self._job = Job(**message["job"] | {"known": Known(**message["job"]["known"])})
+        self._job = Job(**message["job"] | {"reference": Reference(**message["job"]["reference"])})
         self._layout = Layout(**message["layout"])
         self._behind, self._host = confinement_of(self._job, walls, message["folder"]), host
         self._opened = [*descriptors, os.open(os.devnull, os.O_WRONLY)]

@@ -2,9 +2,9 @@
 
 Words are JSON messages on a socket. The judge asks `{"load": true}`, then `{"ask": B}` for the B rows that lie in
 `tokens`. Where all logits are carried over, they lie in `logits` when that is answered. Where they are too many, the
-log-probability of each row's own next tokens lies in `own`; then `{"show": B}` asks for the logits at two places a row,
-`places`, which are told only now. At the end comes `{"check": true}`. Each is answered by `{}`, by facts about the
-model, or by `{"failure": [status, error]}`.
+log-probability of each row's own next tokens lies in `own`; then `{"show": B}` asks for the logits at two positions a
+row, `positions`, which are told only now. At the end comes `{"check": true}`. Each is answered by `{}`, by facts about
+the model, or by `{"failure": [status, error]}`.
 
 No target is in here but what a row's own tokens say of the ones before. The other side of this memory is not trusted:
 copy, then check.
@@ -23,7 +23,7 @@ import numpy as np
 
 from autoresearch_ray.benchmark.score import metric
 
-PLACES = 2  # places in a row whose logits are sent where not all are
+SAMPLED = 2  # positions in a row whose logits are sent where not all are
 MESSAGE = 1 << 16
 
 
@@ -37,14 +37,14 @@ class Layout:
     whole: bool  # on the CPU all logits are carried over; else some, because PCI Express is too slow for all
 
     @property
-    def places(self) -> int:
-        """The places in a row whose logits are carried over."""
-        return self.seq_len if self.whole else PLACES
+    def positions(self) -> int:
+        """The positions in a row whose logits are carried over."""
+        return self.seq_len if self.whole else SAMPLED
 
     @property
     def size(self) -> int:
         """Bytes in all."""
-        return 4 * self.rows * (2 * self.seq_len + PLACES + self.places * self.vocab_size)
+        return 4 * self.rows * (2 * self.seq_len + SAMPLED + self.positions * self.vocab_size)
 
 
 def layout_for(rows: int, seq_len: int, vocab_size: int, device_type: str) -> Layout:
@@ -61,8 +61,8 @@ class Exchange:
         rows, length = layout.rows, layout.seq_len
         self.tokens = self._array(np.int32, rows, length)
         self.own = self._array(np.float32, rows, length)
-        self.places = self._array(np.int32, rows, PLACES)
-        self.logits = self._array(np.float32, rows, layout.places, layout.vocab_size)
+        self.positions = self._array(np.int32, rows, SAMPLED)
+        self.logits = self._array(np.float32, rows, layout.positions, layout.vocab_size)
 
     def _array(self, dtype: type[np.int32] | type[np.float32], *shape: int) -> np.ndarray:
         count, at = math.prod(shape), self._at

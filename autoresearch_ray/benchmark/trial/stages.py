@@ -25,7 +25,7 @@ import numpy as np
 from autoresearch_ray.benchmark.sandbox import processes, syscalls
 from autoresearch_ray.benchmark.sandbox.root_folder import Cover
 from autoresearch_ray.benchmark.sandbox.walls import Walls
-from autoresearch_ray.benchmark.score.plausible import Known, too_fast, too_many
+from autoresearch_ray.benchmark.score.plausible import Reference, too_fast, too_many
 from autoresearch_ray.benchmark.trial import shared_logits
 from autoresearch_ray.benchmark.trial.confined import Host, confinement_of, fork_confined, kill
 from autoresearch_ray.benchmark.trial.events import check_event
@@ -55,7 +55,7 @@ class Stages:
 
     def __init__(self, message: dict[str, Any], descriptors: list[int], walls: Walls, host: Host) -> None:
         job = {field.name: message["job"][field.name] for field in fields(Job)}
-        self._job = Job(**job | {"known": Known(**job["known"])})
+        self._job = Job(**job | {"reference": Reference(**job["reference"])})
         self._shape = DataShape(**message["shape"])
         covers = tuple(Cover(*cover) for cover in message["covers"])
         self._behind, self._host = confinement_of(self._job, walls, message["folder"], covers), host
@@ -221,7 +221,7 @@ class Stages:
         trained = self._said["trained"]
         rate = trained.tokens / max(trained.training_seconds, 1e-9)
         compares = event.kind == "result" and not self._job.metric_source
-        doubt = too_fast(rate, event.val_bpb, self._job.known) if compares else ""
+        doubt = too_fast(rate, event.val_bpb, self._job.reference) if compares else ""
         if doubt:
             return self._fail("invalid", doubt, held=True)
         if event.kind == "result":

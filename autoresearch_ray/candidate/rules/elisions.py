@@ -23,18 +23,18 @@ CODE = (
     "(?:code|functions?|methods?|class(?:es)?|file|script|program|body|logic|implementations?|definitions?|helpers?"
     "|imports?|lines|loop)"
 )
-STATE = (
+UNCHANGED = (
     "(?:unchanged|(?:the )?same|identical|untouched|unmodified|as[ -]is|as (?:before|above|in the original|it was)"
     "|goes here|omitted|elided)"
 )
 WHERE = "(?:(?: as)? (?:before|above)| here| for (?:brevity|clarity))?"
 BE = "(?:(?:is|are|stays?|remains?|kept|left|goes|exactly|all) )*"
 ELIDES = re.compile(  # matches a whole comment
-    f"(?:and )?(?:the )?(?:rest|remainder)(?: of .{{1,40}}?)? {BE}{STATE}{WHERE}"
+    f"(?:and )?(?:the )?(?:rest|remainder)(?: of .{{1,40}}?)? {BE}{UNCHANGED}{WHERE}"
     f"|(?:and )?(?:the )?(?:rest|remainder) of (?:the |this |your |my )?(?:\\w+ )?{CODE}{WHERE}"
-    f"|(?:.{{1,40}} )?{CODE} {BE}{STATE}{WHERE}"
+    f"|(?:.{{1,40}} )?{CODE} {BE}{UNCHANGED}{WHERE}"
     "|(?:the )?(?:existing|remaining|unchanged|same) (?:\\w+ ){0,3}(?:code|logic|implementation|body|lines)" + WHERE
-    + f"|(?:everything|all) (?:else|other .{{1,40}}?) {BE}{STATE}{WHERE}"
+    + f"|(?:everything|all) (?:else|other .{{1,40}}?) {BE}{UNCHANGED}{WHERE}"
     "|unchanged|no changes?(?: (?:here|needed|below|above))?|(?:exactly )?(?:the )?same as before|as before"
     "|(?:omitted|elided|snip|snipped)|.{1,60} for brevity"
     f"|(?:your|add|insert|put) (?:.{{1,40}} )?(?:code|logic|implementation) (?:goes )?here|{CODE} goes here"
@@ -43,7 +43,7 @@ ELIDES = re.compile(  # matches a whole comment
 ELIDES_WITH_DOTS = re.compile(
     "(?:and )?(?:the )?(?:rest|remainder)(?: of .{1,40})?"
     "|(?:the )?(?:remaining|existing|unchanged|same|previous|original|other|keep|kept)(?: [\\w ]{1,30})?"
-    f"|(?:.{{1,40}} )?{STATE}"
+    f"|(?:.{{1,40}} )?{UNCHANGED}"
 )
 
 

@@ -5,7 +5,7 @@ import ast
 from autoresearch_ray.candidate.rules.modules import MODULES, SETTING_MODULES, SETTINGS, advice, allowed, importable
 from autoresearch_ray.candidate.rules.name_flow import BY_NAME, Reading, refusal
 
-KNOWN = ", ".join(sorted({name.split(".")[0] for name in MODULES} - {"__future__"}))
+ALLOWED = ", ".join(sorted({name.split(".")[0] for name in MODULES} - {"__future__"}))
 
 
 def check_imports(reading: Reading) -> None:
@@ -25,7 +25,7 @@ def check_imports(reading: Reading) -> None:
                 raise refusal("imports", node, f"`from {path[:-2]} import *` hides what is used; import it by name")
             if not allowed(path):
                 raise refusal(
-                    "imports", node, f"{path} is not among what a candidate may use ({KNOWN}); {advice(path)}"
+                    "imports", node, f"{path} is not among what a candidate may use ({ALLOWED}); {advice(path)}"
                 )
         for path in modules:
             if not importable(path):

@@ -24,7 +24,7 @@ PARTS = 8  # most parts of a path: longer ones add nothing
 Paths = frozenset[str]
 Binding = tuple[Scope | None, str]  # (None, name) is the attribute `name` of any `self`
 Flow = tuple[Binding, Callable[[], Paths]]
-Placed = ast.expr | ast.stmt | ast.pattern | ast.keyword | ast.arg | ast.excepthandler
+Positioned = ast.expr | ast.stmt | ast.pattern | ast.keyword | ast.arg | ast.excepthandler
 NOTHING: Paths = frozenset()
 
 
@@ -38,7 +38,7 @@ class Use:
     stored: bool
 
 
-def refusal(rule: str, node: Placed, text: str) -> CandidateError:
+def refusal(rule: str, node: Positioned, text: str) -> CandidateError:
     """The error of a rule; `text` says what was seen and what to do."""
     return CandidateError(f"{rule}: line {node.lineno}: {text}")
 
@@ -61,15 +61,15 @@ class Reading:
         self.tree = parse(source)
         check_compiles(source)
         self.scopes = Scopes(self.tree)
-        placed = [node for node in self.scopes.nodes if isinstance(node, Placed)]
-        self.nodes = sorted(placed, key=lambda node: (node.lineno, node.col_offset))  # in source order
+        positioned = [node for node in self.scopes.nodes if isinstance(node, Positioned)]
+        self.nodes = sorted(positioned, key=lambda node: (node.lineno, node.col_offset))  # in source order
         self._selves = set(self._first_parameters())
         self._functions = dict(self._own_functions())
         every = [node.args for node in self.scopes.nodes if isinstance(node, FUNCTIONS)]
         self._defaults_of = {parameter: value for arguments in every for parameter, value in with_defaults(arguments)}
         classes = [node for node in self.scopes.nodes if isinstance(node, ast.ClassDef)]
         self._classes = {(self.scopes.of(node, node.name), node.name) for node in classes}
-        self._known: dict[Binding, Paths] = {}
+        self._paths: dict[Binding, Paths] = {}
         self._arguments: dict[Binding, list[ast.expr]] = {}  # arguments by parameter, for functions called by name
         flows = [flow for node in self.scopes.nodes for flow in self._flows(node)]
         for _ in range(ROUNDS):
@@ -83,9 +83,9 @@ class Reading:
                 scope = self.scopes.of(node, name)
                 if scope is None:
                     return frozenset({f"builtins.{name}"}) if hasattr(builtins, name) else NOTHING
-                return self._known.get((scope, name), NOTHING)
+                return self._paths.get((scope, name), NOTHING)
             case ast.Attribute(value=base, attr=name):
-                own = self._known.get((None, name), NOTHING) if self.is_self(base) else NOTHING
+                own = self._paths.get((None, name), NOTHING) if self.is_self(base) else NOTHING
                 return own | _extend(self.paths(base), name)
             case ast.IfExp(body=one, orelse=other):
                 return self.paths(one) | self.paths(other)
@@ -166,9 +166,9 @@ class Reading:
                             yield (self.scopes.of(node, name), name), parameters(method.args)[1:]
 
     def _learn(self, binding: Binding, paths: Paths) -> bool:
-        known = self._known.get(binding, NOTHING)
-        self._known[binding] = known | paths
-        return not paths <= known
+        before = self._paths.get(binding, NOTHING)
+        self._paths[binding] = before | paths
+        return not paths <= before
 
     def _flows(self, node: ast.AST) -> Iterator[Flow]:
         """What a node says about the meaning of names."""

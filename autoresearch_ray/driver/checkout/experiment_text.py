@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from autoresearch_ray.driver.checkout.ranges import choose_ranges, is_known
+from autoresearch_ray.driver.checkout.ranges import choose_ranges, is_upstreams
 from autoresearch_ray.driver.checkout.upstream import PROGRAM, Checkout
 
 BUDGET_TIMES = 1.1  # budget over training time: upstream's example takes 325.9 s for 300 s of training
@@ -20,7 +20,7 @@ COLUMN = 27  # where comments begin
 
 
 def experiment_text(checkout: Checkout, yaml_file: Path) -> str:
-    """The file that is to be written at `place`."""
+    """The file that is to be written at `yaml_file`."""
     lines = [
         "# The experiment of a checkout of karpathy/autoresearch, or of a fork of it. It is yours to edit: a launch of",
         "# that folder from here takes this file as it is. docs/scripts.md explains every key.",
@@ -114,8 +114,8 @@ def _list_knobs(knobs: Mapping[str, str]) -> Iterator[str]:
         return
     yield "# What the knob tuner turns. Take out what should stay, and mind what fits your GPU's memory."
     yield "knobs:"
-    yield from (f"  {name}: {said}" for name, said in knobs.items() if is_known(name))
-    others = [f"  {name}: {said}" for name, said in knobs.items() if not is_known(name)]
+    yield from (f"  {name}: {said}" for name, said in knobs.items() if is_upstreams(name))
+    others = [f"  {name}: {said}" for name, said in knobs.items() if not is_upstreams(name)]
     if others:
         yield "  # Upstream has none of these: their ranges are guessed from the values."
         yield from others

@@ -51,7 +51,7 @@ def _windows(value: str) -> str:
 
 
 Numbers, Whole = (int, float), (int,)
-KNOWN: Mapping[str, tuple[tuple[type, ...], Callable[..., str]]] = {  # names of upstream's, and what they may hold
+UPSTREAM: Mapping[str, tuple[tuple[type, ...], Callable[..., str]]] = {  # names of upstream's, and what they may hold
     "EMBEDDING_LR": (Numbers, _log),
     "UNEMBEDDING_LR": (Numbers, _log),
     "MATRIX_LR": (Numbers, _log),
@@ -76,14 +76,14 @@ def choose_ranges(text: str) -> dict[str, str]:
     return {name: said for name, said in found.items() if said}
 
 
-def is_known(name: str) -> bool:
+def is_upstreams(name: str) -> bool:
     """Whether upstream has a constant of this name; others get their range by kind."""
-    return name in KNOWN
+    return name in UPSTREAM
 
 
 def _range_for(name: str, value: object) -> str:
     """ "" for what is no knob, and where no range holds the value."""
-    kinds, choose = KNOWN.get(name, (Numbers, None))
+    kinds, choose = UPSTREAM.get(name, (Numbers, None))
     if type(value) not in kinds or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
         return ""
     said = choose(value) if choose is not None else _by_kind(name, value)

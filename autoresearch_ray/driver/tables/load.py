@@ -16,12 +16,12 @@ from pathlib import Path
 import pandas as pd
 
 from autoresearch_ray.common.errors import SettingsError
-from autoresearch_ray.common.paths import CALLS_FOLDER, SETTINGS_FILE, STATE_FILE, TABLE_FILE
+from autoresearch_ray.common.paths import CALLS_FOLDER, SETTINGS_FILE, STORE_FILE, TABLE_FILE
 from autoresearch_ray.driver.tables.sources import EXPECTED, is_running, open_run
 from autoresearch_ray.observe.tables import calls, curves, decisions, knobs, lineage, runs, trials
 from autoresearch_ray.observe.tables.columns import Schema, categorise, complete, make_series
 from autoresearch_ray.settings.run_settings import SQLITE
-from autoresearch_ray.store.connect import read_run, state_of
+from autoresearch_ray.store.connect import locate_store, read_run
 
 RUN: Schema = {"run": "category"}  # the first column where there are several runs
 
@@ -122,12 +122,12 @@ def _tag_of(folder: Path) -> str:
 
 def _has_current_table(folder: Path) -> bool:
     """Whether the folder's table is all there is to read, or is as new as its store."""
-    state, table = state_of(folder), folder / TABLE_FILE
-    if state is None or not table.is_file():
-        return state is None
-    if state != SQLITE:
+    location, table = locate_store(folder), folder / TABLE_FILE
+    if location is None or not table.is_file():
+        return location is None
+    if location != SQLITE:
         return not is_running(folder)
-    changes = [_read_change_time(folder / name) for name in (STATE_FILE, f"{STATE_FILE}-wal")]
+    changes = [_read_change_time(folder / name) for name in (STORE_FILE, f"{STORE_FILE}-wal")]
     return _read_change_time(table) >= max(changes)
 
 

@@ -19,7 +19,7 @@ from autoresearch_ray.archive.bucket import normal_url
 from autoresearch_ray.archive.restore import restore, storage_of
 from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.common.paths import LOCK_FILE, TABLE_FILE
-from autoresearch_ray.store.connect import state_of
+from autoresearch_ray.store.connect import locate_store
 
 MANIFESTS = "manifests"  # a folder of every run in a storage
 EXPECTED = "expected a run's folder such as runs/TAG, or STORAGE_URL/TAG"
@@ -32,16 +32,16 @@ def open_run(said: str, option: str = "source", parts: Collection[str] = ()) -> 
     `option` is where a person named it. SettingsError where there is no run, StorageError, StoreError.
     """
     try:
-        place = _find(said, option)
+        found = _find(said, option)
     except (OSError, RuntimeError) as error:  # a name that is too long, a folder that may not be read, no home
         raise SettingsError(f"{option} {said}: cannot be read ({error}); {EXPECTED}") from None
-    if isinstance(place, Path):
-        yield place
+    if isinstance(found, Path):
+        yield found
         return
-    url, tag = place
+    url, tag = found
     with tempfile.TemporaryDirectory(prefix="autoresearch-earlier-") as scratch:
         folder = Path(scratch) / tag
-        if not restore(storage_of(url, tag), folder, lambda line: None, parts) or state_of(folder) is None:
+        if not restore(storage_of(url, tag), folder, lambda line: None, parts) or locate_store(folder) is None:
             raise SettingsError(f"{option} {said}: holds no run; {EXPECTED}")
         yield folder
 
@@ -60,7 +60,7 @@ def is_running(run_dir: Path) -> bool:
 def _find(said: str, option: str) -> Path | tuple[str, str]:
     """The run's folder, or the URL of its storage and its tag there."""
     local = Path(unquote(urlsplit(said).path)) if said.startswith("file:") else Path(said).expanduser()
-    if state_of(local) is not None or (local / TABLE_FILE).is_file():
+    if locate_store(local) is not None or (local / TABLE_FILE).is_file():
         return local
     if re.match(r"\w+:", said) and not said.startswith("file:"):
         base, _, tag = said.rpartition("/")

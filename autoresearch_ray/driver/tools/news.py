@@ -108,16 +108,16 @@ class TrialNews:
 
 
 @dataclass(frozen=True, slots=True)
-class Standings:
-    """The state of best and frontier at some revision."""
+class ScoresAt:
+    """The scores of best and frontier at some revision, and the wins up to it."""
 
     best: float = math.nan
     frontier: float = math.nan
     wins: int = 0
 
 
-def standings(steps: Sequence[StepAt], revision: int) -> Standings:
-    """The standings after the steps up to this revision."""
+def scores_at(steps: Sequence[StepAt], revision: int) -> ScoresAt:
+    """The scores after the steps up to this revision."""
     best = frontier = math.nan
     wins, source_sha = 0, ""
     for at in steps:
@@ -128,7 +128,7 @@ def standings(steps: Sequence[StepAt], revision: int) -> Standings:
         if kind != "keep" or at.step.source_sha == source_sha:  # else it was found beside the frontier
             frontier, source_sha = score, at.step.source_sha
         wins += kind == "keep"
-    return Standings(best, frontier, wins)
+    return ScoresAt(best, frontier, wins)
 
 
 def read_wins(board: Board) -> tuple[tuple[facts.Win, ...], float]:
@@ -174,7 +174,7 @@ def tell_end(
     history: History, settings: RunSettings, folder: Path, how: How, failure: str, summary: tuple[str, ...]
 ) -> EndNews:
     """The news of a launch's end."""
-    known, scoring = headline.summarise(history), settings.experiment.scoring
+    numbers, scoring = headline.summarise(history), settings.experiment.scoring
     return EndNews(
         event="end",
         tag=settings.tag,
@@ -182,16 +182,16 @@ def tell_end(
         experiment=settings.experiment.name,
         how=how,
         failure=failure,
-        trials=known.trials,
-        wins=known.wins,
+        trials=numbers.trials,
+        wins=numbers.wins,
         metric=scoring.name,
         direction=scoring.direction,
-        baseline=scoring.sign * known.baseline + 0.0,
-        best=scoring.sign * known.best + 0.0,
-        gain=known.gain,
-        gain_low=known.gain_low,
-        gain_high=known.gain_high,
-        doubt=scoring.doubt if known.wins else "",
+        baseline=scoring.sign * numbers.baseline + 0.0,
+        best=scoring.sign * numbers.best + 0.0,
+        gain=numbers.gain,
+        gain_low=numbers.gain_low,
+        gain_high=numbers.gain_high,
+        doubt=scoring.doubt if numbers.wins else "",
         summary=summary,
         report=str(folder / REPORT_FILE),
     )

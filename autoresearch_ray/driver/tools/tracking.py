@@ -18,7 +18,7 @@ from typing import Self
 from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.common.repeating import pause_after
 from autoresearch_ray.common.text import one_line
-from autoresearch_ray.driver.tools.news import TrialNews, read_wins, standings, tell_win
+from autoresearch_ray.driver.tools.news import TrialNews, read_wins, scores_at, tell_win
 from autoresearch_ray.driver.tools.tracker import TrackedRun, Tracker, describe_run
 from autoresearch_ray.propose.llm.spending import Spending
 from autoresearch_ray.records.decisions import Decision
@@ -153,13 +153,13 @@ class Tracking:
 
     def _tell_revision(self, tracker: Tracker, revision: int, decisions: list[Decision]) -> None:
         """Tell the trials and wins that were settled at one revision."""
-        stand = standings(self._steps, revision)
+        scores = scores_at(self._steps, revision)
         dollars = Spending(self._board.store).sum_spent_micros() / MICROS
         for number, decision in enumerate(decisions, self._mark.number + 1):
             row = read_row(self._board.store, decision)
             assert row.result is not None, f"{decision.trial_id} was decided without a result"
             share = self._busy.add(row.result)
-            now = (stand.best, stand.frontier, stand.wins, share, dollars)
+            now = (scores.best, scores.frontier, scores.wins, share, dollars)
             tracker.note_trial(TrialNews(number, row, *now, self._settings.experiment.scoring))
         kept = {at.step.index for at in self._steps if at.step.kind == "keep"}
         new = {at.step.index for at in self._steps if self._mark.revision < at.revision <= revision} & kept

@@ -17,7 +17,7 @@ from autoresearch_ray.observe.comparison import Course, by_policy
 from autoresearch_ray.observe.pictures.style import DPI, HEIGHT_INCHES, INK, MUTED, WIDTH_INCHES
 
 COLOURS = ("#1a7f37", "#d4762c", "#0969da", "#8250df", "#cf222e", "#57606a", "#bf8700")  # in the policies' order
-STEPS = 1200  # points along the horizontal axis
+POINTS = 1200  # points along the horizontal axis
 GAP = 0.035  # least distance between the names of two lines, as a share of the vertical axis
 
 
@@ -27,7 +27,7 @@ def comparison_png(courses: Sequence[Course], path: Path) -> None:
     figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.06, 0.1, 0.75, 0.78))
-    grid = np.linspace(0, max(course.gpu_hours for course in courses), STEPS)
+    grid = np.linspace(0, max(course.gpu_hours for course in courses), POINTS)
     ends = []
     for (policy, runs), colour in zip(by_policy(courses).items(), COLOURS, strict=False):
         low, median, high = np.percentile([run.gains_at(grid) for run in runs], [25, 50, 75], axis=0)

@@ -105,11 +105,11 @@ def draw_progress(history: History) -> bytes:
         axes.set_yticks([])
     _band(axes, summary)
     _trials(axes, history, scores, limits, words.rises)
-    _steps(
+    _draw_levels(
         axes, frontier, words, last, color=FRONTIER, linewidth=1.1, linestyle=(0, (5, 3)), label="frontier", zorder=4
     )
     sure = words.scoring.doubt or words.scoring.proven
-    _steps(axes, best, words, last, color=BEST, linewidth=2.4, label=f"best, {sure}", zorder=5)
+    _draw_levels(axes, best, words, last, color=BEST, linewidth=2.4, label=f"best, {sure}", zorder=5)
     _titles(figure, summary)
     _hours(axes, history)
     label_wins(figure, axes, wins, words)
@@ -186,7 +186,7 @@ def _trials(axes: Axes, history: History, scores: list[float], limits: Limits, r
                          linewidths=1.2, transform=edge, label=label or None, zorder=3)  # fmt: skip
 
 
-def _steps(axes: Axes, levels: Sequence[facts.Level], words: ScoreWords, last: int, **look: object) -> None:
+def _draw_levels(axes: Axes, levels: Sequence[facts.Level], words: ScoreWords, last: int, **look: object) -> None:
     measured = [level for level in levels if math.isfinite(level.val_bpb)]
     if not measured:
         return

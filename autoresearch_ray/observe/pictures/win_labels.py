@@ -73,7 +73,7 @@ def _place(
         text.set_position((x - 8 * side, y + way * far))
         box = text.get_window_extent()
         near_end, far_end = (box.y1, box.y0) if way == -1 else (box.y0, box.y1)
-        line = max((way * height for place, height in pixels if place <= box.x1 + 4), default=-math.inf)
+        line = max((way * height for across, height in pixels if across <= box.x1 + 4), default=-math.inf)
         if way * (far_end - edge) > -2:
             break
         if way * near_end > line + 5 and not any(box.overlaps(other) for other in taken):

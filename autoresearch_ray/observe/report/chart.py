@@ -17,7 +17,7 @@ SHOWN_POINTS = 3_000  # a longer run shows every n-th point, and all that the li
 SHOWN_RUNS = 600  # on the slots, the latest
 WORDS = 90  # characters of a hypothesis
 
-Place = tuple[int, float, float]  # trial number, seconds since the start, score
+Point = tuple[int, float, float]  # trial number, seconds since the start, score
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Chart:
 
     trials: list[ChartTrial]
     every: int  # a point for each trial of so many, and for all that the lineage names; bars for all of the latest
-    best: list[Place]
-    frontier: list[Place]
+    best: list[Point]
+    frontier: list[Point]
     lanes: list[str]  # slots by name, with their node where there are several
     rises: bool  # higher scores are better
     decimals: int | None  # digits of scores; None: each by its own magnitude
@@ -67,8 +67,8 @@ def chart(history: History) -> Chart:
     return Chart(
         trials,
         every,
-        _places(facts.best_levels(history), elapsed, words),
-        _places(facts.frontier_levels(history), elapsed, words),
+        _points(facts.best_levels(history), elapsed, words),
+        _points(facts.frontier_levels(history), elapsed, words),
         [f"slot {slot}" if one_node else f"{one_line(node, 20)} {slot}" for node, slot in lanes],
         words.rises,
         words.decimals,
@@ -108,7 +108,7 @@ def _slot(row: TrialRow) -> tuple[str, int]:
     return (row.result.node, row.result.slot) if row.result else ("", -1)
 
 
-def _places(levels: Sequence[facts.Level], elapsed: Sequence[float], words: ScoreWords) -> list[Place]:
+def _points(levels: Sequence[facts.Level], elapsed: Sequence[float], words: ScoreWords) -> list[Point]:
     return [
         (number, round(elapsed[number - 1], 1) if number else 0.0, words.shown(level.val_bpb))
         for number, level in ((level.trial_number, level) for level in levels)

@@ -29,8 +29,8 @@ def learning_curves(history: History) -> str:
     lines = []
     for name, runs in groups:
         for run in runs:
-            places = [f"{_x(seconds, longest):.1f},{_y(min(bpb, 1e3), low, high):.1f}" for seconds, bpb in run]
-            lines.append(f'<polyline class="{name}" points="{" ".join(places)}"/>')
+            corners = [f"{_x(seconds, longest):.1f},{_y(min(bpb, 1e3), low, high):.1f}" for seconds, bpb in run]
+            lines.append(f'<polyline class="{name}" points="{" ".join(corners)}"/>')
     names = " and ".join(f'<span class="{"good" * (name == "best")}">{name}</span>' for name, _ in groups)
     return (
         f'<h2>Learning curves</h2><p class="note">Training loss of {names}, as the candidates report it; '

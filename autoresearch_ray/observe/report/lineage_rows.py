@@ -16,10 +16,10 @@ WORDS = 240  # characters of a hypothesis
 
 @dataclass(frozen=True, slots=True)
 class LineageRow:
-    """A step: `place` is trunk or branch, `fate` of a branch says what became of it."""
+    """A step: `kind` is trunk or branch, `fate` of a branch says what became of it."""
 
     trial: str
-    place: str
+    kind: str
     word: str  # start, win 1, advance, merge, failed proof, went back
     hypothesis: str
     numbers: str

@@ -89,18 +89,18 @@ def measure_knobs(screened: Iterable[CandidateView], knobs: Sequence[Knob], pair
     if not rows or not pair_sd > 0:
         return ()
     tried = Counter((move.name, move.way) for moves, _ in rows for move in moves)
-    places = {key: index for index, key in enumerate(tried)}
-    design = np.zeros((len(rows), len(places)))
+    columns = {key: index for index, key in enumerate(tried)}
+    design = np.zeros((len(rows), len(columns)))
     for row, (moves, _) in enumerate(rows):
         for move in moves:
-            design[row, places[move.name, move.way]] = move.size
-    precision = design.T @ design / pair_sd**2 + np.eye(len(places)) / (PRIOR_SD * pair_sd) ** 2
+            design[row, columns[move.name, move.way]] = move.size
+    precision = design.T @ design / pair_sd**2 + np.eye(len(columns)) / (PRIOR_SD * pair_sd) ** 2
     covariance = np.linalg.inv(precision)
     gains = covariance @ design.T @ np.array([gain for _, gain in rows]) / pair_sd**2
     spread = np.sqrt(np.diag(covariance))
     found = [
         KnobEffect(*key, tried[key], float(gain), float(gain - 1.96 * sd), float(gain + 1.96 * sd))
-        for key, gain, sd in zip(places, gains, spread, strict=True)
+        for key, gain, sd in zip(columns, gains, spread, strict=True)
     ]
     return tuple(sorted(found, key=lambda effect: -abs(effect.gain) / (effect.high - effect.low)))
 

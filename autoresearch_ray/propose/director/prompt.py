@@ -9,7 +9,7 @@ from autoresearch_ray.propose.director.directives import MOST_DIRECTIONS, MOST_S
 from autoresearch_ray.propose.llm.calls import Message, Prompt
 from autoresearch_ray.propose.llm.prompt.guidance_text import findings_lines, prompt_lines
 from autoresearch_ray.propose.llm.prompt.past_text import history_text
-from autoresearch_ray.propose.llm.prompt.prompt import HISTORY_TOKENS, context_text, standing_text
+from autoresearch_ray.propose.llm.prompt.prompt import HISTORY_TOKENS, context_text, numbers_text
 from autoresearch_ray.propose.llm.prompt.tokens import token_count
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE
 from autoresearch_ray.propose.llm.prompt.view import SearchView
@@ -67,7 +67,7 @@ def build_director_prompt(
 ) -> Prompt:
     """The prompt for the next directives. SettingsError if program and frontier leave no room for the history."""
     view = replace(view, form="edits", rebase=None)
-    context, numbers = context_text(view), standing_text(view)
+    context, numbers = context_text(view), numbers_text(view)
     findings = ["# What all results say together", ""]
     findings += list(findings_lines(view.findings, view.words, whole=True)) if view.findings else ["Nothing yet."]
     told = "\n".join([*findings, "", *_tell_last(before, view)])

@@ -47,7 +47,7 @@ class Gates:
     """What a text must pass before it may take a slot, from the cheapest to the dearest; `alike` only asks back."""
 
     check: Callable[[str], None]  # CandidateError: a rule refuses it
-    known: Callable[[str], str | None]  # the trial or queued proposal that it repeats
+    find_duplicate: Callable[[str], str | None]  # the trial or queued proposal that it repeats
     dry_run: DryRun
     alike: Callable[[str], Alike | None] = lambda hypothesis: None  # an idea in other words that is or was tried
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from autoresearch_ray.propose.llm.script_files import find_path
 from autoresearch_ray.records.source_files import heading, is_heading, path_of
 
-SHOWN_PLACES = 4  # places shown for a block that matches several
+SHOWN_MATCHES = 4  # matches shown for a block that matches several
 SHOWN_LINES = 12  # how many of the nearest lines are shown
 LINE_CHARACTERS = 160
 ALIKE = 0.6  # difflib's ratio from which a line counts as near
@@ -42,8 +42,8 @@ class EditFault:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A place where a block applies: lines [start, end) become `lines`."""
+class _Match:
+    """Where a block applies: lines [start, end) become `lines`."""
 
     start: int
     end: int
@@ -56,37 +56,37 @@ def apply_edits(source: str, blocks: Sequence[Block]) -> str | tuple[EditFault, 
     original = source.replace("\r\n", "\n").split("\n")
     lines, faults = list(original), []
     for number, block in enumerate(blocks, 1):
-        place = _place_in_file(lines, block)
-        if isinstance(place, str):
-            faults.append(EditFault(number, place + _hint(original, lines, block)))
+        match = _match_in_file(lines, block)
+        if isinstance(match, str):
+            faults.append(EditFault(number, match + _hint(original, lines, block)))
         else:
-            lines[place.start : place.end] = place.lines
+            lines[match.start : match.end] = match.lines
     if faults:
         return tuple(faults)
     text = "\n".join(lines)
     return text if text.endswith("\n") else text + "\n"
 
 
-def _place_in_file(lines: list[str], block: Block) -> _Place | str:
-    """The one place of a block in the file that it names, else in all; headings stay as they are."""
+def _match_in_file(lines: list[str], block: Block) -> _Match | str:
+    """The one match of a block in the file that it names, else in all; headings stay as they are."""
     headings = {line.rstrip(): number for number, line in enumerate(lines) if is_heading(line)}
     if not headings:
-        return _place(lines, block, "train.py")
+        return _match(lines, block, "train.py")
     paths = tuple(map(path_of, headings))
     fault = _fault_in_headings(block, headings.keys(), paths)
     if fault:
         return fault
     if not block.path or any(map(is_heading, block.search)):
-        return _place(lines, block, paths[0] if len(paths) == 1 else "these files")
+        return _match(lines, block, paths[0] if len(paths) == 1 else "these files")
     path = find_path(paths, block.path)
     if path is None:
         return f"it is for the file {block.path}; {_tell_files(paths)}"
     start = headings[heading(path).rstrip()] + 1
     end = min((number for number in headings.values() if number >= start), default=len(lines))
-    place = _place(lines[start:end], block, path)
-    if isinstance(place, str):
-        return place
-    return _Place(start + place.start, start + place.end, place.lines)
+    match = _match(lines[start:end], block, path)
+    if isinstance(match, str):
+        return match
+    return _Match(start + match.start, start + match.end, match.lines)
 
 
 def _fault_in_headings(block: Block, headings: Collection[str], paths: Sequence[str]) -> str:
@@ -107,8 +107,8 @@ def _tell_files(paths: Sequence[str]) -> str:
     return f"expected {'one of ' * (len(paths) > 1)}{', '.join(paths)}"
 
 
-def _place(lines: list[str], block: Block, where: str) -> _Place | str:
-    """The one place of a block, or what is wrong; `where` is what the lines are called."""
+def _match(lines: list[str], block: Block, where: str) -> _Match | str:
+    """The one match of a block, or what is wrong; `where` is what the lines are called."""
     if not any(line.strip() for line in block.search):
         return (
             "its SEARCH part is empty; put the line before or after the place there, and repeat it in REPLACE with the "
@@ -116,7 +116,7 @@ def _place(lines: list[str], block: Block, where: str) -> _Place | str:
         )
     exact = _exact(lines, block.search)
     if len(exact) == 1:
-        return _Place(exact[0], exact[0] + len(block.search), block.replace)
+        return _Match(exact[0], exact[0] + len(block.search), block.replace)
     if exact:
         return _several(lines, exact, block.search)
     return _loose(lines, block, where)
@@ -131,8 +131,8 @@ def _exact(lines: list[str], wanted: Sequence[str]) -> list[int]:
     ]
 
 
-def _loose(lines: list[str], block: Block, where: str) -> _Place | str:
-    """The place where all but white space matches; blank lines on either side do not count."""
+def _loose(lines: list[str], block: Block, where: str) -> _Match | str:
+    """The match of all but white space; blank lines on either side do not count."""
     wanted = [line for line in block.search if line.strip()]
     filled = [number for number, line in enumerate(lines) if line.strip()]
     found = _exact([_bare(lines[number]) for number in filled], [_bare(line) for line in wanted])
@@ -148,7 +148,7 @@ def _loose(lines: list[str], block: Block, where: str) -> _Place | str:
             f"its SEARCH part is lines {_name_line(lines, numbers[0])} to {_name_line(lines, numbers[-1])} but for an "
             f"indentation that is not off by the same everywhere; copy the lines with their indentation"
         )
-    return _Place(numbers[0], numbers[-1] + 1, replacement)
+    return _Match(numbers[0], numbers[-1] + 1, replacement)
 
 
 def _bare(line: str) -> str:
@@ -193,11 +193,11 @@ def _reindent(lines: list[str], off: str, on: str) -> tuple[str, ...] | None:
 
 
 def _several(there: list[str], starts: list[int], search: Sequence[str]) -> str:
-    places = ", ".join(_name_line(there, start) for start in starts[:SHOWN_PLACES])
-    more = f" and {len(starts) - SHOWN_PLACES} more" if len(starts) > SHOWN_PLACES else ""
+    matches = ", ".join(_name_line(there, start) for start in starts[:SHOWN_MATCHES])
+    more = f" and {len(starts) - SHOWN_MATCHES} more" if len(starts) > SHOWN_MATCHES else ""
     lines = "line" if len(search) == 1 else f"{len(search)} lines"
     return (
-        f"its SEARCH part ({lines}) stands at {len(starts)} places, from lines {places}{more}; expected one; put more "
+        f"its SEARCH part ({lines}) stands at {len(starts)} places, from lines {matches}{more}; expected one; put more "
         f"of the lines around the right place into SEARCH and REPLACE"
     )
 
@@ -253,6 +253,6 @@ def _hint(original: list[str], lines: list[str], block: Block) -> str:
     """A hint at a fault's cause: the edit is there already, or a block before it took its lines."""
     if block.replace and len(_exact(lines, block.replace)) == 1:
         return "\nIts REPLACE part stands in the file already: leave this block out, or say what else was meant."
-    if lines != original and not isinstance(_place_in_file(original, block), str):
+    if lines != original and not isinstance(_match_in_file(original, block), str):
         return "\nA block before it changed these lines: blocks apply in order, so merge the two into one."
     return ""

@@ -88,10 +88,10 @@ class Metered:
                     f"{self.who}: --max-calls {self._spending.limit_calls} is reached", billed=NOTHING
                 )
             if outcome == "spent":
-                raise self._no_room(micros)
+                raise self._limit_reached(micros)
             await self._sleep(WAIT_SECONDS)
 
-    def _no_room(self, micros: int) -> ProviderRefusedError:
+    def _limit_reached(self, micros: int) -> ProviderRefusedError:
         assert self._spending.limit_micros is not None
         limit, spent = dollars(self._spending.limit_micros), dollars(self._spending.sum_spent_micros())
         most = dollars(micros)

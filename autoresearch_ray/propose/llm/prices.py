@@ -89,17 +89,17 @@ def _look_up(provider: str, model: str) -> Price | None:
         return None
     read = rates.input_mtok if rates.cache_read_mtok is None else rates.cache_read_mtok
     written = rates.input_mtok if rates.cache_write_mtok is None else rates.cache_write_mtok
-    every = [_steps(rate) for rate in (rates.input_mtok, read, rates.output_mtok, written)]
-    given, cached, made, kept = (steps[0][1] for steps in every)
+    every = [_tiers(rate) for rate in (rates.input_mtok, read, rates.output_mtok, written)]
+    given, cached, made, kept = (tiers[0][1] for tiers in every)
     base = Price(given, cached, made, kept)
-    starts = sorted({start for steps in every for start, _ in steps[1:]})
+    starts = sorted({start for tiers in every for start, _ in tiers[1:]})
     if not starts:
         return base
-    rises = [max(cost for _, cost in steps) / steps[0][1] if steps[0][1] else Decimal(1) for steps in every]
+    rises = [max(cost for _, cost in tiers) / tiers[0][1] if tiers[0][1] else Decimal(1) for tiers in every]
     return replace(base, long_tokens=starts[0], long_input=max(rises[0], rises[1], rises[3]), long_output=rises[2])
 
 
-def _steps(rate: Any) -> list[tuple[int, Decimal]]:
+def _tiers(rate: Any) -> list[tuple[int, Decimal]]:
     """(tokens of the prompt from which it holds, dollars per million tokens), the lowest first."""
     if isinstance(rate, Decimal):
         return [(0, rate)]

@@ -183,7 +183,7 @@ async def _judge(progress: _Progress, number: int, idea: ParsedIdea, repaired: i
         return fail("rule", str(error))
     if repaired and any(sha == other.normal_sha for other in progress.outcomes if isinstance(other, Idea)):
         return None
-    repeated = progress.seen.get(sha) or progress.gates.known(text)
+    repeated = progress.seen.get(sha) or progress.gates.find_duplicate(text)
     if repeated is not None:
         return fail("duplicate", f"It does the same as {repeated}.")
     alike = progress.gates.alike(idea.hypothesis) if repaired < progress.repairs else None

@@ -36,7 +36,7 @@ def all_units(knobs: Sequence[Knob], rows: Sequence[Mapping[str, Value]]) -> np.
 
 
 def from_units(knobs: Sequence[Knob], units: np.ndarray) -> Values:
-    """The values at a place in unit space."""
+    """The values at a point in unit space."""
     return {knob.name: knob.range.from_unit(unit) for knob, unit in zip(knobs, units.tolist(), strict=True)}
 
 

@@ -39,7 +39,7 @@ def best_move(
     """The index of the move that one posterior draw likes best.
 
     units (n, knobs) and objectives (n,), nan where a trial failed, are the results so far; frontier (knobs,) and
-    moves (m, knobs) are places in unit space.
+    moves (m, knobs) are points in unit space.
     """
     seen = features(knobs, units)
     told = seen.T @ _standardise(units, objectives, frontier)
@@ -49,7 +49,7 @@ def best_move(
 
 
 def features(knobs: Sequence[Knob], units: np.ndarray) -> np.ndarray:
-    """(n, features) of n places in unit space; the product of two rows is the covariance of their places."""
+    """(n, features) of n points in unit space; the product of two rows is the covariance of their points."""
     blocks = []
     for column, knob in zip(units.T, knobs, strict=True):
         if isinstance(knob.range, Choice):
@@ -61,7 +61,7 @@ def features(knobs: Sequence[Knob], units: np.ndarray) -> np.ndarray:
 
 
 def noise_sd(units: np.ndarray, objectives: np.ndarray) -> float:
-    """The sd of results at equal places, pooled; a guess from their spread where there are none. Always above 0."""
+    """The sd of results at equal points, pooled; a guess from their spread where there are none. Always above 0."""
     is_finite = np.isfinite(objectives)
     finite = objectives[is_finite]
     _, group = np.unique(units[is_finite].round(9), axis=0, return_inverse=True)
@@ -87,7 +87,7 @@ def _standardise(units: np.ndarray, objectives: np.ndarray, frontier: np.ndarray
 
 
 def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(len(one), len(other)): the covariance of one knob's places, apart from its scale."""
+    """(len(one), len(other)): the covariance of one knob's points, apart from its scale."""
     return np.asarray(np.exp(-0.5 * ((one[:, None] - other[None, :]) / WIDTH) ** 2))
 
 

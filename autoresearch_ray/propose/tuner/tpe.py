@@ -28,7 +28,7 @@ CDF = np.array([0.5 * (1 + math.erf(x / math.sqrt(2))) for x in GRID])  # the no
 def tpe_units(
     knobs: Sequence[Knob], units: np.ndarray, objectives: np.ndarray, running: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A place (knobs,) in unit space. units (n, knobs) and objectives (n,), nan for a failure, are the results in
+    """A point (knobs,) in unit space. units (n, knobs) and objectives (n,), nan for a failure, are the results in
     their order; running (m, knobs) is in flight."""
     ranks = np.argsort(np.where(np.isfinite(objectives), objectives, np.inf), kind="stable")
     is_best = np.zeros(len(units), bool)
@@ -50,20 +50,20 @@ class _Density:
     options: Sequence[int]  # number of options of each choice; 0 for a numeric knob
 
 
-def _density(places: np.ndarray, options: Sequence[int]) -> _Density:
-    count = len(places)
+def _density(points: np.ndarray, options: Sequence[int]) -> _Density:
+    count = len(points)
     weights = np.ones(count + 1)
     if count > RECENT:
         weights[: count - RECENT] = np.linspace(1 / count, 1.0, count - RECENT)
     widths = np.ones((count + 1, len(options)))
-    order = np.argsort(places, axis=0, kind="stable")
-    ordered = np.take_along_axis(places, order, axis=0)
+    order = np.argsort(points, axis=0, kind="stable")
+    ordered = np.take_along_axis(points, order, axis=0)
     gaps = np.diff(np.vstack([np.zeros(len(options)), ordered, np.ones(len(options))]), axis=0)
     if count > 1:
         gaps[0], gaps[-1] = gaps[1], gaps[-2]  # an end has one neighbour
     wider = np.clip(np.maximum(gaps[:-1], gaps[1:]), 1 / min(100, count + 2), 1.0)
     np.put_along_axis(widths[:count], order, wider, axis=0)
-    means = np.vstack([places, np.full(len(options), 0.5)])
+    means = np.vstack([points, np.full(len(options), 0.5)])
     return _Density(weights / weights.sum(), means, widths, options)
 
 
@@ -86,17 +86,17 @@ def _draws(density: _Density, count: int, rng: np.random.Generator) -> np.ndarra
     return draws
 
 
-def _log_density(density: _Density, places: np.ndarray) -> np.ndarray:
-    """(places,)"""
+def _log_density(density: _Density, points: np.ndarray) -> np.ndarray:
+    """(points,)"""
     total = np.log(density.weights)[None, :]
     for index, options in enumerate(density.options):
-        place = places[:, index]
+        point = points[:, index]
         if options:
-            total = total + np.log(_tables(density, index)[:, (place * options).astype(int)]).T
+            total = total + np.log(_tables(density, index)[:, (point * options).astype(int)]).T
             continue
         mean, width = density.means[:, index], density.widths[:, index]
         inside = np.interp((1 - mean) / width, GRID, CDF) - np.interp(-mean / width, GRID, CDF)
-        total = total - 0.5 * ((place[:, None] - mean) / width) ** 2 - np.log(width * inside)
+        total = total - 0.5 * ((point[:, None] - mean) / width) ** 2 - np.log(width * inside)
     most = total.max(axis=1)
     return np.asarray(most + np.log(np.exp(total - most[:, None]).sum(axis=1)))
 

@@ -51,9 +51,9 @@ from autoresearch_ray.propose.tuner.knob_moves import (
     redraw_one,
     to_units,
 )
-from autoresearch_ray.propose.tuner.places import Places
 from autoresearch_ray.propose.tuner.surrogate import best_move
 from autoresearch_ray.propose.tuner.tpe import tpe_units
+from autoresearch_ray.propose.tuner.unit_cache import UnitCache
 from autoresearch_ray.records.trials import Candidate, Proposal
 from autoresearch_ray.settings.proposer_spec import TUNERS, TunerName
 
@@ -82,7 +82,7 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Data:
     """The data behind a suggestion, as points in unit space."""
 
     units: np.ndarray  # (n, knobs) of the results nearest to the frontier, in their order
@@ -98,7 +98,7 @@ class Tuner:
         assert kind in TUNERS, f"tuner kind {kind!r}, expected one of {TUNERS}"
         self._kind = kind
         self._rng = rng
-        self._places = Places()
+        self._cache = UnitCache()
 
     def suggest(
         self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
@@ -111,20 +111,20 @@ class Tuner:
         """
         if not knobs:
             return None
-        known = self._collect(knobs, observations, running)
+        data = self._collect(knobs, observations, running)
         values = self._new(
             knobs,
-            known.taken,
-            lambda: self._local_or_tpe(knobs, known) if self._kind == "tpe" else redraw_one(knobs, self._rng),
+            data.taken,
+            lambda: self._local_or_tpe(knobs, data) if self._kind == "tpe" else redraw_one(knobs, self._rng),
         )
         return None if values is None else suggestion_of(knobs, values)
 
     def _collect(
         self, knobs: Sequence[Knob], observations: Sequence[Observation], running: Sequence[Mapping[str, Value]]
-    ) -> _Known:
+    ) -> _Data:
         here = to_units(knobs, frontier_values(knobs))
-        units = self._places.rows(knobs, [o.values for o in observations])
-        flying = self._places.rows(knobs, running)
+        units = self._cache.rows(knobs, [o.values for o in observations])
+        flying = self._cache.rows(knobs, running)
         is_inside = np.isfinite(units).all(axis=1)
         units, flying = units[is_inside], flying[np.isfinite(flying).all(axis=1)]
         objectives = np.array([o.objective for o in observations])[is_inside]
@@ -133,7 +133,7 @@ class Tuner:
             distances = ((units - here) ** 2).sum(axis=1)
             nearest = np.sort(np.argsort(distances, kind="stable")[:NEAREST])
             units, objectives = units[nearest], objectives[nearest]
-        return _Known(units, objectives, flying[-NEAREST // 4 :], taken)
+        return _Data(units, objectives, flying[-NEAREST // 4 :], taken)
 
     def _new(self, knobs: Sequence[Knob], taken: frozenset[bytes], propose: Callable[[], Values]) -> Values | None:
         """The first proposal that is not taken, else one from what is left of the whole space."""
@@ -144,16 +144,16 @@ class Tuner:
         left = _leave_out_taken(knobs, every_combination(knobs) or (), taken)
         return left[int(self._rng.integers(len(left)))] if left else None
 
-    def _local_or_tpe(self, knobs: Sequence[Knob], known: _Known) -> Values:
-        if len(known.units) >= TPE_FROM and self._rng.random() < TPE_SHARE:
-            drawn = from_units(knobs, tpe_units(knobs, known.units, known.objectives, known.running, self._rng))
+    def _local_or_tpe(self, knobs: Sequence[Knob], data: _Data) -> Values:
+        if len(data.units) >= TPE_FROM and self._rng.random() < TPE_SHARE:
+            drawn = from_units(knobs, tpe_units(knobs, data.units, data.objectives, data.running, self._rng))
             return {k.name: drawn[k.name] if self._rng.random() < TPE_KNOBS else k.value for k in knobs}
         moves = [local_move(knobs, self._rng) for _ in range(MOVES)]
-        moves = _leave_out_taken(knobs, moves, known.taken) or moves
-        if not len(known.units):
+        moves = _leave_out_taken(knobs, moves, data.taken) or moves
+        if not len(data.units):
             return moves[0]
         here = to_units(knobs, frontier_values(knobs))
-        return moves[best_move(knobs, known.units, known.objectives, here, all_units(knobs, moves), self._rng)]
+        return moves[best_move(knobs, data.units, data.objectives, here, all_units(knobs, moves), self._rng)]
 
 
 def knob_proposal(

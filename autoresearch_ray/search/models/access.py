@@ -88,17 +88,17 @@ def model_keys(run: RunTerms) -> Iterator[dict[str, str]]:
             keys[spec.label] = json.dumps(agent_environment(spec.model, os.environ))
     typed: dict[tuple[str, bool], str] = {}  # once a provider, and once for all servers of one's own
     for spec in specs:
-        place = spec.name, base_url(spec, run) is not None
-        if place not in typed:
-            typed[place] = load_key(spec.name, os.environ, base_url(spec, run)).reveal()
-        connect_model(spec, Key(typed[place]), run)  # whether it can be set up
-        keys[spec.label] = typed[place]
-    held = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
+        key = spec.name, base_url(spec, run) is not None
+        if key not in typed:
+            typed[key] = load_key(spec.name, os.environ, base_url(spec, run)).reveal()
+        connect_model(spec, Key(typed[key]), run)  # whether it can be set up
+        keys[spec.label] = typed[key]
+    saved = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
     withdraw(os.environ)
     try:
         yield keys
     finally:
-        os.environ |= held
+        os.environ |= saved
 
 
 def connect_model(spec: ProposerSpec, key: Key, run: RunTerms) -> Model:

@@ -46,7 +46,7 @@ class Arrivals:
 
     def enqueue(
         self, idea: Idea, parent: str, name: str, asked: Asked = NOTHING_ASKED
-    ) -> Literal["queued", "sent back", "known"]:
+    ) -> Literal["queued", "sent back", "duplicate"]:
         """Queue the idea on the frontier as it is now.
 
         Where it conflicts there, or other code has come in meanwhile, it goes back to the model: two changes of code
@@ -58,13 +58,13 @@ class Arrivals:
             if self.rebases.send_back(asked.mark(self._proposal(idea, idea.text, parent, 1, name))):
                 return "sent back"
         if brought is None:
-            return "known"
+            return "duplicate"
         text, parent, version = brought
         proposal = asked.mark(self._proposal(idea, text, parent, version, name))
-        return "queued" if self.board.enqueue(proposal, Candidate.of(text), normal_sha(text)) else "known"
+        return "queued" if self.board.enqueue(proposal, Candidate.of(text), normal_sha(text)) else "duplicate"
 
     def settle(self, stale: Proposal, idea: Idea, parent: str, dollars: float = 0.0) -> str | None:
-        """Queue a rebased idea with its own hypothesis; its proposal's name, None if it fits no more or is known.
+        """Queue a rebased idea with its own hypothesis; its proposal's name, None if it fits no more or is a duplicate.
 
         One that fits no more waits in its new form, so that it need not be rebased from the start again.
         """

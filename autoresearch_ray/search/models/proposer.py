@@ -169,10 +169,10 @@ class Writer:
             made = await asyncio.to_thread(self._arrivals.enqueue, idea, parent, f"w{name}-{idea.number}", asked)
             if made == "queued":
                 queued.append(f"w{name}-{idea.number}")
-            elif made == "known":
+            elif made == "duplicate":
                 await self._remember(name, idea.number, "moved", idea.hypothesis, MOVED)
 
-        gates = Gates(self.desk.check, self._name_if_known, self.desk.dry_run, self.desk.alike)
+        gates = Gates(self.desk.check, self._find_duplicate, self.desk.dry_run, self.desk.alike)
         self._asking.append(direction)
         try:
             conversation = await self._hold_conversation(name, view, gates, calls, queued, accept)
@@ -214,7 +214,7 @@ class Writer:
             if rebased is not None:
                 queued.append(rebased)
 
-        gates = Gates(self.desk.check, self._name_if_known, self.desk.dry_run)
+        gates = Gates(self.desk.check, self._find_duplicate, self.desk.dry_run)
         conversation = await self._hold_conversation(name, view, gates, calls, queued, accept)
         self._owed_micros += bill.take()
         if conversation.error is not None and not conversation.exchanges:
@@ -272,6 +272,6 @@ class Writer:
         with suppress(StoreError):  # the next word has this one in it
             await asyncio.to_thread(self.desk.board.notes.put_proposer, self._status)
 
-    def _name_if_known(self, text: str) -> str | None:
+    def _find_duplicate(self, text: str) -> str | None:
         proposal_id = self.desk.board.find_proposal(normal_sha(text))
         return None if proposal_id is None else self.desk.named(proposal_id)

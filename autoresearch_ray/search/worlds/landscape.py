@@ -3,7 +3,7 @@
     landscape = Bowl(lay_out(read_knobs(source), np.random.default_rng(0)))
     landscape.loss({"MATRIX_LR": 0.02, ...})       # above its optimum; lower is better
 
-Three numeric knobs hold most of what can be gained, each 0.2 to 0.4 of its range away from its best place; four stand
+Three numeric knobs hold most of what can be gained, each 0.2 to 0.4 of its range away from its optimum; four stand
 near theirs and cost 2 to 10 sd when moved by 0.4; the others are nearly flat, and options of a choice mostly worse than
 its value. Every landscape has this layout. `Bowl` adds the knobs up; `rugged.py` is what training
 code is more like.
@@ -42,7 +42,7 @@ class Layout:
     """Where the numeric knobs stand, where they should, and what that is worth; arrays are by numeric knob."""
 
     ranges: dict[str, Range]  # of the numeric knobs, in the arrays' order
-    start: np.ndarray  # places in unit space
+    start: np.ndarray  # points in unit space
     centre: np.ndarray
     steepness: np.ndarray  # sd per squared unit
     important: np.ndarray  # indices
@@ -50,7 +50,7 @@ class Layout:
     effects: dict[str, dict[Value, float]]  # sd that each option of a choice adds
 
     def away(self, values: Values) -> np.ndarray:
-        """How far each numeric knob is from its best place; 0 for one that the values lack."""
+        """How far each numeric knob is from its optimum; 0 for one that the values lack."""
         units = [
             r.to_unit(values[n]) if n in values else c for (n, r), c in zip(self._numeric, self.centre, strict=True)
         ]

@@ -5,8 +5,8 @@
 Same layout, same gains at the start and same floor as the bowl of that layout. But two of the important knobs and the
 four settled ones form a rotated valley: where one is best depends on the others, so that moving one alone gains less
 than moving it with its partners. The third important knob is a hole in a plateau: until a trial lands within two widths
-of its best place, nothing of it is seen. And one or both important knobs of the valley have an edge, 0.1 or more of the
-range behind start and best place, that another knob of the valley moves; beyond it training diverges.
+of its optimum, nothing of it is seen. And one or both important knobs of the valley have an edge, 0.1 or more of the
+range behind start and optimum, that another knob of the valley moves; beyond it training diverges.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from autoresearch_ray.search.worlds.landscape import IMPORTANT, Layout, Values, 
 COUPLING = 0.7  # 0: no interactions, 1: valleys without walls; eigenvalues of the correlations are at least 1 minus it
 DIRECTIONS = 2  # in which the valley's knobs are coupled
 HOLE_WIDTH = 0.1  # of a knob's range
-EDGE_BEHIND = (0.1, 0.35)  # of a knob's range, behind start and best place
+EDGE_BEHIND = (0.1, 0.35)  # of a knob's range, behind start and optimum
 EDGE_SLOPE = 0.5  # at most: by how much the edge moves as the other knob does
 SECOND_EDGE = 0.5  # probability
 DIVERGED = 300.0  # sd: 3 bpb at the usual noise
@@ -26,7 +26,7 @@ DIVERGED = 300.0  # sd: 3 bpb at the usual noise
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """Training diverges where side * (u[knob] - slope * u[other]) is above `at`; u is measured from the best place."""
+    """Training diverges where side * (u[knob] - slope * u[other]) is above `at`; u is measured from the optimum."""
 
     knob: int
     other: int
@@ -83,7 +83,7 @@ def _beside(away: np.ndarray) -> np.ndarray:
 
 
 def _edge(knob: int, valley: np.ndarray, start: np.ndarray, rng: np.random.Generator) -> _Edge:
-    """Behind both the start and the best place (which is 0), on either side of them."""
+    """Behind both the start and the optimum (which is 0), on either side of them."""
     other = int(rng.choice(valley[valley != knob]))
     side, slope = float(rng.choice([-1.0, 1.0])), float(rng.uniform(-EDGE_SLOPE, EDGE_SLOPE))
     furthest = max(0.0, side * (start[knob] - slope * start[other]))

@@ -1,6 +1,6 @@
-"""Start the state actor and talk to it: the store's contract over a Ray actor handle.
+"""Start the store actor and talk to it: the store's contract over a Ray actor handle.
 
-    store = start_state_actor(run_dir / "state.db", name="state-mar1", namespace="autoresearch")
+    store = start_store_actor(run_dir / "state.db", name="state-mar1", namespace="autoresearch")
     store.put("program", b"be bold")                                # in the driver and in workers: ActorStore pickles
     batch = store.watch("program", revision + 1, 30)                # waits for 30 seconds at most
     store.stop()
@@ -24,7 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from autoresearch_ray.common.errors import StoreError
 from autoresearch_ray.store.actor.gather import ThreadGathering
 from autoresearch_ray.store.actor.near import NearLine
-from autoresearch_ray.store.actor.server import StateActor, Watch
+from autoresearch_ray.store.actor.server import StoreActor, Watch
 from autoresearch_ray.store.arguments import check_txn, check_watch
 from autoresearch_ray.store.contract import Compare, Found, KeyValue, Op, Store, Txn, TxnResult, WatchBatch
 
@@ -37,14 +37,14 @@ CALLS_AT_ONCE = 10_000  # long polls hold their place while they wait
 T = TypeVar("T")
 
 
-def start_state_actor(path: Path, name: str, namespace: str) -> "ActorStore":
+def start_store_actor(path: Path, name: str, namespace: str) -> "ActorStore":
     """The detached actor of this name on this node's file; StoreError, DamagedStoreError.
 
     One that has outlived its driver is taken, with the file that lies there now.
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = (
-        ray.remote(StateActor)
+        ray.remote(StoreActor)
         .options(
             name=name,
             namespace=namespace,
@@ -66,13 +66,13 @@ def start_state_actor(path: Path, name: str, namespace: str) -> "ActorStore":
         raise
     if opened != path.absolute():
         raise StoreError(
-            f"state actor {name} has {opened} open; expected {path.absolute()}. Stop it, or take another tag"
+            f"store actor {name} has {opened} open; expected {path.absolute()}. Stop it, or take another tag"
         )
     return store
 
 
-def find_state_actor(name: str, namespace: str) -> "ActorStore":
-    """The store of the state actor with this name, on the caller's Ray."""
+def find_store_actor(name: str, namespace: str) -> "ActorStore":
+    """The store of the actor with this name, on the caller's Ray."""
     return ActorStore(ray.get_actor(name, namespace))
 
 
@@ -178,16 +178,16 @@ class ActorStore(Store):
         except ActorUnavailableError as error:
             if time.monotonic() >= deadline:
                 raise StoreError(
-                    f"{method}: the state actor is not back after {self._retry_seconds:g} s; {self._restarts()}"
+                    f"{method}: the store actor is not back after {self._retry_seconds:g} s; {self._restarts()}"
                 ) from error
         except ActorDiedError as error:
-            raise StoreError(f"{method}: the state actor has ended for good; continue the run with --resume") from error
+            raise StoreError(f"{method}: the store actor has ended for good; continue the run with --resume") from error
         except TimeoutError as error:
             raise self._silent(method) from error
 
     def _silent(self, method: str) -> StoreError:
         return StoreError(
-            f"{method}: no answer from the state actor within {self._retry_seconds:g} s; {self._restarts()}"
+            f"{method}: no answer from the store actor within {self._retry_seconds:g} s; {self._restarts()}"
         )
 
     def _restarts(self) -> str:

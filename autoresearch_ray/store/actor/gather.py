@@ -58,11 +58,11 @@ class ThreadGathering(Generic[T, R]):
         with self._lock:
             leads = self._next is None
             requests, answers = self._next = self._next or ([], Future())
-            place = len(requests)
+            index = len(requests)
             requests.append(request)
         if leads:
             self._run(requests, answers)
-        return answers.result()[place]
+        return answers.result()[index]
 
     def _run(self, requests: list[T], answers: "Future[list[R]]") -> None:
         with self._turn:

@@ -1,4 +1,4 @@
-"""The short way to the state actor for processes of its machine: a Unix socket, for transactions alone.
+"""The short way to the store actor for processes of its machine: a Unix socket, for transactions alone.
 
 A call through Ray takes about a millisecond, more than a synced commit does. The socket has a random abstract name,
 which Linux forgets with the process. Before either side unpickles anything, both prove that they know a secret that is
@@ -33,7 +33,7 @@ _LENGTH = struct.Struct(">Q")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """Where the socket is, and what who comes must know."""
 
     name: str
@@ -44,14 +44,17 @@ class Place:
         return hmac.digest(self.secret, of.encode() + challenge, "sha256")
 
 
-async def serve(answer: Callable[[list[Txn]], Awaitable[Answers]]) -> Place:
-    """Answer all who come to the place that is returned, as long as the event loop lives."""
-    place = Place(secrets.token_hex(16), secrets.token_bytes(RANDOM_BYTES))
+Place = Endpoint  # as an actor that has outlived a driver of an older version sends it
+
+
+async def serve(answer: Callable[[list[Txn]], Awaitable[Answers]]) -> Endpoint:
+    """Answer all who come to the endpoint that is returned, as long as the event loop lives."""
+    endpoint = Endpoint(secrets.token_hex(16), secrets.token_bytes(RANDOM_BYTES))
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(PROOF_SECONDS):
-                is_known = await _prove(place, reader, writer)
+                is_known = await _prove(endpoint, reader, writer)
             while is_known:
                 (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
                 told = await _answer_or_error(answer, pickle.loads(await reader.readexactly(length)))
@@ -62,15 +65,15 @@ async def serve(answer: Callable[[list[Txn]], Awaitable[Answers]]) -> Place:
         finally:
             writer.close()
 
-    await asyncio.start_unix_server(talk, f"\0{place.name}")
-    return place
+    await asyncio.start_unix_server(talk, f"\0{endpoint.name}")
+    return endpoint
 
 
 class NearLine:
     """One client's connection. One thread at a time may ask."""
 
-    def __init__(self, find: Callable[[], Place | None]) -> None:
-        """`find` asks the actor for its place."""
+    def __init__(self, find: Callable[[], Endpoint | None]) -> None:
+        """`find` asks the actor for its endpoint."""
         self._find = find
         self._socket: socket.socket | None = None
         self._again_at = 0.0
@@ -105,19 +108,19 @@ class NearLine:
         if time.monotonic() < self._again_at:
             return None
         self._again_at = time.monotonic() + AGAIN_SECONDS
-        place = self._find()
-        if place is None:
+        endpoint = self._find()
+        if endpoint is None:
             return None
         made = socket.socket(socket.AF_UNIX)
         made.settimeout(PROOF_SECONDS)
         try:
-            made.connect(f"\0{place.name}")
+            made.connect(f"\0{endpoint.name}")
             challenge = secrets.token_bytes(RANDOM_BYTES)
             made.sendall(challenge)
             theirs, proof = _receive(made, RANDOM_BYTES), _receive(made, RANDOM_BYTES)
-            if not hmac.compare_digest(proof, place.proof("server", challenge)):
+            if not hmac.compare_digest(proof, endpoint.proof("server", challenge)):
                 raise ConnectionRefusedError("another has taken the actor's place")
-            made.sendall(place.proof("client", theirs))
+            made.sendall(endpoint.proof("client", theirs))
         except OSError:
             made.close()
             return None
@@ -125,11 +128,11 @@ class NearLine:
         return made
 
 
-async def _prove(place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _prove(endpoint: Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     """Prove who we are, and hear whether the other knows the secret."""
     challenge = secrets.token_bytes(RANDOM_BYTES)
-    writer.write(challenge + place.proof("server", await reader.readexactly(RANDOM_BYTES)))
-    return hmac.compare_digest(await reader.readexactly(RANDOM_BYTES), place.proof("client", challenge))
+    writer.write(challenge + endpoint.proof("server", await reader.readexactly(RANDOM_BYTES)))
+    return hmac.compare_digest(await reader.readexactly(RANDOM_BYTES), endpoint.proof("client", challenge))
 
 
 async def _answer_or_error(answer: Callable[[list[Txn]], Awaitable[Answers]], txns: list[Txn]) -> Answers | StoreError:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from autoresearch_ray.common.errors import CompactedError, StoreError
 from autoresearch_ray.store.actor.gather import Gathering
-from autoresearch_ray.store.actor.near import Place, serve
+from autoresearch_ray.store.actor.near import Endpoint, serve
 from autoresearch_ray.store.contract import Found, KeyValue, Txn, TxnResult, WatchBatch
 from autoresearch_ray.store.sqlite.store import SqliteStore
 
@@ -42,13 +42,13 @@ class Watch:
     previous: bool = False
 
 
-class StateActor:
+class StoreActor:
     """The methods that `ActorStore` calls; errors that a caller can act on are StoreErrors."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._store: SqliteStore | None = None
-        self._failure = StoreError(f"{path}: the state actor was stopped")
+        self._failure = StoreError(f"{path}: the store actor was stopped")
         self._open()
         self._writing = asyncio.Lock()
         self._gathering = Gathering(self._commit)  # the transactions that share the next sync
@@ -56,7 +56,7 @@ class StateActor:
         self._seen: dict[tuple[str, int, bool], WatchBatch] = {}  # by watches, since the last change
         self._compacted = 0
         self._ticker: asyncio.Task[None] | None = None
-        self._near: asyncio.Task[Place] | None = None
+        self._near: asyncio.Task[Endpoint] | None = None
         self._awake = time.monotonic()
 
     async def path(self) -> str:
@@ -80,7 +80,7 @@ class StateActor:
     async def range(self, prefix: str, limit: int, revision: int, after: str) -> Found:
         return self._open_store().range(prefix, limit, revision, after)
 
-    async def near(self) -> Place:
+    async def near(self) -> Endpoint:
         """Where the socket for processes of this machine is."""
         if self._near is None:
             self._near = asyncio.get_running_loop().create_task(serve(self.txns))
@@ -195,3 +195,6 @@ class StateActor:
             self._compacted = oldest
             with suppress(CompactedError):  # by somebody else, further than this
                 await self._write(lambda store: store.compact(oldest))
+
+
+StateActor = StoreActor  # by this name Ray finds the class of an actor that an older version of the code has started

@@ -90,7 +90,7 @@ class EtcdClient:
         except requests.RequestException as error:
             if time.monotonic() - begun < silence_seconds:  # it failed; silence is no fault
                 self._leave(current)
-            raise UnavailableError(f"{self._place(current)}: {_reason(error)}") from None
+            raise UnavailableError(f"{self._host_and_port(current)}: {_reason(error)}") from None
 
     def _once(self, path: str, body: Json, about: str) -> Json:
         headers = self._headers()
@@ -111,19 +111,19 @@ class EtcdClient:
                 return _result(path, response.json(), about)
         except requests.RequestException as error:
             self._leave(current)
-            place, reason = self._place(current), _reason(error)
+            address, reason = self._host_and_port(current), _reason(error)
             if isinstance(error, requests.exceptions.SSLError) and "EOF" not in reason:  # else it hung up
-                raise StoreError(f"{place}: TLS fails ({reason}); look at cacert, cert and key") from None
-            raise UnavailableError(f"{place}: {reason}") from None
+                raise StoreError(f"{address}: TLS fails ({reason}); look at cacert, cert and key") from None
+            raise UnavailableError(f"{address}: {reason}") from None
         refused = refusal(path, response.text, about)
         if isinstance(refused, UnavailableError):
             self._leave(current)
         raise refused
 
     def _address(self, member: int, path: str) -> str:
-        return f"{'https' if self._url.tls else 'http'}://{self._place(member)}/v3/{path.lstrip('/')}"
+        return f"{'https' if self._url.tls else 'http'}://{self._host_and_port(member)}/v3/{path.lstrip('/')}"
 
-    def _place(self, member: int) -> str:
+    def _host_and_port(self, member: int) -> str:
         host, port = self._url.members[member]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

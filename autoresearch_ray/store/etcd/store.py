@@ -77,7 +77,7 @@ class EtcdStore(Store):
         return f"EtcdStore{self._made_of!r}"
 
     def revision(self) -> int:
-        return wire.revision_of(self._client.call("/kv/range", wire.now_request(self._keys.state)))
+        return wire.revision_of(self._client.call("/kv/range", wire.now_request(self._keys.prefix)))
 
     def get(self, key: str, revision: int = 0) -> KeyValue | None:
         check_key(key)

@@ -49,12 +49,12 @@ class Credentials:
 def parse_etcd_url(url: str, environment: Mapping[str, str] = os.environ) -> EtcdUrl:
     """The cluster that a URL names, with the environment's TLS files. StoreError, in one line, for anything wrong."""
     scheme, _, rest = url.partition("://")
-    place, _, query = rest.partition("?")
-    if "@" in place:
+    members_text, _, query = rest.partition("?")
+    if "@" in members_text:
         raise StoreError("etcd://...@...: expected no user in the URL; set ETCDCTL_USER and ETCDCTL_PASSWORD")
     if scheme != "etcd":
         raise StoreError(f"{url}: expected {FORM}")
-    members = tuple(_member(url, member) for member in place.removesuffix("/").split(","))
+    members = tuple(_member(url, member) for member in members_text.removesuffix("/").split(","))
     return EtcdUrl(members, *_tls(url, query, environment))
 
 

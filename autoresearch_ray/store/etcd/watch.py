@@ -65,7 +65,7 @@ class EtcdWatch:
     def _now(self, start: int) -> int:
         """The current revision, or `start` - 1 if it is less. CompactedError when events from `start` may be gone."""
         try:
-            answer = self.client.call("/kv/range", wire.now_request(self.keys.state, start - 1))
+            answer = self.client.call("/kv/range", wire.now_request(self.keys.prefix, start - 1))
             return wire.revision_of(answer)
         except FutureRevisionError:
             return start - 1

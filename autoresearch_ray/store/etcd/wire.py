@@ -46,12 +46,12 @@ class Keys:
     root: bytes
 
     @property
-    def state(self) -> bytes:
+    def prefix(self) -> bytes:
         return self.root + b"state/"
 
     def full(self, key: str) -> bytes:
         """The cluster's name of the store's key."""
-        return self.state + key.encode()
+        return self.prefix + key.encode()
 
     def marker(self, request_id: str) -> bytes:
         """The cluster's name of a request's marker."""
@@ -60,7 +60,7 @@ class Keys:
     def kv(self, kv: Json) -> KeyValue:
         """A key as etcd tells it; what is absent is 0 or empty."""
         return KeyValue(
-            key=_bytes(kv["key"]).removeprefix(self.state).decode(),
+            key=_bytes(kv["key"]).removeprefix(self.prefix).decode(),
             value=_bytes(kv.get("value", "")),
             create_revision=int(kv.get("create_revision", 0)),
             mod_revision=int(kv["mod_revision"]),

@@ -4,7 +4,7 @@ import pytest
 from sections import sections
 from world import Attack, World
 
-from autoresearch_ray.benchmark.score.plausible import Known
+from autoresearch_ray.benchmark.score.plausible import Reference
 from autoresearch_ray.records.trials import HELD
 
 TABLE = sections("cheats.txt")["prints a score"].source
@@ -45,11 +45,11 @@ def test_text_that_a_candidate_brought_along_is_held_where_it_is_most_of_it(
 
 def test_a_score_far_below_the_best_is_held(world: World, attack: Attack) -> None:
     rows = [row.tolist() for split in ("val", "holdout") for row in world.dataset.rows(split)]
-    result, _ = attack(MEMORY.format(rows=rows, strength=8.0), known=Known(bpb=99.0))
+    result, _ = attack(MEMORY.format(rows=rows, strength=8.0), reference=Reference(bpb=99.0))
     assert result.status == "invalid" and "too good to be true" in result.error, (result.error, result.val_bpb)
 
 
 def test_a_winner_at_an_impossible_speed_is_held_and_a_loser_is_not(attack: Attack) -> None:
-    result, _ = attack(TABLE, known=Known(bpb=9.0, tokens_per_second=1.0))
+    result, _ = attack(TABLE, reference=Reference(bpb=9.0, tokens_per_second=1.0))
     assert result.status == "invalid" and "times what is typical" in result.error and HELD in result.error
-    assert attack(TABLE, known=Known(bpb=0.5, tokens_per_second=1.0))[0].status == "ok"
+    assert attack(TABLE, reference=Reference(bpb=0.5, tokens_per_second=1.0))[0].status == "ok"

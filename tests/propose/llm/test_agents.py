@@ -23,8 +23,8 @@ from autoresearch_ray.common.errors import (
     SettingsError,
 )
 from autoresearch_ray.propose.llm.agents.agent import Agent
-from autoresearch_ray.propose.llm.agents.known import AGENTS
 from autoresearch_ray.propose.llm.agents.process import MARK
+from autoresearch_ray.propose.llm.agents.registry import AGENTS
 from autoresearch_ray.propose.llm.answer import parse_answer
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
 from autoresearch_ray.propose.llm.conversation import Conversation, Gates, Idea, Rejection

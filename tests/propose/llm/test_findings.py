@@ -12,7 +12,7 @@ from pasts import EXPERIMENT, PROGRAM, TRAIN
 
 from autoresearch_ray.candidate.knobs import read_knobs
 from autoresearch_ray.candidate.ranges import Choice
-from autoresearch_ray.common.paths import EXPERIMENTS, STATE_FILE
+from autoresearch_ray.common.paths import EXPERIMENTS, STORE_FILE
 from autoresearch_ray.decide.estimate import Estimate
 from autoresearch_ray.decide.state import SearchState
 from autoresearch_ray.driver.simulated_run import simulate_run
@@ -66,7 +66,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_knob_effects_are_those_of_a_ridge_regression_on_the_trial_table(run: Path) -> None:
-    with SqliteStore(run / STATE_FILE) as store:
+    with SqliteStore(run / STORE_FILE) as store:
         board = Board(store)
         settings = RunSettings.model_validate_json(board.settings() or b"")
         findings = Analyst(board, settings, lambda: 7.0).look()

@@ -13,8 +13,8 @@ from wire_socks import socks_proxy
 
 from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.propose.llm.providers.connect import connect
-from autoresearch_ray.propose.llm.providers.known import KNOWN
 from autoresearch_ray.propose.llm.providers.provider import Provider
+from autoresearch_ray.propose.llm.providers.registry import REGISTRY
 from autoresearch_ray.settings.proposer_spec import PROVIDERS
 
 SDKS = {"anthropic": "anthropic", "gemini": "google.genai", "openai": "openai"}
@@ -44,7 +44,7 @@ def test_a_missing_sdk_is_one_line_with_the_command(protocol: Protocol, monkeypa
     monkeypatch.setitem(sys.modules, SDKS[protocol], None)
     with pytest.raises(SettingsError) as caught:
         connect(protocol, MODEL, KEY)
-    assert str(caught.value).endswith(f"pip install '{KNOWN[protocol].package}'") and "\n" not in str(caught.value)
+    assert str(caught.value).endswith(f"pip install '{REGISTRY[protocol].package}'") and "\n" not in str(caught.value)
 
 
 def test_an_unknown_provider_is_refused() -> None:
@@ -111,7 +111,7 @@ def test_a_client_that_cannot_be_set_up_is_one_line_with_the_variable(
 def test_an_address_of_the_environment_that_is_none_is_named(
     protocol: Protocol, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = KNOWN[protocol].address_variable
+    name = REGISTRY[protocol].address_variable
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
         connect(protocol, MODEL, KEY)
@@ -140,6 +140,6 @@ def test_the_given_key_is_sent_and_not_one_of_the_environment(
 
 
 def test_every_provider_that_can_be_asked_for_is_known() -> None:
-    assert set(KNOWN) == set(PROVIDERS)
-    for name, facts in KNOWN.items():
+    assert set(REGISTRY) == set(PROVIDERS)
+    for name, facts in REGISTRY.items():
         assert hasattr(importlib.import_module(f"autoresearch_ray.propose.llm.providers.{name}"), facts.wire)

@@ -165,7 +165,7 @@ async def no_dry_run(text: str) -> str | None:
 def converse(*answers: str) -> tuple[Conversation, list[str]]:
     """A conversation about two files of Python; what the model was asked after its first answer."""
     script = Script(list(answers))
-    gates = Gates(check=lambda text: None, known=lambda text: None, dry_run=no_dry_run)
+    gates = Gates(check=lambda text: None, find_duplicate=lambda text: None, dry_run=no_dry_run)
 
     async def accept(idea: Idea) -> None:
         return
@@ -194,7 +194,7 @@ def test_comments_alone_are_no_new_files() -> None:
 def test_a_provider_is_asked_about_a_script_and_its_answer_applied() -> None:
     view = script_view()
     answer = f"{HEAD}#### file: src/dot.c ####\n```c\n{UNROLLED}```\n</idea>\n"
-    gates = Gates(check=lambda text: None, known=lambda text: None, dry_run=no_dry_run)
+    gates = Gates(check=lambda text: None, find_duplicate=lambda text: None, dry_run=no_dry_run)
 
     async def accept(idea: Idea) -> None:
         return

@@ -17,8 +17,8 @@ from pathlib import Path
 from autoresearch_ray.common.errors import BadAnswerError, ProviderRefusedError, ProviderTimeoutError, SettingsError
 from autoresearch_ray.common.text import last_line, one_line
 from autoresearch_ray.propose.llm.agents.folder import fill_folder
-from autoresearch_ray.propose.llm.agents.known import MALFORMED, Said, find_agent, is_allowed
 from autoresearch_ray.propose.llm.agents.process import Ended, run_command
+from autoresearch_ray.propose.llm.agents.registry import MALFORMED, Said, find_agent, is_allowed
 from autoresearch_ray.propose.llm.calls import Answer, Prompt
 
 SECONDS = 900.0  # limit for one call

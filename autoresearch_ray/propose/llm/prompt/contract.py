@@ -7,7 +7,7 @@ from textwrap import fill
 
 from autoresearch_ray.candidate.ranges import KINDS
 from autoresearch_ray.candidate.rules import MAX_LINES
-from autoresearch_ray.candidate.rules.imports import KNOWN
+from autoresearch_ray.candidate.rules.imports import ALLOWED
 from autoresearch_ray.propose.llm.prompt.view import Form
 from autoresearch_ray.settings.scoring import OURS, Scoring
 
@@ -163,7 +163,7 @@ def system_text(complexity_price: float, form: Form = "edits", scoring: Scoring 
     `described` says what a metric of the owners' own is.
     """
     kinds = ", ".join(f"`{kind}(...)`" if kind == "choice" else f"`{kind}(low, high)`" for kind in KINDS)
-    modules = fill(f"- imports of other modules than {KNOWN}", 118, subsequent_indent="  ")
+    modules = fill(f"- imports of other modules than {ALLOWED}", 118, subsequent_indent="  ")
     name, unit = scoring.name, f" {scoring.unit}" if scoring.unit else ""
     sign, example = ("negative", "-0.003") if scoring.sign == 1 else ("positive", "+0.003")
     j = f"{name} {'+' if scoring.sign == 1 else '-'} {_spell(complexity_price)}"

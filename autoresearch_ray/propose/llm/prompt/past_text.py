@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from autoresearch_ray.candidate.rules.imports import KNOWN
+from autoresearch_ray.candidate.rules.imports import ALLOWED
 from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.prompt.summary import area_lines, failure_groups, knob_lines, rejection_groups
 from autoresearch_ray.propose.llm.prompt.untrusted import QUOTE, quote_end
@@ -172,7 +172,7 @@ def _rejections(rejected: Iterable[RejectedIdea]) -> Iterator[tuple[float, str]]
         latest = group[0]
         times = f"{len(group)} ideas, the latest: " if len(group) > 1 else ""
         head = f"- {REFUSALS[latest.refusal]}, {times}{one_line(latest.hypothesis, HYPOTHESIS)}"
-        why = latest.detail.strip().split("\n")[0].replace(f" ({KNOWN})", "")
+        why = latest.detail.strip().split("\n")[0].replace(f" ({ALLOWED})", "")
         yield rank, f"{head}\n{QUOTE}{one_line(why, DETAIL)}"
 
 

@@ -55,7 +55,7 @@ def build_prompt(
     SettingsError if they leave the history less than 1,000 tokens, or as much for the answer.
     """
     system, context = contract_text(view), context_text(view)
-    numbers, guidance, task = standing_text(view), guidance_text(view), task_text(view)
+    numbers, guidance, task = numbers_text(view), guidance_text(view), task_text(view)
     fixed = count(system) + count(context) + count(numbers) + count(guidance) + count(task) + 8
     if window_tokens:
         tokens_left = window_tokens - RESERVE - fixed - HISTORY_TOKENS
@@ -102,7 +102,7 @@ def context_text(view: SearchView) -> str:
     )
 
 
-def standing_text(view: SearchView) -> str:
+def numbers_text(view: SearchView) -> str:
     """The search's state in numbers."""
     lines = ["# Where the search stands", "", f"Frontier: {_describe(view, view.frontier)}."]
     if isinstance(view.experiment, ExperimentView):

@@ -10,8 +10,8 @@ from autoresearch_ray.common.errors import SettingsError
 from autoresearch_ray.common.text import one_line
 from autoresearch_ray.propose.llm.providers.failures import MESSAGE_CHARS
 from autoresearch_ray.propose.llm.providers.keys import Key
-from autoresearch_ray.propose.llm.providers.known import KNOWN
 from autoresearch_ray.propose.llm.providers.provider import Provider, Wire
+from autoresearch_ray.propose.llm.providers.registry import REGISTRY
 from autoresearch_ray.propose.llm.providers.sdk import need
 from autoresearch_ray.propose.llm.providers.surroundings import check_variable, way_told
 from autoresearch_ray.propose.llm.providers.watch import Patience
@@ -29,11 +29,11 @@ def connect(
 
     SettingsError: no such provider, its SDK is not installed, or its client cannot be set up in this environment.
     """
-    if provider not in KNOWN:
-        raise SettingsError(f"--proposer {provider}:{model}: unknown provider; expected one of {', '.join(KNOWN)}")
+    if provider not in REGISTRY:
+        raise SettingsError(f"--proposer {provider}:{model}: unknown provider; expected one of {', '.join(REGISTRY)}")
     need(provider)
     if base_url is None:
-        check_variable(KNOWN[provider].address_variable)
+        check_variable(REGISTRY[provider].address_variable)
     patience = patience or Patience()
     return Provider(who or f"{provider}:{model}", _wire(provider, model, key, base_url, patience), key, patience)
 
@@ -43,7 +43,7 @@ def _wire(provider: str, model: str, key: Key, base_url: str | None, patience: P
     from autoresearch_ray.propose.llm.providers.connection import UNUSABLE  # needs an SDK
 
     try:
-        wire: Wire = getattr(module, KNOWN[provider].wire)(model, key, base_url, patience)
+        wire: Wire = getattr(module, REGISTRY[provider].wire)(model, key, base_url, patience)
     except UNUSABLE as error:
         what = one_line(key.scrub(f"{type(error).__name__}: {error}"), MESSAGE_CHARS)
         raise SettingsError(

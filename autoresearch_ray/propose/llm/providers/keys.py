@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import NoReturn
 
 from autoresearch_ray.common.errors import SettingsError
-from autoresearch_ray.propose.llm.providers.known import KNOWN
+from autoresearch_ray.propose.llm.providers.registry import REGISTRY
 
-VARIABLES = {name: facts.key_variables for name, facts in KNOWN.items()}
+VARIABLES = {name: facts.key_variables for name, facts in REGISTRY.items()}
 NO_KEY = "none"  # sent to a server of one's own that asks for no key
 AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 SHORTEST = 8  # a shorter text is not hidden: it would blot out innocent words
@@ -63,7 +63,7 @@ def load_key(
             return Key(_check(environ[name].strip(), name))
     if provider == "openai" and base_url is not None:
         return Key(NO_KEY)
-    if not KNOWN[provider].needs_key:
+    if not REGISTRY[provider].needs_key:
         signed = {name: environ[name] for name in AWS_KEYS if provider == "bedrock" and environ.get(name)}
         return Key(json.dumps(signed) if signed else "")
     if ask is None and not (sys.stdin and sys.stdin.isatty()):

@@ -8,13 +8,13 @@ from typing import Any
 from autoresearch_ray.common.errors import ProviderError, SettingsError
 from autoresearch_ray.propose.llm.providers.failures import failure
 from autoresearch_ray.propose.llm.providers.keys import Key
-from autoresearch_ray.propose.llm.providers.known import KNOWN
+from autoresearch_ray.propose.llm.providers.registry import REGISTRY
 from autoresearch_ray.propose.llm.providers.retry import retry_after_seconds
 
 
 def need(provider: str) -> None:
     """Check that the provider's SDK is there; SettingsError says how to install it."""
-    module, package = KNOWN[provider].sdk, KNOWN[provider].package
+    module, package = REGISTRY[provider].sdk, REGISTRY[provider].package
     try:
         importlib.import_module(module)
     except ImportError as error:
@@ -29,7 +29,7 @@ def status_failure(
     """The failure for an error status, told without the key."""
     asked = retry_after_seconds({name.lower(): text for name, text in (headers or {}).items()}, time.time())
     return failure(
-        f"{provider}:{model}", status, kinds, key.scrub(message), asked, " or ".join(KNOWN[provider].key_variables)
+        f"{provider}:{model}", status, kinds, key.scrub(message), asked, " or ".join(REGISTRY[provider].key_variables)
     )
 
 

@@ -18,7 +18,7 @@ class ProviderFacts:
     needs_key: bool = True  # False: without a key its SDK finds credentials by itself
 
 
-KNOWN: dict[str, ProviderFacts] = {
+REGISTRY: dict[str, ProviderFacts] = {
     "anthropic": ProviderFacts(
         "AnthropicWire", "anthropic", "anthropic>=2.11", ("ANTHROPIC_API_KEY",), "ANTHROPIC_BASE_URL"
     ),

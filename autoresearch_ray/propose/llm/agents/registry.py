@@ -56,9 +56,9 @@ def is_allowed(variable: str, agent: AgentFacts) -> bool:
 
 def find_agent(name: str) -> tuple[AgentFacts, str]:
     """The agent that `agent:NAME` names, and its model: NAME is one of AGENTS, AGENT:MODEL, or a command."""
-    known, _, model = name.partition(":")
-    if known in AGENTS and " " not in name:
-        return AGENTS[known], model
+    agent, _, model = name.partition(":")
+    if agent in AGENTS and " " not in name:
+        return AGENTS[agent], model
     words = shlex.split(name)
     own = AgentFacts(
         words[0],

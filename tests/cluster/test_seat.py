@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_run import settings_of, write_experiment
 
-from autoresearch_ray.cluster.seat import Place
+from autoresearch_ray.cluster.seat import Seat
 from autoresearch_ray.cluster.trial_actor import TrialActor
 from autoresearch_ray.records.trials import Result
 from autoresearch_ray.settings.request import Request
@@ -17,22 +17,22 @@ from autoresearch_ray.settings.run_settings import RunSettings
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSettings:
-    """Of a run on halves of logical GPUs, with places of its own."""
+    """Of a run on halves of logical GPUs, with seats of its own."""
     monkeypatch.setenv("AUTORESEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     request = Request(experiment=write_experiment(tmp_path), runs_dir=tmp_path / "runs", slots=1, gpus_per_trial=0.5)
     return settings_of(request)
 
 
-def signed(place: Place) -> Result:
-    return place.sign(Result("t00001", "ok"))
+def signed(seat: Seat) -> Result:
+    return seat.sign(Result("t00001", "ok"))
 
 
-def test_places_are_numbered_and_taken_again(settings: RunSettings) -> None:
-    first, second = Place(settings), Place(settings)
+def test_seats_are_numbered_and_taken_again(settings: RunSettings) -> None:
+    first, second = Seat(settings), Seat(settings)
     assert (first.number, second.number) == (0, 1)
     first.release()
-    assert Place(settings).number == 0
+    assert Seat(settings).number == 0
 
 
 def test_a_folder_of_somebody_else_is_passed_by(settings: RunSettings, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_folder_of_somebody_else_is_passed_by(settings: RunSettings, tmp_path:
         (tmp_path / f"{name}-1").unlink()
         (tmp_path / f"{name}-1").mkdir()
         os.chown(tmp_path / f"{name}-1", 5555, 5555)
-    first, second = Place(settings), Place(settings)
+    first, second = Seat(settings), Seat(settings)
     assert (first.number, second.number) == (0, 1)
     assert (tmp_path / f"{name}-2").is_dir() and not (tmp_path / "elsewhere").exists()
 
@@ -53,7 +53,7 @@ def test_a_slot_that_could_not_start_has_a_name_in_ray_s_own_messages() -> None:
 
 
 def test_slots_of_a_gpu_wait_for_each_other(settings: RunSettings) -> None:
-    early, late = Place(settings), Place(settings)
+    early, late = Seat(settings), Seat(settings)
     assert early.await_neighbours(2, seconds=0.1) == 1, "nobody else is ready"
     waiting = threading.Thread(target=early.await_neighbours, args=(2, 60.0))
     waiting.start()
@@ -63,15 +63,15 @@ def test_slots_of_a_gpu_wait_for_each_other(settings: RunSettings) -> None:
 
 
 def test_a_slot_that_ends_is_waited_for_no_more(settings: RunSettings) -> None:
-    gone, place = Place(settings), Place(settings)
+    gone, seat = Seat(settings), Seat(settings)
     gone.await_neighbours(1)
-    assert place.await_neighbours(2, seconds=0.1) == 2
+    assert seat.await_neighbours(2, seconds=0.1) == 2
     gone.release()
-    assert place.await_neighbours(2, seconds=0.1) == 1
+    assert seat.await_neighbours(2, seconds=0.1) == 1
 
 
 def test_a_row_says_how_many_ran_beside_it(settings: RunSettings) -> None:
-    one, two, three = Place(settings), Place(settings), Place(settings)
+    one, two, three = Seat(settings), Seat(settings), Seat(settings)
     with one.busy():
         assert signed(one).cotenants == 0
         with two.busy(), three.busy():
