@@ -9,9 +9,9 @@ import pytest
 from autoresearch_ray.benchmark.script.job import ScriptJob, script_slot
 from autoresearch_ray.benchmark.script.snapshot import take
 from autoresearch_ray.driver.script_run import read_script
+from autoresearch_ray.records.trials import Candidate, Result
 from autoresearch_ray.settings.experiment_file import load_any
 from autoresearch_ray.settings.proposer_spec import ProposerSpec
-from autoresearch_ray.records.trials import (Candidate, Result)
 from autoresearch_ray.settings.script_experiment import ScriptExperiment
 
 ROOT = Path(__file__).parents[2]

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.alone
 
 KILLS = int(os.environ.get("AUTORESEARCH_KILLS", "4"))
 OPTIONS = ("--early-stop", "paired", "--keep-weights", "best")
+
+
 def victim(driver: subprocess.Popen[str], what: str, rng: random.Random) -> psutil.Process | None:
     """A process of that kind below the driver; of the process server's, its child: the candidate."""
     if what == "driver":

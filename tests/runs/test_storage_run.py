@@ -14,8 +14,8 @@ from whole_run import check_whole
 
 from autoresearch_ray.archive.manifest import RunStorage
 from autoresearch_ray.archive.restore import restore, storage_of
-from autoresearch_ray.records.kept_model import is_whole, read_kept
 from autoresearch_ray.records.history import History
+from autoresearch_ray.records.kept_model import is_whole, read_kept
 from autoresearch_ray.store.history import read_finished, read_history
 
 pytestmark = pytest.mark.alone
