@@ -1,7 +1,6 @@
 """What low precision may hide, and what it may not."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from torch import nn
 from autoresearch_ray.benchmark.data.dataset import Dataset
 from autoresearch_ray.benchmark.score import metric, probes
 from autoresearch_ray.benchmark.score.metric import InvalidModelError
-from autoresearch_ray.benchmark.trial.job import Job
-from autoresearch_ray.benchmark.trial.judge import rounding
 from autoresearch_ray.records.trials import Strength
 
 CPU = torch.device("cpu")
@@ -54,29 +51,6 @@ def test_rounding_is_not_taken_for_a_peek_at_full_strength(
 def test_a_peek_of_a_hundredth_of_a_nat_is_caught_in_any_precision(dataset: Dataset, amp: torch.dtype | None) -> None:
     with pytest.raises(InvalidModelError, match="depend on tokens after its position"):
         measure(Attention(dataset.vocab_size, peek=0.01), dataset, amp, "full", 0)
-
-
-@pytest.mark.parametrize(
-    ("device", "amp", "has_bf16", "expected"),
-    [
-        ("cpu", "none", False, None),
-        ("cpu", "auto", False, None),
-        ("cpu", "none", True, torch.bfloat16),
-        ("cpu", "fp16", True, torch.float16),
-        ("cuda", "none", False, torch.float16),
-        ("cuda", "auto", False, torch.bfloat16),
-        ("cuda", "fp16", False, torch.float16),
-    ],
-)
-def test_answers_may_differ_by_the_rounding_of_the_shortest_numbers_in_use(
-    device: Literal["cpu", "cuda"],
-    amp: Literal["auto", "none", "fp16"],
-    has_bf16: bool,
-    expected: torch.dtype | None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bf16)
-    assert rounding(Job("", "", 0, 20.0, device, amp, 2, 1000, 0.0)) is expected
 
 
 @pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU has no bf16 products")

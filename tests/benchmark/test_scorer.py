@@ -85,6 +85,18 @@ def test_a_peek_is_caught_across_processes(dataset: Dataset, whole: bool, peek: 
         measure(serving(Bigram(dataset.vocab_size, peek)), dataset, whole)
 
 
+def test_a_model_that_was_trained_with_shorter_products_is_scored_with_whole_ones(dataset: Dataset) -> None:
+    seen, model = set[str](), Bigram(dataset.vocab_size)
+    model.register_forward_pre_hook(lambda *_: seen.add(torch.get_float32_matmul_precision()))
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        measure(serving(model), dataset, True)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == {"highest"}
+
+
 def lying(model: nn.Module, lie: Callable[[np.ndarray], np.ndarray]) -> Side:
     """It shows its logits, but says something else of its own tokens before."""
 

@@ -155,7 +155,7 @@ def _scores(
 
     size = remotes[0].rows
     second = rival if len(remotes) > 1 else None
-    scores = probes.measure(remotes[0], second, splits, token_bytes, size, rounding(job), job.strength, rng)
+    scores = probes.measure(remotes[0], second, splits, token_bytes, size, _rounding(job), job.strength, rng)
     for remote in remotes:
         remote.close()
     if job.strength != "off":
@@ -181,20 +181,10 @@ def map_rows(descriptor: int, rows: int, seq_len: int) -> np.ndarray:
         return np.memmap(file, dtype=np.uint16, mode="r", shape=(rows, seq_len + 1))
 
 
-def rounding(job: Job) -> torch.dtype | None:
-    """The number format by whose rounding answers may differ; None: float32.
-
-    `auto` on CUDA is at most bf16. Products of float32 may be made of shorter numbers where the device has units for
-    that (`torch.set_float32_matmul_precision`): of bf16 on a CPU, of TF32, as long as fp16, on CUDA. The least
-    difference in what such a product adds can then come out as large as their rounding.
-    """
-    if job.amp == "fp16":
-        return torch.float16
-    if job.amp == "bf16" or (job.amp == "auto" and job.device != "cpu"):
-        return torch.bfloat16
-    if job.device != "cpu":
-        return torch.float16
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
+def _rounding(job: Job) -> torch.dtype | None:
+    """The number format by whose rounding answers may differ; `auto` on CUDA is at most bf16's."""
+    auto = "none" if job.device == "cpu" else "bf16"
+    return {"none": None, "fp16": torch.float16, "bf16": torch.bfloat16}[auto if job.amp == "auto" else job.amp]
 
 
 def _checks(job: Job, remotes: list[Remote]) -> list[str]:

@@ -21,18 +21,18 @@ ACCUSED = "the model's predictions depend on"
 
 @pytest.mark.parametrize("name", PEEKS)
 def test_a_peek_is_believed_unprobed_and_refused_in_any_trial(attack: Attack, name: str) -> None:
-    believed, _ = attack(PEEKS[name].source, strength="off", budget_seconds=0.1)
+    believed, _ = attack(PEEKS[name].source, strength="off", budget_seconds=0.5)
     assert believed.status == "ok", believed.error
-    result, _ = attack(PEEKS[name].source, budget_seconds=0.1)
+    result, _ = attack(PEEKS[name].source, budget_seconds=0.5)
     assert (result.status, ACCUSED in result.error) == ("invalid", True), result.error
 
 
 @pytest.mark.parametrize("name", CAREFUL_PEEKS)
 def test_a_careful_peek_wins_unprobed_and_never_a_proof(attack: Attack, name: str) -> None:
-    believed, _ = attack(CAREFUL_PEEKS[name].source, strength="off", budget_seconds=0.1)
+    believed, _ = attack(CAREFUL_PEEKS[name].source, strength="off", budget_seconds=0.5)
     assert believed.status == "ok", believed.error
     for seed in range(Rules().min_pairs):  # a proof has at least so many runs, and every one must pass
-        result, _ = attack(CAREFUL_PEEKS[name].source, strength="full", budget_seconds=0.1, seed=seed)
+        result, _ = attack(CAREFUL_PEEKS[name].source, strength="full", budget_seconds=0.5, seed=seed)
         if result.status != "ok":
             break
     assert (result.status, ACCUSED in result.error) == ("invalid", True), result.error
