@@ -17,11 +17,13 @@ from wire import Reply, Request, Say, WireServer
 
 from autoresearch_ray import load_trials
 from autoresearch_ray.settings.scoring import Scoring
+from autoresearch_ray.store.history import read_history
 
 pytestmark = pytest.mark.alone
 
 LAYOUT = Path(__file__).parents[2] / "upstream_layout"
 MODEL, TRIALS, KILLED_AFTER = "claude-haiku-4-5", 12, "t00005 "
+OVERTIME = 16  # trials at most, as the YAML file says that is written for a checkout
 RATE = "rate = MATRIX_LR / 4\n"
 GOOD = "The rate is far too low for a second of training."
 SELF_REPORTED = Scoring("val_bpb", "bpb", "lower", "script")
@@ -76,7 +78,9 @@ def test_a_checkout_is_searched_as_it_is_and_goes_on_after_a_kill(
     assert second.returncode == 0 and "Traceback" not in output, output
     assert "experiment autoresearch.yaml, written for the checkout autoresearch" in "".join(lines)
     assert before == {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()}
-    check_whole(run, TRIALS, tmp_path, SELF_REPORTED)
+    trials = len(read_history(run / "state.db").rows)
+    assert TRIALS <= trials <= TRIALS + OVERTIME
+    check_whole(run, trials, tmp_path, SELF_REPORTED)
     table = load_trials(run)
     assert set(table.status) == {"ok"}, table[["kind", "status", "error"]]
     assert set(table.kind) >= {"baseline", "knobs", "code"}, "the start, the tuner's values, the model's edit"
