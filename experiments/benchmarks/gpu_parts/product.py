@@ -43,7 +43,7 @@ def write_experiment(bench: Bench, name: str) -> Path:
     folder = bench.folder / "experiment"
     folder.mkdir(exist_ok=True)
     (folder / "train.py").write_text(Path(experiment.candidate).read_text())
-    values = experiment.model_dump() | {"candidate": "train.py", "gpus_per_trial": 0.25}
+    values = experiment.model_dump() | {"candidate": "train.py", "gpus_per_trial": 0.25, "overtime_trials": 0}
     (folder / "gpu.yaml").write_text(yaml.safe_dump(values))
     return folder / "gpu.yaml"
 
