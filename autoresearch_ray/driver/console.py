@@ -145,20 +145,13 @@ class Progress:
 
     @contextlib.contextmanager
     def _screen(self, snapshot: Any) -> Iterator[None]:
-        ended = threading.Event()
-
-        def draw() -> None:
+        def draw(ended: threading.Event) -> None:
             while not ended.wait(SCREEN_SECONDS):
                 live.update(render(snapshot()))
 
-        with Live(render(snapshot()), console=self._console, auto_refresh=True, refresh_per_second=2) as live:
-            thread = threading.Thread(target=draw, name="screen", daemon=True)
-            thread.start()
-            try:
-                yield
-            finally:
-                ended.set()
-                thread.join()
+        screen = Live(render(snapshot()), console=self._console, auto_refresh=True, refresh_per_second=2)
+        with screen as live, beside("screen", draw):
+            yield
 
     def _snapshot(self, settings: RunSettings, search: Any, watch: Any, begin: float) -> Snapshot:
         state, elapsed = search.state, time.monotonic() - begin
